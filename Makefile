@@ -1,0 +1,52 @@
+# One command per chore. `make run` and `make test` set everything up themselves; ARGS="..." is handed to the tool.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup system run test test-long test-interop lint format bench docs requirements clean
+
+ARGS ?=
+BIN := .venv/bin
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+setup: ## Make the private environment .venv (ARGS="interop" adds a group of requirements/)
+	@tools/setup.sh $(if $(filter setup,$(MAKECMDGOALS)),$(ARGS))
+
+system:
+	@tools/system.sh
+
+run: setup ## Trade the default deployment (ARGS="plugins.toml --seed 7")
+	@$(BIN)/penstock run $(ARGS)
+
+test: setup system lint ## Lint, then the tests; ends with what was skipped and why
+	$(BIN)/python -m pytest $(ARGS)
+
+# pytest's exit status 5 says that no test has the marker.
+test-long: setup system ## The long matrices: kill loops, large sweeps
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long $(ARGS) || [ $$? -eq 5 ]
+
+test-interop: system ## Tests against plugins in other languages
+	@tools/setup.sh interop
+	$(BIN)/python -m pytest -m interop $(ARGS) || [ $$? -eq 5 ]
+
+lint: setup ## ruff, mypy --strict, and which package may import which
+	@failed=0; for check in "ruff check" "ruff format --check" mypy "lint-imports --no-logo"; do \
+		echo "lint: $$check"; $(BIN)/$$check || failed=1; done; exit $$failed
+
+format: setup ## Format, and mend what ruff can mend
+	$(BIN)/ruff check --fix --exit-zero
+	$(BIN)/ruff format
+
+bench: setup ## Every benchmark, as JSON (ARGS adds flags)
+	@$(BIN)/penstock bench all --json $(ARGS)
+
+docs: setup ## The pages and the API reference, into site/
+	@$(BIN)/python tools/docs.py
+
+requirements: ## Export requirements/*.in to hashed pins (ARGS=--upgrade for the newest)
+	@tools/requirements.sh $(ARGS)
+
+clean: ## Remove the environment, caches and site/; runs/ stays
+	rm -rf .venv .cache site build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

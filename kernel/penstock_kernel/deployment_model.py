@@ -1,0 +1,153 @@
+"""What a checked plugins.toml amounts to: run settings, plugin instances in order, topic rules, limits, a digest."""
+
+import fnmatch
+import hashlib
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from penstock_sdk.manifest import PluginManifest
+from penstock_sdk.typed import check_typed, format_path
+
+from penstock_kernel.deployment_files import Source
+from penstock_kernel.deployment_tables import DeploymentFile, Durability, RunMode, RunSettings, run_settings
+from penstock_kernel.problems import DeploymentError, Problem
+from penstock_kernel.strictest import LimitValue
+from penstock_kernel.toml_text import toml_text
+
+__all__ = [
+    "DEFAULT_DURABILITY",
+    "DEFAULT_LIMIT_RECORDS",
+    "Deployment",
+    "PluginSpec",
+    "TopicRule",
+    "deployment_digest",
+]
+
+DEFAULT_DURABILITY: Durability = "written"
+DEFAULT_LIMIT_RECORDS = 65_536
+
+# These say where a run happens, not what happens in it: the digest leaves them out.
+_PLACE_KEYS = {("run", "runs_dir")}
+
+
+class TopicRule(Struct, frozen=True):
+    """One `[topics."pattern"]` table: an fnmatch pattern on topic names; None leaves the word to a wider pattern."""
+
+    pattern: str
+    durability: Durability | None = None
+    limit: int | None = None
+
+    @property
+    def specificity(self) -> tuple[bool, int]:
+        """Return the rank of the pattern: a name without wildcards first, then the most plain characters."""
+        plain = re.sub(r"\[[^\]]*\]|[*?]", "", self.pattern)
+        return (plain == self.pattern, len(plain))
+
+
+class PluginSpec(Struct, frozen=True):
+    """One enabled `[plugins.NAME]` table with the manifest of what it uses.
+
+    *config* keeps references such as `${TOKEN}` unresolved, so a spec can be journaled; `build_config` resolves them.
+    *lines* holds (file, line) by key below the table: `{"use": ("plugins.toml", 7), "config.levels[0]": …}`; "" is the
+    table itself.
+    """
+
+    name: str
+    manifest: PluginManifest
+    run: RunMode
+    config: dict[str, Any]
+    seed: int | None
+    limits: dict[str, LimitValue]
+    lines: dict[str, tuple[str, int]]
+
+
+class Deployment(Struct, frozen=True):
+    """A checked deployment. *tree* is the merged files as written, without includes, references unresolved."""
+
+    run: RunSettings
+    plugins: tuple[PluginSpec, ...]
+    topics: tuple[TopicRule, ...]
+    limits: dict[str, LimitValue]
+    sources: tuple[Source, ...]
+    warnings: tuple[Problem, ...]
+    tree: dict[str, Any]
+    digest: str
+    folder: str
+
+    def plugin(self, name: str) -> PluginSpec:
+        """Return the enabled instance *name*; KeyError when there is none."""
+        for spec in self.plugins:
+            if spec.name == name:
+                return spec
+        raise KeyError(f"no enabled plugin {name}; the deployment has {', '.join(spec.name for spec in self.plugins)}")
+
+    def seed_for(self, name: str) -> int:
+        """Return the seed of instance *name*: its own, else one derived from the run's seed and the name."""
+        own = self.plugin(name).seed
+        if own is not None:
+            return own
+        derived = hashlib.sha256(f"{self.run.seed}/{name}".encode()).digest()
+        return int.from_bytes(derived[:8], "little") >> 1
+
+    def durability_for(self, topic: str) -> Durability:
+        """Return how *topic* is journaled: by the most specific pattern that says so, of equals the later."""
+        for rule in self._rules(topic):
+            if rule.durability is not None:
+                return rule.durability
+        return DEFAULT_DURABILITY
+
+    def limit_for(self, topic: str) -> int:
+        """Return the lane limit of *topic* in records: by the most specific pattern that says so."""
+        return next((rule.limit for rule in self._rules(topic) if rule.limit is not None), DEFAULT_LIMIT_RECORDS)
+
+    def as_run_toml(self) -> str:
+        """Return one file that starts the same run again: includes merged, plugin paths absolute, no secret resolved.
+
+        Header comments name the files it was made from, with their SHA-256.
+        """
+        tree = deepcopy(self.tree)
+        for table in tree.get("plugins", {}).values():
+            path = table.get("path")
+            if path is not None and not path.startswith("${"):
+                table["path"] = str((Path(self.folder) / path).resolve())
+        made_from = "".join(f"# made from {_comment(source.file)} sha256:{source.sha256}\n" for source in self.sources)
+        return f"{made_from}\n{toml_text(tree)}"
+
+    def with_run(self, **changes: Any) -> "Deployment":
+        """Return the deployment with some run settings changed, as by `--seed 7`; saved text and digest follow.
+
+        Raises:
+            DeploymentError: a value does not fit, or is no run setting.
+        """
+        findings = check_typed({"run": changes}, DeploymentFile)
+        now = {key: value for key, value in msgspec.structs.asdict(self.run).items() if value is not None}
+        table = {"run": {**now, **changes}}
+        run, more = run_settings(table, table, {finding.path for finding in findings})
+        if findings or more:
+            raise DeploymentError([Problem("", 0, format_path(f.path), f.message, f.way_out) for f in findings + more])
+        tree = {**self.tree, "run": {**self.tree.get("run", {}), **changes}}
+        return msgspec.structs.replace(self, run=run, tree=tree, digest=deployment_digest(tree, self.plugins))
+
+    def _rules(self, topic: str) -> list[TopicRule]:
+        """Return the rules that match *topic*, the one that wins first."""
+        matching = [rule for rule in reversed(self.topics) if fnmatch.fnmatchcase(topic, rule.pattern)]
+        return sorted(matching, key=lambda rule: rule.specificity, reverse=True)
+
+
+def deployment_digest(tree: dict[str, Any], specs: tuple[PluginSpec, ...]) -> str:
+    """Return the SHA-256 in hex of what a run does: settings and plugin versions, but not the folders they lie in."""
+    tree = deepcopy(tree)
+    for table, key in _PLACE_KEYS:
+        tree.get(table, {}).pop(key, None)
+    for table in tree.get("plugins", {}).values():
+        table.pop("path", None)
+    versions = {spec.name: f"{spec.manifest.id} {spec.manifest.version}" for spec in specs}
+    return hashlib.sha256(toml_text({"settings": tree, "versions": versions}).encode()).hexdigest()
+
+
+def _comment(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -1,0 +1,158 @@
+"""The tables of plugins.toml as types, and the checks of values that a type alone cannot make."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+from penstock_sdk.typed import Finding, KeyPath, shown_value
+
+from penstock_kernel.strictest import LimitValue, strictness
+
+__all__ = [
+    "ClockKind",
+    "DeploymentFile",
+    "Durability",
+    "PluginTable",
+    "RunMode",
+    "RunSettings",
+    "RunTable",
+    "Seed",
+    "TopicTable",
+    "limit_findings",
+    "run_settings",
+]
+
+Durability: TypeAlias = Literal["synced", "written", "reference", "none"]
+RunMode: TypeAlias = Literal["inprocess", "process", "remote"]
+ClockKind: TypeAlias = Literal["sim", "wall"]
+Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+EventCount: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+
+
+class RunSettings(Struct, frozen=True):
+    """The `[run]` table. Times are local to the zone, without offset; `delivery_day` is an ISO date or "today"."""
+
+    seed: Seed = 1
+    clock: ClockKind = "sim"
+    delivery_day: str = "today"
+    zone: Text = "DE-LU"
+    start: datetime | None = None
+    end: datetime | None = None
+    runs_dir: Text = "runs"
+    max_events_per_input: EventCount = 100_000
+
+
+class RunTable(Struct):
+    """The `[run]` table as written; `run_settings` reads its day and times."""
+
+    seed: Seed = 1
+    clock: ClockKind = "sim"
+    delivery_day: Any = "today"
+    zone: Text = "DE-LU"
+    start: Any = None
+    end: Any = None
+    runs_dir: Text = "runs"
+    max_events_per_input: EventCount = 100_000
+
+
+class TopicTable(Struct):
+    """One `[topics."pattern"]` table as written."""
+
+    durability: Durability | None = None
+    limit: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+
+
+class PluginTable(Struct):
+    """One `[plugins.NAME]` table as written."""
+
+    use: Text
+    run: RunMode = "inprocess"
+    enabled: bool = True
+    path: Text | None = None
+    seed: Seed | None = None
+    config: dict[str, Any] = {}
+    limits: dict[str, LimitValue] = {}
+
+
+class DeploymentFile(Struct):
+    """The whole file as written, without `include`."""
+
+    run: RunTable = msgspec.field(default_factory=RunTable)
+    topics: dict[str, TopicTable] = {}
+    limits: dict[str, LimitValue] = {}
+    plugins: dict[str, PluginTable] = {}
+
+
+def run_settings(
+    tree: dict[str, Any], written: dict[str, Any], faulty: set[KeyPath]
+) -> tuple[RunSettings, list[Finding]]:
+    """Return the `[run]` settings and the faults of its day and times; what is faulty keeps its default."""
+    table, shown = tree.get("run", {}), written.get("run", {})
+    if not isinstance(table, dict):
+        return RunSettings(), []
+    findings: list[Finding] = []
+    known = {key: value for key, value in table.items() if ("run", key) not in faulty and key in _RUN_KEYS}
+    day = known.get("delivery_day", "today")
+    if isinstance(day, date) and not isinstance(day, datetime):
+        known["delivery_day"] = day.isoformat()
+    elif not _is_day(day):
+        met = shown_value(shown["delivery_day"])
+        text = f'expected a date like "2026-03-10" or "today", met {met}'
+        findings.append(Finding(("run", "delivery_day"), text))
+        del known["delivery_day"]
+    for key in ("start", "end"):
+        if key in known and (parsed := _local_time(known[key])) is not None:
+            known[key] = parsed
+        elif key in known:
+            text = f'expected a local time like "2026-03-10T06:00:00", met {shown_value(shown[key])}'
+            findings.append(Finding(("run", key), text, "leave out the offset; the zone says it"))
+            del known[key]
+    settings = RunSettings(**known)
+    if settings.start is not None and settings.end is not None and settings.start >= settings.end:
+        findings.append(Finding(("run", "end"), f"{settings.end} is not after start {settings.start}", "swap them"))
+    return settings, findings
+
+
+_RUN_KEYS = {field.name for field in msgspec.structs.fields(RunSettings)}
+
+
+def _is_day(value: object) -> bool:
+    if not isinstance(value, str) or value == "today":
+        return value == "today"
+    try:
+        return date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
+def _local_time(value: object) -> datetime | None:
+    """Return *value* as a local time, or None when it is none or has an offset."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, datetime) and value.tzinfo is None else None
+
+
+def limit_findings(tree: dict[str, Any]) -> list[Finding]:
+    """Return the limits that are no limit: NaN or infinite, and maxima below zero other than prices."""
+    tables: dict[KeyPath, Any] = {("limits",): tree.get("limits")}
+    plugins = tree.get("plugins")
+    for name, table in plugins.items() if isinstance(plugins, dict) else ():
+        if isinstance(table, dict):
+            tables["plugins", name, "limits"] = table.get("limits")
+    findings = []
+    for path, table in tables.items():
+        for key, value in table.items() if isinstance(table, dict) else ():
+            if isinstance(value, float) and not abs(value) < float("inf"):
+                findings.append(
+                    Finding((*path, key), f"expected a finite number, met {value}", "leave it out for none")
+                )
+            elif not isinstance(value, int | float) or value >= 0 or strictness(key, value) != "smaller":
+                continue
+            elif "price" not in key:
+                findings.append(Finding((*path, key), f"expected a number >= 0, met {value}"))
+    return findings

@@ -1,0 +1,160 @@
+"""The lake process: follows a run's journal while it grows, and closes the lake when the run ends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from penstock_sdk.events import RunEnd
+from penstock_sdk.schema import layout_of
+from penstock_sdk.wire.segment import Batch, JournalError, Walk
+
+from penstock_kernel.lake.tail import Tail
+from penstock_kernel.lake.writer import LakeError, LakeWriter
+from penstock_kernel.runs import RunError, RunInfo, RunPaths
+
+__all__ = ["follow", "rebuild"]
+
+_POLL_S: Final = 0.1
+_FLUSH_S: Final = 2.0
+_LOCK_S: Final = 10.0
+_RUN_END: Final = layout_of(RunEnd).id
+
+
+def rebuild(run_dir: Path) -> Path:
+    """Make the lake of a run anew from its journal; return the path of ``run.duckdb``.
+
+    Every CRC and the digest chain are checked on the way; a torn tail is left out.
+
+    Raises:
+        LakeError: the run's lake process is at work, or there is no journal.
+        JournalCorrupt: the journal is not what was written.
+
+    Cost: some 2 µs an event on one core.
+    """
+    with _lock(run_dir):
+        writer = LakeWriter(run_dir)
+        try:
+            for batch in _walk(run_dir):
+                writer.add(batch)
+            return writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+
+
+def _walk(run_dir: Path) -> Iterator[Batch]:
+    try:
+        walk = Walk(RunPaths(run_dir).journal)
+    except JournalError as error:
+        raise LakeError(str(error)) from None
+    yield from walk.batches()
+
+
+@contextlib.contextmanager
+def _lock(run_dir: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the run's lake: one writer at a time. A writer whose kernel died leaves within a moment."""
+    lake = RunPaths(run_dir).lake
+    lake.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + wait_s
+    with (lake / "lock").open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise LakeError(f"the lake of {run_dir} is being written by another process; wait for it") from None
+                time.sleep(_POLL_S)
+        yield
+
+
+class _Ending:
+    """Says when the journal will not grow any more."""
+
+    def __init__(self, run_dir: Path, stop: threading.Event) -> None:
+        self.run_dir = run_dir
+        self.stop = stop
+        self.parent = os.getppid()
+        self._seen = False
+
+    def see(self, batch: Batch) -> None:
+        """Note a `RunEnd`: it is the last record of a complete run."""
+        if batch.starts:
+            self._seen = int.from_bytes(batch.data[batch.starts[-1] + 4 :][:2], "little") == _RUN_END
+
+    def told(self) -> bool:
+        """Return whether ``run.json`` says that the run has ended, or this process was asked to finish."""
+        if self._seen or self.stop.is_set():
+            return True
+        try:
+            return RunInfo.load(self.run_dir).status != "running"
+        except RunError:
+            return False
+
+    def orphaned(self) -> bool:
+        """Return whether the kernel that started this process is gone."""
+        return os.getppid() != self.parent
+
+
+def follow(
+    run_dir: Path,
+    *,
+    stop: threading.Event | None = None,
+    wait: Callable[[float], object] = time.sleep,
+    flush_s: float = _FLUSH_S,
+) -> Path | None:
+    """Write the lake of a run while its journal grows; return the path of ``run.duckdb`` at its end.
+
+    The end is a `RunEnd` record, a ``run.json`` whose status is no longer ``running``, or *stop* being set (SIGTERM):
+    then what is committed is taken and the lake is closed. When the kernel dies without a word, the partitions stay as they are and
+    None is returned: its next start, or `rebuild`, makes the lake anew.
+
+    Args:
+        run_dir: the run's folder.
+        stop: set from outside to finish now.
+        wait: waits so many seconds between polls.
+        flush_s: how old events may get before readers see them.
+
+    Raises:
+        JournalCorrupt: a committed frame is damaged.
+        LakeError: another process writes this lake.
+
+    Cost: some 2 µs an event.
+    """
+    ending = _Ending(run_dir, stop or threading.Event())
+    with _lock(run_dir, _LOCK_S):
+        writer, tail = LakeWriter(run_dir), Tail(RunPaths(run_dir).journal)
+        flushed_s = time.monotonic()
+        try:
+            while True:
+                ended, orphaned = ending.told(), ending.orphaned()  # asked before reading: then nothing is missed
+                quiet = True
+                for batch in tail.poll():
+                    writer.add(batch)
+                    quiet = False
+                    ending.see(batch)
+                if quiet and (ended or orphaned):
+                    return _finish(writer, ended)
+                if time.monotonic() - flushed_s >= flush_s:
+                    writer.flush()
+                    flushed_s = time.monotonic()
+                if quiet:
+                    wait(_POLL_S)
+        except BaseException:
+            writer.abandon()
+            raise
+
+
+def _finish(writer: LakeWriter, ended: bool) -> Path | None:
+    if ended:
+        return writer.close()
+    writer.flush()
+    writer.abandon()
+    return None

@@ -1,0 +1,175 @@
+"""The views for people, over the tables of a run: names, listings, orders, fills, refusals, prices, P&L.
+
+`VIEWS` says of each what a row is. They are plain SQL over one table per record type, so the same definitions stand in
+``run.duckdb`` and, while a run is live, over its Parquet partitions. Prices are in currency per MWh, quantities in MW,
+``at`` is UTC, ``delivery_start`` the zone's local time.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+from penstock_sdk.energy import ns_to_local
+
+__all__ = ["VIEWS", "add_views"]
+
+_NAME = "(SELECT name FROM names WHERE kind = '{kind}' AND id = {id})"
+
+VIEWS: Final[dict[str, tuple[str, str]]] = {
+    "names": (
+        "every interned id: kind, id, name",
+        "SELECT DISTINCT ON (kind, id) kind, id, name FROM interneds ORDER BY kind, id, seq",
+    ),
+    "listings": (
+        "a contract at a venue, with its grid and its local delivery time",
+        """
+        SELECT l.listing_id, l.name AS listing, c.contract_id, c.name AS contract, c.product, z.code AS zone,
+               v.name AS venue, u.name AS currency, d.delivery_start, d.delivery_end, c.delivery_start_ns,
+               c.delivery_end_ns, l.opens_ns, l.gate_closure_ns, l.tick_micro, l.lot_kw, l.price_min_ticks,
+               l.price_max_ticks, l.cash_micro_per_lot_tick, l.interval_start_ns, l.interval_ns, l.interval_count,
+               z.timezone
+        FROM (SELECT DISTINCT ON (listing_id) * FROM listing_definitions ORDER BY listing_id, seq DESC) l
+        LEFT JOIN (SELECT DISTINCT ON (contract_id) * FROM contract_definitions ORDER BY contract_id, seq DESC) c
+               USING (contract_id)
+        LEFT JOIN (SELECT DISTINCT ON (zone_id) * FROM zone_definitions ORDER BY zone_id, seq DESC) z USING (zone_id)
+        LEFT JOIN delivery_times d USING (contract_id)
+        LEFT JOIN names v ON v.kind = 'PLUGIN' AND v.id = l.venue_id
+        LEFT JOIN names u ON u.kind = 'CURRENCY' AND u.id = c.currency_id
+        """,
+    ),
+    "orders_latest": (
+        "one row per order of ours: what was asked, where it stands, what was filled at which average price",
+        """
+        WITH sent AS (SELECT DISTINCT ON (order_id) * FROM orders WHERE action = 'NEW' ORDER BY order_id, seq),
+        stood AS (SELECT order_id, arg_max(state, seq) AS state, arg_max(reason, seq) AS reason, max(seq) AS seq
+                  FROM orders GROUP BY order_id),
+        told AS (SELECT order_id, sum(last_lots) FILTER (kind = 'FILL') AS filled_lots,
+                        sum(last_lots * last_ticks) FILTER (kind = 'FILL') AS paid,
+                        arg_max(CASE kind WHEN 'ACCEPTED' THEN 'WORKING' WHEN 'AMENDED' THEN 'WORKING'
+                                WHEN 'FILL' THEN CASE WHEN leaves_lots > 0 THEN 'PARTLY_FILLED' ELSE 'FILLED' END
+                                ELSE kind END, seq) FILTER (kind <> 'CANCEL_REJECTED') AS state,
+                        arg_max(reason, seq) FILTER (kind <> 'CANCEL_REJECTED') AS reason,
+                        max(seq) FILTER (kind <> 'CANCEL_REJECTED') AS seq, max(at_ns) AS at_ns
+                 FROM execution_reports WHERE order_id <> 0 GROUP BY order_id)
+        SELECT o.order_id, make_timestamp_ns(o.at_ns) AS at, s.name AS strategy, l.listing, l.product, l.delivery_start,
+               o.side, o.kind, CASE WHEN t.seq > n.seq THEN t.state ELSE n.state END AS state,
+               CASE WHEN t.seq > n.seq THEN t.reason ELSE n.reason END AS reason,
+               o.price_ticks * l.tick_micro / 1e6 AS price, o.qty_lots * l.lot_kw / 1e3 AS qty_mw,
+               coalesce(t.filled_lots, 0) * l.lot_kw / 1e3 AS filled_mw,
+               t.paid / t.filled_lots * l.tick_micro / 1e6 AS average_price, o.qty_lots,
+               coalesce(t.filled_lots, 0) AS filled_lots, o.price_ticks, o.strategy_id, o.listing_id, o.seq,
+               o.at_ns, t.at_ns AS last_report_ns
+        FROM sent o JOIN stood n USING (order_id) LEFT JOIN told t USING (order_id)
+        LEFT JOIN listings l USING (listing_id)
+        LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = o.strategy_id
+        """,
+    ),
+    "fills": (
+        "one row per fill of ours; slippage against the mid at decision and at arrival, positive = cost",
+        """
+        WITH sent AS (SELECT DISTINCT ON (order_id) order_id, decision_half_ticks, arrival_half_ticks, at_ns AS sent_ns,
+                             kind, price_ticks
+                      FROM orders WHERE action = 'NEW' AND state <> 'PENDING_CHECK' ORDER BY order_id, seq),
+        f AS (SELECT r.*, o.sent_ns, o.kind AS order_kind, l.*,
+                     CASE r.side WHEN 'BUY' THEN 1 ELSE -1 END AS sign,
+                     sign * (r.last_ticks - o.decision_half_ticks / 2) AS slippage_decision_ticks,
+                     sign * (r.last_ticks - o.arrival_half_ticks / 2) AS slippage_arrival_ticks
+              FROM execution_reports r LEFT JOIN sent o USING (order_id) LEFT JOIN listings l USING (listing_id)
+              WHERE r.kind = 'FILL')
+        SELECT f.seq, make_timestamp_ns(at_ns) AS at, s.name AS strategy, listing, product, delivery_start, side,
+               last_ticks * tick_micro / 1e6 AS price, last_lots * lot_kw / 1e3 AS qty_mw,
+               slippage_decision_ticks, slippage_arrival_ticks,
+               slippage_decision_ticks * tick_micro / 1e6 AS slippage_decision,
+               slippage_arrival_ticks * tick_micro / 1e6 AS slippage_arrival,
+               liquidity, order_kind, currency, venue, order_id, trade_id, last_ticks, last_lots, strategy_id, listing_id,
+               at_ns, sent_ns
+        FROM f LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = f.strategy_id
+        """,
+    ),
+    "refusals": (
+        "one row per order that was refused by a check of ours, or rejected by a venue",
+        """
+        WITH verdict AS (SELECT DISTINCT ON (order_id) order_id, check_id, met, "limit" AS bound
+                         FROM check_verdicts WHERE result = 'REFUSED' ORDER BY order_id, seq),
+        refused AS (SELECT o.seq, o.at_ns, 'check' AS stage, o.reason, o.order_id, o.strategy_id, o.listing_id, o.side,
+                           o.price_ticks, o.qty_lots, v.check_id AS by_id, v.met, v.bound
+                    FROM orders o LEFT JOIN verdict v USING (order_id) WHERE o.state = 'REFUSED'
+                    UNION ALL
+                    SELECT r.seq, r.at_ns, 'venue', r.reason, r.order_id, r.strategy_id, r.listing_id, r.side,
+                           NULL, NULL, r.producer, NULL, NULL
+                    FROM execution_reports r WHERE r.kind = 'REJECTED')
+        SELECT r.seq, make_timestamp_ns(r.at_ns) AS at, r.stage, r.reason, b.name AS refused_by, s.name AS strategy,
+               l.listing, r.side, r.price_ticks * l.tick_micro / 1e6 AS price, r.qty_lots * l.lot_kw / 1e3 AS qty_mw,
+               r.met, r.bound AS "limit", r.order_id, r.strategy_id, r.listing_id, r.at_ns
+        FROM refused r LEFT JOIN listings l USING (listing_id)
+        LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = r.strategy_id
+        LEFT JOIN names b ON b.kind = 'PLUGIN' AND b.id = r.by_id
+        """,
+    ),
+    "pnl_latest": (
+        "the last P&L of each strategy in each listing (listing_id 0: the strategy's own total); total is after fees",
+        """
+        SELECT s.name AS strategy, l.listing, l.product, l.delivery_start, coalesce(l.currency, u.name) AS currency,
+               p.realised_micro / 1e6 AS realised, p.unrealised_micro / 1e6 AS unrealised, p.fees_micro / 1e6 AS fees,
+               (p.realised_micro + p.unrealised_micro - p.fees_micro) / 1e6 AS total, p.mark_ticks * l.tick_micro / 1e6
+               AS mark, p.strategy_id, p.book_id, p.listing_id, p.at_ns, p.seq
+        FROM (SELECT DISTINCT ON (strategy_id, book_id, listing_id) * FROM pnls
+              ORDER BY strategy_id, book_id, listing_id, seq DESC) p
+        LEFT JOIN listings l USING (listing_id)
+        LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = p.strategy_id
+        LEFT JOIN names u ON u.kind = 'CURRENCY' AND u.id = p.currency_id
+        """,
+    ),
+    "positions_latest": (
+        "the last position of each strategy in each listing",
+        """
+        SELECT s.name AS strategy, l.listing, l.product, l.delivery_start, p.net_lots * l.lot_kw / 1e3 AS net_mw,
+               p.bought_lots * l.lot_kw / 1e3 AS bought_mw, p.sold_lots * l.lot_kw / 1e3 AS sold_mw,
+               p.cash_micro / 1e6 AS cash, p.strategy_id, p.book_id, p.listing_id, p.net_lots, p.at_ns, p.seq
+        FROM (SELECT DISTINCT ON (strategy_id, book_id, listing_id) * FROM positions
+              ORDER BY strategy_id, book_id, listing_id, seq DESC) p
+        LEFT JOIN listings l USING (listing_id)
+        LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = p.strategy_id
+        """,
+    ),
+    "prices": (
+        "every price seen: trades of the market by listing, and observed price series",
+        """
+        SELECT t.seq, make_timestamp_ns(t.at_ns) AS at, 'trade' AS source, l.listing AS name, l.product,
+               l.delivery_start, t.price_ticks * l.tick_micro / 1e6 AS price, t.qty_lots * l.lot_kw / 1e3 AS qty_mw,
+               t.at_ns, t.listing_id
+        FROM trades t LEFT JOIN listings l USING (listing_id)
+        UNION ALL
+        SELECT o.seq, make_timestamp_ns(o.at_ns), 'observation', s.name, NULL, NULL, o.value, NULL, o.at_ns, NULL
+        FROM observations o
+        LEFT JOIN names s ON s.kind = 'SERIES' AND s.id = o.series_id
+        JOIN names u ON u.kind = 'UNIT' AND u.id = o.unit_id AND u.name LIKE '%/MWh'
+        """,
+    ),
+}
+
+
+def add_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the views in a database that has a table per record type, and the table of local delivery times.
+
+    Local times come from the pinned tzdata, not from the machine's zone files.
+    """
+    rows = connection.execute(
+        "SELECT DISTINCT c.contract_id, c.delivery_start_ns, c.delivery_end_ns, z.timezone "
+        "FROM contract_definitions c JOIN zone_definitions z USING (zone_id) ORDER BY c.contract_id"
+    ).fetchall()
+    times = pa.table(
+        {
+            "contract_id": pa.array([row[0] for row in rows], pa.int64()),
+            "delivery_start": pa.array(
+                [ns_to_local(r[1], r[3]).replace(tzinfo=None) for r in rows], pa.timestamp("us")
+            ),
+            "delivery_end": pa.array([ns_to_local(r[2], r[3]).replace(tzinfo=None) for r in rows], pa.timestamp("us")),
+        }
+    )
+    assert times.num_rows == len(rows)
+    connection.execute("CREATE TABLE delivery_times AS SELECT * FROM times")
+    for name, (_, select) in VIEWS.items():
+        connection.execute(f'CREATE VIEW "{name}" AS {select}')

@@ -1,0 +1,194 @@
+"""The lake of one run: journal batches in, Parquet partitions and a DuckDB file out.
+
+A partition ``lake/quotes-000003.parquet`` is written beside, renamed, and then listed in ``lake/manifest.json``: who
+reads the manifest (`penstock_kernel.lake.query`) sees closed partitions only. When small ones pile up in a long live
+run they are merged into one, and the manifest changes in one step. The rows also go into a DuckDB file that nobody
+opens before the close, when it gets its views and its name ``run.duckdb``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import msgspec
+import penstock_sdk.events  # noqa: F401 - registers the records
+import pyarrow as pa
+import pyarrow.parquet as pq
+from penstock_sdk.schema import layouts
+from penstock_sdk.wire.segment import Batch
+
+from penstock_kernel.lake.decode import Decoder, arrow_schema
+from penstock_kernel.lake.views import add_views
+from penstock_kernel.runs import RunPaths, write_atomically
+
+__all__ = ["LakeError", "LakeWriter", "Manifest", "Partition", "read_manifest"]
+
+_CHUNK_FRAMES: Final = 1 << 16
+_CHUNK_BYTES: Final = 1 << 24
+_PARTITION_ROWS: Final = 1 << 18
+_MERGE_FILES: Final = 24
+_DELTA: Final = dict.fromkeys(("seq", "at_ns", "cause_seq", "correlation_seq"), "DELTA_BINARY_PACKED")
+
+
+class LakeError(Exception):
+    """The lake of a run cannot be written or read; the message says what to do."""
+
+
+class Partition(msgspec.Struct, frozen=True):
+    """One closed Parquet file of a table."""
+
+    file: str
+    rows: int
+
+
+class Manifest(msgspec.Struct):
+    """The closed partitions of a run, by table, and the last event in them."""
+
+    last_seq: int = -1
+    tables: dict[str, list[Partition]] = {}
+
+
+def read_manifest(lake_dir: Path) -> Manifest:
+    """Return the lake's manifest; an empty one when nothing was written yet."""
+    try:
+        return msgspec.json.decode((lake_dir / "manifest.json").read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        return Manifest()
+
+
+class LakeWriter:
+    """Writes the lake of one run from its beginning; what an earlier writer left is removed first."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.paths = RunPaths(run_dir)
+        self.manifest = Manifest()
+        self.rows = 0
+        self._decoder = Decoder()
+        self._data: memoryview | None = None
+        self._starts: list[int] = []
+        self._first_byte = 0
+        self._last_seq = -1
+        self._pending: dict[str, list[pa.RecordBatch]] = {}
+        self._pending_rows: dict[str, int] = {}
+        self._files = 0
+        self._clean()
+        self._building = self.paths.lake / "building.duckdb"
+        self._db = duckdb.connect(str(self._building))
+        self._db.execute("SET threads = 1")  # the other core is the kernel's
+        self._db.execute("SET checkpoint_threshold = '1GB'")
+        self._tables: set[str] = set()
+        for layout in layouts():
+            self._make_table(layout.plural, arrow_schema(layout))
+
+    def _clean(self) -> None:
+        self.paths.lake.mkdir(parents=True, exist_ok=True)
+        for path in self.paths.lake.iterdir():
+            if path.suffix in {".parquet", ".json", ".duckdb", ".wal", ".part"}:
+                path.unlink()
+        self.paths.database.unlink(missing_ok=True)
+
+    def _make_table(self, name: str, schema: pa.Schema) -> None:
+        columns = ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in schema)
+        self._db.execute(f'CREATE TABLE "{name}" ({columns})')
+        self._tables.add(name)
+
+    def add(self, batch: Batch) -> None:
+        """Take one committed batch of the journal; full partitions are written."""
+        starts = batch.starts
+        if not starts:
+            return
+        if self._data is not batch.data:
+            self._decode()
+            self._data = batch.data
+        if not self._starts:
+            self._first_byte = starts[0]
+        self._starts += starts
+        self._last_seq = batch.commit.last_seq
+        if len(self._starts) >= _CHUNK_FRAMES or batch.commit.end - self._first_byte >= _CHUNK_BYTES:
+            self._decode()
+
+    def _decode(self) -> None:
+        if not self._starts or self._data is None:
+            return
+        starts, self._starts = self._starts, []
+        full = []
+        for table, rows in self._decoder.decode(self._data, starts):
+            self._pending.setdefault(table, []).append(rows)
+            count = self._pending_rows[table] = self._pending_rows.get(table, 0) + len(rows)
+            if count >= _PARTITION_ROWS:
+                full.append(table)
+        for table in full:
+            self._write(table)
+
+    def flush(self) -> None:
+        """Close a partition of everything taken so far, and tell readers of it."""
+        self._decode()
+        for table in list(self._pending):
+            self._write(table)
+        if self.manifest.last_seq != self._last_seq:
+            self.manifest.last_seq = self._last_seq
+            self._publish()
+
+    def _write(self, table: str) -> None:
+        rows = pa.Table.from_batches(self._pending.pop(table))
+        del self._pending_rows[table]
+        if table not in self._tables:
+            self._make_table(table, rows.schema)
+        self._db.execute(f'INSERT INTO "{table}" SELECT * FROM rows')
+        partitions = self.manifest.tables.setdefault(table, [])
+        partitions.append(Partition(self._to_parquet(table, rows), len(rows)))
+        self.rows += len(rows)
+        if sum(part.rows < _PARTITION_ROWS for part in partitions) >= _MERGE_FILES:
+            self._merge(table)
+
+    def _to_parquet(self, table: str, rows: pa.Table) -> str:
+        self._files += 1
+        name = f"{table}-{self._files:06d}.parquet"
+        part = self.paths.lake / f"{name}.part"
+        enums = [field.name for field in rows.schema if pa.types.is_dictionary(field.type)]
+        pq.write_table(
+            rows, part, compression="zstd", compression_level=1, use_dictionary=enums, column_encoding=_DELTA
+        )
+        part.rename(self.paths.lake / name)
+        return name
+
+    def _merge(self, table: str) -> None:
+        """Write the small partitions of *table* as one; order by number is kept, for they are all at the end or alone."""
+        partitions = self.manifest.tables[table]
+        small = [part for part in partitions if part.rows < _PARTITION_ROWS]
+        rows = pa.concat_tables(pq.read_table(self.paths.lake / part.file) for part in small).unify_dictionaries()
+        merged = Partition(self._to_parquet(table, rows), len(rows))
+        self.manifest.tables[table] = [part for part in partitions if part not in small] + [merged]
+        self._publish()
+        for part in small:
+            (self.paths.lake / part.file).unlink()
+
+    def _publish(self) -> None:
+        write_atomically(self.paths.lake / "manifest.json", msgspec.json.encode(self.manifest))
+
+    def close(self) -> Path:
+        """Write what is left, finish the DuckDB file and give it its name ``run.duckdb``; return its path."""
+        self.flush()
+        add_views(self._db)
+        self._db.execute("CHECKPOINT")
+        self._db.close()
+        self._building.rename(self.paths.database)
+        return self.paths.database
+
+    def abandon(self) -> None:
+        """Let go without finishing: the partitions stay, the unfinished DuckDB file does not."""
+        self._db.close()
+        self._building.unlink(missing_ok=True)
+
+
+def _sql_type(kind: Any) -> str:
+    if pa.types.is_dictionary(kind):
+        return "VARCHAR"
+    names = {
+        pa.uint8(): "UTINYINT", pa.uint16(): "USMALLINT", pa.uint32(): "UINTEGER", pa.uint64(): "UBIGINT",
+        pa.int8(): "TINYINT", pa.int16(): "SMALLINT", pa.int32(): "INTEGER", pa.int64(): "BIGINT",
+        pa.float64(): "DOUBLE", pa.string(): "VARCHAR", pa.bool_(): "BOOLEAN", pa.binary(): "BLOB",
+    }  # fmt: skip
+    return names[kind]

@@ -1,0 +1,1 @@
+"""Plugins that refuse orders that rules of the market forbid."""

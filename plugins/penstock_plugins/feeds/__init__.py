@@ -1,0 +1,1 @@
+"""Feeds: what brings market data in."""

@@ -1,0 +1,160 @@
+"""A made-up power day: the day-ahead auction's result, then an index price every five minutes.
+
+The day has the shape that solar and wind give a European zone: a morning peak, a solar dip that takes midday below zero
+on sunny days, an evening peak. Around it the index wanders, spikes to several hundred or thousand and falls below zero;
+every day holds at least one of each. All randomness is the context's: the same seed gives the same day.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from penstock_sdk.energy import ns_to_local
+from penstock_sdk.events import AuctionResult, IdKind, Observation
+from penstock_sdk.plugin import Feed
+from penstock_sdk.schema import Event, Frame
+
+from penstock_plugins.feeds.session_times import DayListings, day_listings
+
+__all__ = ["SyntheticPrices", "SyntheticPricesConfig"]
+
+INTERVAL_NS = 300_000_000_000
+_EXCURSION_STEPS_MAX = 4
+_EXCURSION_GAP_STEPS = 24
+
+F64 = npt.NDArray[np.float64]
+
+
+class SyntheticPricesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the made-up day looks. Prices in EUR/MWh (the zone's currency)."""
+
+    zone: str = "DE-LU"
+    """Bidding zone, as the venue's."""
+    delivery_day: str = "2026-03-10"
+    """Local delivery date."""
+    index_series: str = "price.index"
+    """The series that observations carry; the venue follows the one of this name."""
+    unit: str = "EUR/MWh"
+    """The unit that observations carry."""
+    base_price: float = 72.0
+    """The level around which the day is shaped."""
+    solar_dip_min: Annotated[float, msgspec.Meta(ge=0)] = 55.0
+    """How deep the midday dip is on the dullest day …"""
+    solar_dip_max: Annotated[float, msgspec.Meta(ge=0)] = 125.0
+    """… and on the sunniest."""
+    noise_sd: Annotated[float, msgspec.Meta(ge=0)] = 7.0
+    """Standard deviation of the index around its shape, spikes aside."""
+    noise_half_life_minutes: Annotated[float, msgspec.Meta(gt=0)] = 40.0
+    """In how long the index goes back half of the way to its shape."""
+    spike_min: Annotated[float, msgspec.Meta(gt=0)] = 320.0
+    """The lowest peak of a spike."""
+    spike_max: Annotated[float, msgspec.Meta(gt=0)] = 3_500.0
+    """The highest peak of a spike."""
+    spikes_mean: Annotated[float, msgspec.Meta(ge=0, le=50)] = 2.0
+    """How many spikes come on average beside the first."""
+    plunges_mean: Annotated[float, msgspec.Meta(ge=0, le=50)] = 1.5
+    """How many excursions below zero come on average beside the first."""
+
+
+class SyntheticPrices(Feed):
+    """The day-ahead result at the first opening, an index price every five minutes after it."""
+
+    Config = SyntheticPricesConfig
+    config: SyntheticPricesConfig
+
+    def events(self) -> Iterator[tuple[int, Event]]:
+        """Yield a frame of AuctionResult at the first opening, then an Observation as each five minutes end.
+
+        Raises:
+            FeedError: no listing of the zone and day stands.
+        """
+        day = day_listings(self.ctx, self.config.zone, self.config.delivery_day)
+        shape = self._shape(day)
+        yield day.opens_ns, self._auction(day, shape)
+        index = self._index(day, shape)
+        series = self.ctx.intern(IdKind.SERIES, self.config.index_series)
+        unit = self.ctx.intern(IdKind.UNIT, self.config.unit)
+        source = self.ctx.intern(IdKind.SOURCE, self.ctx.name)
+        first_ns = _grid_start(day)
+        for at, value in enumerate(index.tolist()):
+            end_ns = first_ns + (at + 1) * INTERVAL_NS
+            yield (
+                end_ns,
+                Observation(series, unit, 0, source, 0, 0, 0, end_ns - INTERVAL_NS, end_ns, end_ns, value, end_ns),
+            )
+
+    def _shape(self, day: DayListings) -> F64:
+        """Return the expected index of each five minutes from the first opening to the end of delivery."""
+        config, random = self.config, self.ctx.random
+        dip = random.uniform(config.solar_dip_min, max(config.solar_dip_min, config.solar_dip_max))
+        morning, evening = random.uniform(18.0, 40.0), random.uniform(45.0, 95.0)
+        noon, dusk = random.uniform(12.6, 13.6), random.uniform(18.5, 19.8)
+        first_ns = _grid_start(day)
+        starts_ns = range(first_ns, day.day_end_ns, INTERVAL_NS)
+        hour = np.array([_local_hour(start_ns, day.timezone) for start_ns in starts_ns])
+        shape: F64 = (
+            config.base_price
+            + morning * np.exp(-(((hour - 7.8) / 1.6) ** 2))
+            - dip * np.exp(-(((hour - noon) / 2.7) ** 2))
+            + evening * np.exp(-(((hour - dusk) / 1.9) ** 2))
+            - 12.0 * np.exp(-(((hour - 3.5) / 2.5) ** 2))
+        )
+        return shape
+
+    def _auction(self, day: DayListings, shape: F64) -> Frame:
+        """Return the day-ahead result: the mean shape of each delivery and an error of its hour."""
+        hour_error = self.ctx.random.normal(0.0, 2.5, (day.day_end_ns - day.day_start_ns) // (12 * INTERVAL_NS))
+        first_ns = _grid_start(day)
+        results = []
+        for listing, contract in day.pairs:
+            start = (contract.delivery_start_ns - first_ns) // INTERVAL_NS
+            end = (contract.delivery_end_ns - first_ns) // INTERVAL_NS
+            hour = (contract.delivery_start_ns - day.day_start_ns) // (12 * INTERVAL_NS)
+            price = float(shape[start:end].mean()) + float(hour_error[hour])
+            ticks = round(price * 1_000_000 / listing.tick_micro)
+            ticks = min(max(ticks, listing.price_min_ticks), listing.price_max_ticks)
+            results.append(
+                AuctionResult(
+                    contract.contract_id, listing.listing_id, 0, contract.currency_id, 0, 0, ticks, 0, day.opens_ns
+                )
+            )
+        return Frame.of(results)
+
+    def _index(self, day: DayListings, shape: F64) -> F64:
+        """Return the index of each five minutes: shape, wandering, spikes and plunges; to 0.01."""
+        config, random = self.config, self.ctx.random
+        keep = 0.5 ** (5.0 / config.noise_half_life_minutes)
+        shocks = random.normal(0.0, config.noise_sd * math.sqrt(1.0 - keep * keep), len(shape))
+        index, noise = shape.copy(), 0.0
+        for at, shock in enumerate(shocks.tolist()):
+            noise = keep * noise + shock
+            index[at] += noise
+        spikes, plunges = 1 + int(random.poisson(config.spikes_mean)), 1 + int(random.poisson(config.plunges_mean))
+        # Starts lie two hours apart, so that no excursion (20 minutes at most) hides another.
+        starts = random.permutation(np.arange(3, len(index) - _EXCURSION_STEPS_MAX, _EXCURSION_GAP_STEPS))
+        for number, start in enumerate(starts[: spikes + plunges].tolist()):
+            fade = np.linspace(1.0, 0.45, int(random.integers(1, _EXCURSION_STEPS_MAX + 1)))
+            reach = index[start : start + len(fade)]
+            # The first is a spike and the second a plunge: no day is without either.
+            if number == 0 or 2 <= number <= spikes:
+                low = math.log(config.spike_min)
+                peak = math.exp(random.uniform(low, max(low, math.log(config.spike_max))))
+                np.maximum(reach, peak * fade, out=reach)
+            else:
+                np.minimum(reach, -random.uniform(15.0, 160.0) * fade, out=reach)
+        return np.round(index, 2)
+
+
+def _grid_start(day: DayListings) -> int:
+    """Return the five-minute mark at or before the first opening."""
+    return day.opens_ns - day.opens_ns % INTERVAL_NS
+
+
+def _local_hour(at_ns: int, timezone: str) -> float:
+    local = ns_to_local(at_ns, timezone)
+    return local.hour + local.minute / 60.0

@@ -1,0 +1,1 @@
+"""Plugins that watch, record and report."""

@@ -1,0 +1,1 @@
+"""Plugins that keep positions, profit and loss."""

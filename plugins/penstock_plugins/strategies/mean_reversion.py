@@ -1,0 +1,272 @@
+"""Mean reversion: takes what strays from a smoothed mean, and gives it back at the mean or before the gate closes.
+
+A listing is a candidate when its mid is some ticks off its smoothed mean; only then is the recent past asked how far it
+usually strays (root mean square distance from the mean, `ctx.history`). Orders are immediate-or-cancel at the price
+shown, one at a time per listing.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from math import isqrt
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from penstock_sdk.context import Context
+from penstock_sdk.events import (
+    ExecutionReport,
+    IntentAction,
+    ListingDefinition,
+    OperatorCommand,
+    Order,
+    OrderIntent,
+    OrderKind,
+    OrderState,
+    Quote,
+    ReportKind,
+    SessionState,
+    SessionStatus,
+    Side,
+)
+from penstock_sdk.plugin import Outcome, Strategy
+from penstock_sdk.schema import ABSENT, Frame
+
+from penstock_plugins.strategies.smoothing import FINE, last_rows, smooth
+
+__all__ = ["MeanReversion", "MeanReversionConfig"]
+
+_FILL, _BUY, _IOC = int(ReportKind.FILL), int(Side.BUY), int(OrderKind.IOC)
+_ENDINGS = frozenset(map(int, (ReportKind.CANCELLED, ReportKind.EXPIRED, ReportKind.REJECTED)))
+_HALTS = {"kill": True, "pause": True, "unkill": False, "resume": False}
+
+# One column of the table per line; columns run along listing ids.
+_MEAN, _SAMPLED_NS, _FIRST_NS, _NET_LOTS, _IN_FLIGHT, _NEXT_NS = range(6)
+_OPENS_NS, _LAST_ENTRY_NS, _GATE_NS, _OPEN, _VENUE, _COLUMNS = range(6, 12)
+_LONG_AGO = -(2**61)
+_HISTORY_NS = 1_800_000_000_000
+
+
+class MeanReversionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What counts as straying, and how much to trade on it."""
+
+    listings: tuple[str, ...] = ("*",)
+    """Names of listings to trade, with * and ? as wildcards."""
+    size_lots: int = 10
+    """Of each order, in lots."""
+    position_limit_lots: int = 30
+    """The largest net position in a listing, in lots."""
+    mean_s: float = 600.0
+    """Time constant of the smoothed mean, in seconds."""
+    entry_sigmas: float = 1.5
+    """Entry when the mid strays this many times as far as usual."""
+    edge_ticks_min: int = 60
+    """Entry only when the mid is at least this far from the mean, in ticks."""
+    spread_ticks_max: int = 200
+    """No entry where bid and ask lie further apart, in ticks."""
+    window_s: float = 900.0
+    """The past that says what is usual, in seconds; half an hour at most."""
+    samples_min: int = 12
+    """No entry on fewer quotes in that window."""
+    warm_up_s: float = 600.0
+    """No entry before a listing has been quoted this long, in seconds."""
+    cooldown_s: float = 60.0
+    """The least time between two orders in a listing, in seconds."""
+    sample_s: float = 10.0
+    """Quotes that come one by one are looked at this often, in seconds; frames always."""
+    flat_before_gate_s: float = 900.0
+    """From this long before gate closure positions are closed and none is opened, in seconds."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that makes no strategy."""
+        for name in ("size_lots", "position_limit_lots", "edge_ticks_min", "spread_ticks_max", "samples_min"):
+            value = getattr(self, name)
+            if not 1 <= value <= 10**9:
+                raise ValueError(f"{name} met {value}, wanted 1 … 10⁹; give it in whole ticks, lots or quotes")
+        for name in ("mean_s", "entry_sigmas", "warm_up_s", "cooldown_s", "sample_s", "flat_before_gate_s"):
+            value = getattr(self, name)
+            if not 0 <= value <= 10**6:
+                raise ValueError(f"{name} met {value}, wanted 0 … 10⁶; give it as a plain number")
+        if not 0 < self.window_s <= _HISTORY_NS / 1e9:
+            raise ValueError(f"window_s met {self.window_s}, wanted 0 … 1800; no more of the past is kept")
+        if self.size_lots > self.position_limit_lots:
+            raise ValueError(
+                f"size_lots met {self.size_lots}, wanted position_limit_lots = {self.position_limit_lots} or less; "
+                "make orders smaller or the limit larger"
+            )
+
+
+class MeanReversion(Strategy):
+    """Buys below the mean, sells above it, one order at a time per listing; no randomness."""
+
+    Config = MeanReversionConfig
+    config: MeanReversionConfig
+    history_of = (Quote,)
+    history_ns = _HISTORY_NS
+
+    def __init__(self, ctx: Context, config: MeanReversionConfig | None = None) -> None:
+        super().__init__(ctx, config)
+        cfg = self.config
+        self._tau_ms = max(1, round(cfg.mean_s * 1e3))
+        self._edge_fine = cfg.edge_ticks_min * FINE
+        self._sigmas_milli = round(cfg.entry_sigmas * 1000)
+        self._window_ns, self._warm_up_ns = round(cfg.window_s * 1e9), round(cfg.warm_up_s * 1e9)
+        self._cooldown_ns, self._sample_ns = round(cfg.cooldown_s * 1e9), round(cfg.sample_s * 1e9)
+        self._flat_ns = round(cfg.flat_before_gate_s * 1e9)
+        self._table: npt.NDArray[np.int64] = np.zeros((_COLUMNS, 0), np.int64)
+        self._mark: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._covered: set[int] = set()
+        self._halted = False
+        self._grow(256)
+
+    def on_start(self) -> Outcome:
+        """Cover what is already listed."""
+        for listing in self.ctx.listings():
+            self.on_listing_definition(listing)
+        return None
+
+    def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
+        """Cover a listing whose name fits; others are never traded."""
+        listing_id = listing.listing_id
+        if listing_id in self._covered or not any(fnmatchcase(listing.name, p) for p in self.config.listings):
+            return None
+        self._covered.add(listing_id)
+        self._grow(listing_id + 1)
+        gate_ns = listing.gate_closure_ns
+        self._table[[_OPENS_NS, _LAST_ENTRY_NS, _GATE_NS, _OPEN, _VENUE], listing_id] = (
+            listing.opens_ns, gate_ns - self._flat_ns, gate_ns, 1, listing.venue_id,
+        )  # fmt: skip
+        return None
+
+    def _grow(self, width: int) -> None:
+        """Make room for listing ids below *width*."""
+        had = self._table.shape[1]
+        if width <= had:
+            return
+        table = np.zeros((_COLUMNS, max(width, 2 * had)), np.int64)
+        table[_MEAN] = ABSENT
+        # Not covered: the gate closed long ago.
+        table[[_SAMPLED_NS, _NEXT_NS, _GATE_NS, _LAST_ENTRY_NS]] = _LONG_AGO
+        table[:, :had] = self._table
+        self._table, self._mark = table, np.zeros(table.shape[1], np.int64)
+
+    def on_session_state(self, session: SessionState) -> Outcome:
+        """Rest where trading is not open; listing 0 is the whole venue."""
+        is_open = session.status == SessionStatus.OPEN
+        if session.listing_id == 0:
+            self._table[_OPEN, self._table[_VENUE] == session.venue_id] = is_open
+        elif session.listing_id in self._covered:
+            self._table[_OPEN, session.listing_id] = is_open
+        return None
+
+    def on_operator_command(self, command: OperatorCommand) -> Outcome:
+        """Rest while new orders would be refused anyway."""
+        if command.target in ("", self.ctx.name) and command.command in _HALTS:
+            self._halted = _HALTS[command.command]
+        return None
+
+    def on_quote(self, quote: Quote) -> Outcome:
+        """As `on_quotes`, for one, every ``sample_s``."""
+        listing_id = quote.listing_id
+        if listing_id not in self._covered:
+            return None
+        if self.ctx.now_ns - self._table.item(_SAMPLED_NS, listing_id) < self._sample_ns:
+            return None
+        return self._screen(Frame.of([quote]).array)
+
+    def on_quotes(self, frame: Frame) -> Outcome:
+        """Smooth the means; return orders for listings that stray, or that have come back."""
+        return self._screen(frame.array)
+
+    def _screen(self, quotes: npt.NDArray[np.void]) -> list[OrderIntent] | None:
+        """Update means from *quotes* and act on candidates. Cost: some 40 µs for 100 rows."""
+        try:
+            ids, bid, _, ask, _ = last_rows(quotes, self._mark)
+        except IndexError:
+            self._grow(int(quotes["listing_id"].max()) + 1)
+            ids, bid, _, ask, _ = last_rows(quotes, self._mark)
+        both = (bid != ABSENT) & (ask != ABSENT)
+        if not both.all():
+            ids, bid, ask = ids[both], bid[both], ask[both]
+        now_ns, table = self.ctx.now_ns, self._table
+        t = table.take(ids, axis=1)
+        mid = (bid + ask) * (FINE // 2)
+        mean = smooth(t[_MEAN], mid, now_ns - t[_SAMPLED_NS], self._tau_ms)
+        table[_MEAN, ids] = mean
+        table[_SAMPLED_NS, ids] = now_ns
+        new = t[_MEAN] == ABSENT
+        if new.any():
+            table[_FIRST_NS, ids[new]] = now_ns
+        stray, net = mid - mean, t[_NET_LOTS]
+        ready = (t[_IN_FLIGHT] == 0) & (t[_OPEN] != 0) & (now_ns >= t[_NEXT_NS]) & (now_ns < t[_GATE_NS])
+        late = now_ns >= t[_LAST_ENTRY_NS]
+        # Back at the mean: a long position is not below it, a short one not above.
+        leave = (net != 0) & (late | (np.sign(stray) * np.sign(net) >= 0))
+        warm = ~new & ~late & (now_ns >= t[_OPENS_NS]) & (now_ns - t[_FIRST_NS] >= self._warm_up_ns)
+        enter = warm & ~leave & (np.abs(stray) >= self._edge_fine) & (ask - bid <= self.config.spread_ticks_max)
+        rows = np.flatnonzero(ready & (leave | enter))
+        if not len(rows) or self._halted:
+            return None
+        columns = (ids, bid, ask, mean, stray, net, leave)
+        out = [self._decide(*row) for row in zip(*(column[rows].tolist() for column in columns), strict=True)]
+        return [intent for intent in out if intent is not None]
+
+    def _decide(
+        self, listing_id: int, bid: int, ask: int, mean: int, stray: int, net: int, leave: bool
+    ) -> OrderIntent | None:
+        """Return the order for one candidate, if past and limit allow one; mean and stray are in fine ticks."""
+        if leave:
+            return self._order(listing_id, net < 0, bid, ask, min(abs(net), self.config.position_limit_lots))
+        buys = stray < 0
+        room_lots = self.config.position_limit_lots - (net if buys else -net)
+        qty_lots = min(self.config.size_lots, room_lots)
+        if qty_lots <= 0 or not self._strays_far(listing_id, mean, abs(stray)):
+            return None
+        return self._order(listing_id, buys, bid, ask, qty_lots)
+
+    def _strays_far(self, listing_id: int, mean: int, stray: int) -> bool:
+        """Return whether *stray* is far against the usual distance from *mean* in the window; both in fine ticks."""
+        past = self.ctx.history(listing_id, self._window_ns, Quote)
+        past = past[(past["bid_ticks"] != ABSENT) & (past["ask_ticks"] != ABSENT)]
+        if len(past) < self.config.samples_min:
+            return False
+        # In half ticks and Python's own integers: squares of spikes would leave 64 bits in fine ones.
+        distances = (past["bid_ticks"] + past["ask_ticks"] - mean * 2 // FINE).tolist()
+        usual = isqrt(sum(d * d for d in distances) // len(distances))
+        return 1000 * (stray * 2 // FINE) >= self._sigmas_milli * usual
+
+    def _order(self, listing_id: int, buys: bool, bid: int, ask: int, qty_lots: int) -> OrderIntent:
+        self._table[_IN_FLIGHT, listing_id] = 1
+        self._table[_NEXT_NS, listing_id] = self.ctx.now_ns + self._cooldown_ns
+        make, price_ticks = (self.buy, ask) if buys else (self.sell, bid)
+        return make(listing_id, price_ticks, qty_lots, kind=_IOC, decision_half_ticks=bid + ask)
+
+    def on_order(self, order: Order) -> Outcome:
+        """A refused order is no longer in flight."""
+        if order.action == IntentAction.NEW and order.state == OrderState.REFUSED and order.listing_id in self._covered:
+            self._table[_IN_FLIGHT, order.listing_id] = 0
+        return None
+
+    def on_execution_report(self, report: ExecutionReport) -> Outcome:
+        """Book fills; an order that has ended is no longer in flight."""
+        listing_id, kind = report.listing_id, report.kind
+        if listing_id not in self._covered:
+            return None
+        if kind == _FILL:
+            signed_lots = report.last_lots if report.side == _BUY else -report.last_lots
+            self._table[_NET_LOTS, listing_id] += signed_lots
+        if kind in _ENDINGS or (kind == _FILL and report.leaves_lots == 0):
+            self._table[_IN_FLIGHT, listing_id] = 0
+        return None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return everything the next order depends on."""
+        return {"table": self._table.copy(), "covered": sorted(self._covered), "halted": self._halted}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `snapshot` returned."""
+        self._table = np.array(state["table"], np.int64)
+        self._mark = np.zeros(self._table.shape[1], np.int64)
+        self._covered = set(state["covered"])
+        self._halted = state["halted"]

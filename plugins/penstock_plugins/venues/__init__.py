@@ -1,0 +1,1 @@
+"""Venues: where orders are matched."""

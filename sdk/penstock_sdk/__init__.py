@@ -1,0 +1,5 @@
+"""The Penstock SDK: what a plugin author imports."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

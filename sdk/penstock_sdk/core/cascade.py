@@ -1,0 +1,275 @@
+"""Run to completion: number an input, record it, let its handlers hear it, then all that they return.
+
+```
+input → number, stamp → record → handlers in fixed order → what they return: inner queue → …until empty
+```
+A handler that raises is counted against its plugin; the others still hear the event. A cascade that does not end is cut
+at a configured number of events: what its noisiest plugin still had queued is dropped, and that plugin quarantined.
+"""
+
+from __future__ import annotations
+
+import struct
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from penstock_sdk.context import Moment
+from penstock_sdk.core.wiring import FrameRoute, Route, Slot, Target, compile_routes
+from penstock_sdk.events import Alert, PluginFault, PluginState, PluginStatus, Severity
+from penstock_sdk.schema import ABSENT, Event, Frame
+from penstock_sdk.wire.frame import Origin, encode_frame
+
+__all__ = ["EVENTS_PER_INPUT_MAX", "FAULTS_MAX", "Cascade"]
+
+EVENTS_PER_INPUT_MAX = 100_000
+FAULTS_MAX = 10
+"""Faults after which a plugin is quarantined."""
+
+astuple = msgspec.structs.astuple
+Sink = Callable[[bytes], object]
+
+
+class _Call:
+    """A queued call that is no event: a plugin's ``on_start`` or ``on_stop``, behind the state change it belongs to."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+
+class Cascade:
+    """Numbers events and lets them be heard.
+
+    Args:
+        moment: written with every event; contexts read it.
+        sink_for: returns where the bytes of a schema's frames go, by (schema id, diagnostic); asked once per schema.
+    """
+
+    def __init__(
+        self,
+        moment: Moment,
+        sink_for: Callable[[int], Sink],
+        *,
+        events_per_input_max: int = EVENTS_PER_INPUT_MAX,
+        faults_max: int = FAULTS_MAX,
+    ) -> None:
+        self.moment = moment
+        self.seq = 0
+        self.slots: list[Slot] = []
+        self.kernel_slot = Slot("kernel", 0, self, "kernel")
+        self.on_quarantine: Callable[[Slot, str], None] = lambda slot, reason: None
+        self.admit: Callable[[Any, Slot], Any] = lambda event, venue: event
+        """What a venue says passes through here before it is numbered."""
+        self.after_frame: Callable[[Frame], None] | None = None
+        self.record_frame: Callable[[Frame, int, int, Slot], bytes | None] = lambda frame, seq, origin, slot: None
+        """Returns the bytes to record in place of a frame (a reference), or None to record the frame itself."""
+        self._sink_for = sink_for
+        self._events_max = events_per_input_max
+        self._faults_max = faults_max
+        self._queue: deque[tuple[Any, int, int, Slot]] = deque()
+        self._routes: dict[type, Route] = {}
+        self._frames: dict[int, FrameRoute] = {}
+        self._sinks: dict[int, Sink] = {}
+
+    def wire(self, slots: Iterable[Slot]) -> None:
+        """Compile who hears what; also while a cascade runs."""
+        self.slots = list(slots)
+        routes, frames = compile_routes(self.slots)
+        self._sinks.clear()
+        for cls in routes:
+            schema_id = cls.layout.id  # type: ignore[attr-defined]
+            self._sinks[schema_id] = self._sink_for(schema_id)
+        self._routes.clear()
+        self._routes.update(
+            {cls: route._replace(sink=self._sinks[cls.layout.id]) for cls, route in routes.items()}  # type: ignore[attr-defined]
+        )
+        self._frames.clear()
+        self._frames.update(frames)
+
+    def run(self, event: Event, origin: int, producer: Slot, then: Target | None = None) -> None:
+        """Handle one input and all that follows from it. ``moment.now_ns`` has been set to its stamp.
+
+        Cost: about 0.3 µs an event and handler, and as much again to encode and record it.
+        """
+        moment, queue, routes = self.moment, self._queue, self._routes
+        append = queue.append
+        seq = self.seq
+        now_ns, cause, root, last = moment.now_ns, ABSENT, seq + 1, seq + self._events_max
+        moment.correlation_seq = root
+        if then is not None:
+            append((_Call(then), root, origin, then.slot))
+        while True:
+            route = routes.get(type(event))
+            if route is None:
+                self.seq = seq
+                self._uncommon(event, cause, origin, producer)
+                seq = self.seq
+            else:
+                pack, encode, mark, (size, schema_id, version), sink, address, targets, by_id = route
+                seq += 1
+                plugin_id = producer.plugin_id
+                try:
+                    if pack is not None:
+                        data = pack(
+                            size, schema_id, version, origin | mark, seq, now_ns, cause, root, 1, size, plugin_id,
+                            *astuple(event),  # type: ignore[arg-type]
+                        )  # fmt: skip
+                    else:
+                        data = encode(event, seq, now_ns, cause, root, origin, plugin_id)
+                except (struct.error, TypeError, OverflowError):
+                    seq -= 1
+                    self._misfit(event, producer)
+                    data = None
+                if data is not None:
+                    sink(data)
+                    moment.seq = seq
+                    moment.producer = plugin_id
+                    if address is not None:
+                        targets = by_id.get(address(event), targets)
+                    for call, slot, name in targets:
+                        try:
+                            out = call(event)
+                        except Exception as error:
+                            self.fault(slot, name, error)
+                            continue
+                        if out is None:
+                            continue
+                        if slot.is_venue:
+                            self._from_venue(out, seq, slot)
+                        elif type(out) is list or type(out) is tuple:
+                            for item in out:
+                                append((item, seq, slot.origin, slot))
+                        else:
+                            append((out, seq, slot.origin, slot))
+            if seq > last:
+                self._cut_storm()
+                last = seq + self._events_max
+            if not queue:
+                break
+            event, cause, origin, producer = queue.popleft()
+        self.seq = seq
+
+    def push(self, event: Event, producer: Slot | None = None) -> None:
+        """Add an event to the cascade that is running, caused by the event at hand."""
+        slot = producer or self.kernel_slot
+        self._queue.append((event, self.moment.seq, slot.origin, slot))
+
+    @property
+    def running(self) -> bool:
+        """True while something is queued."""
+        return bool(self._queue)
+
+    def _misfit(self, event: Any, producer: Slot) -> None:
+        """Count an event that cannot be encoded against the plugin that made it; it is not numbered."""
+        error: Exception = TypeError(f"met {event!r:.80}, wanted a record that its layout can hold")
+        layout = type(event).layout
+        if layout.packed:
+            error = layout.misfit(event)
+        self.fault(producer, "returned", error)
+
+    def _uncommon(self, event: Any, cause: int, origin: int, producer: Slot) -> None:
+        """Handle what is no single record: a frame, a queued call, or nonsense."""
+        if type(event) is Frame:
+            self._handle_frame(event, cause, origin, producer)
+        elif type(event) is _Call:
+            self._call(event.target, None)
+        else:
+            error = TypeError(
+                f"met {type(event).__name__} {event!r:.80}, wanted None, a record, a Frame or a list of them"
+            )
+            self.fault(producer, "returned", error)
+
+    def _handle_frame(self, frame: Frame, cause: int, origin: int, producer: Slot) -> None:
+        moment = self.moment
+        layout = frame.layout
+        seq = self.seq + 1
+        data = self.record_frame(frame, seq, origin, producer)
+        if data is None:
+            data = encode_frame(frame, seq, moment.now_ns, cause, moment.correlation_seq, origin, producer.plugin_id)
+        self.seq += len(frame)
+        moment.seq = seq
+        moment.producer = producer.plugin_id
+        self._sinks[layout.id](data)
+        for target in self._frames[layout.id].targets:
+            self._call(target, frame)
+        if self.after_frame is not None:
+            self.after_frame(frame)
+
+    def _call(self, target: Target, event: Any) -> None:
+        call, slot, name = target
+        try:
+            out = call(event)
+        except Exception as error:
+            self.fault(slot, name, error)
+            return
+        if out is None:
+            return
+        if slot.is_venue:
+            self._from_venue(out, self.moment.seq, slot)
+            return
+        for item in out if isinstance(out, (list, tuple)) else (out,):
+            self._queue.append((item, self.moment.seq, slot.origin, slot))
+
+    def _from_venue(self, out: Any, cause: int, slot: Slot) -> None:
+        admit = self.admit
+        for item in out if isinstance(out, (list, tuple)) else (out,):
+            self._queue.append((admit(item, slot), cause, slot.origin, slot))
+
+    def fault(self, slot: Slot, handler: str, error: BaseException) -> None:
+        """Count a fault against a plugin, say it as an event, and quarantine the plugin when it has had too many."""
+        slot.faults += 1
+        text = f"{type(error).__name__}: {error}{_where(error)}"
+        self._queue.append(
+            (
+                PluginFault(
+                    plugin_id=slot.plugin_id, name=slot.name, handler=handler, error=text, faults=slot.faults
+                ),
+                self.moment.seq, Origin.DERIVED, self.kernel_slot,
+            )
+        )  # fmt: skip
+        if slot.faults >= self._faults_max and slot in self.slots and slot.plugin_id:
+            self.quarantine(slot, f"{slot.faults} faults, the last in {handler}: {text}")
+
+    def quarantine(self, slot: Slot, reason: str) -> None:
+        """Let a plugin hear nothing more; say so."""
+        self.wire([s for s in self.slots if s is not slot])
+        self.push(
+            PluginState(
+                plugin_id=slot.plugin_id, name=slot.name, status=PluginStatus.QUARANTINED,
+                previous=PluginStatus.RUNNING, reason=reason,
+            )
+        )  # fmt: skip
+        self.push(
+            Alert(
+                code="plugin.quarantined", severity=Severity.ERROR, subject=slot.name, met=reason,
+                wanted=f"fewer than {self._faults_max} faults",
+                way_out="mend the plugin and start it again; its orders are being cancelled",
+            )
+        )  # fmt: skip
+        self.on_quarantine(slot, reason)
+
+    def _cut_storm(self) -> None:
+        """End a cascade that does not: drop what the noisiest plugin has queued, and quarantine it."""
+        queued = Counter(producer.plugin_id for _, _, _, producer in self._queue if producer.plugin_id)
+        if not queued:
+            return
+        noisiest = max(queued, key=lambda plugin_id: (queued[plugin_id], plugin_id))
+        kept = [item for item in self._queue if item[3].plugin_id != noisiest]
+        self._queue.clear()
+        self._queue.extend(kept)
+        reason = f"cascade of more than {self._events_max} events, {queued[noisiest]} of its events dropped"
+        slot = next((s for s in self.slots if s.plugin_id == noisiest), None)
+        if slot is not None:
+            self.quarantine(slot, reason)
+
+
+def _where(error: BaseException) -> str:
+    """Return the file and line that raised, as `` (name.py:12)``; folders are left out, they differ between machines."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if len(frames) > 1 else ""

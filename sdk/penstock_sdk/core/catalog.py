@@ -1,0 +1,84 @@
+"""Names and definitions: the kernel alone gives ids, and every one of them is an event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock_sdk.events import ContractDefinition, IdKind, Interned, ListingDefinition, ZoneDefinition
+
+__all__ = ["Catalog"]
+
+
+class Catalog:
+    """Ids by kind and name, counted from 1 and never reused; definitions by id."""
+
+    def __init__(self) -> None:
+        self._ids: dict[int, dict[str, int]] = {int(kind): {} for kind in IdKind}
+        self._names: dict[int, list[str]] = {int(kind): [""] for kind in IdKind}
+        self._definitions: dict[int, dict[int, Any]] = {int(kind): {} for kind in IdKind}
+
+    def intern(self, kind: IdKind, name: str) -> tuple[int, Interned | None]:
+        """Return the id of *name*, and the event to emit when it is new.
+
+        Raises:
+            ValueError: the name is empty.
+        """
+        ids = self._ids[kind]
+        found = ids.get(name)
+        if found is not None:
+            return found, None
+        if not name:
+            raise ValueError(f"intern({kind.name}) met an empty name, wanted text")
+        self._names[kind].append(name)
+        number = len(self._names[kind]) - 1
+        ids[name] = number
+        return number, Interned(kind=kind, id=number, name=name)
+
+    def name_of(self, kind: IdKind, id: int) -> str:
+        """Return what an id names, or ``kind#id`` when it is unknown."""
+        names = self._names[kind]
+        return names[id] if 0 < id < len(names) else f"{kind.name.lower()}#{id}"
+
+    def definition(self, kind: IdKind, id: int) -> Any:
+        """Return the definition announced under an id, or None."""
+        return self._definitions[kind].get(id)
+
+    def definitions(self, kind: IdKind) -> list[Any]:
+        """Return every definition of a kind, by id."""
+        held = self._definitions[kind]
+        return [held[i] for i in sorted(held)]
+
+    def on_zone_definition(self, zone: ZoneDefinition) -> None:
+        """Keep a zone's definition."""
+        self._definitions[IdKind.ZONE][zone.zone_id] = zone
+
+    def on_contract_definition(self, contract: ContractDefinition) -> None:
+        """Keep a contract's definition."""
+        self._definitions[IdKind.CONTRACT][contract.contract_id] = contract
+
+    def on_listing_definition(self, listing: ListingDefinition) -> None:
+        """Keep a listing's definition."""
+        self._definitions[IdKind.LISTING][listing.listing_id] = listing
+
+    def snapshot(self) -> Any:
+        """Return names and definitions as msgpack carries them."""
+        kinds = (IdKind.ZONE, IdKind.CONTRACT, IdKind.LISTING)
+        return {
+            "names": {str(kind): names[1:] for kind, names in self._names.items()},
+            "definitions": {str(int(k)): [d.layout.pack(d) for d in self.definitions(k)] for k in kinds},
+        }
+
+    def restore(self, state: Any) -> None:
+        """Take back what `snapshot` returned."""
+        for kind, names in state["names"].items():
+            self._names[int(kind)] = ["", *names]
+            self._ids[int(kind)] = {name: number for number, name in enumerate(names, 1)}
+        types: dict[IdKind, Any] = {
+            IdKind.ZONE: ZoneDefinition,
+            IdKind.CONTRACT: ContractDefinition,
+            IdKind.LISTING: ListingDefinition,
+        }
+        for kind_id, cls in types.items():
+            for body in state["definitions"][str(int(kind_id))]:
+                definition = cls.layout.unpack(body)
+                self._definitions[kind_id][getattr(definition, cls.__struct_fields__[0])] = definition

@@ -1,0 +1,242 @@
+"""The kernel's parts put together: what the real and the simulated kernel both are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from penstock_sdk.context import Context, Identity, Moment
+from penstock_sdk.core.cascade import EVENTS_PER_INPUT_MAX, FAULTS_MAX, Cascade, Sink
+from penstock_sdk.core.catalog import Catalog
+from penstock_sdk.core.desk import Desk
+from penstock_sdk.core.history import History
+from penstock_sdk.core.timers import Timers
+from penstock_sdk.core.wiring import Slot, Target
+from penstock_sdk.events import ExecutionReport, IdKind, PluginState, PluginStatus, Severity
+from penstock_sdk.plugin import Plugin
+from penstock_sdk.schema import Event, Frame, Record, layouts
+from penstock_sdk.wire.frame import Origin
+
+__all__ = ["Core"]
+
+
+class _Keeper:
+    """Feeds the history: hears the record types that some plugin declared."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    def handlers(self) -> dict[tuple[int, bool], Callable[[Any], Any]]:
+        """Return the handlers to wire: one per wanted type, in frames."""
+        return {(layout.id, True): self._history.add for layout in layouts() if self._history.wants(layout.id)}
+
+
+class Core:
+    """One order of events, and all state that follows from it.
+
+    Subclasses give what touches the world: where bytes go, how submitted work runs, when effects happen, the log.
+    """
+
+    def __init__(
+        self,
+        *,
+        sink_for: Callable[[int], Sink],
+        run_seed: int = 0,
+        epoch: int = 1,
+        events_per_input_max: int = EVENTS_PER_INPUT_MAX,
+        faults_max: int = FAULTS_MAX,
+    ) -> None:
+        self.run_seed = run_seed
+        self.moment = Moment()
+        self.catalog = Catalog()
+        self.timers = Timers()
+        self.history_kept = History(self.moment)
+        self.cascade = Cascade(self.moment, sink_for, events_per_input_max=events_per_input_max, faults_max=faults_max)
+        self.desk = Desk(self.moment, self.catalog, epoch, self.cascade.fault)
+        self.cascade.on_quarantine = self._quarantined
+        self.cascade.admit = self._admit
+        self.slots: dict[str, Slot] = {}
+        self._next_task_id = 1
+        self._own = [
+            Slot(part_name, 0, part, "kernel")
+            for part_name, part in (
+                ("catalog", self.catalog), ("history", _Keeper(self.history_kept)), ("desk", self.desk),
+            )
+        ]  # fmt: skip
+        self._wire(self._own)
+
+    # -- plugins ---------------------------------------------------------------------------------------------------
+
+    def attach(self, cls: type[Plugin], name: str, config: Any = None, **context: Any) -> Slot:
+        """Build one plugin instance with its context; `start` makes it run.
+
+        Raises:
+            ValueError: the name is taken.
+        """
+        if name in self.slots:
+            raise ValueError(f"plugin name {name} is taken; give each instance its own")
+        plugin_id = self.intern_input(IdKind.PLUGIN, name)
+        ctx = Context(self, name, plugin_id, run_seed=self.run_seed, **context)
+        for record in cls.history_of:
+            self.history_kept.want(record, cls.history_ns)
+        plugin = cls(ctx, config)
+        slot = Slot(name, plugin_id, plugin, cls.kind, ctx)
+        self.slots[name] = slot
+        return slot
+
+    def identity(self, book: str, algo: str, algo_version: int, trader: str, account: str) -> Identity:
+        """Return the interned ids of who an instance's orders are for."""
+        return Identity(
+            self.intern_input(IdKind.BOOK, book), self.intern_input(IdKind.ALGO, algo), algo_version,
+            self.intern_input(IdKind.TRADER, trader), self.intern_input(IdKind.ACCOUNT, account),
+        )  # fmt: skip
+
+    def wire(self) -> None:
+        """Compile who hears what, all attached plugins included."""
+        self._wire([*self._own, *self.slots.values()])
+
+    def _wire(self, slots: list[Slot]) -> None:
+        self.desk.wire(slots)
+        self.cascade.wire(slots)
+
+    def _quarantined(self, slot: Slot, _reason: str) -> None:
+        self.desk.wire(self.cascade.slots)
+        for event in self.desk.quarantined(slot):
+            self.cascade.push(event)
+
+    def _admit(self, event: Event, slot: Slot) -> Event:
+        return self.desk.admit(event, slot) if type(event) is ExecutionReport else event
+
+    def start_plugin(self, slot: Slot) -> None:
+        """Announce that a plugin runs, and let it say what it says first."""
+        self.cascade.run(
+            self._state(slot, PluginStatus.RUNNING, PluginStatus.STARTING),
+            Origin.KERNEL, self.cascade.kernel_slot, Target(lambda _: slot.plugin.on_start(), slot, "on_start"),
+        )  # fmt: skip
+
+    def stop_plugin(self, slot: Slot) -> None:
+        """Announce that a plugin drains, and let it say what it says last."""
+        self.cascade.run(
+            self._state(slot, PluginStatus.DRAINING, PluginStatus.RUNNING),
+            Origin.KERNEL, self.cascade.kernel_slot, Target(lambda _: slot.plugin.on_stop(), slot, "on_stop"),
+        )  # fmt: skip
+
+    def _state(self, slot: Slot, status: PluginStatus, previous: PluginStatus) -> PluginState:
+        return PluginState(plugin_id=slot.plugin_id, name=slot.name, status=status, previous=previous)
+
+    def slot_by_id(self, plugin_id: int) -> Slot:
+        """Return the slot of a plugin id; the kernel's own for 0 and for what is not attached."""
+        return next((s for s in self.slots.values() if s.plugin_id == plugin_id), self.cascade.kernel_slot)
+
+    # -- what contexts ask for -------------------------------------------------------------------------------------
+
+    def set_timer(self, plugin_id: int, due_ns: int, tag: int) -> int:
+        """Fire a Timer for the plugin at *due_ns*; return its id."""
+        return self.timers.set(plugin_id, due_ns, tag)
+
+    def cancel_timer(self, timer_id: int) -> None:
+        """Forget a timer."""
+        self.timers.cancel(timer_id)
+
+    def intern(self, kind: IdKind, name: str) -> int:
+        """Return the id of *name* to a handler; a new one is an event of the cascade that runs."""
+        number, told = self.catalog.intern(kind, name)
+        if told is not None:
+            self.cascade.push(told)
+        return number
+
+    def intern_input(self, kind: IdKind, name: str) -> int:
+        """Return the id of *name* between cascades; a new one is an input of the kernel's own."""
+        number, told = self.catalog.intern(kind, name)
+        if told is not None:
+            self.cascade.run(told, Origin.KERNEL, self.cascade.kernel_slot)
+        return number
+
+    def name_of(self, kind: IdKind, id: int) -> str:
+        """Return what an id names."""
+        return self.catalog.name_of(kind, id)
+
+    def definition(self, kind: IdKind, id: int) -> Any:
+        """Return the definition announced under an id, or None."""
+        return self.catalog.definition(kind, id)
+
+    def definitions(self, kind: IdKind) -> list[Any]:
+        """Return every definition of a kind, by id."""
+        return self.catalog.definitions(kind)
+
+    def history(self, listing_id: int, window_ns: int, of: type[Record]) -> npt.NDArray[np.void]:
+        """Return what was known of a listing in the window that ends now."""
+        return self.history_kept.query(listing_id, window_ns, of)
+
+    def submit(self, plugin_id: int, fn: Callable[..., Any], args: tuple[Any, ...]) -> int:
+        """Number a task; subclasses run it."""
+        task_id = self._next_task_id
+        self._next_task_id += 1
+        return task_id
+
+    def effect(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Take an effect; subclasses say when it happens."""
+
+    def write_log(self, severity: Severity, name: str, text: str, fields: dict[str, Any]) -> None:
+        """Take a line of a log; subclasses say where it goes."""
+
+    # -- state -----------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return everything that the rest of the run follows from. Call it between cascades only."""
+        assert not self.cascade.running
+        return {
+            "seq": self.cascade.seq,
+            "now_ns": self.moment.now_ns,
+            "catalog": self.catalog.snapshot(),
+            "timers": self.timers.snapshot(),
+            "history": self.history_kept.snapshot(),
+            "desk": self.desk.snapshot(),
+            "next_task": self._next_task_id,
+            "plugins": {name: _plugin_state(slot) for name, slot in self.slots.items()},
+            "running": [s.name for s in self.cascade.slots if s.plugin_id],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `snapshot` returned, with the same plugins attached."""
+        self.cascade.seq = state["seq"]
+        self.moment.now_ns = state["now_ns"]
+        self.catalog.restore(state["catalog"])
+        self.timers.restore(state["timers"])
+        self.history_kept.restore(state["history"], {layout.id: layout.dtype for layout in layouts()})
+        self.desk.restore(state["desk"])
+        self._next_task_id = state["next_task"]
+        for name, held in state["plugins"].items():
+            _restore_plugin(self.slots[name], held)
+        running = set(state["running"])
+        self._wire([*self._own, *(s for s in self.slots.values() if s.name in running)])
+
+    def poison(self, frame: Frame) -> None:
+        """Overwrite a frame that has been handled, so that a plugin which kept the view is found out."""
+        frame.array.flags.writeable = True
+        frame.array.view(np.uint8)[:] = 0xA5
+
+
+def _plugin_state(slot: Slot) -> dict[str, Any]:
+    assert slot.ctx is not None
+    return {
+        "state": slot.ctx.state,
+        "random": slot.ctx.random.bit_generator.state,
+        "faults": slot.faults,
+        "own": slot.plugin.snapshot(),
+        "cells": {name: cell.n for name, cell in slot.ctx.cells.items()},
+    }
+
+
+def _restore_plugin(slot: Slot, held: dict[str, Any]) -> None:
+    assert slot.ctx is not None
+    slot.ctx.state.clear()
+    slot.ctx.state.update(held["state"])
+    slot.ctx.random.bit_generator.state = held["random"]
+    slot.faults = held["faults"]
+    slot.plugin.restore(held["own"])
+    for name, count in held["cells"].items():
+        slot.ctx.cell(name).n = count

@@ -1,0 +1,373 @@
+"""The order desk: makes orders of intents, asks the checks, routes, and steps each order's state.
+
+Refusing is the default: an order leaves only when every check has said that it may. A cancel is never held back: not by
+a check, a pause, the kill switch, or a journal that cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from penstock_sdk.context import Moment
+from penstock_sdk.core.catalog import Catalog
+from penstock_sdk.core.wiring import Slot
+from penstock_sdk.events import (
+    Alert,
+    CheckResult,
+    CheckVerdict,
+    ExecutionReport,
+    IdKind,
+    IntentAction,
+    Limit,
+    LimitKind,
+    ListingDefinition,
+    OperatorCommand,
+    Order,
+    OrderIntent,
+    OrderState,
+    Quote,
+    Reason,
+    ReportKind,
+    Severity,
+)
+from penstock_sdk.golden.orders import FINAL, TRANSITIONS, OrderEvent, transition
+from penstock_sdk.schema import ABSENT, Event, Frame
+
+__all__ = ["Desk", "OpenOrder"]
+
+_EVENT_OF = {
+    ReportKind.ACCEPTED: OrderEvent.ACCEPT,
+    ReportKind.CANCELLED: OrderEvent.CANCELLED,
+    ReportKind.EXPIRED: OrderEvent.EXPIRED,
+    ReportKind.REJECTED: OrderEvent.REJECTED,
+    ReportKind.CANCEL_REJECTED: OrderEvent.NOT_DONE,
+}
+
+
+class OpenOrder:
+    """An order that a venue may still execute."""
+
+    __slots__ = ("filled_lots", "order", "state")
+
+    def __init__(self, order: Order, state: int, filled_lots: int = 0) -> None:
+        self.order = order
+        self.state = state
+        self.filled_lots = filled_lots
+
+
+class Desk:
+    """Every order of the run. Its handlers are wired like a plugin's, before all plugins.
+
+    Args:
+        epoch: of the run; an order id is epoch ‖ counter, so that ids never repeat over runs.
+        fault: called when a check raises or gives no verdict.
+    """
+
+    def __init__(
+        self, moment: Moment, catalog: Catalog, epoch: int, fault: Callable[[Slot, str, BaseException], None]
+    ) -> None:
+        self._moment = moment
+        self._catalog = catalog
+        self._fault = fault
+        self._next_order_id = (epoch << 40) + 1
+        self.checks: list[Slot] = []
+        """Risk and compliance slots, in the order they are asked."""
+        self.has_risk = False
+        self.traders: dict[int, Slot] = {}
+        """Slots that may send orders, by plugin id."""
+        self.open: dict[int, OpenOrder] = {}
+        self._last_intent: dict[int, int] = {}
+        self.killed = False
+        self.paused: set[int] = set()
+        """Strategies whose new orders are paused; 0 is all of them."""
+        self.journal_failed = False
+        self._half_ticks: list[int] = []
+        """Bid plus ask by listing id; ABSENT when a side is empty."""
+        self.orders = 0
+        self.fills = 0
+        self.refused = 0
+
+    def wire(self, slots: list[Slot]) -> None:
+        """Learn who checks and who trades; called whenever a plugin joins or leaves."""
+        self.checks = [s for s in slots if s.kind in ("risk", "compliance")]
+        self.has_risk = any(s.kind == "risk" for s in slots)
+        self.traders = {s.plugin_id: s for s in slots if s.may_order}
+
+    # -- market ----------------------------------------------------------------------------------------------------
+
+    def on_listing_definition(self, listing: ListingDefinition) -> None:
+        """Make room for a listing's mid."""
+        missing = listing.listing_id + 1 - len(self._half_ticks)
+        self._half_ticks.extend([ABSENT] * missing)
+
+    def on_quotes(self, frame: Frame) -> None:
+        """Keep bid plus ask of each listing, the arrival mid of the orders to come."""
+        array = frame.array
+        bid, ask = array["bid_ticks"], array["ask_ticks"]
+        both = np.where((bid != ABSENT) & (ask != ABSENT), bid + ask, ABSENT)
+        known = self._half_ticks
+        for listing_id, half_ticks in zip(array["listing_id"].tolist(), both.tolist(), strict=True):
+            if listing_id < len(known):
+                known[listing_id] = half_ticks
+
+    def on_quote(self, quote: Quote) -> None:
+        """As `on_quotes`, for one."""
+        if quote.listing_id < len(self._half_ticks):
+            bid, ask = quote.bid_ticks, quote.ask_ticks
+            self._half_ticks[quote.listing_id] = bid + ask if bid != ABSENT and ask != ABSENT else ABSENT
+
+    # -- intents ---------------------------------------------------------------------------------------------------
+
+    def on_order_intent(self, intent: OrderIntent) -> list[Event] | Event | None:
+        """Return the verdicts and the order that come of an intent."""
+        action = intent.action
+        if action == IntentAction.NEW:
+            return self._new(intent)
+        if action == IntentAction.CANCEL:
+            return self._cancel(intent)
+        if action == IntentAction.CANCEL_ALL:
+            return self._cancel_all(intent.strategy_id, intent.listing_id)
+        return self._refusal(intent, Reason.NOT_ALLOWED)
+
+    def _new(self, intent: OrderIntent) -> list[Event] | Event:
+        reason = self._hard_reason(intent)
+        if reason:
+            return self._refusal(intent, reason)
+        self._last_intent[intent.strategy_id] = intent.intent_id
+        listing = self._catalog.definition(IdKind.LISTING, intent.listing_id)
+        order_id = self._next_order_id
+        self._next_order_id = order_id + 1
+        arrival = self._half_ticks[intent.listing_id]
+        pending = self._order(intent, order_id, OrderState.PENDING_CHECK, listing.venue_id, arrival, Reason.NONE)
+        out: list[Event] = []
+        for slot in self.checks:
+            verdict = self._ask(slot, pending)
+            out.append(verdict)
+            if verdict.result != CheckResult.PASSED:
+                self.refused += 1
+                out.append(self._order(intent, order_id, OrderState.REFUSED, listing.venue_id, arrival, verdict.reason))
+                return out
+        self.orders += 1
+        routed = self._order(intent, order_id, OrderState.ROUTED, listing.venue_id, arrival, Reason.NONE)
+        self.open[order_id] = OpenOrder(routed, OrderState.ROUTED)
+        out.append(routed)
+        return out
+
+    def _hard_reason(self, intent: OrderIntent) -> int:
+        """Return why no check needs to be asked, or 0."""
+        strategy_id = intent.strategy_id
+        if strategy_id not in self.traders or self._moment.producer != strategy_id:
+            return Reason.NOT_ALLOWED
+        if self.killed:
+            return Reason.KILL_SWITCH
+        if self.paused and (0 in self.paused or strategy_id in self.paused):
+            return Reason.PAUSED
+        if self.journal_failed:
+            return Reason.JOURNAL_FULL
+        if not self.has_risk:
+            return Reason.NO_CHECK
+        if self._catalog.definition(IdKind.LISTING, intent.listing_id) is None:
+            return Reason.UNKNOWN_LISTING
+        if intent.qty_lots <= 0 or intent.side not in (1, 2) or not 1 <= intent.kind <= 4:
+            return Reason.MALFORMED
+        if intent.intent_id <= self._last_intent.get(strategy_id, 0):
+            return Reason.DUPLICATE
+        return 0
+
+    def _ask(self, slot: Slot, order: Order) -> CheckVerdict:
+        """Return a check's verdict; one that raises or answers nonsense refuses."""
+        try:
+            verdict = slot.plugin.check_order(order)
+            if type(verdict) is CheckVerdict and verdict.order_id == order.order_id:
+                return verdict
+            raise TypeError(f"check_order returned {verdict!r:.80}, wanted a CheckVerdict on order {order.order_id}")
+        except Exception as error:
+            self._fault(slot, "check_order", error)
+        return CheckVerdict(
+            order.order_id, CheckResult.REFUSED, 0, Reason.CHECK_FAILED, slot.plugin_id, ABSENT, ABSENT,
+            order.listing_id, order.strategy_id,
+        )  # fmt: skip
+
+    def _order(self, intent: OrderIntent, order_id: int, state: int, venue_id: int, arrival: int, reason: int) -> Order:
+        return Order(
+            order_id, intent.listing_id, intent.action, intent.side, intent.kind, state, intent.price_ticks,
+            intent.qty_lots, 0, intent.intent_id, intent.decision_half_ticks, arrival, venue_id, reason, 0, 0,
+            intent.strategy_id, intent.book_id, intent.algo_id, intent.algo_version, intent.trader_id,
+            intent.account_id,
+        )  # fmt: skip
+
+    def _refusal(self, intent: OrderIntent, reason: int) -> Order:
+        self.refused += 1
+        order_id = self._next_order_id
+        self._next_order_id = order_id + 1
+        return self._order(intent, order_id, OrderState.REFUSED, 0, ABSENT, reason)
+
+    # -- cancels ---------------------------------------------------------------------------------------------------
+
+    def _cancel(self, intent: OrderIntent) -> Event | None:
+        held = self.open.get(intent.order_id)
+        if held is None or held.order.strategy_id != intent.strategy_id:
+            return ExecutionReport(
+                intent.order_id, intent.listing_id, ReportKind.CANCEL_REJECTED, strategy_id=intent.strategy_id,
+                reason=Reason.UNKNOWN_ORDER,
+            )  # fmt: skip
+        return self._cancel_one(held)
+
+    def _cancel_one(self, held: OpenOrder) -> Order:
+        held.state = transition(held.state, OrderEvent.CANCEL, held.order.order_id)
+        o = held.order
+        return Order(
+            o.order_id, o.listing_id, IntentAction.CANCEL, o.side, o.kind, held.state, o.price_ticks, o.qty_lots,
+            held.filled_lots, o.intent_id, o.decision_half_ticks, o.arrival_half_ticks, o.venue_id, Reason.NONE, 0, 0,
+            o.strategy_id, o.book_id, o.algo_id, o.algo_version, o.trader_id, o.account_id,
+        )  # fmt: skip
+
+    def _cancel_all(self, strategy_id: int, listing_id: int = 0) -> list[Event]:
+        """Return a cancel for each open order; strategy 0 is every strategy, listing 0 every listing."""
+        return [
+            self._cancel_one(held)
+            for held in self.open.values()
+            if (not strategy_id or held.order.strategy_id == strategy_id)
+            and (not listing_id or held.order.listing_id == listing_id)
+            and held.state != OrderState.PENDING_CANCEL
+        ]
+
+    # -- reports ---------------------------------------------------------------------------------------------------
+
+    def admit(self, report: ExecutionReport, venue: Slot) -> ExecutionReport | Alert:
+        """Return a venue's report with the owner filled in, before it is numbered; an alert when it has none."""
+        held = self.open.get(report.order_id)
+        if held is None or held.order.venue_id != venue.plugin_id:
+            return self._unowned(report, venue.name)
+        if report.strategy_id == held.order.strategy_id:
+            return report
+        return msgspec.structs.replace(report, strategy_id=held.order.strategy_id)
+
+    def on_execution_report(self, report: ExecutionReport) -> Event | None:
+        """Step the order's state; say what is not legal."""
+        held = self.open.get(report.order_id)
+        kind = report.kind
+        if held is None:
+            return None if kind == ReportKind.CANCEL_REJECTED else self._unowned(report, "the desk")
+        if kind == ReportKind.FILL:
+            self.fills += 1
+            held.filled_lots += report.last_lots
+            event = OrderEvent.FILL if held.filled_lots >= held.order.qty_lots else OrderEvent.PARTIAL
+        else:
+            event = _EVENT_OF.get(kind)  # type: ignore[call-overload]
+        state = TRANSITIONS.get((held.state, event))
+        if state is None:
+            return self._illegal(held, report)
+        held.state = state
+        if state in FINAL:
+            del self.open[report.order_id]
+        if held.filled_lots > held.order.qty_lots:
+            return self._illegal(held, report)
+        return None
+
+    @staticmethod
+    def _unowned(report: ExecutionReport, subject: str) -> Alert:
+        return Alert(
+            code="order.unknown_report",
+            severity=Severity.ERROR,
+            subject=subject,
+            met=f"report {report.kind} of {report.last_lots} lots on order {report.order_id}",
+            wanted="a report on an open order routed to this venue",
+            way_out="reconcile with the venue; a fill that is not ours is a position that is not ours",
+        )
+
+    def _illegal(self, held: OpenOrder, report: ExecutionReport) -> Alert:
+        name = ReportKind(report.kind).name if report.kind in ReportKind._value2member_map_ else str(report.kind)
+        return Alert(
+            code="order.illegal_transition",
+            severity=Severity.ERROR,
+            subject=str(report.order_id),
+            met=f"{name} of {report.last_lots} lots in {OrderState(held.state).name}, "
+            f"{held.filled_lots} of {held.order.qty_lots} lots filled",
+            wanted="a report that the order's state allows",
+            way_out="reconcile the order with its venue",
+        )
+
+    # -- operator --------------------------------------------------------------------------------------------------
+
+    def on_limit(self, limit: Limit) -> list[Event] | None:
+        """Keep the kill switch and pauses, which are limits of value 1; both cancel what they stop."""
+        if limit.kind == LimitKind.KILL:
+            self.killed = bool(limit.value)
+            return self._cancel_all(0) if self.killed else None
+        if limit.kind == LimitKind.PAUSE:
+            if limit.value:
+                self.paused.add(limit.strategy_id)
+                return self._cancel_all(limit.strategy_id)
+            self.paused.discard(limit.strategy_id)
+        return None
+
+    def on_operator_command(self, command: OperatorCommand) -> list[Event] | Event | None:
+        """Return what a command causes; the kernel itself does `stop` and `quarantine`."""
+        target = self._target(command.target)
+        if target is None:
+            return Alert(
+                code="command.unknown_target", severity=Severity.WARNING, subject=command.target,
+                met=f"command {command.command}", wanted="the name of a plugin that trades",
+                way_out="see the plugins of the deployment",
+            )  # fmt: skip
+        name = command.command
+        if name in ("kill", "unkill"):
+            return Limit(LimitKind.KILL, value=int(name == "kill"), previous=int(self.killed))
+        if name in ("pause", "resume"):
+            return Limit(
+                LimitKind.PAUSE, strategy_id=target, value=int(name == "pause"), previous=int(target in self.paused)
+            )
+        if name == "cancel_all":
+            return self._cancel_all(target)
+        return None
+
+    def _target(self, name: str) -> int | None:
+        if not name:
+            return 0
+        return next((s.plugin_id for s in self.traders.values() if s.name == name), None)
+
+    def quarantined(self, slot: Slot) -> list[Event]:
+        """Return what keeps a quarantined trader's orders from living on."""
+        return self._cancel_all(slot.plugin_id) if slot.plugin_id in {
+            held.order.strategy_id for held in self.open.values()
+        } else []  # fmt: skip
+
+    def lost(self) -> list[Event]:
+        """Return the open orders of a crashed run as IN_DOUBT: the venue is to be asked, nothing is sent again."""
+        out: list[Event] = []
+        for held in self.open.values():
+            held.state = transition(held.state, OrderEvent.LOST, held.order.order_id)
+            out.append(msgspec.structs.replace(held.order, state=held.state, filled_lots=held.filled_lots))
+        return out
+
+    # -- state -----------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Any:
+        """Return the desk's state as msgpack carries it."""
+        return {
+            "next": self._next_order_id,
+            "open": [[Order.layout.pack(h.order), int(h.state), h.filled_lots] for h in self.open.values()],
+            "intents": [[k, v] for k, v in self._last_intent.items()],
+            "killed": self.killed,
+            "paused": sorted(self.paused),
+            "mids": self._half_ticks,
+            "counts": [self.orders, self.fills, self.refused],
+        }
+
+    def restore(self, state: Any) -> None:
+        """Take back what `snapshot` returned."""
+        self._next_order_id = state["next"]
+        self.open = {}
+        for body, order_state, filled in state["open"]:
+            order = Order.layout.unpack(body)
+            self.open[order.order_id] = OpenOrder(order, OrderState(order_state), filled)
+        self._last_intent = dict(state["intents"])
+        self.killed = state["killed"]
+        self.paused = set(state["paused"])
+        self._half_ticks = list(state["mids"])
+        self.orders, self.fills, self.refused = state["counts"]

@@ -1,0 +1,220 @@
+"""What the kernel and its plugins say of themselves: timers, definitions, alerts, states, commands."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from penstock_sdk.events.enums import (
+    ClockKind,
+    ConnectionStatus,
+    IdKind,
+    PluginStatus,
+    Reason,
+    Severity,
+)
+from penstock_sdk.schema import ABSENT, I64, U32, Control, Record, Wire, control, record
+
+__all__ = [
+    "Alert",
+    "CaptureRef",
+    "ClockStep",
+    "ConnectionState",
+    "ContractDefinition",
+    "Interned",
+    "ListingDefinition",
+    "OperatorCommand",
+    "PluginFault",
+    "PluginState",
+    "RunEnd",
+    "RunHeader",
+    "TaskResult",
+    "Timer",
+    "ZoneDefinition",
+]
+
+
+@record(id=80, topic="control.connection")
+class ConnectionState(Record, frozen=True, gc=False):
+    """The link of a venue or a feed changes state."""
+
+    plugin_id: U32
+    status: Annotated[int, Wire("B", ConnectionStatus)] = 0
+    clock: Annotated[int, Wire("B", ClockKind)] = 0
+    reason: Annotated[int, Wire("H", Reason)] = 0
+    attempt: I64 = 0
+    source_ns: I64 = ABSENT
+    recv_ns: I64 = ABSENT
+
+
+@record(id=81, topic="control.timer")
+class Timer(Record, frozen=True, gc=False):
+    """A timer of one plugin fires; only that plugin hears it."""
+
+    plugin_id: U32
+    timer_id: U32 = 0
+    due_ns: I64 = ABSENT
+    tag: I64 = 0
+    """Whatever the plugin gave when it set the timer."""
+    source_ns: I64 = ABSENT
+    recv_ns: I64 = ABSENT
+
+
+@control(id=100, topic="control.interned")
+class Interned(Control, frozen=True, kw_only=True):
+    """The kernel gives a name its id. Ids of a kind count from 1, are never reused, and are told to every plugin."""
+
+    kind: IdKind
+    id: int
+    name: str
+
+
+@control(id=101, topic="refdata.zone")
+class ZoneDefinition(Control, frozen=True, kw_only=True):
+    """A bidding zone."""
+
+    zone_id: int
+    code: str
+    timezone: str
+    currency: str
+    eic: str = ""
+
+
+@control(id=102, topic="refdata.contract")
+class ContractDefinition(Control, frozen=True, kw_only=True):
+    """What is delivered, where and when."""
+
+    contract_id: int
+    name: str
+    zone_id: int
+    product: str
+    delivery_start_ns: int
+    delivery_end_ns: int
+    currency_id: int
+
+
+@control(id=103, topic="refdata.listing")
+class ListingDefinition(Control, frozen=True, kw_only=True):
+    """A contract at a venue, with its grid. A new tick or lot is a new listing."""
+
+    listing_id: int
+    contract_id: int
+    venue_id: int
+    name: str
+    tick_micro: int
+    """The price step, in 10⁻⁶ of the currency per MWh."""
+    lot_kw: int
+    """The quantity step."""
+    price_min_ticks: int
+    price_max_ticks: int
+    opens_ns: int
+    gate_closure_ns: int
+    cash_micro_per_lot_tick: int
+    """Money of one lot moving by one tick over the whole delivery, in 10⁻⁶ of the currency."""
+    interval_start_ns: int
+    """Where the delivery begins on the position grid …"""
+    interval_ns: int
+    """… the grid's step, a quarter-hour …"""
+    interval_count: int
+    """… and how many steps it covers."""
+
+
+@control(id=104, topic="control.alert")
+class Alert(Control, frozen=True, kw_only=True):
+    """Something that a person should know: what was met, what was wanted, the way out."""
+
+    code: str
+    """Stable, as `plugin.fault`."""
+    severity: Severity
+    subject: str
+    met: str
+    wanted: str = ""
+    way_out: str = ""
+
+
+@control(id=105, topic="control.plugin_state")
+class PluginState(Control, frozen=True, kw_only=True):
+    """A plugin changes its lifecycle state."""
+
+    plugin_id: int
+    name: str
+    status: PluginStatus
+    previous: PluginStatus
+    reason: str = ""
+
+
+@control(id=106, topic="control.command")
+class OperatorCommand(Control, frozen=True, kw_only=True):
+    """A command: who gave it and why."""
+
+    command: str
+    """kill, unkill, pause, resume, cancel_all, limit, quarantine, stop."""
+    who: str
+    why: str
+    target: str = ""
+    """A plugin instance's name; empty is everything."""
+    argument: str = ""
+
+
+@control(id=107, topic="control.run_header")
+class RunHeader(Control, frozen=True, kw_only=True):
+    """The first event of a run: all that the rest follows from."""
+
+    run_id: str
+    epoch: int
+    seed: int
+    clock: str
+    started_ns: int
+    deployment: str
+    """The deployment as run, secrets as references."""
+    versions: dict[str, str]
+
+
+@control(id=108, topic="control.task_result")
+class TaskResult(Control, frozen=True, kw_only=True):
+    """The result of work that a plugin submitted; only that plugin hears it."""
+
+    plugin_id: int
+    task_id: int
+    ok: bool
+    value: Any = None
+    """What msgpack can carry."""
+    error: str = ""
+
+
+@control(id=109, topic="control.plugin_fault")
+class PluginFault(Control, frozen=True, kw_only=True):
+    """A handler of a plugin raised, or returned what cannot be used."""
+
+    plugin_id: int
+    name: str
+    handler: str
+    error: str
+    faults: int
+    """Of this plugin in this run, this one counted."""
+
+
+@control(id=110, topic="control.capture_ref")
+class CaptureRef(Control, frozen=True, kw_only=True):
+    """A frame that is journaled by reference: it stands in a capture file."""
+
+    capture: str
+    offset: int
+    count: int
+    schema_id: int
+    digest: bytes
+    """SHA-256 of the frame's body."""
+
+
+@control(id=111, topic="control.clock_step")
+class ClockStep(Control, frozen=True, kw_only=True):
+    """The wall clock stepped back; the run's time stands still until it has caught up."""
+
+    from_ns: int
+    to_ns: int
+
+
+@control(id=112, topic="control.run_end")
+class RunEnd(Control, frozen=True, kw_only=True):
+    """The last event of a complete run."""
+
+    reason: str

@@ -1,0 +1,1 @@
+"""Pure integer state machines that software, GPU and RTL share."""

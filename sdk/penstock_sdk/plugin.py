@@ -1,0 +1,244 @@
+"""The plugin contract: a base class per kind of plugin.
+
+A plugin is a class with handlers. ``on_quote(quote)`` hears quotes one by one, ``on_quotes(frame)`` in batches; any
+record of `penstock_sdk.events`, or one declared by a plugin, has such a pair of names; a plugin with both hears single
+events by the first and frames by the second. A handler returns None, one event, or a list of events. It runs on the kernel thread, to completion; slow work goes through ``ctx.submit``.
+
+    class Echo(Strategy):
+        def on_trade(self, trade: Trade) -> Outcome:
+            return self.buy(trade.listing_id, trade.price_ticks, trade.qty_lots)
+
+A name that starts with ``on_`` and belongs to no record is refused when the plugin is loaded, with the nearest name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from penstock_sdk.context import Context
+from penstock_sdk.events import (
+    CheckResult,
+    CheckVerdict,
+    IntentAction,
+    Order,
+    OrderIntent,
+    OrderKind,
+    Reason,
+    Side,
+)
+from penstock_sdk.schema import ABSENT, Control, Event, Frame, Record
+
+__all__ = [
+    "KINDS",
+    "Check",
+    "ComplianceCheck",
+    "Execution",
+    "Feed",
+    "Model",
+    "NoConfig",
+    "Offload",
+    "Operations",
+    "Outcome",
+    "Plugin",
+    "Portfolio",
+    "RefData",
+    "RiskCheck",
+    "Strategy",
+    "Venue",
+]
+
+Outcome = Record | Control | Frame | Sequence[Event] | None
+"""What a handler returns: nothing, one event, or several in order."""
+
+
+class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The config of a plugin that takes none."""
+
+
+class Plugin:
+    """Base of every kind. Build nothing slow in ``__init__``; the market is met from ``on_start`` on."""
+
+    kind: ClassVar[str] = ""
+    Config: ClassVar[type[msgspec.Struct]] = NoConfig
+    """The type of ``[plugins.NAME.config]``; its defaults must make a plugin that runs."""
+    deterministic: ClassVar[bool] = True
+    """False when the same events may not give the same answers: what it returns is recorded, not recomputed."""
+    history_of: ClassVar[tuple[type[Record], ...]] = ()
+    """Records that ``ctx.history`` is asked for …"""
+    history_ns: ClassVar[int] = 0
+    """… and how far back."""
+
+    def __init__(self, ctx: Context, config: Any = None) -> None:
+        self.ctx = ctx
+        self.config = config if config is not None else type(self).Config()
+
+    def on_start(self) -> Outcome:
+        """Return what the plugin says first; interned ids and timers may be asked for from here on."""
+        return None
+
+    def on_stop(self) -> Outcome:
+        """Return what the plugin says last: it is draining, and hears nothing more."""
+        return None
+
+    def snapshot(self) -> Any:
+        """Return the state beyond ``ctx.state`` that a restart needs: what msgpack carries, and numpy arrays."""
+        return None
+
+    def restore(self, state: Any) -> None:
+        """Take back what `snapshot` returned; ``on_start`` is not called again."""
+
+
+class Venue(Plugin):
+    """A market place: defines listings, takes orders, reports on them."""
+
+    kind = "venue"
+
+    def on_order(self, order: Order) -> Outcome:
+        """Do what ``order.action`` says (NEW, CANCEL, CANCEL_ALL); only orders routed to this venue come here."""
+        raise TypeError(f"{type(self).__name__} is a venue without on_order(order); define it")
+
+
+class Feed(Plugin):
+    """A source of events from outside: a file, a socket, a generator."""
+
+    kind = "feed"
+
+    def events(self) -> Iterator[tuple[int, Event]]:
+        """Yield ``(at_ns, event)`` in order of time; called once, after ``on_start``. Deterministic for one config."""
+        return iter(())
+
+    def poll(self) -> Sequence[Event]:
+        """Return what has come in, without waiting; called on every turn of a wall-clock run."""
+        return ()
+
+
+class Model(Plugin):
+    """Turns market and data into forecasts and signals."""
+
+    kind = "model"
+
+
+class Trader(Plugin):
+    """What strategies and execution algorithms share: making intents that carry who they are for."""
+
+    def intent(
+        self,
+        listing_id: int,
+        side: int,
+        price_ticks: int,
+        qty_lots: int,
+        *,
+        kind: int = OrderKind.LIMIT,
+        decision_half_ticks: int = ABSENT,
+    ) -> OrderIntent:
+        """Return the wish for a new order; ``intent_id`` comes back in every answer to it."""
+        number = self.ctx.state.get("intents", 0) + 1
+        self.ctx.state["intents"] = number
+        who = self.ctx.identity
+        return OrderIntent(
+            listing_id, IntentAction.NEW, side, kind, 0, price_ticks, qty_lots, number, ABSENT, decision_half_ticks,
+            self.ctx.plugin_id, who.book_id, who.algo_id, who.algo_version, who.trader_id, who.account_id,
+        )  # fmt: skip
+
+    def buy(self, listing_id: int, price_ticks: int, qty_lots: int, **more: Any) -> OrderIntent:
+        """Return the wish to buy."""
+        return self.intent(listing_id, Side.BUY, price_ticks, qty_lots, **more)
+
+    def sell(self, listing_id: int, price_ticks: int, qty_lots: int, **more: Any) -> OrderIntent:
+        """Return the wish to sell."""
+        return self.intent(listing_id, Side.SELL, price_ticks, qty_lots, **more)
+
+    def cancel(self, order_id: int, listing_id: int = 0) -> OrderIntent:
+        """Return the wish to cancel an order. No check holds a cancel back."""
+        return OrderIntent(
+            listing_id, IntentAction.CANCEL, order_id=order_id, strategy_id=self.ctx.plugin_id,
+            book_id=self.ctx.identity.book_id,
+        )  # fmt: skip
+
+    def cancel_all(self, listing_id: int = 0) -> OrderIntent:
+        """Return the wish to cancel every open order of this plugin, in one listing or (0) in all."""
+        return OrderIntent(
+            listing_id, IntentAction.CANCEL_ALL, strategy_id=self.ctx.plugin_id, book_id=self.ctx.identity.book_id
+        )
+
+
+class Strategy(Trader):
+    """Decides what to trade. Hears every market event, and of orders only its own."""
+
+    kind = "strategy"
+
+
+class Execution(Trader):
+    """Works larger orders into the market. Hears every market event, and of orders only its own."""
+
+    kind = "execution"
+
+
+class Check(Plugin):
+    """What risk and compliance checks share: one synchronous question, one answer."""
+
+    def check_order(self, order: Order) -> CheckVerdict:
+        """Return the verdict on a new order before it leaves. Raising, or returning anything else, refuses it."""
+        raise TypeError(f"{type(self).__name__} is a check without check_order(order); define it")
+
+    def passed(self, order: Order) -> CheckVerdict:
+        """Return the verdict that lets *order* pass."""
+        return CheckVerdict(
+            order.order_id, CheckResult.PASSED, 0, Reason.NONE, self.ctx.plugin_id, ABSENT, ABSENT,
+            order.listing_id, order.strategy_id,
+        )  # fmt: skip
+
+    def refused(self, order: Order, reason: int, met: int = ABSENT, limit: int = ABSENT) -> CheckVerdict:
+        """Return the verdict that refuses *order*, with the value met and the limit it was held against."""
+        return CheckVerdict(
+            order.order_id, CheckResult.REFUSED, 0, reason, self.ctx.plugin_id, met, limit,
+            order.listing_id, order.strategy_id,
+        )  # fmt: skip
+
+
+class RiskCheck(Check):
+    """Refuses orders that risk limits forbid."""
+
+    kind = "risk"
+
+
+class ComplianceCheck(Check):
+    """Refuses orders that rules of the market forbid."""
+
+    kind = "compliance"
+
+
+class Portfolio(Plugin):
+    """Keeps positions, profit and loss."""
+
+    kind = "portfolio"
+
+
+class Offload(Plugin):
+    """Moves hot functions to a device; joins only if the device agrees with the golden model."""
+
+    kind = "offload"
+
+
+class Operations(Plugin):
+    """Watches, records and reports."""
+
+    kind = "operations"
+
+
+class RefData(Plugin):
+    """Brings reference data: calendars, contracts, identifiers."""
+
+    kind = "refdata"
+
+
+KINDS: dict[str, type[Plugin]] = {
+    cls.kind: cls
+    for cls in (
+        Venue, Feed, Model, Strategy, Execution, RiskCheck, ComplianceCheck, Portfolio, Offload, Operations, RefData,
+    )
+}  # fmt: skip
+"""The base class of each kind, by its name in manifests."""
