@@ -130,7 +130,9 @@ def _check_class(spec: PluginSpec, env: Mapping[str, str]) -> list[Problem]:
     if config_type is None or _is_struct_type(config_type):
         problems += check_config(spec, config_type, env)
     else:
-        text = f"Config of {spec.manifest.class_path} is {shown_value(repr(config_type))}, wanted a msgspec Struct class"
+        text = (
+            f"Config of {spec.manifest.class_path} is {shown_value(repr(config_type))}, wanted a msgspec Struct class"
+        )
         problems.append(_spec_problem(spec, Finding(("use",), text)))
     if _is_struct_type(limits_type):
         findings = check_typed(spec.limits, limits_type)
@@ -171,10 +173,12 @@ class _Loader:
         findings += run_findings + limit_findings(tree)
         self._add(findings)
         specs = self._specs(tree, {finding.path[:2] for finding in faulty}, asleep)
-        if self.readable and not any(spec.manifest.kind == "venue" for spec in specs):
-            self._add(
-                [Finding(("plugins",), "no venue is enabled, so no order can trade", 'use = "exchange"')], "warning"
-            )
+        tables = tree.get("plugins", {})
+        whole = isinstance(tables, dict) and len(specs) == len(tables) - len(asleep)
+        # A plugin that could not be read may be the venue: then its own fault says enough.
+        if self.readable and whole and not any(spec.manifest.kind == "venue" for spec in specs):
+            text = "no venue is enabled, so no order can trade"
+            self._add([Finding(("plugins",), text, 'use = "exchange"')], "warning")
         deployment = Deployment(
             run=run,
             plugins=specs,
@@ -284,6 +288,9 @@ def _spec(name: str, table: dict[str, Any], files: MergedFiles, manifest: Plugin
         config=files.tree["plugins"][name].get("config", {}),
         seed=table.get("seed"),
         limits=table.get("limits", {}),
+        book=table.get("book", name),
+        trader=table.get("trader", name),
+        account=table.get("account", name),
         lines=lines,
     )
 

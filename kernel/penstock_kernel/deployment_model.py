@@ -52,6 +52,7 @@ class PluginSpec(Struct, frozen=True):
     """One enabled `[plugins.NAME]` table with the manifest of what it uses.
 
     *config* keeps references such as `${TOKEN}` unresolved, so a spec can be journaled; `build_config` resolves them.
+    *book*, *trader* and *account* go on every order; each is the instance's name where the table names none.
     *lines* holds (file, line) by key below the table: `{"use": ("plugins.toml", 7), "config.levels[0]": …}`; "" is the
     table itself.
     """
@@ -62,6 +63,9 @@ class PluginSpec(Struct, frozen=True):
     config: dict[str, Any]
     seed: int | None
     limits: dict[str, LimitValue]
+    book: str
+    trader: str
+    account: str
     lines: dict[str, tuple[str, int]]
 
 

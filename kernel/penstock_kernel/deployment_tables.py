@@ -42,6 +42,8 @@ class RunSettings(Struct, frozen=True):
     end: datetime | None = None
     runs_dir: Text = "runs"
     max_events_per_input: EventCount = 100_000
+    snapshot_every_events: EventCount = 1_000_000
+    max_faults: EventCount = 10
 
 
 class RunTable(Struct):
@@ -55,6 +57,8 @@ class RunTable(Struct):
     end: Any = None
     runs_dir: Text = "runs"
     max_events_per_input: EventCount = 100_000
+    snapshot_every_events: EventCount = 1_000_000
+    max_faults: EventCount = 10
 
 
 class TopicTable(Struct):
@@ -65,13 +69,16 @@ class TopicTable(Struct):
 
 
 class PluginTable(Struct):
-    """One `[plugins.NAME]` table as written."""
+    """One `[plugins.NAME]` table as written. Orders carry book, trader and account; each defaults to the instance."""
 
     use: Text
     run: RunMode = "inprocess"
     enabled: bool = True
     path: Text | None = None
     seed: Seed | None = None
+    book: Text | None = None
+    trader: Text | None = None
+    account: Text | None = None
     config: dict[str, Any] = {}
     limits: dict[str, LimitValue] = {}
 

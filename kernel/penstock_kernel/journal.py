@@ -73,7 +73,7 @@ class Journal:
         append: takes one whole frame (bytes, padded to 8); logical and diagnostic alike.
         pending: the list behind it, always the same object; frames in it are neither written nor synced.
         written_seq, synced_seq: highest number written and synced, -1 before the first.
-        failed: the journal is closed for good; every call but `close` and `abandon` raises.
+        failed: the journal is closed for good; every call but `close`, `abort` and `abandon` raises.
         unwritten_frames, unwritten_bytes: what could not be written since it failed.
         recovery: what `open_for_append` found; None after `create`.
 
@@ -326,6 +326,11 @@ class Journal:
                 self._write([], b"", self.written_seq + 1, self.written_seq)
                 self.sync()
         finally:
+            self._let_go()
+
+    def abort(self) -> None:
+        """Let go of the files as a crash would: what is pending is dropped, nothing is synced, there is no seal."""
+        if not self._closed:
             self._let_go()
 
     def __enter__(self) -> Self:

@@ -173,9 +173,7 @@ class _Maker:
 
     def define(self) -> None:
         self.add(
-            RunHeader(
-                run_id=self.made.info.id, epoch=1, seed=1, clock="simulated", started_ns=0, deployment="", versions={}
-            ),
+            RunHeader(epoch=1, seed=1, clock="simulated", started_ns=0, deployment="", versions={}),
             origin=Origin.KERNEL,
         )
         for name in ("exchange", "market_maker", "mean_reversion", "risk_limits", "portfolio"):
@@ -248,7 +246,7 @@ class _Maker:
         self.order_id += 1
         made, rng = self.made, self.rng
         side = Side.BUY if rng.random() < 0.5 else Side.SELL
-        lots, ticks = int(rng.integers(1, 30)), half // 2 + (4 if side == Side.BUY else -3)
+        lots, ticks = int(rng.integers(1, 30)), half // 2 + int(rng.normal(1, 6)) * (1 if side == Side.BUY else -1)
         base = Order(
             self.order_id, listing, IntentAction.NEW, side, OrderKind.LIMIT, OrderState.ROUTED, ticks, lots,
             decision_half_ticks=half, arrival_half_ticks=half + 1, venue_id=1, strategy_id=strategy,
@@ -280,7 +278,8 @@ class _Maker:
         made = self.made
         made.fills.append((strategy, listing, side, ticks, lots, half))
         self.add(_with(report, kind=ReportKind.FILL, liquidity=Liquidity.MAKER, last_ticks=ticks, last_lots=lots,
-                       leaves_lots=report.leaves_lots - lots, trade_id=len(made.trades)), by=1, cause=sent, root=root)  # fmt: skip
+                       leaves_lots=report.leaves_lots - lots, trade_id=len(made.trades)), by=1,
+                 cause=sent, root=root)  # fmt: skip
         signed = lots if side == Side.BUY else -lots
         net = made.net_lots[strategy, listing] = made.net_lots.get((strategy, listing), 0) + signed
         self.add(
@@ -289,7 +288,7 @@ class _Maker:
             cause=sent,
             root=root,
         )
-        realised, unrealised, fees = made.pnl.get((strategy, listing), (0, 0, 0))
+        realised, _, fees = made.pnl.get((strategy, listing), (0, 0, 0))
         drift = int(self.rng.normal(120_000 if strategy == 2 else -20_000, 900_000))
         now = made.pnl[strategy, listing] = (realised + drift, int(self.rng.normal(0, 400_000)), fees + 2_500 * lots)
         self.add(Pnl(listing, strategy, 0, 1, 0, 0, *now), by=5, cause=sent, root=root)
@@ -311,8 +310,8 @@ def make_run(run_dir: Path, *, seed: int = 1, steps: int = 600, end: bool = True
     for number in range(steps):
         maker.step(number)
     maker.add(
-        Alert(code="limit.near", severity=Severity.WARNING, subject="market_maker", met="position 480", wanted="below 500",
-              way_out="lower its size"),
+        Alert(code="limit.near", severity=Severity.WARNING, subject="market_maker", met="position 480",
+              wanted="below 500", way_out="lower its size"),
         by=4,
     )  # fmt: skip
     if end:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from penstock_kernel.journal import Journal, JournalFatal, JournalFull, recover
-from penstock_sdk.wire.segment import read_frames, scan, verify
+from penstock_sdk.wire.segment import Walk, read_frames, scan, verify
 from penstock_sdk.wire.segment_layout import pack_frame, segment_path
 
 
@@ -33,7 +33,7 @@ class FaultyDisk:
             raise fault
         return fault
 
-    def writev(self, fd: int, buffers: list[bytes]) -> int:
+    def writev(self, fd: int, buffers: list[Any]) -> int:
         fault = self.next("writev")
         if isinstance(fault, tuple):  # takes so many bytes, then errs at the next call
             fault, error = fault
@@ -120,6 +120,55 @@ def test_a_sync_that_fails_in_the_helper_ends_the_journal_too(tmp_path: Path) ->
     journal.close()
 
 
+def test_a_sync_that_waits_for_one_that_fails_does_not_sync_again(tmp_path: Path) -> None:
+    """Of two fdatasync calls on one file only one is told of the error: the other would report success."""
+
+    class SlowDisk(FaultyDisk):
+        def fdatasync(self, fd: int) -> None:
+            asked.set()
+            assert go.wait(10)
+            super().fdatasync(fd)
+
+        def fstat(self, fd: int) -> os.stat_result:
+            if asked.is_set():  # the owner is about to sync, too
+                go.set()
+            return os.fstat(fd)
+
+    asked, go = threading.Event(), threading.Event()
+    go.set()
+    disk = SlowDisk()
+    journal = begun(tmp_path, disk, fdatasync=[eio()])
+    go.clear()
+    asked.clear()
+    journal.append(record(3))
+    journal.sync_nowait()
+    assert asked.wait(10)
+    with pytest.raises(JournalFatal, match="EIO"):
+        journal.sync()
+    assert (disk.calls["fdatasync"], journal.synced_seq) == (2, 2)
+    journal.close()
+
+
+def test_what_is_written_while_a_sync_is_under_way_is_not_called_synced(tmp_path: Path) -> None:
+    class BusyDisk(FaultyDisk):
+        def fdatasync(self, fd: int) -> None:
+            super().fdatasync(fd)
+            if journal.written_seq == 3:
+                journal.append(record(4))
+                journal.commit()
+
+    journal = Journal.create(tmp_path, run=1, files=BusyDisk())
+    journal.append(record(3))
+    journal.commit()
+    position = journal.position[1]
+    assert journal.sync() == 3
+    assert (journal.synced_seq, journal.written_seq) == (3, 4)
+    journal.append(record(5))
+    journal.commit()
+    assert [batch.commit.synced_offset for batch in Walk(tmp_path).batches()] == [64, 64, position]
+    journal.close()
+
+
 def test_the_helper_syncs_what_was_asked_and_the_owner_sees_it(tmp_path: Path) -> None:
     disk = FaultyDisk()
     journal = begun(tmp_path, disk)
@@ -168,7 +217,7 @@ def test_a_write_that_takes_nothing_is_an_error_not_a_loop(tmp_path: Path) -> No
 
 def test_a_write_that_was_reported_but_not_done_is_noticed_at_the_sync(tmp_path: Path) -> None:
     class LosingDisk(FaultyDisk):
-        def writev(self, fd: int, buffers: list[bytes]) -> int:
+        def writev(self, fd: int, buffers: list[Any]) -> int:
             return sum(map(len, buffers)) if self.next("writev") == "lost" else os.writev(fd, buffers)
 
     journal = begun(tmp_path, LosingDisk(), writev=["lost"])

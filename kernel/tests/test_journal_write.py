@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -37,7 +38,7 @@ def test_whatever_is_appended_comes_back_with_one_digest(
     plan: list[tuple[int, bool, str]], segment_bytes: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     directory = tmp_path_factory.mktemp("journal")
-    limits = {"segment_bytes": segment_bytes, "pending_limit_bytes": 300, "sync_every_bytes": 500}
+    limits: dict[str, Any] = {"segment_bytes": segment_bytes, "pending_limit_bytes": 300, "sync_every_bytes": 500}
     journal = Journal.create(directory, run=1, **limits)
     frames, seq = [], 1
     for count, diagnostic, then in plan:
@@ -163,8 +164,9 @@ def test_a_second_create_and_a_folder_without_journal_are_named(tmp_path: Path) 
         Journal.create(tmp_path, run=1)
     with pytest.raises(JournalError, match="no such folder; give the journal folder of a run"):
         Journal.open_for_append(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(JournalError, match="no journal segment"):
-        recover(tmp_path.joinpath("empty") if tmp_path.joinpath("empty").mkdir() else tmp_path / "empty")
+        recover(tmp_path / "empty")
 
 
 def test_a_segment_that_was_never_begun_is_cleared_away(tmp_path: Path) -> None:

@@ -95,6 +95,8 @@ class Venue(Plugin):
     """A market place: defines listings, takes orders, reports on them."""
 
     kind = "venue"
+    embedded: ClassVar[bool] = False
+    """True when the market place itself is in this plugin, so that a restart restores it and leaves nothing in doubt."""
 
     def on_order(self, order: Order) -> Outcome:
         """Do what ``order.action`` says (NEW, CANCEL, CANCEL_ALL); only orders routed to this venue come here."""

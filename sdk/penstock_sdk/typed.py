@@ -220,7 +220,8 @@ def _explain(text: str, shown: Any, type_: Any, path: KeyPath, redact: _Redact) 
     inner = _single(type_, shown)
     choices = _choices(inner) if not steps else ()
     if choices and not what.startswith("Object "):
-        match_text = closest(shown, choices) if isinstance(shown, str) else None
+        names = [choice for choice in choices if isinstance(choice, str)]
+        match_text = closest(shown, names) if isinstance(shown, str) else None
         wanted = ", ".join(shown_value(choice) for choice in choices)
         return Finding(path, f"expected one of {wanted}{met}", f"did you mean {match_text}?" if match_text else "")
     if what.startswith("Expected "):

@@ -1,4 +1,4 @@
-"""Proves the matching engine against a reference of lists and sorts, that no lot is lost, and that output is bounded."""
+"""Proves the matching engine against a reference of lists and sorts; no lot is lost, no output table overrun."""
 
 from __future__ import annotations
 
@@ -135,12 +135,19 @@ class Reference:
         self.orders.remove(order)
         self.cancels.append((order.order_id, order.owner, order.book, order.side, order.price, order.qty, cause))
 
-    def levels(self) -> dict[tuple[int, int, int], tuple[int, int]]:
-        totals: dict[tuple[int, int, int], tuple[int, int]] = {}
+    def levels(self) -> dict[Row, Row]:
+        totals: dict[Row, Row] = {}
         for o in self.orders:
             qty, count = totals.get((o.book, o.side, o.price), (0, 0))
             totals[o.book, o.side, o.price] = (qty + o.qty, count + 1)
         return totals
+
+    def depth(self, book: int) -> list[list[Row]]:
+        found = self.levels()
+        return [
+            [(key[2], *found[key]) for key in sorted(found, key=lambda k: rank(side, k[2])) if key[:2] == (book, side)]
+            for side in (m.BUY, m.SELL)
+        ]
 
     def top(self, book: int) -> Row:
         bids = [key for key in self.levels() if key[:2] == (book, m.BUY)]
@@ -176,14 +183,18 @@ SUBMITS = st.tuples(
     QTYS,
 )
 GOOD_SUBMITS = st.tuples(
-    st.just(m.OP_SUBMIT), st.just(0), st.integers(1, 10), st.integers(0, 3), st.integers(1, 2),
+    st.just(m.OP_SUBMIT), st.just(0), st.integers(1, 7), st.integers(0, 3), st.integers(1, 2),
     st.sampled_from([1, 1, 1, 2, 3, 4]), st.integers(-2, 2), st.integers(1, 6),
 )  # fmt: skip
 OTHERS = st.tuples(
     st.sampled_from([2, 2, 3, 3, 3, 4, 5, 6, 0]), st.integers(-2, BOOKS), st.integers(-1, 10), st.integers(0, 3),
     st.just(0), st.just(0), PRICES, QTYS,
 )  # fmt: skip
-STREAMS = st.lists(st.one_of(SUBMITS, GOOD_SUBMITS, GOOD_SUBMITS, GOOD_SUBMITS, OTHERS), max_size=40)
+GOOD_CHANGES = st.tuples(
+    st.sampled_from([m.OP_AMEND, m.OP_AMEND, m.OP_CANCEL]), st.just(0), st.integers(1, 7), st.just(0),
+    st.just(0), st.just(0), st.integers(-2, 2), st.integers(1, 6),
+)  # fmt: skip
+STREAMS = st.lists(st.one_of(SUBMITS, GOOD_SUBMITS, GOOD_SUBMITS, GOOD_CHANGES, OTHERS), min_size=5, max_size=40)
 OPENING: list[Command] = [(m.OP_OPEN, book, 0, 0, 0, 0, 0, 0) for book in range(BOOKS)]
 
 
@@ -205,19 +216,44 @@ def scalar(state: m.Table, out: m.Table, command: Command) -> int:
     return int(m.results(out)[0, m.RESULT_STATUS])
 
 
+def seeded_commands(seed: int, count: int) -> list[Command]:
+    """Return a long stream in which most commands are sound and meet a busy book; the rest are of every wrong kind."""
+    draw = np.random.default_rng(seed)
+    columns = [
+        draw.choice([1, 2, 3, 4, 5, 6, 0], count, p=[0.6, 0.1, 0.23, 0.03, 0.02, 0.01, 0.01]),
+        draw.choice([0, 1, -1, BOOKS], count, p=[0.5, 0.48, 0.01, 0.01]),
+        draw.choice([0, *range(1, 10)], count, p=[0.01, *[0.11] * 9]),
+        draw.choice([0, 1, 2, 3, -1], count, p=[0.5, 0.2, 0.2, 0.09, 0.01]),
+        draw.choice([1, 2, 0, 3], count, p=[0.49, 0.49, 0.01, 0.01]),
+        draw.choice([1, 2, 3, 4, 0, 5], count, p=[0.8, 0.06, 0.06, 0.06, 0.01, 0.01]),
+        draw.choice([-2, -1, 0, 1, 2, m.ABSENT], count, p=[0.2, 0.2, 0.2, 0.2, 0.19, 0.01]),
+        draw.choice([1, 2, 3, 4, 5, 6, 0], count, p=[0.2, 0.2, 0.2, 0.2, 0.1, 0.09, 0.01]),
+    ]
+    return [tuple(int(cell) for cell in row) for row in zip(*columns, strict=True)]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_engine_does_what_the_reference_does_over_a_long_stream(seed: int) -> None:
+    compare_with_reference(seeded_commands(seed, 2_000))
+
+
 @settings(max_examples=150, deadline=None)
 @given(STREAMS)
 def test_engine_does_what_the_reference_does(commands: list[Command]) -> None:
+    compare_with_reference(commands)
+
+
+def compare_with_reference(commands: list[Command]) -> None:
     state, out, reference = m.new_engine(BOOKS, ORDERS, LEVELS), m.new_out(16), Reference()
     for command in OPENING + commands:
-        before: dict[Row, tuple[int, int]] = {**reference.levels()}
+        before = reference.levels()
         tops_before = [reference.top(book) for book in range(BOOKS)]
         wanted = reference.step(command)
         status = scalar(state, out, command)
         assert status == wanted, (m.STATUS_NAMES.get(status), m.STATUS_NAMES.get(wanted))
         assert [row[1:11] for row in rows(m.fills(out))] == reference.fills
         assert [row[1:8] for row in rows(m.cancels(out))] == reference.cancels
-        after: dict[Row, tuple[int, int]] = {**reference.levels()}
+        after = reference.levels()
         changes = {row[1:4]: row[4:6] for row in rows(m.level_changes(out))}
         assert len(changes) == len(m.level_changes(out)), "a level was written twice"
         assert {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} <= changes.keys()
@@ -225,6 +261,8 @@ def test_engine_does_what_the_reference_does(commands: list[Command]) -> None:
         written = {row[1]: row[2:6] for row in rows(m.tops(out))}
         assert all(reference.top(book) == top for book, top in written.items())
         assert {book for book in range(BOOKS) if reference.top(book) != tops_before[book]} <= written.keys()
+        for book in range(BOOKS):
+            assert depth(state, book) == reference.depth(book)
         m.check(state)
 
 
@@ -250,6 +288,15 @@ def test_every_lot_submitted_is_dealt_rests_or_is_cancelled(commands: list[Comma
 @settings(max_examples=60, deadline=None)
 @given(STREAMS, st.integers(4, 9))
 def test_a_frame_through_a_small_out_equals_one_call_through_a_large_one(commands: list[Command], room: int) -> None:
+    compare_small_with_large(commands, room)
+
+
+@pytest.mark.parametrize("room", [4, 5, 8, 40])
+def test_a_long_frame_through_a_small_out_equals_one_call_through_a_large_one(room: int) -> None:
+    compare_small_with_large(seeded_commands(4, 600), room)
+
+
+def compare_small_with_large(commands: list[Command], room: int) -> None:
     frame = np.array(OPENING + commands, np.int64)
     large, large_out = m.new_engine(BOOKS, ORDERS, LEVELS), m.new_out(2_000)
     assert m.submit_frame(large, large_out, frame, 0) == len(frame)
@@ -270,6 +317,12 @@ def test_a_frame_through_a_small_out_equals_one_call_through_a_large_one(command
     assert [row[:2] for row in results] == [row[:2] for row in rows(m.results(large_out))]
     for book in range(BOOKS):
         assert depth(small, book) == depth(large, book)
+        assert depth(small, book)[0][:1] == shallow(small, book)
+
+
+def shallow(state: m.Table, book: int) -> list[Row]:
+    found = np.zeros((1, 3), np.int64)
+    return rows(found[: m.levels_of(state, book, m.BUY, 1, found)])
 
 
 def depth(state: m.Table, book: int) -> list[list[Row]]:
@@ -326,6 +379,14 @@ def test_ids_that_share_a_bucket_are_told_apart() -> None:
     assert m.cancel(state, out, 17) == m.REFUSED_UNKNOWN_ORDER
     assert m.submit(state, out, 0, 33, 0, m.BUY, m.LIMIT, 5, 1) == m.REFUSED_DUPLICATE
     m.check(state)
+
+
+def test_levels_of_a_book_or_side_that_is_not_there_are_none() -> None:
+    state, out = opened()
+    m.submit(state, out, 0, 1, 0, m.BUY, m.LIMIT, 5, 7)
+    found = np.zeros((1, 3), np.int64)
+    wanted = [(0, m.BUY, 1), (0, 0, 0), (0, 3, 0), (-1, m.BUY, 0), (1, m.BUY, 0)]
+    assert [(book, side, m.levels_of(state, book, side, 1, found)) for book, side, _ in wanted] == wanted
 
 
 def test_check_finds_a_total_that_is_off_by_one() -> None:

@@ -20,6 +20,7 @@ from penstock_sdk.manifest import (
     contract_major,
     parse_manifest,
 )
+from penstock_sdk.plugin import KINDS as BASES
 
 CONTRACTS = dict.fromkeys(KINDS, (1,))
 GOOD = """
@@ -306,3 +307,7 @@ def test_a_packaged_config_schema_is_read_and_its_text_is_stable(tmp_path):
 def test_a_manifest_survives_encoding(tmp_path):
     manifest = parse_manifest(GOOD, ManifestSource("plugin.toml", str(tmp_path)))[0]
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(manifest), type=PluginManifest) == manifest
+
+
+def test_every_kind_of_manifest_has_a_base_class_of_that_kind():
+    assert set(KINDS) == set(BASES)

@@ -19,7 +19,9 @@ def record(seq: int, count: int) -> bytes:
 
 def capture(path: Path, parts: list[list[int]]) -> tuple[list[CaptureRef], list[list[bytes]]]:
     """Write one reference per part; a part is the record counts of its frames."""
-    refs, frames, seq = [], [], 0
+    refs: list[CaptureRef] = []
+    frames: list[list[bytes]] = []
+    seq = 0
     with CaptureWriter(path, identity=77) as writer:
         for part in parts:
             frames.append([])

@@ -110,9 +110,13 @@ class _Headers(NamedTuple):
     at: I64
     schema: I64
     stride: I64
-    count: I64
+    records: I64
     origin: npt.NDArray[np.uint8]
     producer: npt.NDArray[np.uint16]
+
+    def pick(self, rows: npt.NDArray[np.intp]) -> _Headers:
+        columns: tuple[npt.NDArray[Any], ...] = self
+        return _Headers(*(column[rows] for column in columns))
 
 
 def _headers(words: npt.NDArray[np.uint64], starts: list[int]) -> _Headers:
@@ -122,7 +126,7 @@ def _headers(words: npt.NDArray[np.uint64], starts: list[int]) -> _Headers:
         at=at,
         schema=((meta >> 32) & 0xFFFF).astype(np.int64),
         stride=((last >> 32) & 0xFFFF).astype(np.int64),
-        count=(last & 0xFFFFFFFF).astype(np.int64),
+        records=(last & 0xFFFFFFFF).astype(np.int64),
         origin=((meta >> 56) & 0x7F).astype(np.uint8),
         producer=(last >> 48).astype(np.uint16),
     )
@@ -143,7 +147,7 @@ class Decoder:
         kinds, first = np.unique(group, return_index=True)
         for kind in kinds[np.argsort(first)].tolist():
             pick = np.flatnonzero(group == kind)
-            yield self._group(data, words, _Headers(*(column[pick] for column in heads)), kind >> 16, kind & 0xFFFF)
+            yield self._group(data, words, heads.pick(pick), kind >> 16, kind & 0xFFFF)
 
     def _group(
         self, data: memoryview, words: npt.NDArray[np.uint64], heads: _Headers, schema_id: int, stride: int
@@ -155,7 +159,7 @@ class Decoder:
         if layout is None or layout.packed != bool(stride):
             bodies = [pa.array(_bodies(data, words, heads), pa.binary())]
             rows = pa.RecordBatch.from_arrays(
-                [*_header_columns(words, heads._replace(count=np.ones_like(heads.count))), *bodies],
+                [*_header_columns(words, heads._replace(records=np.ones_like(heads.records))), *bodies],
                 schema=arrow_schema(None),
             )
             return f"record_{schema_id}", rows
@@ -171,7 +175,7 @@ def _within(count: I64) -> I64:
 
 
 def _header_columns(words: npt.NDArray[np.uint64], heads: _Headers) -> list[pa.Array]:
-    count = heads.count
+    count = heads.records
     single = len(count) == int(count.sum())
 
     def spread(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -197,8 +201,8 @@ def _nullable(values: npt.NDArray[Any]) -> pa.Array:
 def _packed(words: npt.NDArray[np.uint64], heads: _Headers, layout: Layout, stride: int) -> list[pa.Array]:
     """Return the record's own columns: the bodies gathered into one array, then cut into columns."""
     at = heads.at + (HEADER_BYTES >> 3)
-    if int(heads.count.max()) > 1:
-        at = np.repeat(at, heads.count) + _within(heads.count) * (stride >> 3)
+    if int(heads.records.max()) > 1:
+        at = np.repeat(at, heads.records) + _within(heads.records) * (stride >> 3)
     size = min(stride, layout.size)
     body = np.zeros((len(at), layout.size >> 3), np.uint64)
     body[:, : size >> 3] = words[at[:, None] + np.arange(size >> 3)]

@@ -113,8 +113,8 @@ def follow(
     """Write the lake of a run while its journal grows; return the path of ``run.duckdb`` at its end.
 
     The end is a `RunEnd` record, a ``run.json`` whose status is no longer ``running``, or *stop* being set (SIGTERM):
-    then what is committed is taken and the lake is closed. When the kernel dies without a word, the partitions stay as they are and
-    None is returned: its next start, or `rebuild`, makes the lake anew.
+    then what is committed is taken and the lake is closed. When the kernel dies without a word, the partitions stay as
+    they are and None is returned: its next start, or `rebuild`, makes the lake anew.
 
     Args:
         run_dir: the run's folder.

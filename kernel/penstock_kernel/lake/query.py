@@ -83,8 +83,8 @@ def tables(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
-    row = connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()
-    return int(row[0]) if row else 0
+    # All rows are fetched: a result that is not read to its end bars the connection for what comes next.
+    return int(connection.execute(f'SELECT count(*) FROM "{name}"').fetchall()[0][0])
 
 
 def query(run_dir: Path, sql: str) -> pa.Table:

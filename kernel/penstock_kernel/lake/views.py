@@ -59,7 +59,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                o.price_ticks * l.tick_micro / 1e6 AS price, o.qty_lots * l.lot_kw / 1e3 AS qty_mw,
                coalesce(t.filled_lots, 0) * l.lot_kw / 1e3 AS filled_mw,
                t.paid / t.filled_lots * l.tick_micro / 1e6 AS average_price, o.qty_lots,
-               coalesce(t.filled_lots, 0) AS filled_lots, o.price_ticks, o.strategy_id, o.listing_id, o.seq,
+               coalesce(t.filled_lots, 0)::BIGINT AS filled_lots, o.price_ticks, o.strategy_id, o.listing_id, o.seq,
                o.at_ns, t.at_ns AS last_report_ns
         FROM sent o JOIN stood n USING (order_id) LEFT JOIN told t USING (order_id)
         LEFT JOIN listings l USING (listing_id)
@@ -83,8 +83,8 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                slippage_decision_ticks, slippage_arrival_ticks,
                slippage_decision_ticks * tick_micro / 1e6 AS slippage_decision,
                slippage_arrival_ticks * tick_micro / 1e6 AS slippage_arrival,
-               liquidity, order_kind, currency, venue, order_id, trade_id, last_ticks, last_lots, strategy_id, listing_id,
-               at_ns, sent_ns
+               liquidity, order_kind, currency, venue, order_id, trade_id, last_ticks, last_lots, strategy_id,
+               listing_id, at_ns, sent_ns
         FROM f LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = f.strategy_id
         """,
     ),

@@ -155,7 +155,7 @@ class LakeWriter:
         return name
 
     def _merge(self, table: str) -> None:
-        """Write the small partitions of *table* as one; order by number is kept, for they are all at the end or alone."""
+        """Write the small partitions of *table* as one. Their rows stay in order, a full one may stand before them."""
         partitions = self.manifest.tables[table]
         small = [part for part in partitions if part.rows < _PARTITION_ROWS]
         rows = pa.concat_tables(pq.read_table(self.paths.lake / part.file) for part in small).unify_dictionaries()

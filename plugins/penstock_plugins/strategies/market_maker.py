@@ -21,12 +21,14 @@ from penstock_sdk.events import (
     AuctionResult,
     ExecutionReport,
     IntentAction,
+    Limit,
+    LimitKind,
     ListingDefinition,
-    OperatorCommand,
     Order,
     OrderIntent,
     OrderState,
     Quote,
+    Reason,
     ReportKind,
     SessionState,
     SessionStatus,
@@ -48,7 +50,7 @@ _FILL, _CANCEL_REJECTED = int(ReportKind.FILL), int(ReportKind.CANCEL_REJECTED)
 _ENDINGS = frozenset(map(int, (ReportKind.CANCELLED, ReportKind.EXPIRED, ReportKind.REJECTED)))
 _CANCELLED = int(ReportKind.CANCELLED)
 _BUY, _SELL = int(Side.BUY), int(Side.SELL)
-_HALTS = {"kill": True, "pause": True, "unkill": False, "resume": False}
+_HALTS = (int(LimitKind.KILL), int(LimitKind.PAUSE))
 _EMPTY, _PENDING, _LIVE, _CANCELLING = range(4)
 
 # One column of the table per line; columns run along listing ids.
@@ -141,7 +143,7 @@ class MarketMaker(Strategy):
         self._half_fine = cfg.half_spread_ticks * FINE
         self._requote_fine = cfg.requote_ticks * FINE
         self._requote_ns = round(cfg.requote_s_min * 1e9)
-        self._tau_ms = max(1, round(cfg.smoothing_s * 1e3))
+        self._tau_ms = round(cfg.smoothing_s * 1e3)
         self._trade_fine = round(cfg.trade_weight * FINE)
         self._anchor_fine = round(cfg.anchor_weight * FINE)
         self._skew_fine = round(cfg.skew_ticks_per_lot * FINE)
@@ -154,7 +156,8 @@ class MarketMaker(Strategy):
         self._anchors: dict[int, int] = {}
         self._venues: dict[int, list[int]] = {}
         self._net = IntervalNet()
-        self._halted = False
+        self._halts: list[tuple[int, int]] = []
+        """(kind, strategy or 0 for all) of each kill or pause in force."""
         self._grow(256)
 
     # What there is to quote.
@@ -245,10 +248,11 @@ class MarketMaker(Strategy):
                     self._withdraw(listing_id, out)
         return out
 
-    def on_operator_command(self, command: OperatorCommand) -> Outcome:
-        """Rest while new orders would be refused anyway; the kernel itself cancels what a kill is to cancel."""
-        if command.target in ("", self.ctx.name) and command.command in _HALTS:
-            self._halted = _HALTS[command.command]
+    def on_limit(self, limit: Limit) -> Outcome:
+        """Rest while new orders would be refused anyway: killed, or paused; the kernel cancels what is open."""
+        if limit.kind in _HALTS and limit.strategy_id in (0, self.ctx.plugin_id):
+            halt = (limit.kind, limit.strategy_id)
+            self._halts = [*(h for h in self._halts if h != halt), *([halt] if limit.value else [])]
             self._table[_DIRTY] = 1
         return None
 
@@ -296,7 +300,7 @@ class MarketMaker(Strategy):
         moved = (np.abs(centre - t[_QUOTED]) >= self._requote_fine) | (t[_DIRTY] != 0)
         due = (now_ns - t[_REQUOTED_NS] >= self._requote_ns) & (now_ns < t[_STOP_NS]) & (now_ns >= t[_OPENS_NS])
         rows = np.flatnonzero(known & moved & due & (t[_OPEN] != 0))
-        if not len(rows) or self._halted:
+        if not len(rows) or self._halts:
             return None
         return self._requote_rows(ids[rows], centre[rows], low[rows], high[rows])
 
@@ -329,7 +333,7 @@ class MarketMaker(Strategy):
         """Ask for an order at the target, if its side may have one now; where it may not yet, the next quotes try."""
         now_ns, table = self.ctx.now_ns, self._table
         price_ticks, qty_lots = quoted.target_ticks, quoted.size_lots
-        if qty_lots == 0 or self._halted or now_ns >= table.item(_STOP_NS, listing_id):
+        if qty_lots == 0 or self._halts or now_ns >= table.item(_STOP_NS, listing_id):
             return
         if not table.item(_OPEN, listing_id):
             return
@@ -400,10 +404,16 @@ class MarketMaker(Strategy):
             if asked:
                 out: list[OrderIntent] = []
                 self._table[_DIRTY, listing_id] = 0
-                self._place(listing_id, quoted, out)
+                # The other side too: it may have been waiting for this one to go.
+                for side in self._sides[listing_id]:
+                    if side.state == _EMPTY:
+                        self._place(listing_id, side, out)
                 return out
         elif kind == _CANCEL_REJECTED and quoted.state == _CANCELLING:
-            quoted.state = _LIVE
+            if report.reason == Reason.UNKNOWN_ORDER:
+                self._free(listing_id, quoted, blocked=True)
+            else:
+                quoted.state = _LIVE
         return None
 
     def _book(self, listing_id: int, signed_lots: int) -> None:
@@ -441,7 +451,7 @@ class MarketMaker(Strategy):
             "table": self._table.copy(),
             "sides": sides,
             "net": self._net.snapshot(),
-            "halted": self._halted,
+            "halts": [list(halt) for halt in self._halts],
             "contracts": [[key, ids] for key, ids in self._contracts.items()],
             "venues": [[key, ids] for key, ids in self._venues.items()],
             "anchors": [[key, ticks] for key, ticks in self._anchors.items()],
@@ -452,7 +462,7 @@ class MarketMaker(Strategy):
         self._table = np.array(state["table"], np.int64)
         self._mark = np.zeros(self._table.shape[1], np.int64)
         self._net.restore(state["net"])
-        self._halted = state["halted"]
+        self._halts = [(kind, strategy_id) for kind, strategy_id in state["halts"]]
         self._contracts = {key: list(ids) for key, ids in state["contracts"]}
         self._venues = {key: list(ids) for key, ids in state["venues"]}
         self._anchors = dict(map(tuple, state["anchors"]))

@@ -18,8 +18,9 @@ from penstock_sdk.context import Context
 from penstock_sdk.events import (
     ExecutionReport,
     IntentAction,
+    Limit,
+    LimitKind,
     ListingDefinition,
-    OperatorCommand,
     Order,
     OrderIntent,
     OrderKind,
@@ -39,7 +40,7 @@ __all__ = ["MeanReversion", "MeanReversionConfig"]
 
 _FILL, _BUY, _IOC = int(ReportKind.FILL), int(Side.BUY), int(OrderKind.IOC)
 _ENDINGS = frozenset(map(int, (ReportKind.CANCELLED, ReportKind.EXPIRED, ReportKind.REJECTED)))
-_HALTS = {"kill": True, "pause": True, "unkill": False, "resume": False}
+_HALTS = (int(LimitKind.KILL), int(LimitKind.PAUSE))
 
 # One column of the table per line; columns run along listing ids.
 _MEAN, _SAMPLED_NS, _FIRST_NS, _NET_LOTS, _IN_FLIGHT, _NEXT_NS = range(6)
@@ -108,7 +109,7 @@ class MeanReversion(Strategy):
     def __init__(self, ctx: Context, config: MeanReversionConfig | None = None) -> None:
         super().__init__(ctx, config)
         cfg = self.config
-        self._tau_ms = max(1, round(cfg.mean_s * 1e3))
+        self._tau_ms = round(cfg.mean_s * 1e3)
         self._edge_fine = cfg.edge_ticks_min * FINE
         self._sigmas_milli = round(cfg.entry_sigmas * 1000)
         self._window_ns, self._warm_up_ns = round(cfg.window_s * 1e9), round(cfg.warm_up_s * 1e9)
@@ -117,7 +118,8 @@ class MeanReversion(Strategy):
         self._table: npt.NDArray[np.int64] = np.zeros((_COLUMNS, 0), np.int64)
         self._mark: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._covered: set[int] = set()
-        self._halted = False
+        self._halts: list[tuple[int, int]] = []
+        """(kind, strategy or 0 for all) of each kill or pause in force."""
         self._grow(256)
 
     def on_start(self) -> Outcome:
@@ -160,10 +162,11 @@ class MeanReversion(Strategy):
             self._table[_OPEN, session.listing_id] = is_open
         return None
 
-    def on_operator_command(self, command: OperatorCommand) -> Outcome:
-        """Rest while new orders would be refused anyway."""
-        if command.target in ("", self.ctx.name) and command.command in _HALTS:
-            self._halted = _HALTS[command.command]
+    def on_limit(self, limit: Limit) -> Outcome:
+        """Rest while new orders would be refused anyway: killed, or paused; the kernel cancels what is open."""
+        if limit.kind in _HALTS and limit.strategy_id in (0, self.ctx.plugin_id):
+            halt = (limit.kind, limit.strategy_id)
+            self._halts = [*(h for h in self._halts if h != halt), *([halt] if limit.value else [])]
         return None
 
     def on_quote(self, quote: Quote) -> Outcome:
@@ -206,7 +209,7 @@ class MeanReversion(Strategy):
         warm = ~new & ~late & (now_ns >= t[_OPENS_NS]) & (now_ns - t[_FIRST_NS] >= self._warm_up_ns)
         enter = warm & ~leave & (np.abs(stray) >= self._edge_fine) & (ask - bid <= self.config.spread_ticks_max)
         rows = np.flatnonzero(ready & (leave | enter))
-        if not len(rows) or self._halted:
+        if not len(rows) or self._halts:
             return None
         columns = (ids, bid, ask, mean, stray, net, leave)
         out = [self._decide(*row) for row in zip(*(column[rows].tolist() for column in columns), strict=True)]
@@ -222,6 +225,8 @@ class MeanReversion(Strategy):
         room_lots = self.config.position_limit_lots - (net if buys else -net)
         qty_lots = min(self.config.size_lots, room_lots)
         if qty_lots <= 0 or not self._strays_far(listing_id, mean, abs(stray)):
+            # Asking the past is the dear part: not again at every quote.
+            self._table[_NEXT_NS, listing_id] = self.ctx.now_ns + self._cooldown_ns
             return None
         return self._order(listing_id, buys, bid, ask, qty_lots)
 
@@ -262,11 +267,15 @@ class MeanReversion(Strategy):
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything the next order depends on."""
-        return {"table": self._table.copy(), "covered": sorted(self._covered), "halted": self._halted}
+        return {
+            "table": self._table.copy(),
+            "covered": sorted(self._covered),
+            "halts": [list(halt) for halt in self._halts],
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `snapshot` returned."""
         self._table = np.array(state["table"], np.int64)
         self._mark = np.zeros(self._table.shape[1], np.int64)
         self._covered = set(state["covered"])
-        self._halted = state["halted"]
+        self._halts = [(kind, strategy_id) for kind, strategy_id in state["halts"]]

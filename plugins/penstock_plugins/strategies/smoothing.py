@@ -58,5 +58,5 @@ def smooth(fair: I64s, sample: I64s, elapsed_ns: I64s, tau_ms: int) -> I64s:
     """
     known = fair != ABSENT
     elapsed_ms = np.clip(elapsed_ns // 1_000_000, 0, _ELAPSED_MS_MAX)
-    step = np.where(known, sample - fair, 0) * elapsed_ms // (tau_ms + elapsed_ms)
+    step = np.where(known, sample - fair, 0) * elapsed_ms // np.maximum(tau_ms + elapsed_ms, 1)
     return np.where(known, fair + step, sample)

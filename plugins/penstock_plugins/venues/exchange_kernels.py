@@ -10,15 +10,17 @@ Three kinds of trader act around a fundamental price:
     * noise traders take, now rather buying, now rather selling.
 """
 
+# ruff: noqa: F403, F405 -- the columns of two tables are this module's vocabulary
+
 from __future__ import annotations
 
 import math
 
 import numpy.typing as npt
 from numpy import float64, int64
+from penstock_sdk.golden.matching_layout import *
 
-from penstock_sdk.golden.matching_layout import *  # noqa: F403 -- the engine's columns
-from penstock_plugins.venues.exchange_layout import *  # noqa: F403 -- the exchange's columns
+from penstock_plugins.venues.exchange_layout import *
 
 I64 = npt.NDArray[int64]
 F64 = npt.NDArray[float64]
@@ -50,8 +52,9 @@ def _activity(terms: I64, book: int, params: F64, now_ns: int) -> float:
     if now_ns < terms[book, TERM_OPENS_NS] or now_ns >= terms[book, TERM_GATE_NS]:
         return 0.0
     lead_ns, age_ns = terms[book, TERM_GATE_NS] - now_ns, now_ns - terms[book, TERM_OPENS_NS]
-    rise: float = params[P_FLOOR] + math.exp(-lead_ns / params[P_RISE_NS])
-    return rise + params[P_OPENING] * math.exp(-age_ns / params[P_OPENING_NS])
+    activity: float = params[P_FLOOR] + math.exp(-lead_ns / params[P_RISE_NS])
+    activity += params[P_OPENING] * math.exp(-age_ns / params[P_OPENING_NS])
+    return activity
 
 
 def refresh(
@@ -134,9 +137,9 @@ def _take(market: I64, view: F64, params: F64, draw: F64, book: int, width: floa
     if draw[1] < params[P_INFORMED]:
         worth = view[VIEW_FUNDAMENTAL] + (draw[5] - 0.5) * width
         if ask != ABSENT and worth - 0.3 * width > ask:
-            return BUY, IOC, int(math.floor(worth - 0.3 * width)), BACKGROUND_OWNER + 2_000
+            return BUY, IOC, math.floor(worth - 0.3 * width), BACKGROUND_OWNER + 2_000
         if bid != ABSENT and worth + 0.3 * width < bid:
-            return SELL, IOC, int(math.ceil(worth + 0.3 * width)), BACKGROUND_OWNER + 2_000
+            return SELL, IOC, math.ceil(worth + 0.3 * width), BACKGROUND_OWNER + 2_000
         return 0, 0, 0, 0
     if draw[1] < params[P_INFORMED] + params[P_NOISE]:
         side = BUY if draw[2] < 0.5 + 0.4 * math.tanh(view[VIEW_PRESSURE]) else SELL
@@ -150,12 +153,13 @@ def _take(market: I64, view: F64, params: F64, draw: F64, book: int, width: floa
 
 
 def draw_orders(
-    terms: I64, views: F64, market: I64, quotes: I64, params: F64, counters: I64, draws: F64, commands: I64, now_ns: int
+    terms: I64, views: F64, market: I64, quotes: I64, params: F64, next_id: I64, draws: F64, commands: I64, now_ns: int
 ) -> int:
     """Write one order per row of *draws* (n, DRAWS_PER_ORDER), uniform in [0, 1); return the number of commands.
 
     Args:
         quotes: (books, quotes of a book) engine ids of the liquidity providers' orders; 0 where none was placed yet.
+        next_id: (1,) engine id of the next order.
         commands: room for two per order: a renewed quote is a cancel and an order.
     """
     levels, makers = int(params[P_LEVELS]), int(params[P_MAKERS])
@@ -168,8 +172,8 @@ def draw_orders(
         far = min((terms[book, TERM_GATE_NS] - now_ns) / 4.32e13, 1.5)  # in half days
         width = (params[P_HALF_SPREAD] + params[P_RELATIVE_SPREAD] * abs(view[VIEW_BELIEF])) * (1.0 + far)
         side, kind, price, owner = _take(market, view, params, draw, book, width)
-        order_id = counters[NEXT_ORDER]
-        counters[NEXT_ORDER] += 1
+        order_id = next_id[0]
+        next_id[0] += 1
         if side != 0:
             price = min(max(price, low), high)
             qty = 1 + int(30.0 * draw[4] * draw[4])
@@ -222,7 +226,7 @@ def publish(
     out: I64,
     terms: I64,
     market: I64,
-    counters: I64,
+    next_trade: I64,
     now_ns: int,
     deltas: I64,
     trades: I64,
@@ -233,6 +237,7 @@ def publish(
     """Write the market data of what the engine did, as the words of the records; number changes and trades.
 
     Args:
+        next_trade: (1,) number of the next trade.
         deltas, trades, quotes: room for as many rows as *out* has level changes, fills and tops.
         own: (fills,) the fills in which a resting order of ours was met: their place among the fills.
         counts: COUNT_* cells; how many quotes and own fills were written.
@@ -255,10 +260,10 @@ def publish(
         trades[at, 0] = terms[out[row, FILL_BOOK], TERM_LISTING] | (out[row, FILL_SIDE] << 32)
         trades[at, 1] = out[row, FILL_PRICE]
         trades[at, 2] = out[row, FILL_QTY]
-        trades[at, 3] = counters[NEXT_TRADE]
+        trades[at, 3] = next_trade[0]
         trades[at, 4] = now_ns
         trades[at, 5] = ABSENT
-        counters[NEXT_TRADE] += 1
+        next_trade[0] += 1
         if out[row, FILL_MAKER_OWNER] < BACKGROUND_OWNER:
             own[own_count] = at
             own_count += 1

@@ -13,13 +13,11 @@ from penstock_sdk.schema import layout_of
 __all__ = [
     "BACKGROUND_ID",
     "BACKGROUND_OWNER",
-    "COUNT_NOISE",
     "COUNT_OWN",
     "COUNT_QUOTES",
     "COUNT_WIDTH",
     "DELTA_WORDS",
     "DRAWS_PER_ORDER",
-    "HOURS_MAX",
     "MARKET_ASK",
     "MARKET_ASK_LOTS",
     "MARKET_BID",
@@ -27,9 +25,6 @@ __all__ = [
     "MARKET_MARK",
     "MARKET_REVISION",
     "MARKET_WIDTH",
-    "NEXT_ORDER",
-    "NEXT_TRADE",
-    "NEXT_WIDTH",
     "P_BASE_RATE",
     "P_FLOOR",
     "P_GRID_TICKS",
@@ -77,7 +72,6 @@ BACKGROUND_OWNER: Final = 2**32
 """Owners from here on are background traders; ours are plugin ids, which are smaller."""
 BACKGROUND_ID: Final = 2**62
 """Engine ids of background orders count from here; our order ids stay below."""
-HOURS_MAX: Final = 26
 DRAWS_PER_ORDER: Final = 6
 
 # What is fixed for a book.
@@ -111,14 +105,9 @@ VIEW_BELIEF: Final = 5  # of liquidity providers: the fundamental, late; NaN unt
 VIEW_RATE: Final = 6  # orders per step, cumulated over the books
 VIEW_WIDTH: Final = 7
 
-NEXT_ORDER: Final = 0
-NEXT_TRADE: Final = 1
-NEXT_WIDTH: Final = 2
-
 COUNT_QUOTES: Final = 0
 COUNT_OWN: Final = 1  # fills in which a resting order of ours was met
-COUNT_NOISE: Final = 2
-COUNT_WIDTH: Final = 3
+COUNT_WIDTH: Final = 2
 
 # Parameters, all float64.
 P_BASE_RATE: Final = 0  # orders per second and book at full activity

@@ -69,6 +69,7 @@ class Cascade:
         self.after_frame: Callable[[Frame], None] | None = None
         self.record_frame: Callable[[Frame, int, int, Slot], bytes | None] = lambda frame, seq, origin, slot: None
         """Returns the bytes to record in place of a frame (a reference), or None to record the frame itself."""
+        self.last_fault = ""
         self._sink_for = sink_for
         self._events_max = events_per_input_max
         self._faults_max = faults_max
@@ -224,7 +225,7 @@ class Cascade:
     def fault(self, slot: Slot, handler: str, error: BaseException) -> None:
         """Count a fault against a plugin, say it as an event, and quarantine the plugin when it has had too many."""
         slot.faults += 1
-        text = f"{type(error).__name__}: {error}{_where(error)}"
+        text = self.last_fault = f"{type(error).__name__}: {error}{_where(error)}"
         self._queue.append(
             (
                 PluginFault(

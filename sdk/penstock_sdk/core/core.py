@@ -15,7 +15,15 @@ from penstock_sdk.core.desk import Desk
 from penstock_sdk.core.history import History
 from penstock_sdk.core.timers import Timers
 from penstock_sdk.core.wiring import Slot, Target
-from penstock_sdk.events import ExecutionReport, IdKind, PluginState, PluginStatus, Severity
+from penstock_sdk.events import (
+    ExecutionReport,
+    IdKind,
+    Limit,
+    OperatorCommand,
+    PluginState,
+    PluginStatus,
+    Severity,
+)
 from penstock_sdk.plugin import Plugin
 from penstock_sdk.schema import Event, Frame, Record, layouts
 from penstock_sdk.wire.frame import Origin
@@ -32,6 +40,33 @@ class _Keeper:
     def handlers(self) -> dict[tuple[int, bool], Callable[[Any], Any]]:
         """Return the handlers to wire: one per wanted type, in frames."""
         return {(layout.id, True): self._history.add for layout in layouts() if self._history.wants(layout.id)}
+
+
+class _Limits:
+    """The limits in force, for the restart that must not loosen them."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[int, int, int], int] = {}
+
+    def on_limit(self, limit: Limit) -> None:
+        """Keep the value of (kind, strategy, listing)."""
+        self.values[limit.kind, limit.strategy_id, limit.listing_id] = limit.value
+
+
+class _Operator:
+    """Does what only the kernel can do for an operator: quarantine a plugin, stop the run."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def on_operator_command(self, command: OperatorCommand) -> None:
+        """Quarantine or stop; the desk does the rest."""
+        if command.command == "stop":
+            self._core.stopping = f"stopped by {command.who}: {command.why}"
+        elif command.command == "quarantine" and command.target in self._core.slots:
+            slot = self._core.slots[command.target]
+            if slot in self._core.cascade.slots:
+                self._core.cascade.quarantine(slot, f"by {command.who}: {command.why}")
 
 
 class Core:
@@ -59,11 +94,15 @@ class Core:
         self.cascade.on_quarantine = self._quarantined
         self.cascade.admit = self._admit
         self.slots: dict[str, Slot] = {}
+        self.limits = _Limits()
+        self.stopping = ""
+        """Why the run is to end, or empty."""
         self._next_task_id = 1
         self._own = [
             Slot(part_name, 0, part, "kernel")
             for part_name, part in (
-                ("catalog", self.catalog), ("history", _Keeper(self.history_kept)), ("desk", self.desk),
+                ("catalog", self.catalog), ("history", _Keeper(self.history_kept)), ("limits", self.limits),
+                ("desk", self.desk), ("operator", _Operator(self)),
             )
         ]  # fmt: skip
         self._wire(self._own)
@@ -195,6 +234,7 @@ class Core:
             "timers": self.timers.snapshot(),
             "history": self.history_kept.snapshot(),
             "desk": self.desk.snapshot(),
+            "limits": [[*key, value] for key, value in self.limits.values.items()],
             "next_task": self._next_task_id,
             "plugins": {name: _plugin_state(slot) for name, slot in self.slots.items()},
             "running": [s.name for s in self.cascade.slots if s.plugin_id],
@@ -208,6 +248,7 @@ class Core:
         self.timers.restore(state["timers"])
         self.history_kept.restore(state["history"], {layout.id: layout.dtype for layout in layouts()})
         self.desk.restore(state["desk"])
+        self.limits.values = {(kind, who, what): value for kind, who, what, value in state["limits"]}
         self._next_task_id = state["next_task"]
         for name, held in state["plugins"].items():
             _restore_plugin(self.slots[name], held)
@@ -224,7 +265,7 @@ def _plugin_state(slot: Slot) -> dict[str, Any]:
     assert slot.ctx is not None
     return {
         "state": slot.ctx.state,
-        "random": slot.ctx.random.bit_generator.state,
+        "random": slot.ctx.random.bit_generator.state if slot.kind != "feed" else None,
         "faults": slot.faults,
         "own": slot.plugin.snapshot(),
         "cells": {name: cell.n for name, cell in slot.ctx.cells.items()},
@@ -235,7 +276,9 @@ def _restore_plugin(slot: Slot, held: dict[str, Any]) -> None:
     assert slot.ctx is not None
     slot.ctx.state.clear()
     slot.ctx.state.update(held["state"])
-    slot.ctx.random.bit_generator.state = held["random"]
+    # A feed's generator is made anew and skipped forward, which draws what had been drawn.
+    if held["random"] is not None:
+        slot.ctx.random.bit_generator.state = held["random"]
     slot.faults = held["faults"]
     slot.plugin.restore(held["own"])
     for name, count in held["cells"].items():

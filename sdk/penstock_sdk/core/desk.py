@@ -32,6 +32,7 @@ from penstock_sdk.events import (
     Quote,
     Reason,
     ReportKind,
+    RunHeader,
     Severity,
 )
 from penstock_sdk.golden.orders import FINAL, TRANSITIONS, OrderEvent, transition
@@ -63,7 +64,7 @@ class Desk:
     """Every order of the run. Its handlers are wired like a plugin's, before all plugins.
 
     Args:
-        epoch: of the run; an order id is epoch ‖ counter, so that ids never repeat over runs.
+        epoch: an order id is epoch ‖ counter, so that ids never repeat over restarts.
         fault: called when a check raises or gives no verdict.
     """
 
@@ -79,6 +80,8 @@ class Desk:
         self.has_risk = False
         self.traders: dict[int, Slot] = {}
         """Slots that may send orders, by plugin id."""
+        self.outside: set[int] = set()
+        """Venues whose state is not in the run: after a crash they know more than we do."""
         self.open: dict[int, OpenOrder] = {}
         self._last_intent: dict[int, int] = {}
         self.killed = False
@@ -96,6 +99,7 @@ class Desk:
         self.checks = [s for s in slots if s.kind in ("risk", "compliance")]
         self.has_risk = any(s.kind == "risk" for s in slots)
         self.traders = {s.plugin_id: s for s in slots if s.may_order}
+        self.outside = {s.plugin_id for s in slots if s.is_venue and not s.plugin.embedded}
 
     # -- market ----------------------------------------------------------------------------------------------------
 
@@ -337,10 +341,18 @@ class Desk:
             held.order.strategy_id for held in self.open.values()
         } else []  # fmt: skip
 
-    def lost(self) -> list[Event]:
-        """Return the open orders of a crashed run as IN_DOUBT: the venue is to be asked, nothing is sent again."""
+    def on_run_header(self, header: RunHeader) -> list[Event] | None:
+        """Begin the epoch's order ids. After a crash, put the orders that were not answered in doubt."""
+        self._next_order_id = (header.epoch << 40) + 1
+        return self._lost() or None
+
+    def _lost(self) -> list[Event]:
+        """Return unanswered orders as IN_DOUBT: their venue is asked, nothing is sent again."""
         out: list[Event] = []
         for held in self.open.values():
+            unanswered = held.state in (OrderState.ROUTED, OrderState.PENDING_CANCEL)
+            if not unanswered or held.order.venue_id not in self.outside:
+                continue
             held.state = transition(held.state, OrderEvent.LOST, held.order.order_id)
             out.append(msgspec.structs.replace(held.order, state=held.state, filled_lots=held.filled_lots))
         return out

@@ -157,15 +157,15 @@ class OperatorCommand(Control, frozen=True, kw_only=True):
 
 @control(id=107, topic="control.run_header")
 class RunHeader(Control, frozen=True, kw_only=True):
-    """The first event of a run: all that the rest follows from."""
+    """The first event of a run: all that the rest follows from. A restart that left orders in doubt says it again."""
 
-    run_id: str
     epoch: int
+    """Counts the starts that began new order ids; the high part of every order id."""
     seed: int
     clock: str
     started_ns: int
     deployment: str
-    """The deployment as run, secrets as references."""
+    """SHA-256 of the deployment as run, which lies beside the journal."""
     versions: dict[str, str]
 
 

@@ -132,7 +132,7 @@ def _find_level(state: Table, book: int, side: int, price_ticks: int) -> int:
     else:
         while row != 0 and state[row, LEVEL_PRICE] < price_ticks:
             better, row = row, state[row, LEVEL_WORSE]
-    if row == 0 and state[row, LEVEL_PRICE] == price_ticks:
+    if row != 0 and state[row, LEVEL_PRICE] == price_ticks:
         found: int = row
         return found
     level: int = state[0, HEAD_FREE_LEVEL]
@@ -412,7 +412,7 @@ def _amend(state: Table, out: Table, order_id: int, price_ticks: int, qty_lots: 
 
 
 def _sweep_side(state: Table, out: Table, book: int, side: int, owner: int, cause: int) -> int:
-    """Cancel the side's orders of *owner*, of everyone at gate closure; return the lots, or -1 - lots if out is full."""
+    """Cancel the orders of *owner* on a side, of all at gate closure; return the lots, or -1 - lots if out is full."""
     lots = 0
     level = state[1 + book, BOOK_BEST + side]
     while level != 0:

@@ -1,0 +1,69 @@
+"""``penstock run``: a run with its progress, and what it leaves."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from penstock_kernel.deployment import format_problems
+from penstock_kernel.run import Run, RunOptions
+from penstock_kernel.runs import RunInfo, find_run
+
+__all__ = ["run_command"]
+
+
+def run_command(options: argparse.Namespace, path: Path, console: Console) -> int:
+    """Run a deployment to its end, print the summary; return 0, or 1 when the run failed."""
+    choices = RunOptions(
+        seed=options.seed, clock=options.clock, runs_dir=options.runs_dir, delivery_day=options.delivery_day,
+        for_s=options.for_s, lake=not options.no_report,
+    )  # fmt: skip
+    if options.resume:
+        run_dir = find_run(Path(options.runs_dir or "runs"), options.resume)
+        run = Run.resume(run_dir, choices, options.deployment)
+    else:
+        run = Run.start(path, choices)
+    if run.deployment.warnings:
+        console.print(format_problems(list(run.deployment.warnings), color=False), markup=False)
+    show = _progress(run, options)
+    try:
+        run.go()
+    except BaseException as error:
+        show.close()
+        run.close(failed=f"{type(error).__name__}: {error}")
+        raise
+    show.close()
+    info = run.close()
+    return _finish(run.dir, info, options, console)
+
+
+class _NoProgress:
+    """Shows nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _progress(run: Run, options: argparse.Namespace) -> _NoProgress:
+    if options.quiet:
+        return _NoProgress()
+    from penstock_kernel.cli.progress import RunProgress
+
+    return RunProgress(run, plain=options.plain or not sys.stdout.isatty())
+
+
+def _finish(run_dir: Path, info: RunInfo, options: argparse.Namespace, console: Console) -> int:
+    if not options.no_report:
+        from penstock_kernel.report import write_report
+        from penstock_kernel.summary import print_summary, summarise
+
+        print_summary(summarise(run_dir), console)
+        console.print(f"report {write_report(run_dir)}", markup=False)
+    if info.status == "failed":
+        console.print(f"run {info.id} failed: {info.reason}", markup=False)
+    console.print(f"run {info.id} {info.status}, {info.events:,} events in {info.wall_s:.1f} s", markup=False)
+    console.print(f"journal sha256:{info.digest}", markup=False)
+    return 1 if info.status == "failed" else 0

@@ -1,0 +1,525 @@
+"""The kernel: the core of the SDK, with a journal under it, a clock beside it and the world around it.
+
+One Python thread: take the next input, stamp it, run it to completion, see that it is written, let its effects happen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from penstock_sdk.core.core import Core
+from penstock_sdk.core.wiring import Slot
+from penstock_sdk.events import (
+    Alert,
+    CaptureRef,
+    ClockStep,
+    IntentAction,
+    OperatorCommand,
+    Order,
+    OrderState,
+    Quote,
+    RunEnd,
+    Severity,
+)
+from penstock_sdk.plugin import Feed
+from penstock_sdk.schema import ABSENT, Event, Frame, schema_by_id
+from penstock_sdk.wire.frame import HEADER, Origin
+
+from penstock_kernel.clock import Clock
+from penstock_kernel.journal import Journal, JournalFatal
+from penstock_kernel.lanes import Lanes
+from penstock_kernel.snapshots import save_snapshot
+from penstock_kernel.tasks import Tasks
+
+__all__ = ["Kernel", "Source", "SourceError"]
+
+COMMIT_FRAMES = 512
+"""Frames pending at which a batch is written, also without effects."""
+
+
+class SourceError(ValueError):
+    """A feed gave what cannot be numbered: time that goes back, or no event."""
+
+
+class Source:
+    """A feed's recorded events, one ahead."""
+
+    def __init__(self, slot: Slot, index: int) -> None:
+        self.slot = slot
+        self.index = index
+        self.taken = 0
+        self.next_ns = ABSENT
+        self._iterator: Iterator[tuple[int, Event]] = slot.plugin.events()
+        self._event: Event | None = None
+        self._advance()
+
+    def _advance(self) -> None:
+        item = next(self._iterator, None)
+        if item is None:
+            self._event = None
+            return
+        at_ns, event = item
+        if at_ns < self.next_ns:
+            raise SourceError(
+                f"feed {self.slot.name}, item {self.taken + 1}: its time {at_ns} lies before the last, {self.next_ns}; "
+                f"sort the source by time"
+            )
+        self.next_ns, self._event = at_ns, event
+
+    @property
+    def ended(self) -> bool:
+        """True when there is nothing more."""
+        return self._event is None
+
+    def take(self) -> Event:
+        """Return the event that is due, and fetch the one after it."""
+        event = self._event
+        assert event is not None
+        self.taken += 1
+        self._advance()
+        return event
+
+
+class _TickWatch:
+    """Measures the wall time from a quote's numbering to a checked order at its venue, outside the journal."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._moment = kernel.moment
+        self._root = -1
+        self._begun_ns = 0
+        self.samples_ns = array("q")
+
+    def on_quotes(self, _frame: Frame) -> None:
+        """Start the stopwatch."""
+        self._root = self._moment.correlation_seq
+        self._begun_ns = time.perf_counter_ns()
+
+    def on_quote(self, _quote: Quote) -> None:
+        """Start the stopwatch."""
+        self._root = self._moment.correlation_seq
+        self._begun_ns = time.perf_counter_ns()
+
+    def on_order(self, order: Order) -> None:
+        """Stop it, when the order follows from the quote."""
+        if (
+            order.state == OrderState.ROUTED
+            and order.action == IntentAction.NEW
+            and self._root == self._moment.correlation_seq
+        ):
+            self.samples_ns.append(time.perf_counter_ns() - self._begun_ns)
+
+
+class Kernel(Core):
+    """A run's kernel.
+
+    Args:
+        clock: simulated or wall.
+        journal: where frames go; None records nothing (benches).
+        durability_for: topic → synced, written, reference, none.
+        run_dir: for snapshots; None takes none.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        journal: Journal | None = None,
+        durability_for: Callable[[str], str] = lambda topic: "written",
+        limit_for: Callable[[str], int] = lambda topic: 65_536,
+        run_dir: Path | None = None,
+        run_seed: int = 0,
+        epoch: int = 1,
+        versions: dict[str, str] | None = None,
+        snapshot_every_events: int = 1_000_000,
+        log: Callable[[str], object] = lambda line: None,
+        **limits: int,
+    ) -> None:
+        self.clock = clock
+        self.journal = journal
+        self.run_dir = run_dir
+        self.versions = versions or {}
+        self.lanes = Lanes(limit_for)
+        self.tasks = Tasks()
+        self.sources: list[Source] = []
+        self.live = True
+        """False while a journal is played back: no effects, no work submitted, no snapshots."""
+        self.tape: list[bytes] | None = None
+        """While a journal is played back: what the core recorded, to be held against it."""
+        self.on_turn: Callable[[], None] = lambda: None
+        """Called between inputs now and then: display, signals."""
+        self._durability_for = durability_for
+        self._by_reference: set[int] = set()
+        self._want_sync = False
+        self._effects: list[tuple[int, Callable[..., Any], tuple[Any, ...]]] = []
+        """(seq of the cause, function, arguments)"""
+        self._unanswered: dict[int, tuple[int, Callable[..., Any], tuple[Any, ...]]] = {}
+        """Work submitted in a play-back whose result has not been met yet."""
+        self._log = log
+        self._commands: list[OperatorCommand] = []
+        self._schedule: list[tuple[int, int, OperatorCommand]] = []
+        self._snapshot_every = snapshot_every_events
+        self._next_snapshot = snapshot_every_events
+        super().__init__(sink_for=self._sink_for, run_seed=run_seed, epoch=epoch, **limits)
+        self.moment.now_ns = clock.now_ns()
+        self.watch = _TickWatch(self)
+        self._own.append(Slot("tick-watch", 0, self.watch, "kernel"))
+        self.cascade.record_frame = self._record_frame
+
+    # -- recording -------------------------------------------------------------------------------------------------
+
+    def _sink_for(self, schema_id: int) -> Callable[[bytes], object]:
+        """Return where a schema's frames go, by its topic's durability."""
+        durability = self._durability_for(schema_by_id(schema_id).topic)
+        if durability == "reference":
+            self._by_reference.add(schema_id)
+        if durability == "none":
+            return _forget
+        if self.tape is not None:
+            return self.tape.append
+        if self.journal is None:
+            return _forget
+        append = self.journal.append
+        if durability != "synced":
+            return append
+
+        def synced(data: bytes) -> None:
+            append(data)
+            self._want_sync = True
+
+        return synced
+
+    def _record_frame(self, frame: Frame, seq: int, origin: int, slot: Slot) -> bytes | None:
+        """Return a reference to record in a frame's place, where its topic is journaled so and a file holds it."""
+        layout = frame.layout
+        if layout.id not in self._by_reference or origin != Origin.EXTERNAL:
+            return None
+        capture = getattr(slot.plugin, "capture", None)
+        if capture is None:
+            return None
+        file, offset = capture()
+        reference = CaptureRef(
+            capture=str(file), offset=offset, count=len(frame), schema_id=layout.id,
+            digest=hashlib.sha256(frame.array.tobytes()).digest(),
+        )  # fmt: skip
+        body = reference.layout.pack(reference)
+        head = HEADER.pack(
+            len(body), reference.layout.id, reference.layout.version, origin, seq, self.moment.now_ns, ABSENT,
+            self.moment.correlation_seq, len(frame), 0, slot.plugin_id,
+        )  # fmt: skip
+        return head + body + bytes(-len(body) % 8)
+
+    def _quarantined(self, slot: Slot, reason: str) -> None:
+        super()._quarantined(slot, reason)
+        self.sources = [source for source in self.sources if source.slot is not slot]
+
+    # -- inputs ----------------------------------------------------------------------------------------------------
+
+    def input(self, event: Event, origin: int, slot: Slot | None = None, at_ns: int | None = None) -> None:
+        """Handle one input: stamp, run to completion, write, let effects happen."""
+        if at_ns is not None and at_ns > self.moment.now_ns:
+            self.moment.now_ns = at_ns
+        self.cascade.run(event, origin, slot or self.cascade.kernel_slot)
+        self.settle()
+
+    def settle(self) -> None:
+        """See that what must be written is, then let effects happen. Called between cascades."""
+        journal = self.journal
+        if journal is None or not self.live:
+            if self.live:
+                self._run_effects()
+            return
+        if self._effects or self._want_sync or len(journal.pending) >= COMMIT_FRAMES:
+            self.write()
+            self._run_effects()
+        if self.cascade.seq >= self._next_snapshot and self.run_dir is not None and not len(self.tasks):
+            self.take_snapshot()
+
+    def write(self) -> None:
+        """Write what is pending; sync it where its topic asks for that. A journal that fails stops new orders."""
+        journal = self.journal
+        if journal is None:
+            return
+        if journal.failed:
+            journal.abandon()
+            return
+        try:
+            if self._want_sync:
+                self._want_sync = False
+                journal.sync()
+            else:
+                journal.commit()
+        except JournalFatal as error:
+            self._journal_failed(error)
+
+    def _journal_failed(self, error: JournalFatal) -> None:
+        """Let no new order leave, cancel what is open, and end the run; the cancels themselves need no journal."""
+        assert self.journal is not None
+        self.desk.journal_failed = True
+        self.stopping = self.stopping or f"journal failed: {error}"
+        self.write_log(Severity.CRITICAL, "journal", str(error), {})
+        self.journal.abandon()
+        effects, self._effects = self._effects, []
+        who = OperatorCommand(command="cancel_all", who="kernel", why="the journal cannot be written")
+        self.cascade.run(who, Origin.KERNEL, self.cascade.kernel_slot)
+        self.journal.abandon()
+        # What was to be sent and could not be written first may leave only if it cancels.
+        self._effects[:0] = [effect for effect in effects if getattr(effect[1], "is_cancel", False)]
+
+    def _run_effects(self) -> None:
+        while self._effects:
+            effects, self._effects = self._effects, []
+            for _, fn, args in effects:
+                try:
+                    fn(*args)
+                except Exception as error:
+                    self.cascade.fault(self.cascade.kernel_slot, getattr(fn, "__qualname__", "effect"), error)
+                    self.input(
+                        Alert(
+                            code="effect.failed", severity=Severity.ERROR, subject=getattr(fn, "__qualname__", "?"),
+                            met=f"{type(error).__name__}: {error}", wanted="an effect that succeeds",
+                            way_out="see the plugin's log; what it was to send has not left",
+                        ),
+                        Origin.REPLY,
+                    )  # fmt: skip
+
+    # -- what contexts ask for -------------------------------------------------------------------------------------
+
+    def effect(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Keep the effect until what caused it is written."""
+        self._effects.append((self.moment.seq, fn, args))
+
+    def submit(self, plugin_id: int, fn: Callable[..., Any], args: tuple[Any, ...]) -> int:
+        """Start the work; in a play-back only number it."""
+        task_id = super().submit(plugin_id, fn, args)
+        if self.live:
+            self.tasks.submit(plugin_id, task_id, fn, args)
+        else:
+            self._unanswered[task_id] = (plugin_id, fn, args)
+        return task_id
+
+    def answered(self, task_id: int) -> None:
+        """Note in a play-back that a task's result was recorded."""
+        self._unanswered.pop(task_id, None)
+
+    def forget_effects(self, up_to_seq: int) -> None:
+        """Forget effects of a play-back that the recorded run has had."""
+        self._effects = [effect for effect in self._effects if effect[0] > up_to_seq]
+
+    def go_live(self, left_over: list[bytes]) -> None:
+        """End a play-back: write what the crash cut off, let its effects happen, start what was never answered."""
+        assert self.journal is not None
+        self.live = True
+        self.tape = None
+        self.cascade.wire(self.cascade.slots)
+        for data in left_over:
+            self.journal.append(data)
+        self.write()
+        self._run_effects()
+        for task_id, (plugin_id, fn, args) in sorted(self._unanswered.items()):
+            self.tasks.submit(plugin_id, task_id, fn, args)
+        self._unanswered.clear()
+        self._next_snapshot = self.cascade.seq + self._snapshot_every
+
+    def write_log(self, severity: Severity, name: str, text: str, fields: dict[str, Any]) -> None:
+        """Write one line of the run's log."""
+        if self.live:
+            more = "".join(f" {key}={value}" for key, value in fields.items())
+            self._log(f"{self.moment.now_ns} {severity.name.lower()} {name}: {text}{more}\n")
+
+    def command(self, command: OperatorCommand) -> None:
+        """Take an operator's command; it is the next input. Safe to call from a signal handler."""
+        self._commands.append(command)
+
+    def command_at(self, at_ns: int, command: OperatorCommand) -> None:
+        """Take a command that is due at *at_ns*."""
+        heapq.heappush(self._schedule, (at_ns, len(self._schedule), command))
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    def open_sources(self, skip: dict[str, int] | None = None) -> None:
+        """Begin to read the feeds; after a restart, skip what had been taken."""
+        self.sources = []
+        for slot in self.cascade.slots:
+            if slot.plugin_id and isinstance(slot.plugin, Feed):
+                source = Source(slot, len(self.sources))
+                for _ in range((skip or {}).get(slot.name, 0)):
+                    source.take()
+                self.sources.append(source)
+
+    def run_simulated(self, end_ns: int, turn_every: int = 256) -> None:
+        """Run until *end_ns*, until nothing is left to happen, or until told to stop."""
+        turns = 0
+        while not self.stopping:
+            turns += 1
+            if turns % turn_every == 0:
+                self.on_turn()
+            if self._commands:
+                self.input(self._commands.pop(0), Origin.OPERATOR)
+                continue
+            if len(self.tasks):
+                for result in self.tasks.results(wait=True):
+                    self.input(result, Origin.REPLY)
+                continue
+            due = self._next_due()
+            if due is None or due[0] > end_ns:
+                break
+            self._take(*due)
+        self.moment.now_ns = max(self.moment.now_ns, end_ns if not self.stopping else 0)
+
+    def _next_due(self) -> tuple[int, Source | None, OperatorCommand | None] | None:
+        """Return what happens next: at equal times commands, then timers, then sources in deployment order."""
+        timer_ns = self.timers.next_ns()
+        due: tuple[int, Source | None, OperatorCommand | None] | None = None
+        if timer_ns is not None:
+            due = (timer_ns, None, None)
+        for source in self.sources:
+            if not source.ended and (due is None or source.next_ns < due[0]):
+                due = (source.next_ns, source, None)
+        if self._schedule and (due is None or self._schedule[0][0] <= due[0]):
+            due = (self._schedule[0][0], None, self._schedule[0][2])
+        return due
+
+    def _take(self, at_ns: int, source: Source | None, command: OperatorCommand | None) -> None:
+        if command is not None:
+            heapq.heappop(self._schedule)
+            self.input(command, Origin.OPERATOR, at_ns=at_ns)
+        elif source is None:
+            self.input(self.timers.pop(), Origin.TIMER, at_ns=at_ns)
+        else:
+            self._take_source(source, at_ns)
+
+    def _take_source(self, source: Source, at_ns: int) -> None:
+        try:
+            event = source.take()
+        except Exception as error:
+            self._source_failed(source, error)
+            return
+        self.input(event, Origin.EXTERNAL, source.slot, at_ns=at_ns)
+
+    def _source_failed(self, source: Source, error: Exception) -> None:
+        """A feed that raises gives nothing more; what it gave before stands."""
+        self.sources.remove(source)
+        self.input(
+            Alert(
+                code="feed.failed", severity=Severity.ERROR, subject=source.slot.name,
+                met=f"{type(error).__name__}: {error}", wanted="events in order of time",
+                way_out="mend the feed's source; values of this feed are stale from here on",
+            ),
+            Origin.EXTERNAL, source.slot,
+        )  # fmt: skip
+
+    def run_wall(self, end_ns: int) -> None:
+        """Run in real time until *end_ns* or until told to stop: poll, step, record."""
+        while not self.stopping:
+            now_ns = self._wall_ns()
+            if now_ns > end_ns:
+                break
+            self.on_turn()
+            self._poll(now_ns)
+            if not self._step_wall(now_ns):
+                self.write()
+                timer_ns = self.timers.next_ns()
+                self.clock.wait_until(min(now_ns + 1_000_000, timer_ns if timer_ns is not None else now_ns + 1_000_000))
+
+    def _wall_ns(self) -> int:
+        """Return the run's time: the clock's, or where it stood when the clock stepped back."""
+        now_ns = self.clock.now_ns()
+        if now_ns < self.moment.now_ns:
+            if not self._stepped:
+                self._stepped = True
+                self.input(ClockStep(from_ns=self.moment.now_ns, to_ns=now_ns), Origin.KERNEL)
+            return self.moment.now_ns
+        self._stepped = False
+        return now_ns
+
+    _stepped = False
+
+    def _poll(self, now_ns: int) -> None:
+        for source in self.sources:
+            while not source.ended and source.next_ns <= now_ns:
+                try:
+                    self.lanes.offer(source.take(), source.slot)
+                except Exception as error:
+                    self._source_failed(source, error)
+                    return
+            try:
+                for event in source.slot.plugin.poll():
+                    self.lanes.offer(event, source.slot)
+            except Exception as error:
+                self.cascade.fault(source.slot, "poll", error)
+        for result in self.tasks.results(wait=False):
+            self.lanes.offer(result, self.cascade.kernel_slot)
+
+    def _step_wall(self, now_ns: int) -> bool:
+        """Handle what is due; return whether anything was. Commands first, timers before what came in."""
+        busy = False
+        while self._commands:
+            self.input(self._commands.pop(0), Origin.OPERATOR, at_ns=now_ns)
+            busy = True
+        timer_ns = self.timers.next_ns()
+        while timer_ns is not None and timer_ns <= now_ns and not self.stopping:
+            self.input(self.timers.pop(), Origin.TIMER, at_ns=now_ns)
+            timer_ns = self.timers.next_ns()
+            busy = True
+            if self._commands:
+                return True
+        for _ in range(64):
+            item = self.lanes.take()
+            if item is None:
+                break
+            event, slot = item
+            origin = Origin.REPLY if slot is self.cascade.kernel_slot else Origin.EXTERNAL
+            self.input(event, origin, slot, at_ns=now_ns)
+            busy = True
+            if self._commands:
+                break
+        return busy
+
+    # -- end and state ---------------------------------------------------------------------------------------------
+
+    def drain(self, reason: str) -> None:
+        """Stop every plugin, last started first, and say that the run is complete."""
+        for slot in [s for s in reversed(self.cascade.slots) if s.plugin_id]:
+            self.stop_plugin(slot)
+            self.settle()
+        self.input(RunEnd(reason=reason), Origin.KERNEL)
+        self.write()
+
+    def close(self) -> None:
+        """Let go of journal and workers. Again is harmless."""
+        self.tasks.close()
+        if self.journal is not None:
+            self.journal.close()
+
+    def take_snapshot(self) -> Path | None:
+        """Write a snapshot as of now; all up to it is synced first."""
+        assert self.run_dir is not None
+        self._next_snapshot = self.cascade.seq + self._snapshot_every
+        if self.journal is None or self.journal.failed:
+            return None
+        try:
+            self.journal.sync()
+            return save_snapshot(self.run_dir / "snapshots", self.cascade.seq, self.snapshot(), self.versions)
+        except JournalFatal as error:
+            self._journal_failed(error)
+        except (OSError, TypeError, msgspec.MsgspecError) as error:
+            self.write_log(Severity.ERROR, "snapshot", f"not taken: {error}", {})
+        return None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the core's state and how far each source was read."""
+        state = super().snapshot()
+        state["sources"] = {source.slot.name: source.taken for source in self.sources}
+        state["watch"] = None
+        return state
+
+
+def _forget(_data: bytes) -> None:
+    """Record nothing: the topic's durability is none."""

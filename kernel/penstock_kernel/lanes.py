@@ -1,0 +1,122 @@
+"""Lanes before numbering: control, orders, data, so that a kill switch does not wait behind a burst of market data.
+
+Control, order and execution events are never shed. Of data, quotes conflate by listing; book deltas that find no room
+mark their listing stale; anything else is dropped, oldest first. Every loss is counted and named.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from penstock_sdk.events import BookOrderDelta, BookPriceDelta, Quote, Tradability
+from penstock_sdk.schema import ABSENT, Event, Frame, Layout, layout_of
+
+__all__ = ["Lanes"]
+
+_FIRST = ("control", "refdata", "risk")
+_ORDERS = ("order", "position")
+
+
+class Lanes:
+    """Inputs that have come in and are not yet numbered, each with its producer."""
+
+    def __init__(self, limit_for: Callable[[str], int]) -> None:
+        self._limit_for = limit_for
+        self._control: deque[tuple[Event, Any]] = deque()
+        self._orders: deque[tuple[Event, Any]] = deque()
+        self._data: deque[tuple[Event, Any]] = deque()
+        self._waiting: Counter[int] = Counter()
+        self._limits: dict[int, int] = {}
+        self._stale: dict[int, Any] = {}
+        self.lost: Counter[str] = Counter()
+        """Records that were not numbered, by what befell them: ``quote.conflated``, ``trade.dropped`` …"""
+
+    def offer(self, event: Event, producer: Any) -> None:
+        """Add an input to its lane; makes room in the data lane where its type has a limit."""
+        layout = event.layout
+        family = layout.topic.split(".")[0]
+        if family in _FIRST:
+            self._control.append((event, producer))
+        elif family in _ORDERS:
+            self._orders.append((event, producer))
+        else:
+            self._offer_data(event, layout, producer)
+
+    def _offer_data(self, event: Event, layout: Layout, producer: Any) -> None:
+        count = len(event) if isinstance(event, Frame) else 1
+        limit = self._limits.get(layout.id)
+        if limit is None:
+            limit = self._limits[layout.id] = self._limit_for(layout.topic)
+        if self._waiting[layout.id] + count > limit:
+            if layout.cls is Quote:
+                self._conflate()
+            elif layout.cls in (BookOrderDelta, BookPriceDelta):
+                self._mark_stale(event, layout, count, producer)
+                return
+            else:
+                self._drop_oldest(layout, self._waiting[layout.id] + count - limit)
+        self._data.append((event, producer))
+        self._waiting[layout.id] += count
+
+    def _conflate(self) -> None:
+        """Keep of every listing the newest quote only."""
+        layout = layout_of(Quote)
+        newest: dict[int, tuple[Event, Any]] = {}
+        kept: deque[tuple[Event, Any]] = deque()
+        for event, producer in self._data:
+            if event.layout is not layout:
+                kept.append((event, producer))
+                continue
+            quotes: Iterable[Any] = event.records() if isinstance(event, Frame) else (event,)
+            for quote in quotes:
+                newest.pop(quote.listing_id, None)
+                newest[quote.listing_id] = (quote, producer)
+        kept.extend(newest.values())
+        self.lost["quote.conflated"] += self._waiting[layout.id] - len(newest)
+        self._waiting[layout.id] = len(newest)
+        self._data = kept
+
+    def _mark_stale(self, event: Any, layout: Layout, count: int, producer: Any) -> None:
+        """Drop deltas that find no room; their books are stale from here on."""
+        self.lost[f"{layout.snake}.dropped"] += count
+        listings = np.unique(event.array["listing_id"]).tolist() if isinstance(event, Frame) else [event.listing_id]
+        for listing_id in listings:
+            if listing_id not in self._stale:
+                self._stale[listing_id] = producer
+                self._control.append((Quote(listing_id, Tradability.STALE, bid_ticks=ABSENT), producer))
+
+    def _drop_oldest(self, layout: Layout, excess: int) -> None:
+        kept: deque[tuple[Event, Any]] = deque()
+        for event, producer in self._data:
+            if excess > 0 and event.layout is layout:
+                count = len(event) if isinstance(event, Frame) else 1
+                excess -= count
+                self._waiting[layout.id] -= count
+                self.lost[f"{layout.snake}.dropped"] += count
+            else:
+                kept.append((event, producer))
+        self._data = kept
+
+    def take(self) -> tuple[Event, Any] | None:
+        """Return the next input: control before orders before data, each in its own order; None when all are empty."""
+        if self._control:
+            return self._control.popleft()
+        if self._orders:
+            return self._orders.popleft()
+        if self._data:
+            event, producer = self._data.popleft()
+            self._waiting[event.layout.id] -= len(event) if isinstance(event, Frame) else 1
+            return event, producer
+        return None
+
+    def stale_listings(self) -> list[int]:
+        """Return the listings whose deltas were lost and whose snapshot is wanted; they are forgotten here."""
+        found = sorted(self._stale)
+        self._stale.clear()
+        return found
+
+    def __len__(self) -> int:
+        return len(self._control) + len(self._orders) + len(self._data)

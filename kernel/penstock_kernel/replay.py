@@ -1,0 +1,249 @@
+"""Playing a journal back: feed its inputs, recompute what follows, hold every byte against what was recorded.
+
+`replay` verifies a finished run; `catch_up` brings a crashed run's kernel to where its journal ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from penstock_sdk.events import CaptureRef, PluginState, PluginStatus, RunHeader, TaskResult, Timer
+from penstock_sdk.schema import ABSENT, Event, Frame, schema_by_id
+from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER, HEADER_BYTES, Header, Origin
+from penstock_sdk.wire.segment import FrameView, read_frames, scan
+
+from penstock_kernel.boot import attach_plugins, boot
+from penstock_kernel.clock import SimClock
+from penstock_kernel.deployment import Deployment, load_deployment
+from penstock_kernel.kernel import Kernel
+
+__all__ = ["Difference", "ReplayError", "ReplayResult", "catch_up", "replay"]
+
+
+class ReplayError(Exception):
+    """A run that cannot be replayed: inputs were not kept, or a source is gone."""
+
+
+class Difference(Exception):  # noqa: N818 - what a verification finds
+    """The first place where what was recomputed differs from what was recorded."""
+
+    def __init__(self, seq: int, recorded: str, recomputed: str) -> None:
+        self.seq, self.recorded, self.recomputed = seq, recorded, recomputed
+        super().__init__(f"first difference at seq {seq}: recorded {recorded}, recomputed {recomputed}")
+
+
+class ReplayResult(msgspec.Struct, frozen=True):
+    """What a verified replay found."""
+
+    events: int
+    digest: str
+
+
+class _Tape:
+    """The recorded frames, read one ahead, with what the kernel recomputes held against them."""
+
+    def __init__(self, frames: Iterator[FrameView], kernel: Kernel, until_end: bool) -> None:
+        self._frames = frames
+        self._kernel = kernel
+        self.produced: list[bytes] = []
+        self.until_end = until_end
+        self.next: FrameView | None = next(frames, None)
+        self.last_seq = 0
+        self.left_over: list[bytes] = []
+        """What was recomputed beyond the tape's end: a cascade that the crash cut."""
+
+    def advance(self) -> None:
+        """Fetch the next recorded frame."""
+        if self.next is not None:
+            self.last_seq = self.next.seq + self.next.count - 1
+        self.next = next(self._frames, None)
+
+    def hold(self) -> None:
+        """Compare all that was produced since the last call.
+
+        Raises:
+            Difference: at the first byte that differs.
+        """
+        for data in self.produced:
+            met = self.next
+            if met is None:
+                if not self.until_end:
+                    raise Difference(_seq(data), "nothing: the journal ends here", _describe_frame(data))
+                self.left_over.append(data)
+                continue
+            if met.raw != data:
+                raise Difference(met.seq, _describe_frame(bytes(met.raw)), _describe_frame(data))
+            self.advance()
+        self.produced.clear()
+
+
+def _seq(data: bytes) -> int:
+    return int(HEADER.unpack_from(data)[4])
+
+
+def _describe_frame(data: bytes) -> str:
+    header = Header(*HEADER.unpack_from(data))
+    layout = schema_by_id(header.schema_id)
+    body = data[HEADER_BYTES : HEADER_BYTES + header.body_bytes]
+    records = list(layout.unpack_many(body)) if layout.packed and header.stride else [layout.unpack(body)]
+    shown = ", ".join(f"{key}={value}" for key, value in layout.describe(records[0]).items() if value is not None)
+    more = f" and {len(records) - 1} more" if len(records) > 1 else ""
+    return f"{layout.name}({shown}){more} by plugin {header.producer} for {header.cause_seq} at {header.at_ns}"
+
+
+def _events_of(frame: FrameView) -> Event:
+    """Return the record or frame that was recorded."""
+    layout = schema_by_id(frame.schema_id)
+    if layout.packed and frame.count > 1:
+        return Frame.from_body(layout, bytes(frame.body), frame.stride)
+    event: Event = layout.unpack(bytes(frame.body))
+    return event
+
+
+class Player:
+    """Feeds a journal's inputs to a kernel that is not live."""
+
+    def __init__(self, kernel: Kernel, deployment: Deployment, frames: Iterator[FrameView], until_end: bool) -> None:
+        self.kernel = kernel
+        self.deployment = deployment
+        self.tape = _Tape(frames, kernel, until_end)
+        kernel.live = False
+        kernel.tape = self.tape.produced
+        kernel.cascade.wire(kernel.cascade.slots)
+        self._recorded = {slot.plugin_id: slot for slot in kernel.slots.values() if slot.origin == Origin.REPLY}
+
+    def boot(self) -> None:
+        """Play the start: the header, the plugins, their first words."""
+        first = self.tape.next
+        if first is None:
+            raise ReplayError("the journal holds no event; there is nothing to play back")
+        header = _events_of(first)
+        if not isinstance(header, RunHeader):
+            raise ReplayError(f"the journal begins with {type(header).__name__}, wanted RunHeader")
+        self.kernel.moment.now_ns = first.at_ns
+        boot(self.kernel, self.deployment, header)
+        self.tape.hold()
+
+    def play(self) -> None:
+        """Feed input after input until the tape ends."""
+        tape = self.tape
+        while tape.next is not None:
+            frame = tape.next
+            if frame.cause_seq != ABSENT:
+                raise Difference(frame.seq, _describe_frame(bytes(frame.raw)), "nothing: no handler returned it")
+            self._feed(frame)
+            tape.hold()
+            if tape.next is not None:
+                self.kernel.forget_effects(self.kernel.cascade.seq)
+            else:
+                self.kernel.forget_effects(tape.last_seq)
+
+    def _feed(self, frame: FrameView) -> None:
+        kernel = self.kernel
+        kernel.moment.now_ns = frame.at_ns
+        origin = frame.origin & ~DIAGNOSTIC
+        if origin == Origin.TIMER:
+            self._feed_timer(frame)
+            return
+        if origin == Origin.EXTERNAL:
+            self._feed_external(frame)
+            return
+        event = _events_of(frame)
+        if origin == Origin.KERNEL and isinstance(event, PluginState) and event.status == PluginStatus.DRAINING:
+            kernel.stop_plugin(kernel.slots[event.name])
+            return
+        if isinstance(event, TaskResult):
+            kernel.answered(event.task_id)
+        kernel.cascade.run(event, origin, kernel.slot_by_id(frame.producer))
+
+    def _feed_timer(self, frame: FrameView) -> None:
+        recorded = _events_of(frame)
+        due = self.kernel.timers.next_ns()
+        timer = self.kernel.timers.pop() if due is not None else Timer(0)
+        if timer != recorded:
+            raise Difference(frame.seq, str(recorded), f"{timer}: another timer is due")
+        self.kernel.cascade.run(timer, Origin.TIMER, self.kernel.cascade.kernel_slot)
+
+    def _feed_external(self, frame: FrameView) -> None:
+        kernel = self.kernel
+        slot = kernel.slot_by_id(frame.producer)
+        source = next((s for s in kernel.sources if s.slot is slot), None)
+        from_source = source.take() if source is not None and not source.ended else None
+        if frame.schema_id == CaptureRef.layout.id:
+            if from_source is None:
+                raise ReplayError(
+                    f"seq {frame.seq} is kept by reference, and feed {slot.name} gives nothing; restore its file"
+                )
+            kernel.cascade.run(from_source, Origin.EXTERNAL, slot)
+            return
+        kernel.cascade.run(_events_of(frame), Origin.EXTERNAL, slot)
+
+
+def replay(run_dir: Path) -> ReplayResult:
+    """Replay a run from its journal alone, and verify every recorded byte.
+
+    Raises:
+        Difference: the first event that differs.
+        ReplayError: inputs of the run were not kept.
+    """
+    deployment = load_deployment(run_dir / "deployment.toml")
+    check_inputs_kept(deployment)
+    journal = run_dir / "journal"
+    result = scan(journal)
+    kernel = kernel_for(deployment, run_dir)
+    player = Player(kernel, deployment, read_frames(journal), until_end=False)
+    try:
+        player.boot()
+        player.play()
+    finally:
+        kernel.close()
+    return ReplayResult(events=kernel.cascade.seq, digest=result.digest or "")
+
+
+def check_inputs_kept(deployment: Deployment) -> None:
+    """Raise ReplayError when a topic that carries inputs has durability none."""
+    for topic in ("control.timer", "control.command", "data.observation", "market.quote", "market.auction"):
+        if deployment.durability_for(topic) == "none":
+            raise ReplayError(
+                f'topic {topic} has durability "none", so its inputs were not kept; '
+                f'run again with "written" to be able to verify'
+            )
+
+
+def kernel_for(deployment: Deployment, run_dir: Path) -> Kernel:
+    """Return a kernel for a play-back: no journal, no effects."""
+    return Kernel(
+        SimClock(0),
+        durability_for=deployment.durability_for,
+        run_dir=run_dir,
+        run_seed=deployment.run.seed,
+        events_per_input_max=deployment.run.max_events_per_input,
+        faults_max=deployment.run.max_faults,
+    )
+
+
+def catch_up(
+    kernel: Kernel, deployment: Deployment, journal_dir: Path, snapshot: tuple[int, dict[str, Any]] | None
+) -> list[bytes]:
+    """Bring a crashed run's kernel to the journal's end, from a snapshot or from the beginning.
+
+    Returns the frames that complete the last cascade, which the crash cut: they were never written.
+    """
+    if snapshot is None:
+        player = Player(kernel, deployment, read_frames(journal_dir), until_end=True)
+        player.boot()
+    else:
+        seq, state = snapshot
+        kernel.live = False
+        kernel.tape = []
+        kernel.cascade.wire(kernel.cascade.slots)
+        attach_plugins(kernel, deployment)
+        kernel.restore(state)
+        kernel.open_sources(skip=state["sources"])
+        frames = (frame for frame in read_frames(journal_dir, from_seq=seq) if frame.seq > seq)
+        player = Player(kernel, deployment, frames, until_end=True)
+    player.play()
+    return player.tape.left_over

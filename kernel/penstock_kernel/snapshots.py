@@ -1,0 +1,115 @@
+"""Snapshots: everything that the rest of a run follows from, at one sequence number, on disk.
+
+A file ``snapshots/000000012345.snap`` is a line of JSON (format, seq, versions, SHA-256 of the body) and the body in
+msgpack, numpy arrays as extension 1, integers beyond 64 bits as extension 2. It is complete or it is not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from penstock_kernel.runs import write_atomically
+
+__all__ = ["SnapshotError", "load_snapshot", "newest_snapshot", "save_snapshot"]
+
+FORMAT = 1
+_ARRAY = 1
+_INTEGER = 2
+
+
+class SnapshotError(ValueError):
+    """A snapshot that cannot be used; the run is rebuilt from the journal instead."""
+
+
+class _Head(msgspec.Struct, frozen=True):
+    format: int
+    seq: int
+    versions: dict[str, str]
+    sha256: str
+
+
+def save_snapshot(folder: Path, seq: int, state: dict[str, Any], versions: dict[str, str]) -> Path:
+    """Write *state* as of *seq*; return the file."""
+    folder.mkdir(exist_ok=True)
+    body = msgspec.msgpack.encode(_plain(state))
+    head = _Head(FORMAT, seq, versions, hashlib.sha256(body).hexdigest())
+    path = folder / f"{seq:012}.snap"
+    write_atomically(path, msgspec.json.encode(head) + b"\n" + body)
+    return path
+
+
+def load_snapshot(path: Path, versions: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    """Return (seq, state).
+
+    Raises:
+        SnapshotError: it is damaged, of another format, or of other versions of the plugins.
+    """
+    data = path.read_bytes()
+    line, _, body = data.partition(b"\n")
+    try:
+        head = msgspec.json.decode(line, type=_Head)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError(f"{path} has no readable head: {error}") from None
+    if head.format != FORMAT:
+        raise SnapshotError(f"{path} has format {head.format}, wanted {FORMAT}")
+    if head.versions != versions:
+        raise SnapshotError(f"{path} is of versions {head.versions}, wanted {versions}")
+    if hashlib.sha256(body).hexdigest() != head.sha256:
+        raise SnapshotError(f"{path} is damaged: its SHA-256 is not the one in its head")
+    return head.seq, msgspec.msgpack.decode(body, ext_hook=_from_ext, strict=False)
+
+
+def newest_snapshot(folder: Path, last_seq: int, versions: dict[str, str]) -> tuple[int, dict[str, Any]] | None:
+    """Return the newest usable snapshot that the journal reaches, or None."""
+    for path in sorted(folder.glob("*.snap"), reverse=True):
+        if int(path.stem) <= last_seq:
+            try:
+                return load_snapshot(path, versions)
+            except SnapshotError:
+                continue
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """Return *value* with arrays and large integers as extensions."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        head = msgspec.msgpack.encode([_dtype_spec(value.dtype), value.shape])
+        return msgspec.msgpack.Ext(_ARRAY, len(head).to_bytes(4, "little") + head + value.tobytes())
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
+        return msgspec.msgpack.Ext(_INTEGER, str(value).encode())
+    return value
+
+
+def _dtype_spec(dtype: np.dtype[Any]) -> Any:
+    """Return what `np.dtype` takes back, gaps between fields kept."""
+    if dtype.names is None or dtype.fields is None:
+        return dtype.str
+    fields = [dtype.fields[name] for name in dtype.names]
+    return {
+        "names": list(dtype.names),
+        "formats": [field[0].str for field in fields],
+        "offsets": [field[1] for field in fields],
+        "itemsize": dtype.itemsize,
+    }
+
+
+def _from_ext(code: int, data: memoryview) -> Any:
+    if code == _INTEGER:
+        return int(bytes(data))
+    if code != _ARRAY:
+        raise SnapshotError(f"snapshot holds extension {code}, wanted {_ARRAY} or {_INTEGER}")
+    size = int.from_bytes(data[:4], "little")
+    dtype, shape = msgspec.msgpack.decode(data[4 : 4 + size])
+    wanted = np.dtype(dtype)
+    return np.frombuffer(data[4 + size :], wanted).reshape(shape).copy()

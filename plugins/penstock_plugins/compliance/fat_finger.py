@@ -1,0 +1,165 @@
+"""Two rules of the market: no price far beyond what the other side asks, and no trade with oneself.
+
+A price that crosses the best opposite one by too much is a slip of the hand, or worse. An order that could meet a
+resting order of our own would print a trade without a change of ownership, which market-abuse rules forbid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from penstock_sdk.context import Context
+from penstock_sdk.events import (
+    CheckVerdict,
+    ExecutionReport,
+    IntentAction,
+    ListingDefinition,
+    Order,
+    OrderKind,
+    OrderState,
+    Quote,
+    Reason,
+    ReportKind,
+    Side,
+)
+from penstock_sdk.plugin import ComplianceCheck, Outcome
+from penstock_sdk.schema import ABSENT, Frame
+
+__all__ = ["FatFinger", "FatFingerConfig"]
+
+_BUY, _LIMIT, _MARKET = int(Side.BUY), int(OrderKind.LIMIT), int(OrderKind.MARKET)
+_NEW, _ROUTED, _PENDING_CANCEL = int(IntentAction.NEW), int(OrderState.ROUTED), int(OrderState.PENDING_CANCEL)
+_FILL = int(ReportKind.FILL)
+_ENDINGS = frozenset(map(int, (ReportKind.CANCELLED, ReportKind.EXPIRED, ReportKind.REJECTED)))
+_OWNER: dict[str, Callable[[Order], int]] = {
+    "house": lambda order: 0,
+    "account": lambda order: order.account_id,
+    "book": lambda order: order.book_id,
+    "strategy": lambda order: order.strategy_id,
+}
+
+
+class FatFingerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far is too far, and who is oneself."""
+
+    cross_eur_mwh_max: float = 50.0
+    """How far a price may lie beyond the best opposite one, in currency per MWh."""
+    cross_ticks_max: int = 0
+    """The same in ticks; 0 is no limit of its own, otherwise the stricter of the two holds."""
+    self_trade: Literal["house", "account", "book", "strategy"] = "house"
+    """Orders that share this never meet: all of ours, or those of one account, book or strategy."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a distance that is none."""
+        if not 0 < self.cross_eur_mwh_max <= 1_000_000:
+            raise ValueError(f"cross_eur_mwh_max met {self.cross_eur_mwh_max}, wanted 0 … 1,000,000; 50 is usual")
+        if not 0 <= self.cross_ticks_max <= 10**12:
+            raise ValueError(f"cross_ticks_max met {self.cross_ticks_max}, wanted 0 … 10¹²; 0 is no limit")
+
+
+class FatFinger(ComplianceCheck):
+    """Refuses far-off prices (MARKET_ABUSE) and orders that could meet our own (SELF_TRADE)."""
+
+    Config = FatFingerConfig
+    config: FatFingerConfig
+
+    def __init__(self, ctx: Context, config: FatFingerConfig | None = None) -> None:
+        super().__init__(ctx, config)
+        self._owner = _OWNER[self.config.self_trade]
+        self._best: npt.NDArray[np.int64] = np.full((2, 256), ABSENT, np.int64)
+        """(bid or ask, listing id): best prices in ticks."""
+        self._cross_ticks: dict[int, int] = {}
+        self._resting: dict[int, dict[int, tuple[int, int, int]]] = {}
+        """By listing, by order id: side, price in ticks, owner; what is being cancelled no longer counts."""
+
+    def on_start(self) -> Outcome:
+        """Learn what is already listed."""
+        for listing in self.ctx.listings():
+            self.on_listing_definition(listing)
+        return None
+
+    def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
+        """Put the limit into the listing's ticks."""
+        self._grow(listing.listing_id + 1)
+        ticks = round(self.config.cross_eur_mwh_max * 1e6) // listing.tick_micro
+        self._cross_ticks[listing.listing_id] = min(ticks, self.config.cross_ticks_max or ticks)
+        return None
+
+    def _grow(self, width: int) -> None:
+        had = self._best.shape[1]
+        if width > had:
+            self._best = np.concatenate([self._best, np.full((2, max(width, 2 * had) - had), ABSENT)], axis=1)
+
+    def on_quotes(self, frame: Frame) -> Outcome:
+        """Keep the best prices."""
+        ids = frame.array["listing_id"].astype(np.int64)
+        self._grow(int(ids.max()) + 1)
+        self._best[0, ids] = frame.array["bid_ticks"]
+        self._best[1, ids] = frame.array["ask_ticks"]
+        return None
+
+    def on_quote(self, quote: Quote) -> Outcome:
+        """Keep the best prices of one listing."""
+        listing_id, best = quote.listing_id, self._best
+        if listing_id in self._cross_ticks:
+            best[0, listing_id] = quote.bid_ticks
+            best[1, listing_id] = quote.ask_ticks
+        return None
+
+    def check_order(self, order: Order) -> CheckVerdict:
+        """Return the verdict; met and limit are prices in ticks."""
+        listing_id, side, price_ticks = order.listing_id, order.side, order.price_ticks
+        if listing_id not in self._cross_ticks:
+            return self.refused(order, Reason.UNKNOWN_LISTING, listing_id)
+        buys, at_any_price = side == _BUY, order.kind == _MARKET
+        if not at_any_price:
+            best_ticks = self._best.item(1 if buys else 0, listing_id)
+            if best_ticks != ABSENT:
+                cross_ticks = self._cross_ticks[listing_id]
+                limit_ticks = best_ticks + cross_ticks if buys else best_ticks - cross_ticks
+                if price_ticks > limit_ticks if buys else price_ticks < limit_ticks:
+                    return self.refused(order, Reason.MARKET_ABUSE, price_ticks, limit_ticks)
+        resting = self._resting.get(listing_id)
+        if resting:
+            owner = self._owner(order)
+            for other_side, other_ticks, other_owner in resting.values():
+                if other_side == side or other_owner != owner:
+                    continue
+                if at_any_price or (price_ticks >= other_ticks if buys else price_ticks <= other_ticks):
+                    return self.refused(order, Reason.SELF_TRADE, price_ticks, other_ticks)
+        return self.passed(order)
+
+    def on_order(self, order: Order) -> Outcome:
+        """Follow which orders of ours rest, or are on their way to."""
+        if order.action == _NEW:
+            if order.state == _ROUTED and order.kind == _LIMIT:
+                entry = (order.side, order.price_ticks, self._owner(order))
+                self._resting.setdefault(order.listing_id, {})[order.order_id] = entry
+        elif order.state == _PENDING_CANCEL and order.listing_id in self._resting:
+            self._resting[order.listing_id].pop(order.order_id, None)
+        return None
+
+    def on_execution_report(self, report: ExecutionReport) -> Outcome:
+        """Forget orders that have ended."""
+        if report.kind in _ENDINGS or (report.kind == _FILL and report.leaves_lots == 0):
+            resting = self._resting.get(report.listing_id)
+            if resting is not None:
+                resting.pop(report.order_id, None)
+        return None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return best prices, limits and resting orders."""
+        resting = [[i, n, *entry] for i, orders in self._resting.items() for n, entry in orders.items()]
+        return {"best": self._best.copy(), "cross": [[k, v] for k, v in self._cross_ticks.items()], "resting": resting}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `snapshot` returned."""
+        self._best = np.array(state["best"], np.int64)
+        self._cross_ticks = dict(state["cross"])
+        self._resting = {}
+        for listing_id, order_id, side, price_ticks, owner in state["resting"]:
+            self._resting.setdefault(listing_id, {})[order_id] = (side, price_ticks, owner)

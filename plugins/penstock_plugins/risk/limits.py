@@ -1,0 +1,344 @@
+"""Risk limits: the check that every order passes before it leaves, around the golden risk gate.
+
+Each strategy has a gate of its own: `penstock_sdk.golden.risk_gate`, compiled. What binds it is the strictest of the
+plugin's config, the `Limit` events for all strategies (strategy 0) and those for this one; a limit may name a listing.
+An order counts as working in every delivery interval it touches from the moment it passes here until the venue, or a
+check that is asked after this one, says that it has ended. A fill moves it to the net position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from penstock_sdk.context import Context
+from penstock_sdk.events import (
+    CheckVerdict,
+    ExecutionReport,
+    IntentAction,
+    Limit,
+    LimitKind,
+    ListingDefinition,
+    Order,
+    OrderState,
+    Quote,
+    Reason,
+    ReportKind,
+    Severity,
+)
+from penstock_sdk.golden import risk_gate as golden
+from penstock_sdk.plugin import Outcome, RiskCheck
+from penstock_sdk.schema import ABSENT, Frame
+
+from penstock_plugins.compiled import compile_golden
+
+__all__ = ["RiskLimits", "RiskLimitsConfig"]
+
+_FILL, _NEW, _REFUSED = int(ReportKind.FILL), int(IntentAction.NEW), int(OrderState.REFUSED)
+_ENDINGS = frozenset(map(int, (ReportKind.CANCELLED, ReportKind.EXPIRED, ReportKind.REJECTED)))
+_NOTIONAL, _POSITION = int(Reason.NOTIONAL), int(Reason.POSITION)
+_MINUTE_NS = 60_000_000_000
+
+
+class RiskLimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What binds every strategy where no stricter limit is announced."""
+
+    qty_max_lots: int = 200
+    """Of one order, in lots."""
+    position_max_lots: int = 1_000
+    """Net position and working orders of one side in a delivery interval, in lots."""
+    notional_max_micro: int = 100_000_000_000
+    """Of one order, price × energy, in 10⁻⁶ of the currency."""
+    collar_ticks: int = 20_000
+    """How far a price may be from the last mid, in ticks."""
+    orders_per_second_max: int = 1_000
+    """New orders of one strategy; as many at once, and one more each time their share of a second has passed."""
+    reference_age_s_max: float = 900.0
+    """No orders where the last mid is older, in seconds."""
+    reference_required: bool = True
+    """Refuse where no mid has been seen; else the collar is not checked until there is one."""
+    listings_max: int = 512
+    """Listings that the gates have room for."""
+    intervals_max: int = 2_048
+    """Delivery intervals that the gates have room for."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a limit that is none."""
+        for name in (
+            "qty_max_lots",
+            "position_max_lots",
+            "notional_max_micro",
+            "collar_ticks",
+            "orders_per_second_max",
+        ):
+            value = getattr(self, name)
+            if not 0 <= value <= 10**15:
+                raise ValueError(f"{name} met {value}, wanted 0 … 10¹⁵; 0 stops all trading")
+        if not 0 < self.reference_age_s_max <= 10**6:
+            raise ValueError(f"reference_age_s_max met {self.reference_age_s_max}, wanted 0 … 10⁶; 900 is usual")
+        for name in ("listings_max", "intervals_max"):
+            value = getattr(self, name)
+            if not 1 <= value <= 100_000:
+                raise ValueError(f"{name} met {value}, wanted 1 … 100,000; it is memory, 128 bytes each and strategy")
+
+
+class _Listing(NamedTuple):
+    """What the gates need to know of a listing."""
+
+    slots: list[int]
+    """The gates' numbers of its delivery intervals."""
+    minutes: int
+    lot_kw: int
+    floor_ticks: int
+    cap_ticks: int
+    cash_micro_per_lot_tick: int
+
+
+@cache
+def _compiled() -> SimpleNamespace:
+    """Return the compiled gate, every function called once so that no order waits for the compiler."""
+    gate = compile_golden(golden)
+    table, verdicts = golden.new_gate(1, 1, 1, 15), golden.new_verdicts(1)
+    gate.check_order(table, 0, 1, 1, 1, 1, 1, verdicts)
+    for function in (gate.fill, gate.release):
+        function(table, 0, 1, 1)
+    gate.mark_reference(table, 0, 1, 1)
+    return gate
+
+
+class RiskLimits(RiskCheck):
+    """Holds every new order against kill switch, form, size, collar, bounds, notional, position, rate and age of price."""
+
+    Config = RiskLimitsConfig
+    config: RiskLimitsConfig
+
+    def __init__(self, ctx: Context, config: RiskLimitsConfig | None = None) -> None:
+        super().__init__(ctx, config)
+        self._gates: dict[int, golden.Table] = {}
+        """By strategy."""
+        self._limits: dict[tuple[int, int, int], int] = {}
+        """Announced limits by (kind, strategy, listing)."""
+        self._listings: dict[int, _Listing] = {}
+        self._slot_of: dict[int, int] = {}
+        """The gates' number of each delivery interval."""
+        self._working: dict[int, tuple[golden.Table, int, int, int, int]] = {}
+        """By order: gate, strategy, listing, side, lots that still work."""
+        self._mid: npt.NDArray[np.int64] = np.full((2, self.config.listings_max + 1), ABSENT, np.int64)
+        """(last mid in ticks or when it was seen, listing id)."""
+        self._verdicts = golden.new_verdicts(1)
+        compiled = _compiled()
+        self._check: Callable[..., int] = compiled.check_order
+        self._fill: Callable[..., int] = compiled.fill
+        self._release: Callable[..., int] = compiled.release
+        self._mark: Callable[..., int] = compiled.mark_reference
+
+    # What binds.
+
+    def on_start(self) -> Outcome:
+        """Learn what is already listed."""
+        alerts = [self.on_listing_definition(listing) for listing in self.ctx.listings()]
+        return [alert for alert in alerts if alert is not None]  # type: ignore[misc]
+
+    def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
+        """Let orders in a listing pass within the limits; where the gates are full, say so, and they stay refused."""
+        if listing.listing_id in self._listings:
+            return None
+        first = listing.interval_start_ns // listing.interval_ns
+        intervals = range(first, first + listing.interval_count)
+        new = sum(interval not in self._slot_of for interval in intervals)
+        if listing.listing_id > self.config.listings_max or len(self._slot_of) + new > self.config.intervals_max:
+            return self.ctx.alert(
+                "risk.gate_full", Severity.ERROR, f"listing {listing.name}, {new} delivery intervals more",
+                f"at most {self.config.listings_max} listings and {self.config.intervals_max} delivery intervals",
+                "its orders are refused; raise listings_max and intervals_max",
+            )  # fmt: skip
+        slots = [self._slot_of.setdefault(interval, len(self._slot_of)) for interval in intervals]
+        self._listings[listing.listing_id] = _Listing(
+            slots, max(1, listing.interval_ns * listing.interval_count // _MINUTE_NS), listing.lot_kw,
+            listing.price_min_ticks, listing.price_max_ticks, listing.cash_micro_per_lot_tick,
+        )  # fmt: skip
+        for strategy_id, gate in self._gates.items():
+            self._define(gate, strategy_id, listing.listing_id)
+        return None
+
+    def on_limit(self, limit: Limit) -> Outcome:
+        """Let a limit hold from now on, whatever it was before."""
+        self._limits[(limit.kind, limit.strategy_id, limit.listing_id)] = limit.value
+        for strategy_id in [limit.strategy_id] if limit.strategy_id else list(self._gates):
+            if strategy_id in self._gates:
+                self._bind(self._gates[strategy_id], strategy_id)
+        return None
+
+    def _gate(self, strategy_id: int) -> golden.Table:
+        """Return a strategy's gate, a new one at its first order."""
+        gate = self._gates.get(strategy_id)
+        if gate is None:
+            cfg = self.config
+            # The order desk refuses intents that come twice, so few ids need to be remembered here.
+            gate = golden.new_gate(cfg.listings_max + 1, cfg.intervals_max, 4 * cfg.intervals_max, 15)
+            self._gates[strategy_id] = gate
+            self._bind(gate, strategy_id)
+        return gate
+
+    def _strictest(self, kind: int, strategy_id: int, listing_id: int, default: int) -> int:
+        keys = ((kind, s, i) for s in {0, strategy_id} for i in {0, listing_id})
+        return min(default, *(self._limits.get(key, default) for key in keys))
+
+    def _bind(self, gate: golden.Table, strategy_id: int) -> None:
+        """Put all limits of a strategy into its gate."""
+        on = {
+            k: any(self._limits.get((k, s, 0), 0) for s in (0, strategy_id)) for k in (LimitKind.KILL, LimitKind.PAUSE)
+        }
+        golden.set_switches(gate, kill=on[LimitKind.KILL], paused=on[LimitKind.PAUSE])
+        default = self.config.orders_per_second_max
+        rate = self._strictest(LimitKind.ORDERS_PER_SECOND_MAX, strategy_id, 0, default)
+        golden.set_rate(gate, rate, max(1, 1_000_000_000 // max(rate, 1)))
+        # An interval's limit is the strictest of the listings that deliver in it.
+        golden.exposures(gate)[:, : golden.INTERVAL_SHORT_MAX + 1] = golden.UNLIMITED
+        for listing_id in self._listings:
+            self._define(gate, strategy_id, listing_id)
+
+    def _define(self, gate: golden.Table, strategy_id: int, listing_id: int) -> None:
+        """Put the limits of one listing into a strategy's gate."""
+        cfg, listing = self.config, self._listings[listing_id]
+
+        def strictest(kind: LimitKind, default: int) -> int:
+            return self._strictest(kind, strategy_id, listing_id, default)
+
+        notional_micro = strictest(LimitKind.NOTIONAL_MAX_MICRO, cfg.notional_max_micro)
+        golden.define_listing(
+            gate,
+            listing_id,
+            listing.slots,
+            qty_max_lots=strictest(LimitKind.QTY_MAX_LOTS, cfg.qty_max_lots),
+            collar_ticks=strictest(LimitKind.COLLAR_TICKS, cfg.collar_ticks),
+            notional_max=notional_micro * listing.minutes // listing.cash_micro_per_lot_tick,
+            ref_age_max_ns=round(cfg.reference_age_s_max * 1e9),
+            minutes=listing.minutes,
+            kw_per_lot=listing.lot_kw,
+            floor_ticks=listing.floor_ticks,
+            cap_ticks=listing.cap_ticks,
+            ref_required=cfg.reference_required,
+        )
+        own_kw = strictest(LimitKind.POSITION_MAX_LOTS, cfg.position_max_lots) * listing.lot_kw
+        exposures = golden.exposures(gate)
+        for slot in listing.slots:
+            bound = [min(own_kw, held or own_kw) for held in exposures[slot, : golden.INTERVAL_SHORT_MAX + 1].tolist()]
+            golden.set_position_limit(gate, slot, *bound)
+
+    # What the market says.
+
+    def on_quotes(self, frame: Frame) -> Outcome:
+        """Keep the mids, against which collars are held; a side that is empty leaves the mid as old as it is."""
+        array = frame.array
+        bid, ask = array["bid_ticks"], array["ask_ticks"]
+        ids = array["listing_id"].astype(np.int64)
+        keep = (bid != ABSENT) & (ask != ABSENT) & (ids <= self.config.listings_max)
+        if not keep.all():
+            ids, bid, ask = ids[keep], bid[keep], ask[keep]
+        self._mid[0, ids] = (bid + ask) >> 1
+        self._mid[1, ids] = self.ctx.now_ns
+        return None
+
+    def on_quote(self, quote: Quote) -> Outcome:
+        """Keep the mid of one listing."""
+        listing_id, bid, ask = quote.listing_id, quote.bid_ticks, quote.ask_ticks
+        if bid != ABSENT and ask != ABSENT and listing_id <= self.config.listings_max:
+            self._mid[0, listing_id] = (bid + ask) >> 1
+            self._mid[1, listing_id] = self.ctx.now_ns
+        return None
+
+    # The check, and what becomes of what it let pass.
+
+    def check_order(self, order: Order) -> CheckVerdict:
+        """Return the verdict; met and limit are in lots, ticks, 10⁻⁶ of the currency, or ns, as the reason has it.
+
+        Cost: about 3 µs.
+        """
+        listing_id, strategy_id, now_ns = order.listing_id, order.strategy_id, self.ctx.now_ns
+        gate = self._gates.get(strategy_id)
+        if gate is None:
+            gate = self._gate(strategy_id)
+        if listing_id in self._listings:
+            seen_ns = self._mid.item(1, listing_id)
+            if seen_ns != ABSENT:
+                self._mark(gate, listing_id, self._mid.item(0, listing_id), seen_ns)
+        reason = self._check(
+            gate, listing_id, order.side, order.price_ticks, order.qty_lots, now_ns, order.intent_id, self._verdicts
+        )
+        if reason == 0:
+            self._working[order.order_id] = (gate, strategy_id, listing_id, order.side, order.qty_lots)
+            return self.passed(order)
+        met, limit = self._verdicts.item(0, golden.VERDICT_MET), self._verdicts.item(0, golden.VERDICT_LIMIT)
+        if reason == _POSITION:
+            lot_kw = self._listings[listing_id].lot_kw
+            met, limit = int(met / lot_kw), int(limit / lot_kw)
+        elif reason == _NOTIONAL:
+            listing = self._listings[listing_id]
+            met, limit = (v * listing.cash_micro_per_lot_tick // listing.minutes for v in (met, limit))
+        return self.refused(order, reason, met, limit)
+
+    def on_order(self, order: Order) -> Outcome:
+        """Let go of an order that passed here and was refused by a later check."""
+        if order.state == _REFUSED and order.order_id in self._working:
+            gate, _, listing_id, side, lots = self._working.pop(order.order_id)
+            self._release(gate, listing_id, side, lots)
+        return None
+
+    def on_execution_report(self, report: ExecutionReport) -> Outcome:
+        """Move fills to the position, and let go of orders that have ended."""
+        kind = report.kind
+        held = self._working.get(report.order_id)
+        if kind == _FILL:
+            if held is None:
+                # Not ours to have let pass (found after a restart, say); the position is real all the same.
+                if report.listing_id in self._listings:
+                    self._fill(self._gate(report.strategy_id), report.listing_id, report.side, report.last_lots)
+                return None
+            gate, strategy_id, listing_id, side, lots = held
+            self._fill(gate, listing_id, side, report.last_lots)
+            if lots > report.last_lots:
+                self._working[report.order_id] = (gate, strategy_id, listing_id, side, lots - report.last_lots)
+            else:
+                del self._working[report.order_id]
+        elif kind in _ENDINGS and held is not None:
+            gate, _, listing_id, side, lots = self._working.pop(report.order_id)
+            self._release(gate, listing_id, side, lots)
+        return None
+
+    def exposure_lots(self, strategy_id: int, listing_id: int) -> list[tuple[int, int, int]]:
+        """Return (net, working to buy, working to sell) of each delivery interval of a listing, in lots."""
+        listing = self._listings[listing_id]
+        columns = (golden.INTERVAL_NET, golden.INTERVAL_WORKING + golden.BUY, golden.INTERVAL_WORKING + golden.SELL)
+        rows = golden.exposures(self._gate(strategy_id))[listing.slots][:, columns] // listing.lot_kw
+        return [(net, buy, sell) for net, buy, sell in rows.tolist()]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return gates, limits, working orders and mids."""
+        return {
+            "gates": [[strategy_id, gate.copy()] for strategy_id, gate in self._gates.items()],
+            "limits": [[*key, value] for key, value in self._limits.items()],
+            "listings": [[listing_id, *listing] for listing_id, listing in self._listings.items()],
+            "slots": [[interval, slot] for interval, slot in self._slot_of.items()],
+            "working": [[order_id, *held[1:]] for order_id, held in self._working.items()],
+            "mid": self._mid.copy(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `snapshot` returned."""
+        self._gates = {strategy_id: np.array(gate, np.int64) for strategy_id, gate in state["gates"]}
+        self._limits = {
+            (kind, strategy_id, listing_id): value for kind, strategy_id, listing_id, value in state["limits"]
+        }
+        self._listings = {listing_id: _Listing(list(slots), *rest) for listing_id, slots, *rest in state["listings"]}
+        self._slot_of = dict(state["slots"])
+        self._working = {
+            order_id: (self._gates[strategy_id], strategy_id, listing_id, side, lots)
+            for order_id, strategy_id, listing_id, side, lots in state["working"]
+        }
+        self._mid = np.array(state["mid"], np.int64)

