@@ -42,7 +42,7 @@ class Beat(NamedTuple):
 
 
 class Source:
-    """Sends beats on ``PREFIX_t…``; once ``tvalid`` is up it holds, with its data, until taken."""
+    """Sends beats on ``PREFIX_t…``; an offered beat holds until it is taken. A reset drops what is queued."""
 
     def __init__(self, dut: Any, prefix: str, pause: Pause | None) -> None:
         self.dut, self.prefix, self.pause = dut, prefix, pause
@@ -58,8 +58,8 @@ class Source:
             self.queue.extend((beat, i == len(beats) - 1) for i, beat in enumerate(beats))
 
     async def _run(self) -> None:
-        clk, tdata, tvalid, tready, tlast = (
-            _signal(self.dut, self.prefix, name) for name in ("clk", "tdata", "tvalid", "tready", "tlast")
+        clk, tdata, tvalid, tready, tlast, rst = (
+            _signal(self.dut, self.prefix, name) for name in ("clk", "tdata", "tvalid", "tready", "tlast", "rst")
         )
         queue, offered, cycle = self.queue, False, 0
         while True:
@@ -71,7 +71,10 @@ class Source:
                 if offered:
                     tdata.value, tlast.value = queue[0]
             await ReadOnly()
-            if offered and tready.value == 1:
+            if rst.value == 1:
+                queue.clear()
+                offered = False
+            elif offered and tready.value == 1:
                 self.taken.append(Beat(*queue.popleft(), False, cycle))
                 offered = False
 

@@ -113,7 +113,7 @@ def run_bench(
             parameters=dict(parameters or {}),
             build_dir=build_dir,
             timescale=("1ns", "1ps"),
-            build_args=["-Wall", *(["-g2012"] if simulator == "icarus" else ["--assert"])],
+            build_args=["-Wall"],
             log_file=build_dir / "build.log",
         )
         # The runner hands sys.path on as PYTHONPATH; a bench is found from the repository's root.

@@ -174,17 +174,17 @@ class Kernel(Core):
 
     # -- recording -------------------------------------------------------------------------------------------------
 
-    def _sink_for(self, schema_id: int) -> Callable[[bytes], object]:
-        """Return where a schema's frames go, by its topic's durability."""
+    def _sink_for(self, schema_id: int) -> Callable[[bytes], object] | None:
+        """Return where a schema's frames go, by its topic's durability; None for nowhere."""
         durability = self._durability_for(schema_by_id(schema_id).topic)
         if durability == "reference":
             self._by_reference.add(schema_id)
         if durability == "none":
-            return _forget
+            return None
         if self.tape is not None:
             return self.tape.append
         if self.journal is None:
-            return _forget
+            return None
         append = self.journal.append
         if durability != "synced":
             return append
@@ -519,7 +519,3 @@ class Kernel(Core):
         state["sources"] = {source.slot.name: source.taken for source in self.sources}
         state["watch"] = None
         return state
-
-
-def _forget(_data: bytes) -> None:
-    """Record nothing: the topic's durability is none."""

@@ -13,13 +13,6 @@ from penstock_sdk.plugin import Strategy
 SMALL = AuditConfig(block_lines=4)
 
 
-class NoEffects:
-    """Takes effects as a replay does: not at all."""
-
-    def __init__(self, kernel):
-        kernel.effect = lambda fn, args: None
-
-
 def build(bench, folder, config=SMALL, live=True, listings=1):
     made = bench(listings=listings)
     made.audit = made.add(Audit, "audit", config, run_dir=folder)

@@ -160,6 +160,9 @@ class Layout:
         self.packed = issubclass(cls, Record)
         self.fields: tuple[FieldLayout, ...] = _lay_out(cls) if self.packed else ()
         self.codes, self.size = _codes(self.fields)
+        self.gaps = _gaps(self.fields, self.size)
+        """(start, end) of bytes that belong to no field; always zero on the wire."""
+        _check_header_range(self)
         self._struct = struct.Struct("<" + self.codes)
         self.dtype = _dtype(self)
         self._encode = msgspec.msgpack.Encoder().encode
@@ -185,14 +188,24 @@ class Layout:
             raise self.misfit(event) from None
 
     def unpack(self, body: bytes | memoryview) -> Any:
-        """Return the record that *body* holds."""
+        """Return the record that *body* holds.
+
+        Raises:
+            SchemaError: the body of a packed record is too short.
+            msgspec.DecodeError: the body of a control record is not what its fields say.
+        """
         if not self.packed:
             return self._decode(body)
-        return self.cls(*self._struct.unpack_from(body))
+        try:
+            return self.cls(*self._struct.unpack_from(body))
+        except struct.error:
+            raise SchemaError(f"{self.name} met a body of {len(body)} bytes, wanted {self.size}") from None
 
     def unpack_many(self, body: bytes | memoryview) -> Iterator[Any]:
-        """Yield the records of a body that holds a whole number of them."""
+        """Yield the records of a body that holds a whole number of them, without gaps between."""
         cls = self.cls
+        if len(body) % self.size:
+            raise SchemaError(f"{self.name} met a body of {len(body)} bytes, wanted a multiple of {self.size}")
         for values in self._struct.iter_unpack(body):
             yield cls(*values)
 
@@ -248,6 +261,23 @@ def _codes(fields: tuple[FieldLayout, ...]) -> tuple[str, int]:
     return codes + "x" * (size - offset), size
 
 
+def _gaps(fields: tuple[FieldLayout, ...], size: int) -> tuple[tuple[int, int], ...]:
+    ends = [0, *(field.offset + field.width for field in fields)]
+    starts = [*(field.offset for field in fields), size]
+    return tuple((end, start) for end, start in zip(ends, starts, strict=True) if end < start)
+
+
+def _check_header_range(layout: Layout) -> None:
+    """Raise where id, version or size would not fit the frame's header."""
+    for what, value, largest in (
+        ("id", layout.id, USER_IDS.stop - 1),
+        ("version", layout.version, 255),
+        ("size", layout.size or 1, 65_535),
+    ):
+        if not 1 <= value <= largest:
+            raise SchemaError(f"{layout.name} met {what} {value}, wanted 1 … {largest}")
+
+
 def _dtype(layout: Layout) -> np.dtype[np.void]:
     return np.dtype(
         {
@@ -265,9 +295,11 @@ T = TypeVar("T")
 
 def _register(cls: type[T], layout: Layout) -> type[T]:
     met = _BY_ID.get(layout.id)
-    if met is not None and met.cls.__qualname__ != cls.__qualname__:
+    # The same class again is a module that was reloaded.
+    if met is not None and (met.cls.__module__, met.cls.__qualname__) != (cls.__module__, cls.__qualname__):
         raise SchemaError(
-            f"schema id {layout.id} of {cls.__name__} is taken by {met.name}; take a free one in {USER_IDS}"
+            f"schema id {layout.id} of {cls.__module__}.{cls.__name__} is taken by {met.cls.__module__}.{met.name}; "
+            f"take a free one in {USER_IDS.start} … {USER_IDS.stop - 1}"
         )
     _BY_ID[layout.id] = layout
     cls.layout = layout  # type: ignore[attr-defined]
@@ -339,26 +371,42 @@ class Frame:
             )
         if not array.flags.c_contiguous:
             array = np.ascontiguousarray(array)
+        if layout.gaps:
+            array = _with_zero_gaps(layout, array)
         array.flags.writeable = False
         self.layout = layout
         self.array = array
 
     @classmethod
     def of(cls, records: list[Any]) -> Frame:
-        """Return a frame of these records, all of one type."""
+        """Return a frame of these records, all of one type.
+
+        Raises:
+            SchemaError: none, too many, or of several types; or a value does not fit its field.
+        """
+        kinds = sorted({type(record).__name__ for record in records})
+        if len(kinds) != 1:
+            raise SchemaError(f"frame met records of {', '.join(kinds) or 'no type'}, wanted one or more of one type")
         layout = layout_of(type(records[0]))
-        body = b"".join(map(layout.pack, records))
+        body = bytearray().join(map(layout.pack, records))
         return cls(layout.cls, np.frombuffer(body, layout.dtype))
 
     @classmethod
     def from_body(cls, layout: Layout, body: bytes | memoryview, stride: int = 0) -> Frame:
-        """Return a frame over *body*; a *stride* longer than ours skips fields that were appended later."""
-        if stride in (0, layout.size):
-            return cls(layout.cls, np.frombuffer(body, layout.dtype))
+        """Return a frame over *body*; a *stride* longer than ours skips fields that were appended later.
+
+        Raises:
+            SchemaError: the stride is shorter than ours, or the body is not 1 … 4,096 strides long.
+        """
+        stride = stride or layout.size
         if stride < layout.size:
             raise SchemaError(
                 f"{layout.name} met a stride of {stride} bytes, wanted {layout.size} or more; sender is older"
             )
+        if not body or len(body) % stride:
+            raise SchemaError(f"frame of {layout.name} met a body of {len(body)} bytes, wanted a multiple of {stride}")
+        if stride == layout.size:
+            return cls(layout.cls, np.frombuffer(body, layout.dtype))
         whole = np.frombuffer(body, np.uint8).reshape(-1, stride)[:, : layout.size]
         return cls(layout.cls, np.ascontiguousarray(whole).view(layout.dtype).reshape(-1))
 
@@ -371,6 +419,17 @@ class Frame:
 
     def __repr__(self) -> str:
         return f"Frame({len(self.array)} {self.layout.plural})"
+
+
+def _with_zero_gaps(layout: Layout, array: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """Return *array*, or a copy of it with zeros between the fields: np.empty leaves there what the memory held."""
+    octets = array.view(np.uint8).reshape(-1, layout.size)
+    if not any(octets[:, start:end].any() for start, end in layout.gaps):
+        return array
+    octets = octets.copy()
+    for start, end in layout.gaps:
+        octets[:, start:end] = 0
+    return octets.view(layout.dtype).reshape(-1)
 
 
 Event = Record | Control | Frame

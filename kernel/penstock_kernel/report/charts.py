@@ -245,7 +245,8 @@ def _slippage(data: ReportData, paints: dict[str, str]) -> Panel:
     if not len(values):
         return Panel(title, "no fill had a mid to compare with", "")
     low, high = (float(v) for v in np.quantile(values, [0.01, 0.99]))
-    width = max(0.5, round((high - low) / 36 * 2) / 2)
+    # Mids stand on half ticks: a bar narrower than a tick would leave every other one empty.
+    width = max(1.0, float(round((high - low) / 36)))
     spare = max(0, 10 - int((high - low) / width)) // 2  # a few empty bars beside a narrow spread
     first = (np.floor(low / width) - spare) * width
     edges = first + width * np.arange(int(np.ceil((high - first) / width)) + 2 + spare)

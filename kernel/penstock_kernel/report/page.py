@@ -148,11 +148,11 @@ def _orders_table(summary: Summary) -> str:
     rows = []
     for line in lines:
         o = line.orders
-        cells = [_name(line.strategy), f"{o.asked:,}", f"{o.refused + o.rejected:,}", f"{o.cancelled + o.expired:,}",
+        cells = [_name(line.strategy), f"{o.asked:,}", f"{o.refused + o.rejected:,}",
                  f"{o.fills:,}", f"{o.fill_rate:.1%}", number(o.filled_mwh, 0.1), _slip(line.decision),
                  _slip(line.arrival)]  # fmt: skip
         rows.append(("sum total" if line is lines[-1] else "", cells))
-    heads = ("strategy", "orders", "refused", "ended", "fills", "fill rate", "MWh", "vs decision", "vs arrival")
+    heads = ("strategy", "orders", "refused", "fills", "fill rate", "MWh", "vs decision", "vs arrival")
     return _table(heads, rows)
 
 

@@ -43,6 +43,8 @@ _FILL, _NEW, _REFUSED = int(ReportKind.FILL), int(IntentAction.NEW), int(OrderSt
 _ENDINGS = frozenset(map(int, (ReportKind.CANCELLED, ReportKind.EXPIRED, ReportKind.REJECTED)))
 _NOTIONAL, _POSITION = int(Reason.NOTIONAL), int(Reason.POSITION)
 _MINUTE_NS = 60_000_000_000
+_LINKS_PER_INTERVAL = 4
+"""Listings that deliver in an interval, on average at most: a quarter-hour, its hour, and some more."""
 
 
 class RiskLimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,7 +114,7 @@ def _compiled() -> SimpleNamespace:
 
 
 class RiskLimits(RiskCheck):
-    """Holds every new order against kill switch, form, size, collar, bounds, notional, position, rate and age of price."""
+    """Holds new orders against switches, form, size, collar, bounds, notional, position, rate and age of price."""
 
     Config = RiskLimitsConfig
     config: RiskLimitsConfig
@@ -150,17 +152,24 @@ class RiskLimits(RiskCheck):
             return None
         first = listing.interval_start_ns // listing.interval_ns
         intervals = range(first, first + listing.interval_count)
-        new = sum(interval not in self._slot_of for interval in intervals)
-        if listing.listing_id > self.config.listings_max or len(self._slot_of) + new > self.config.intervals_max:
+        slots_used = len(self._slot_of) + sum(interval not in self._slot_of for interval in intervals)
+        links_used = sum(len(held.slots) for held in self._listings.values()) + len(intervals)
+        cfg = self.config
+        if (
+            listing.listing_id > cfg.listings_max
+            or slots_used > cfg.intervals_max
+            or links_used > _LINKS_PER_INTERVAL * cfg.intervals_max
+        ):
             return self.ctx.alert(
-                "risk.gate_full", Severity.ERROR, f"listing {listing.name}, {new} delivery intervals more",
-                f"at most {self.config.listings_max} listings and {self.config.intervals_max} delivery intervals",
+                "risk.gate_full", Severity.ERROR,
+                f"listing {listing.name}, number {listing.listing_id}, with {slots_used} delivery intervals in all",
+                f"at most {cfg.listings_max} listings and {cfg.intervals_max} delivery intervals",
                 "its orders are refused; raise listings_max and intervals_max",
             )  # fmt: skip
         slots = [self._slot_of.setdefault(interval, len(self._slot_of)) for interval in intervals]
         self._listings[listing.listing_id] = _Listing(
             slots, max(1, listing.interval_ns * listing.interval_count // _MINUTE_NS), listing.lot_kw,
-            listing.price_min_ticks, listing.price_max_ticks, listing.cash_micro_per_lot_tick,
+            listing.price_min_ticks, listing.price_max_ticks, max(1, listing.cash_micro_per_lot_tick),
         )  # fmt: skip
         for strategy_id, gate in self._gates.items():
             self._define(gate, strategy_id, listing.listing_id)
@@ -180,14 +189,14 @@ class RiskLimits(RiskCheck):
         if gate is None:
             cfg = self.config
             # The order desk refuses intents that come twice, so few ids need to be remembered here.
-            gate = golden.new_gate(cfg.listings_max + 1, cfg.intervals_max, 4 * cfg.intervals_max, 15)
+            gate = golden.new_gate(cfg.listings_max + 1, cfg.intervals_max, _LINKS_PER_INTERVAL * cfg.intervals_max, 15)
             self._gates[strategy_id] = gate
             self._bind(gate, strategy_id)
         return gate
 
     def _strictest(self, kind: int, strategy_id: int, listing_id: int, default: int) -> int:
         keys = ((kind, s, i) for s in {0, strategy_id} for i in {0, listing_id})
-        return min(default, *(self._limits.get(key, default) for key in keys))
+        return max(0, min(default, *(self._limits.get(key, default) for key in keys)))
 
     def _bind(self, gate: golden.Table, strategy_id: int) -> None:
         """Put all limits of a strategy into its gate."""
@@ -228,8 +237,8 @@ class RiskLimits(RiskCheck):
         own_kw = strictest(LimitKind.POSITION_MAX_LOTS, cfg.position_max_lots) * listing.lot_kw
         exposures = golden.exposures(gate)
         for slot in listing.slots:
-            bound = [min(own_kw, held or own_kw) for held in exposures[slot, : golden.INTERVAL_SHORT_MAX + 1].tolist()]
-            golden.set_position_limit(gate, slot, *bound)
+            bound_kw = min(own_kw, exposures.item(slot, golden.INTERVAL_LONG_MAX))
+            golden.set_position_limit(gate, slot, bound_kw, bound_kw)
 
     # What the market says.
 
@@ -277,7 +286,7 @@ class RiskLimits(RiskCheck):
         met, limit = self._verdicts.item(0, golden.VERDICT_MET), self._verdicts.item(0, golden.VERDICT_LIMIT)
         if reason == _POSITION:
             lot_kw = self._listings[listing_id].lot_kw
-            met, limit = int(met / lot_kw), int(limit / lot_kw)
+            met, limit = (v // lot_kw if v >= 0 else -(-v // lot_kw) for v in (met, limit))
         elif reason == _NOTIONAL:
             listing = self._listings[listing_id]
             met, limit = (v * listing.cash_micro_per_lot_tick // listing.minutes for v in (met, limit))

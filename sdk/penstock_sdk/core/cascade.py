@@ -32,6 +32,7 @@ FAULTS_MAX = 10
 
 astuple = msgspec.structs.astuple
 Sink = Callable[[bytes], object]
+"""Takes the bytes of a frame."""
 
 
 class _Call:
@@ -48,13 +49,13 @@ class Cascade:
 
     Args:
         moment: written with every event; contexts read it.
-        sink_for: returns where the bytes of a schema's frames go, by (schema id, diagnostic); asked once per schema.
+        sink_for: returns where the bytes of a schema's frames go, None for nowhere; asked once per schema and wiring.
     """
 
     def __init__(
         self,
         moment: Moment,
-        sink_for: Callable[[int], Sink],
+        sink_for: Callable[[int], Sink | None],
         *,
         events_per_input_max: int = EVENTS_PER_INPUT_MAX,
         faults_max: int = FAULTS_MAX,
@@ -76,7 +77,7 @@ class Cascade:
         self._queue: deque[tuple[Any, int, int, Slot]] = deque()
         self._routes: dict[type, Route] = {}
         self._frames: dict[int, FrameRoute] = {}
-        self._sinks: dict[int, Sink] = {}
+        self._sinks: dict[int, Sink | None] = {}
 
     def wire(self, slots: Iterable[Slot]) -> None:
         """Compile who hears what; also while a cascade runs."""
@@ -93,18 +94,15 @@ class Cascade:
         self._frames.clear()
         self._frames.update(frames)
 
-    def run(self, event: Event, origin: int, producer: Slot, then: Target | None = None) -> None:
+    def run(self, event: Event, origin: int, producer: Slot) -> None:
         """Handle one input and all that follows from it. ``moment.now_ns`` has been set to its stamp.
 
-        Cost: about 0.3 µs an event and handler, and as much again to encode and record it.
+        Cost: some 0.3 µs an event and handler, and as much again to encode it.
         """
         moment, queue, routes = self.moment, self._queue, self._routes
-        append = queue.append
         seq = self.seq
         now_ns, cause, root, last = moment.now_ns, ABSENT, seq + 1, seq + self._events_max
         moment.correlation_seq = root
-        if then is not None:
-            append((_Call(then), root, origin, then.slot))
         while True:
             route = routes.get(type(event))
             if route is None:
@@ -112,49 +110,59 @@ class Cascade:
                 self._uncommon(event, cause, origin, producer)
                 seq = self.seq
             else:
-                pack, encode, mark, (size, schema_id, version), sink, address, targets, by_id = route
+                sink, pack, encode, mark, size, schema_id, version, address, targets, by_id = route
                 seq += 1
-                plugin_id = producer.plugin_id
+                moment.seq = seq
+                moment.producer = plugin_id = producer.plugin_id
                 try:
-                    if pack is not None:
-                        data = pack(
-                            size, schema_id, version, origin | mark, seq, now_ns, cause, root, 1, size, plugin_id,
-                            *astuple(event),  # type: ignore[arg-type]
+                    if sink is None:
+                        pass
+                    elif pack is not None:
+                        sink(
+                            pack(
+                                size, schema_id, version, origin | mark, seq, now_ns, cause, root, 1, size, plugin_id,
+                                *astuple(event),  # type: ignore[arg-type]
+                            )
                         )  # fmt: skip
                     else:
-                        data = encode(event, seq, now_ns, cause, root, origin, plugin_id)
+                        sink(encode(event, seq, now_ns, cause, root, origin, plugin_id))
                 except (struct.error, TypeError, OverflowError):
                     seq -= 1
+                    moment.seq = max(cause, 0)
                     self._misfit(event, producer)
-                    data = None
-                if data is not None:
-                    sink(data)
-                    moment.seq = seq
-                    moment.producer = plugin_id
+                    targets = ()
+                else:
                     if address is not None:
                         targets = by_id.get(address(event), targets)
-                    for call, slot, name in targets:
-                        try:
-                            out = call(event)
-                        except Exception as error:
-                            self.fault(slot, name, error)
-                            continue
-                        if out is None:
-                            continue
-                        if slot.is_venue:
-                            self._from_venue(out, seq, slot)
-                        elif type(out) is list or type(out) is tuple:
-                            for item in out:
-                                append((item, seq, slot.origin, slot))
-                        else:
-                            append((out, seq, slot.origin, slot))
-            if seq > last:
-                self._cut_storm()
-                last = seq + self._events_max
+                for call, slot, name in targets:
+                    try:
+                        out = call(event)
+                    except Exception as error:
+                        self.fault(slot, name, error)
+                        continue
+                    if out is None:
+                        continue
+                    if slot.is_venue:
+                        self._from_venue(out, seq, slot)
+                    elif type(out) is list or type(out) is tuple:
+                        for item in out:
+                            queue.append((item, seq, slot.origin, slot))
+                    else:
+                        queue.append((out, seq, slot.origin, slot))
             if not queue:
                 break
+            if seq >= last:
+                self._cut_storm()
+                last = seq + self._events_max
+                if not queue:
+                    break
             event, cause, origin, producer = queue.popleft()
         self.seq = seq
+
+    def run_with(self, event: Event, origin: int, producer: Slot, then: Target) -> None:
+        """Handle one input, and call *then* right after its handlers: a plugin's ``on_start`` or ``on_stop``."""
+        self._queue.append((_Call(then), self.seq + 1, origin, then.slot))
+        self.run(event, origin, producer)
 
     def push(self, event: Event, producer: Slot | None = None) -> None:
         """Add an event to the cascade that is running, caused by the event at hand."""
@@ -190,13 +198,15 @@ class Cascade:
         moment = self.moment
         layout = frame.layout
         seq = self.seq + 1
-        data = self.record_frame(frame, seq, origin, producer)
-        if data is None:
-            data = encode_frame(frame, seq, moment.now_ns, cause, moment.correlation_seq, origin, producer.plugin_id)
+        sink = self._sinks[layout.id]
+        if sink is not None:
+            sink(
+                self.record_frame(frame, seq, origin, producer)
+                or encode_frame(frame, seq, moment.now_ns, cause, moment.correlation_seq, origin, producer.plugin_id)
+            )
         self.seq += len(frame)
         moment.seq = seq
         moment.producer = producer.plugin_id
-        self._sinks[layout.id](data)
         for target in self._frames[layout.id].targets:
             self._call(target, frame)
         if self.after_frame is not None:

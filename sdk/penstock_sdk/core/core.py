@@ -78,7 +78,7 @@ class Core:
     def __init__(
         self,
         *,
-        sink_for: Callable[[int], Sink],
+        sink_for: Callable[[int], Sink | None],
         run_seed: int = 0,
         epoch: int = 1,
         events_per_input_max: int = EVENTS_PER_INPUT_MAX,
@@ -151,14 +151,14 @@ class Core:
 
     def start_plugin(self, slot: Slot) -> None:
         """Announce that a plugin runs, and let it say what it says first."""
-        self.cascade.run(
+        self.cascade.run_with(
             self._state(slot, PluginStatus.RUNNING, PluginStatus.STARTING),
             Origin.KERNEL, self.cascade.kernel_slot, Target(lambda _: slot.plugin.on_start(), slot, "on_start"),
         )  # fmt: skip
 
     def stop_plugin(self, slot: Slot) -> None:
         """Announce that a plugin drains, and let it say what it says last."""
-        self.cascade.run(
+        self.cascade.run_with(
             self._state(slot, PluginStatus.DRAINING, PluginStatus.RUNNING),
             Origin.KERNEL, self.cascade.kernel_slot, Target(lambda _: slot.plugin.on_stop(), slot, "on_stop"),
         )  # fmt: skip

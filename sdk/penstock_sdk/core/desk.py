@@ -35,18 +35,19 @@ from penstock_sdk.events import (
     RunHeader,
     Severity,
 )
-from penstock_sdk.golden.orders import FINAL, TRANSITIONS, OrderEvent, transition
+from penstock_sdk.golden.orders import TABLE, TERMINAL, OrderEvent, transition
 from penstock_sdk.schema import ABSENT, Event, Frame
 
 __all__ = ["Desk", "OpenOrder"]
 
 _EVENT_OF = {
-    ReportKind.ACCEPTED: OrderEvent.ACCEPT,
+    ReportKind.ACCEPTED: OrderEvent.ACCEPTED,
     ReportKind.CANCELLED: OrderEvent.CANCELLED,
     ReportKind.EXPIRED: OrderEvent.EXPIRED,
     ReportKind.REJECTED: OrderEvent.REJECTED,
-    ReportKind.CANCEL_REJECTED: OrderEvent.NOT_DONE,
+    ReportKind.AMENDED: OrderEvent.AMENDED,
 }
+_NEXT = {(state, event): after for state, row in TABLE.items() for event, after in row.items()}
 
 
 class OpenOrder:
@@ -54,7 +55,7 @@ class OpenOrder:
 
     __slots__ = ("filled_lots", "order", "state")
 
-    def __init__(self, order: Order, state: int, filled_lots: int = 0) -> None:
+    def __init__(self, order: Order, state: OrderState, filled_lots: int = 0) -> None:
         self.order = order
         self.state = state
         self.filled_lots = filled_lots
@@ -222,7 +223,7 @@ class Desk:
         return self._cancel_one(held)
 
     def _cancel_one(self, held: OpenOrder) -> Order:
-        held.state = transition(held.state, OrderEvent.CANCEL, held.order.order_id)
+        held.state = transition(held.state, OrderEvent.CANCEL_REQUESTED, held.order.order_id)
         o = held.order
         return Order(
             o.order_id, o.listing_id, IntentAction.CANCEL, o.side, o.kind, held.state, o.price_ticks, o.qty_lots,
@@ -260,14 +261,17 @@ class Desk:
         if kind == ReportKind.FILL:
             self.fills += 1
             held.filled_lots += report.last_lots
-            event = OrderEvent.FILL if held.filled_lots >= held.order.qty_lots else OrderEvent.PARTIAL
+            whole = held.filled_lots >= held.order.qty_lots
+            event: OrderEvent | None = OrderEvent.FILLED if whole else OrderEvent.PARTLY_FILLED
+        elif kind == ReportKind.CANCEL_REJECTED:
+            event = OrderEvent.CANCEL_REJECTED_PARTLY if held.filled_lots else OrderEvent.CANCEL_REJECTED
         else:
             event = _EVENT_OF.get(kind)  # type: ignore[call-overload]
-        state = TRANSITIONS.get((held.state, event))
+        state = _NEXT.get((held.state, event))  # type: ignore[arg-type]
         if state is None:
             return self._illegal(held, report)
         held.state = state
-        if state in FINAL:
+        if state in TERMINAL:
             del self.open[report.order_id]
         if held.filled_lots > held.order.qty_lots:
             return self._illegal(held, report)

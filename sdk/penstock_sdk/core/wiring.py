@@ -58,15 +58,16 @@ class Target(NamedTuple):
 class Route(NamedTuple):
     """Where single events of one type go, and how they are packed."""
 
+    sink: Callable[[bytes], object] | None
+    """Takes the bytes of every event; None where they are not kept."""
     pack: Callable[..., bytes] | None
     """Packs header and record in one call; None for control records."""
     encode: Encode
     mark: int
     """Or-ed to the origin byte: DIAGNOSTIC or 0."""
-    head: tuple[int, int, int]
-    """Body bytes, schema id, version."""
-    sink: Callable[[bytes], object]
-    """Takes the bytes of every event."""
+    size: int
+    schema_id: int
+    version: int
     address: Callable[[Any], int] | None
     """Returns the plugin id that an event is addressed to; None when all hear it."""
     targets: tuple[Target, ...]
@@ -153,14 +154,9 @@ def compile_routes(slots: Iterable[Slot]) -> tuple[dict[type, Route], dict[int, 
     return routes, frames
 
 
-def _encoding(layout: Layout) -> tuple[Callable[..., bytes] | None, Encode, int, tuple[int, int, int]]:
+def _encoding(layout: Layout) -> tuple[Callable[..., bytes] | None, Encode, int, int, int, int]:
     pack = packer(layout) if layout.packed else None
-    head = (layout.size, layout.id, layout.version)
-    return pack, encoder(layout), DIAGNOSTIC if layout.diagnostic else 0, head
-
-
-def _no_sink(_data: bytes) -> None:
-    """Take no bytes: the cascade puts its own sink here."""
+    return pack, encoder(layout), DIAGNOSTIC if layout.diagnostic else 0, layout.size, layout.id, layout.version
 
 
 Tables = list[tuple[Slot, dict[tuple[int, bool], Callable[[Any], Any]]]]
@@ -189,7 +185,7 @@ def _route(layout: Layout, tables: Tables) -> Route:
         slot_id: tuple(t for t, address in hearing if address is None or t.slot.plugin_id == slot_id)
         for slot_id in {t.slot.plugin_id for t, address in hearing if address}
     }
-    return Route(*_encoding(layout), _no_sink, attrgetter(field) if field else None, everyone, by_id)
+    return Route(None, *_encoding(layout), attrgetter(field) if field else None, everyone, by_id)
 
 
 def _order_route(layout: Layout, hearing: list[tuple[Target, str | None]]) -> Route:
@@ -211,7 +207,7 @@ def _order_route(layout: Layout, hearing: list[tuple[Target, str | None]]) -> Ro
             order.strategy_id if order.strategy_id in owners else 0
         )
 
-    return Route(*_encoding(layout), _no_sink, address, by_id[0], by_id)
+    return Route(None, *_encoding(layout), address, by_id[0], by_id)
 
 
 def _with_frame_of_one(call: Callable[[Any], Any], one: _FrameOfOne) -> Callable[[Any], Any]:
