@@ -99,10 +99,13 @@ def run_bench(
     """
     # Only a bench needs cocotb; the tests of the package's constants run the simulator alone.
     import find_libpython
+    from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
 
     if find_libpython.find_libpython() is None:
-        pytest.skip("the simulator cannot load Python: libpython3 is not installed; as root: apt-get install libpython3-dev")
+        pytest.skip(
+            "the simulator cannot load Python: libpython3 is not installed; as root: apt-get install libpython3-dev"
+        )
     if simulator == "icarus":
         need_icarus()
     with on_path(need_verilator() if simulator == "verilator" else None):
@@ -120,8 +123,16 @@ def run_bench(
         with pytest.MonkeyPatch.context() as patch:
             patch.syspath_prepend(str(ROOT))
             try:
-                runner.test(
-                    hdl_toplevel=top, test_module=bench, build_dir=build_dir, test_dir=build_dir, extra_env=dict(env or {})
+                results = runner.test(
+                    hdl_toplevel=top,
+                    test_module=bench,
+                    build_dir=build_dir,
+                    test_dir=build_dir,
+                    extra_env=dict(env or {}),
                 )
             except SystemExit:
-                pytest.fail(f"the bench {bench} failed on {simulator}; the simulator's output says where", pytrace=False)
+                pytest.fail(
+                    f"the bench {bench} failed on {simulator}; the simulator's output says where", pytrace=False
+                )
+    tests, failed = get_results(results)
+    assert tests and not failed, f"the bench {bench} ran {tests} tests, of which {failed} failed"

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import cocotb
+import penstock_sdk.events as events
 import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
-
-import penstock_sdk.events as events
 from penstock_sdk.schema import FRAME_RECORDS_MAX, Frame, Layout, layout_of
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, encode_frame, encoder
 from penstock_sdk.wire.systemverilog import packed_layouts
+
 from sims.axis import Pause, Sink, Source, one_in_three, two_in_three
 from sims.simulators import PACKAGE, RTL, need_icarus, run, run_bench
 
@@ -246,7 +246,7 @@ VARIANTS = [("Quote", {}), ("Order", {"DEPTH": 8}), ("Signal", {"DEPTH": 8, "COU
 
 @pytest.mark.parametrize(("record", "parameters"), VARIANTS)
 def test_frames_pass_or_are_refused_on_icarus(record: str, parameters: dict[str, int], tmp_path: Path) -> None:
-    simulate(record, tmp_path, "icarus", frames=60, **parameters)
+    simulate(record, tmp_path, "icarus", frames=40, **parameters)
 
 
 @pytest.mark.long

@@ -17,7 +17,7 @@ from penstock_sdk.events import Limit, LimitKind, PluginState, PluginStatus, Run
 from penstock_sdk.wire.frame import Origin
 
 from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config
-from penstock_kernel.kernel import Kernel
+from penstock_kernel.kernel import Kernel, SourceError
 
 __all__ = ["StartError", "attach_plugins", "boot", "run_times", "versions_of"]
 
@@ -139,7 +139,10 @@ def boot(kernel: Kernel, deployment: Deployment, header: RunHeader) -> None:
             )  # fmt: skip
             kernel.input(failed, Origin.KERNEL)
             raise StartError(f"plugin {slot.name} raised in on_start: {kernel.cascade.last_fault}")
-    kernel.open_sources()
+    try:
+        kernel.open_sources()
+    except SourceError as error:
+        raise StartError(str(error)) from error
 
 
 def announce_limits(kernel: Kernel, deployment: Deployment) -> None:

@@ -207,7 +207,7 @@ def _books(progress: Progress) -> Table:
     if progress.index_price is not None:
         table.add_row("index", "", "", _coloured(progress.index_price, _price(progress.index_price)))
     for book in progress.books:
-        table.add_row(Text(_tail(book.listing, 20)), _price(book.bid), _price(book.ask), _price(book.last))
+        table.add_row(Text(_tail(book.listing, 14)), _price(book.bid), _price(book.ask), _price(book.last))
     return table
 
 

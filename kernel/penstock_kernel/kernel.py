@@ -10,11 +10,13 @@ import heapq
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from operator import index
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from penstock_sdk.core.core import Core
+from penstock_sdk.core.faults import Recording, error_text, fault_text, shown
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.events import (
     Alert,
@@ -24,12 +26,13 @@ from penstock_sdk.events import (
     OperatorCommand,
     Order,
     OrderState,
+    PluginFault,
     Quote,
     RunEnd,
     Severity,
 )
-from penstock_sdk.plugin import Feed
-from penstock_sdk.schema import ABSENT, Event, Frame, schema_by_id
+from penstock_sdk.plugin import Feed, Plugin
+from penstock_sdk.schema import ABSENT, Control, Event, Frame, Record, schema_by_id
 from penstock_sdk.wire.frame import HEADER, Origin
 
 from penstock_kernel.clock import Clock
@@ -58,20 +61,29 @@ class Source:
         self.next_ns = ABSENT
         self._iterator: Iterator[tuple[int, Event]] = slot.plugin.events()
         self._event: Event | None = None
+        self.error: Exception | None = None
+        """What ended it early; told once all that came before it has been taken."""
         self._advance()
 
     def _advance(self) -> None:
-        item = next(self._iterator, None)
-        if item is None:
-            self._event = None
-            return
-        at_ns, event = item
-        if at_ns < self.next_ns:
-            raise SourceError(
-                f"feed {self.slot.name}, item {self.taken + 1}: its time {at_ns} lies before the last, {self.next_ns}; "
-                f"sort the source by time"
-            )
-        self.next_ns, self._event = at_ns, event
+        self._event = None
+        try:
+            item = next(self._iterator, None)
+            if item is not None:
+                at_ns, event = index(item[0]), item[1]
+                if not isinstance(event, (Record, Control, Frame)) or abs(at_ns) >= 2**63:
+                    raise SourceError(
+                        f"feed {self.slot.name}, item {self.taken + 1}: met {shown(item)}, wanted (at_ns, event) with "
+                        f"nanoseconds of 64 bits and a record or a frame"
+                    )
+                if at_ns < self.next_ns:
+                    raise SourceError(
+                        f"feed {self.slot.name}, item {self.taken + 1}: its time {at_ns} lies before the last, "
+                        f"{self.next_ns}; sort the source by time"
+                    )
+                self.next_ns, self._event = at_ns, event
+        except Exception as error:
+            self.error = error
 
     @property
     def ended(self) -> bool:
@@ -95,6 +107,8 @@ class _TickWatch:
         self._root = -1
         self._begun_ns = 0
         self.samples_ns = array("q")
+        self.cancel_seqs: set[int] = set()
+        """Numbers of the cancels that are not written yet."""
 
     def on_quotes(self, _frame: Frame) -> None:
         """Start the stopwatch."""
@@ -107,8 +121,10 @@ class _TickWatch:
         self._begun_ns = time.perf_counter_ns()
 
     def on_order(self, order: Order) -> None:
-        """Stop it, when the order follows from the quote."""
-        if (
+        """Stop it, when the order follows from the quote; note a cancel, which no full disk may hold back."""
+        if order.action in (IntentAction.CANCEL, IntentAction.CANCEL_ALL):
+            self.cancel_seqs.add(self._moment.seq)
+        elif (
             order.state == OrderState.ROUTED
             and order.action == IntentAction.NEW
             and self._root == self._moment.correlation_seq
@@ -148,6 +164,8 @@ class Kernel(Core):
         self.lanes = Lanes(limit_for)
         self.tasks = Tasks()
         self.sources: list[Source] = []
+        self._pollers: list[Slot] = []
+        """Plugins of any kind that take what comes in from outside."""
         self.live = True
         """False while a journal is played back: no effects, no work submitted, no snapshots."""
         self.tape: list[bytes] | None = None
@@ -159,8 +177,10 @@ class Kernel(Core):
         self._want_sync = False
         self._effects: list[tuple[int, Callable[..., Any], tuple[Any, ...]]] = []
         """(seq of the cause, function, arguments)"""
-        self._unanswered: dict[int, tuple[int, Callable[..., Any], tuple[Any, ...]]] = {}
-        """Work submitted in a play-back whose result has not been met yet."""
+        self._unanswered: dict[tuple[int, int], tuple[Callable[..., Any], tuple[Any, ...]]] = {}
+        """Work submitted in a play-back whose result has not been met yet, by plugin and task."""
+        self.recording_for: Callable[[Slot], Recording] | None = None
+        """While a journal is played back: what a plugin said that is recorded, not recomputed."""
         self._log = log
         self._commands: list[OperatorCommand] = []
         self._schedule: list[tuple[int, int, OperatorCommand]] = []
@@ -218,6 +238,18 @@ class Kernel(Core):
     def _quarantined(self, slot: Slot, reason: str) -> None:
         super()._quarantined(slot, reason)
         self.sources = [source for source in self.sources if source.slot is not slot]
+        self._pollers = [poller for poller in self._pollers if poller is not slot]
+
+    def attach(self, cls: type[Plugin], name: str, config: Any = None, **context: Any) -> Slot:
+        """Build a plugin instance; in a play-back, one that is recorded is told in its place."""
+        slot = super().attach(cls, name, config, **context)
+        self.record(slot)
+        return slot
+
+    def record(self, slot: Slot) -> None:
+        """In a play-back, have a plugin that is recorded not be called."""
+        if self.recording_for is not None and slot.origin == Origin.REPLY:
+            slot.recording = self.recording_for(slot)
 
     # -- inputs ----------------------------------------------------------------------------------------------------
 
@@ -255,6 +287,7 @@ class Kernel(Core):
                 journal.sync()
             else:
                 journal.commit()
+            self.watch.cancel_seqs.clear()
         except JournalFatal as error:
             self._journal_failed(error)
 
@@ -265,29 +298,38 @@ class Kernel(Core):
         self.stopping = self.stopping or f"journal failed: {error}"
         self.write_log(Severity.CRITICAL, "journal", str(error), {})
         self.journal.abandon()
-        effects, self._effects = self._effects, []
+        cancels = [effect for effect in self._effects if effect[0] in self.watch.cancel_seqs]
+        self._effects = []
         who = OperatorCommand(command="cancel_all", who="kernel", why="the journal cannot be written")
         self.cascade.run(who, Origin.KERNEL, self.cascade.kernel_slot)
         self.journal.abandon()
-        # What was to be sent and could not be written first may leave only if it cancels.
-        self._effects[:0] = [effect for effect in effects if getattr(effect[1], "is_cancel", False)]
+        # Of what was to be sent and could not be written first, only the cancels leave.
+        self._effects[:0] = cancels
 
     def _run_effects(self) -> None:
         while self._effects:
             effects, self._effects = self._effects, []
+            failed: list[Alert] = []
             for _, fn, args in effects:
                 try:
                     fn(*args)
                 except Exception as error:
-                    self.cascade.fault(self.cascade.kernel_slot, getattr(fn, "__qualname__", "effect"), error)
-                    self.input(
+                    failed.append(
                         Alert(
                             code="effect.failed", severity=Severity.ERROR, subject=getattr(fn, "__qualname__", "?"),
-                            met=f"{type(error).__name__}: {error}", wanted="an effect that succeeds",
-                            way_out="see the plugin's log; what it was to send has not left",
-                        ),
-                        Origin.REPLY,
+                            met=error_text(error), wanted="an effect that succeeds",
+                            way_out="see the plugin's log; what it was to send may not have left",
+                        )
                     )  # fmt: skip
+            for alert in failed:  # after all effects: what an alert causes must not overtake them
+                self.input(alert, Origin.REPLY)
+
+    def _fault(self, slot: Slot, handler: str, error: Exception) -> None:
+        """Count a fault met between cascades: an input, so that a play-back counts it and quarantines alike."""
+        fault = PluginFault(
+            plugin_id=slot.plugin_id, name=slot.name, handler=handler, error=fault_text(error), faults=slot.faults + 1
+        )
+        self.input(fault, Origin.KERNEL)
 
     # -- what contexts ask for -------------------------------------------------------------------------------------
 
@@ -301,12 +343,12 @@ class Kernel(Core):
         if self.live:
             self.tasks.submit(plugin_id, task_id, fn, args)
         else:
-            self._unanswered[task_id] = (plugin_id, fn, args)
+            self._unanswered[plugin_id, task_id] = (fn, args)
         return task_id
 
-    def answered(self, task_id: int) -> None:
+    def answered(self, plugin_id: int, task_id: int) -> None:
         """Note in a play-back that a task's result was recorded."""
-        self._unanswered.pop(task_id, None)
+        self._unanswered.pop((plugin_id, task_id), None)
 
     def forget_effects(self, up_to_seq: int) -> None:
         """Forget effects of a play-back that the recorded run has had."""
@@ -317,12 +359,17 @@ class Kernel(Core):
         assert self.journal is not None
         self.live = True
         self.tape = None
+        self.recording_for = None
+        for slot in self.slots.values():
+            slot.recording = None
+            if slot.origin == Origin.REPLY and slot in self.cascade.slots and isinstance(slot.plugin, Feed):
+                self.sources.append(Source(slot, len(self.sources)))  # goes on with what it gives now
         self.cascade.wire(self.cascade.slots)
         for data in left_over:
             self.journal.append(data)
         self.write()
         self._run_effects()
-        for task_id, (plugin_id, fn, args) in sorted(self._unanswered.items()):
+        for (plugin_id, task_id), (fn, args) in self._unanswered.items():
             self.tasks.submit(plugin_id, task_id, fn, args)
         self._unanswered.clear()
         self._next_snapshot = self.cascade.seq + self._snapshot_every
@@ -344,13 +391,28 @@ class Kernel(Core):
     # -- the loop --------------------------------------------------------------------------------------------------
 
     def open_sources(self, skip: dict[str, int] | None = None) -> None:
-        """Begin to read the feeds; after a restart, skip what had been taken."""
+        """Begin to read the feeds; after a restart, skip what had been taken.
+
+        Raises:
+            SourceError: a feed fails before its first event, or gives fewer than had been taken.
+        """
         self.sources = []
+        self._pollers = [s for s in self.cascade.slots if s.plugin_id and callable(getattr(s.plugin, "poll", None))]
         for slot in self.cascade.slots:
-            if slot.plugin_id and isinstance(slot.plugin, Feed):
+            failed_before = skip is not None and slot.name not in skip
+            if slot.plugin_id and isinstance(slot.plugin, Feed) and slot.recording is None and not failed_before:
                 source = Source(slot, len(self.sources))
-                for _ in range((skip or {}).get(slot.name, 0)):
+                wanted = (skip or {}).get(slot.name, 0)
+                while source.taken < wanted and not source.ended:
                     source.take()
+                if source.taken < wanted:
+                    raise SourceError(
+                        f"feed {slot.name} gives {source.taken} events, {wanted} were taken before; restore its source"
+                    )
+                if source.error is not None and not source.taken:
+                    raise SourceError(
+                        f"feed {slot.name} cannot begin: {type(source.error).__name__}: {source.error}"
+                    ) from source.error
                 self.sources.append(source)
 
     def run_simulated(self, end_ns: int, turn_every: int = 256) -> None:
@@ -396,20 +458,17 @@ class Kernel(Core):
             self._take_source(source, at_ns)
 
     def _take_source(self, source: Source, at_ns: int) -> None:
-        try:
-            event = source.take()
-        except Exception as error:
-            self._source_failed(source, error)
-            return
-        self.input(event, Origin.EXTERNAL, source.slot, at_ns=at_ns)
+        self.input(source.take(), Origin.EXTERNAL, source.slot, at_ns=at_ns)
+        if source.error is not None:
+            self._source_failed(source, source.error)
 
     def _source_failed(self, source: Source, error: Exception) -> None:
         """A feed that raises gives nothing more; what it gave before stands."""
-        self.sources.remove(source)
+        self.sources = [other for other in self.sources if other is not source]
         self.input(
             Alert(
                 code="feed.failed", severity=Severity.ERROR, subject=source.slot.name,
-                met=f"{type(error).__name__}: {error}", wanted="events in order of time",
+                met=error_text(error), wanted="events in order of time",
                 way_out="mend the feed's source; values of this feed are stale from here on",
             ),
             Origin.EXTERNAL, source.slot,
@@ -442,18 +501,22 @@ class Kernel(Core):
     _stepped = False
 
     def _poll(self, now_ns: int) -> None:
-        for source in self.sources:
+        for source in list(self.sources):
             while not source.ended and source.next_ns <= now_ns:
-                try:
-                    self.lanes.offer(source.take(), source.slot)
-                except Exception as error:
-                    self._source_failed(source, error)
-                    return
+                self.lanes.offer(source.take(), source.slot)
+            if source.error is not None:
+                self._source_failed(source, source.error)
+        for slot in list(self._pollers):
             try:
-                for event in source.slot.plugin.poll():
-                    self.lanes.offer(event, source.slot)
+                events = list(slot.plugin.poll())
             except Exception as error:
-                self.cascade.fault(source.slot, "poll", error)
+                self._fault(slot, "poll", error)
+                continue
+            for event in events:
+                if isinstance(event, (Record, Control, Frame)):
+                    self.lanes.offer(event, slot)
+                else:
+                    self._fault(slot, "poll", TypeError(f"met {shown(event)}, wanted a record or a Frame"))
         for result in self.tasks.results(wait=False):
             self.lanes.offer(result, self.cascade.kernel_slot)
 
@@ -476,6 +539,8 @@ class Kernel(Core):
                 break
             event, slot = item
             origin = Origin.REPLY if slot is self.cascade.kernel_slot else Origin.EXTERNAL
+            if slot.is_venue:
+                event = self._admit(event, slot)
             self.input(event, origin, slot, at_ns=now_ns)
             busy = True
             if self._commands:

@@ -15,10 +15,11 @@ from penstock_sdk.schema import ABSENT, Event, Frame, schema_by_id
 from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER, HEADER_BYTES, Header, Origin
 from penstock_sdk.wire.segment import FrameView, read_frames, scan
 
-from penstock_kernel.boot import attach_plugins, boot
+from penstock_kernel.boot import StartError, attach_plugins, boot
 from penstock_kernel.clock import SimClock
 from penstock_kernel.deployment import Deployment, load_deployment
 from penstock_kernel.kernel import Kernel
+from penstock_kernel.recorded import Ahead, Said
 
 __all__ = ["Difference", "ReplayError", "ReplayResult", "catch_up", "replay"]
 
@@ -46,11 +47,11 @@ class _Tape:
     """The recorded frames, read one ahead, with what the kernel recomputes held against them."""
 
     def __init__(self, frames: Iterator[FrameView], kernel: Kernel, until_end: bool) -> None:
-        self._frames = frames
+        self.ahead = Ahead(frames, _events_of)
         self._kernel = kernel
         self.produced: list[bytes] = []
         self.until_end = until_end
-        self.next: FrameView | None = next(frames, None)
+        self.next: FrameView | None = self.ahead.next()
         self.last_seq = 0
         self.left_over: list[bytes] = []
         """What was recomputed beyond the tape's end: a cascade that the crash cut."""
@@ -59,7 +60,7 @@ class _Tape:
         """Fetch the next recorded frame."""
         if self.next is not None:
             self.last_seq = self.next.seq + self.next.count - 1
-        self.next = next(self._frames, None)
+        self.next = self.ahead.next()
 
     def hold(self) -> None:
         """Compare all that was produced since the last call.
@@ -103,6 +104,23 @@ def _events_of(frame: FrameView) -> Event:
     return event
 
 
+def header_of(first: FrameView, deployment: Deployment) -> RunHeader:
+    """Return the run header that a journal begins with.
+
+    Raises:
+        ReplayError: it begins with something else, or is of another deployment than *deployment*.
+    """
+    header = _events_of(first)
+    if not isinstance(header, RunHeader):
+        raise ReplayError(f"the journal begins with {type(header).__name__}, wanted RunHeader")
+    if header.deployment != deployment.digest:
+        raise ReplayError(
+            f"deployment.toml and its plugins have the digest {deployment.digest}, the journal was begun with "
+            f"{header.deployment}; put back the file, or the plugins' versions, that the run began with"
+        )
+    return header
+
+
 class Player:
     """Feeds a journal's inputs to a kernel that is not live."""
 
@@ -112,17 +130,17 @@ class Player:
         self.tape = _Tape(frames, kernel, until_end)
         kernel.live = False
         kernel.tape = self.tape.produced
+        kernel.recording_for = lambda slot: Said(kernel, slot, self.tape.ahead)
+        for slot in kernel.slots.values():
+            kernel.record(slot)
         kernel.cascade.wire(kernel.cascade.slots)
-        self._recorded = {slot.plugin_id: slot for slot in kernel.slots.values() if slot.origin == Origin.REPLY}
 
     def boot(self) -> None:
         """Play the start: the header, the plugins, their first words."""
         first = self.tape.next
         if first is None:
             raise ReplayError("the journal holds no event; there is nothing to play back")
-        header = _events_of(first)
-        if not isinstance(header, RunHeader):
-            raise ReplayError(f"the journal begins with {type(header).__name__}, wanted RunHeader")
+        header = header_of(first, self.deployment)
         self.kernel.moment.now_ns = first.at_ns
         boot(self.kernel, self.deployment, header)
         self.tape.hold()
@@ -134,6 +152,11 @@ class Player:
             frame = tape.next
             if frame.cause_seq != ABSENT:
                 raise Difference(frame.seq, _describe_frame(bytes(frame.raw)), "nothing: no handler returned it")
+            if frame.seq != self.kernel.cascade.seq + 1:
+                raise ReplayError(
+                    f"inputs {self.kernel.cascade.seq + 1} to {frame.seq - 1} are not in the journal: their topic has "
+                    f'durability "none", or what came before them differs; run again with "written" to be able to verify'
+                )
             self._feed(frame)
             tape.hold()
             if tape.next is not None:
@@ -156,11 +179,15 @@ class Player:
             kernel.stop_plugin(kernel.slots[event.name])
             return
         if isinstance(event, TaskResult):
-            kernel.answered(event.task_id)
+            kernel.answered(event.plugin_id, event.task_id)
         kernel.cascade.run(event, origin, kernel.slot_by_id(frame.producer))
 
     def _feed_timer(self, frame: FrameView) -> None:
-        recorded = _events_of(frame)
+        recorded: Any = _events_of(frame)
+        if self.kernel.slot_by_id(recorded.plugin_id).recording is not None:
+            # Set by a handler that is not called here.
+            self.kernel.cascade.run(recorded, Origin.TIMER, self.kernel.cascade.kernel_slot)
+            return
         due = self.kernel.timers.next_ns()
         timer = self.kernel.timers.pop() if due is not None else Timer(0)
         if timer != recorded:
@@ -187,7 +214,8 @@ def replay(run_dir: Path) -> ReplayResult:
 
     Raises:
         Difference: the first event that differs.
-        ReplayError: inputs of the run were not kept.
+        ReplayError: inputs of the run were not kept, or its deployment is another one.
+        StartError: a plugin fails to start that started in the run.
     """
     deployment = load_deployment(run_dir / "deployment.toml")
     check_inputs_kept(deployment)
@@ -198,6 +226,11 @@ def replay(run_dir: Path) -> ReplayResult:
     try:
         player.boot()
         player.play()
+    except StartError:
+        # A start that failed is whole when it fails again at the same place.
+        player.tape.hold()
+        if player.tape.next is not None:
+            raise
     finally:
         kernel.close()
     return ReplayResult(events=kernel.cascade.seq, digest=result.digest or "")
@@ -236,6 +269,7 @@ def catch_up(
         player = Player(kernel, deployment, read_frames(journal_dir), until_end=True)
         player.boot()
     else:
+        header_of(next(read_frames(journal_dir)), deployment)
         seq, state = snapshot
         kernel.live = False
         kernel.tape = []

@@ -17,7 +17,7 @@ import numpy as np
 from penstock_sdk.events import Alert, Limit, LimitKind, OperatorCommand, RunHeader, Severity
 from penstock_sdk.wire.frame import Origin
 
-from penstock_kernel.boot import StartError, boot, run_times, versions_of
+from penstock_kernel.boot import StartError, boot, limit_values, run_times, versions_of
 from penstock_kernel.clock import Clock, SimClock, WallClock
 from penstock_kernel.deployment import Deployment, load_deployment, strictest
 from penstock_kernel.journal import Journal, run_identity
@@ -27,6 +27,8 @@ from penstock_kernel.runs import LatencyNs, RunInfo, RunPaths, new_run_dir
 from penstock_kernel.snapshots import newest_snapshot
 
 __all__ = ["Run", "RunOptions"]
+
+_SWITCHES = (LimitKind.KILL, LimitKind.PAUSE)
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,12 +127,14 @@ class Run:
             run.follow()
         run.kernel.go_live(left_over)
         if isinstance(clock, WallClock) or run.kernel.desk.outside:
-            info.epoch += 1
+            # Counted in the journal: run.json may be older than the last start.
+            info.epoch = run.kernel.desk.epoch + 1
             header = RunHeader(
                 epoch=info.epoch, seed=deployment.run.seed, clock=deployment.run.clock, started_ns=clock.now_ns(),
                 deployment=deployment.digest, versions=info.versions,
             )  # fmt: skip
             run.kernel.input(header, Origin.KERNEL, at_ns=clock.now_ns())
+            info.save(run_dir)
         if deployment_path is not None:
             run.apply_limits(load_deployment(deployment_path))
         return run
@@ -157,27 +161,31 @@ class Run:
         """Hold a deployment's limits against the journaled ones: the stricter rule, and an alert names both."""
         kernel = self.kernel
         owners = {0: "", **{slot.plugin_id: slot.name for slot in kernel.slots.values()}}
+        # A switch is stricter when on, a number when smaller.
         saved = {
-            _limit_name(kind, owners.get(owner, "")): value
+            _limit_name(kind, owners.get(owner, "")): bool(value) if kind in _SWITCHES else value
             for (kind, owner, listing), value in kernel.limits.values.items()
             if not listing
         }
-        wanted = {name: int(value) for name, value in configured.limits.items()}
-        for spec in configured.plugins:
-            wanted.update({f"{spec.name}.{name}": int(value) for name, value in spec.limits.items()})
+        tables = {"": configured.limits} | {spec.name: spec.limits for spec in configured.plugins}
+        wanted = {
+            _limit_name(kind, owner): bool(value) if kind in _SWITCHES else value
+            for owner, table in tables.items()
+            if owner in owners.values()
+            for kind, value in limit_values(table)
+        }
         ruling, differences = strictest(saved, wanted)
         for difference in differences:
-            owner_name, _, name = difference.name.rpartition(".")
-            kind = LimitKind[name.upper()]
-            owner = next((number for number, owner in owners.items() if owner == owner_name), 0)
-            value = int(ruling[difference.name])
             alert = Alert(
                 code="limit.differs", severity=Severity.WARNING, subject=difference.name, met=str(difference),
                 wanted="one value in the journal and in plugins.toml", way_out="set the limit by an operator's command",
             )  # fmt: skip
             kernel.input(alert, Origin.KERNEL)
-            if saved.get(difference.name) != value:
-                kernel.input(Limit(kind, strategy_id=owner, value=value), Origin.KERNEL)
+        for name, value in ruling.items():
+            if saved.get(name) != value:
+                owner_name, _, kind_name = name.rpartition(".")
+                owner = next(number for number, known in owners.items() if known == owner_name)
+                kernel.input(Limit(LimitKind[kind_name.upper()], strategy_id=owner, value=int(value)), Origin.KERNEL)
 
     def follow(self) -> None:
         """Start the lake process beside the kernel."""

@@ -1,12 +1,13 @@
 """Snapshots: everything that the rest of a run follows from, at one sequence number, on disk.
 
-A file ``snapshots/000000012345.snap`` is a line of JSON (format, seq, versions, SHA-256 of the body) and the body in
-msgpack, numpy arrays as extension 1, integers beyond 64 bits as extension 2. It is complete or it is not there.
+A file ``snapshots/000000012345.snap`` is a line of JSON (format, seq, versions, SHA-256 of those and of the body) and
+the body in msgpack, numpy arrays as extension 1, integers beyond 64 bits as extension 2. It is complete or not there.
 """
 
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def save_snapshot(folder: Path, seq: int, state: dict[str, Any], versions: dict[
     """Write *state* as of *seq*; return the file."""
     folder.mkdir(exist_ok=True)
     body = msgspec.msgpack.encode(_plain(state))
-    head = _Head(FORMAT, seq, versions, hashlib.sha256(body).hexdigest())
+    head = _Head(FORMAT, seq, versions, _sha256(seq, versions, body))
     path = folder / f"{seq:012}.snap"
     write_atomically(path, msgspec.json.encode(head) + b"\n" + body)
     return path
@@ -59,19 +60,22 @@ def load_snapshot(path: Path, versions: dict[str, str]) -> tuple[int, dict[str, 
         raise SnapshotError(f"{path} has format {head.format}, wanted {FORMAT}")
     if head.versions != versions:
         raise SnapshotError(f"{path} is of versions {head.versions}, wanted {versions}")
-    if hashlib.sha256(body).hexdigest() != head.sha256:
+    if _sha256(head.seq, head.versions, body) != head.sha256:
         raise SnapshotError(f"{path} is damaged: its SHA-256 is not the one in its head")
     return head.seq, msgspec.msgpack.decode(body, ext_hook=_from_ext, strict=False)
 
 
+def _sha256(seq: int, versions: dict[str, str], body: bytes) -> str:
+    return hashlib.sha256(msgspec.json.encode([FORMAT, seq, versions]) + body).hexdigest()
+
+
 def newest_snapshot(folder: Path, last_seq: int, versions: dict[str, str]) -> tuple[int, dict[str, Any]] | None:
     """Return the newest usable snapshot that the journal reaches, or None."""
-    for path in sorted(folder.glob("*.snap"), reverse=True):
-        if int(path.stem) <= last_seq:
-            try:
-                return load_snapshot(path, versions)
-            except SnapshotError:
-                continue
+    for path in sorted(folder.glob("[0-9]*.snap"), reverse=True):
+        with suppress(SnapshotError, OSError):
+            seq, state = load_snapshot(path, versions)
+            if seq <= last_seq:
+                return seq, state
     return None
 
 
@@ -82,6 +86,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise TypeError(f"array of {value.dtype} holds Python objects, wanted numbers or bytes; keep a list instead")
         head = msgspec.msgpack.encode([_dtype_spec(value.dtype), value.shape])
         return msgspec.msgpack.Ext(_ARRAY, len(head).to_bytes(4, "little") + head + value.tobytes())
     if isinstance(value, np.generic):
@@ -92,16 +98,27 @@ def _plain(value: Any) -> Any:
 
 
 def _dtype_spec(dtype: np.dtype[Any]) -> Any:
-    """Return what `np.dtype` takes back, gaps between fields kept."""
+    """Return what `_dtype_of` takes back: a name, [inner, shape] of an inner array, or fields with the gaps between."""
+    if dtype.subdtype is not None:
+        return [_dtype_spec(dtype.subdtype[0]), list(dtype.subdtype[1])]
     if dtype.names is None or dtype.fields is None:
         return dtype.str
     fields = [dtype.fields[name] for name in dtype.names]
     return {
         "names": list(dtype.names),
-        "formats": [field[0].str for field in fields],
+        "formats": [_dtype_spec(field[0]) for field in fields],
         "offsets": [field[1] for field in fields],
         "itemsize": dtype.itemsize,
     }
+
+
+def _dtype_of(spec: Any) -> np.dtype[Any]:
+    """Return the dtype that `_dtype_spec` described."""
+    if isinstance(spec, list):
+        return np.dtype((_dtype_of(spec[0]), tuple(spec[1])))
+    if isinstance(spec, dict):
+        return np.dtype({**spec, "formats": [_dtype_of(inner) for inner in spec["formats"]]})
+    return np.dtype(spec)
 
 
 def _from_ext(code: int, data: memoryview) -> Any:
@@ -111,5 +128,5 @@ def _from_ext(code: int, data: memoryview) -> Any:
         raise SnapshotError(f"snapshot holds extension {code}, wanted {_ARRAY} or {_INTEGER}")
     size = int.from_bytes(data[:4], "little")
     dtype, shape = msgspec.msgpack.decode(data[4 : 4 + size])
-    wanted = np.dtype(dtype)
-    return np.frombuffer(data[4 + size :], wanted).reshape(shape).copy()
+    # Not frombuffer: an array may be empty, or of items without bytes.
+    return np.ndarray(shape, _dtype_of(dtype), bytes(data[4 + size :])).copy()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
-import msgspec
+from penstock_sdk.core.faults import task_result
 from penstock_sdk.events import TaskResult
 
 __all__ = ["Tasks"]
@@ -25,16 +26,26 @@ class Tasks:
     def submit(self, plugin_id: int, task_id: int, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Start ``fn(*args)``; both must pickle."""
         if self._pool is None:
-            # Spawned, not forked: a fork would take the journal's lock and threads along.
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
-        self._waiting.append((plugin_id, task_id, self._pool.submit(fn, *args)))
+            self._pool = self._new_pool()
+        try:
+            future = self._pool.submit(fn, *args)
+        except BrokenProcessPool:
+            # Earlier work ended its process; what was in it comes back as failed, the rest goes to another.
+            self._pool.shutdown(wait=False)
+            self._pool = self._new_pool()
+            future = self._pool.submit(fn, *args)
+        self._waiting.append((plugin_id, task_id, future))
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        # Spawned, not forked: a fork would take the journal's lock and threads along.
+        return ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
 
     def results(self, wait: bool) -> list[TaskResult]:
         """Return what is done, in the order of submission; *wait* for all of it (simulated time stands still)."""
         out: list[TaskResult] = []
         while self._waiting and (wait or self._waiting[0][2].done()):
             plugin_id, task_id, future = self._waiting.popleft()
-            out.append(_result(plugin_id, task_id, future))
+            out.append(task_result(plugin_id, task_id, future.result))
         return out
 
     def __len__(self) -> int:
@@ -44,12 +55,3 @@ class Tasks:
         """End the workers; what is not done is forgotten."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _result(plugin_id: int, task_id: int, future: Future[Any]) -> TaskResult:
-    try:
-        value = future.result()
-        msgspec.msgpack.encode(value)
-    except Exception as error:
-        return TaskResult(plugin_id=plugin_id, task_id=task_id, ok=False, error=f"{type(error).__name__}: {error}")
-    return TaskResult(plugin_id=plugin_id, task_id=task_id, ok=True, value=value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,17 @@ def make_run() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def journal_writer() -> type[Any]:
-    """Return `make_run.JournalWriter`: writes batches of events as a kernel would."""
-    return _made_runs.JournalWriter
+def journal_writer() -> Iterator[Callable[..., Any]]:
+    """Return `make_run.JournalWriter`: writes batches of events as a kernel would; closed when the test ends."""
+    made: list[Any] = []
+
+    def new_writer(*arguments: Any, **options: Any) -> Any:
+        made.append(_made_runs.JournalWriter(*arguments, **options))
+        return made[-1]
+
+    yield new_writer
+    for writer in made:
+        writer.close()
 
 
 @pytest.fixture(scope="session")

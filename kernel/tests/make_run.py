@@ -69,9 +69,12 @@ class JournalWriter:
         self._first = self.seq
         self._index = 0
         self._end = 0
+        self._file: Any = None
         self._begin_segment()
 
     def _begin_segment(self) -> None:
+        if self._file is not None:
+            self._file.close()
         header = SegmentHeader(self._index + 1, 7, self.sha.digest(), self._end)
         self._index += 1
         self._file = segment_path(self.dir, self._index).open("wb", buffering=0)

@@ -76,7 +76,7 @@ def test_every_cut_of_a_journal_reads_as_the_commits_before_it(tmp_path: Path, j
     data = (tmp_path / "whole" / "000000000001.pj").read_bytes()
     ends = [batch.commit.end for batch in Tail(tmp_path / "whole").poll()]
     cut = tmp_path / "000000000001.pj"
-    for size in range(64, len(data) + 1):
+    for size in [*range(64, len(data), 3), len(data)]:
         cut.write_bytes(data[:size])
         assert len(list(Tail(tmp_path).poll())) == sum(end <= size for end in ends)
 
@@ -146,7 +146,7 @@ def test_a_lake_whose_kernel_died_leaves_its_partitions(
     journal = journal_writer(running / "journal")
     journal.add(Trade(1), 0)
     journal.commit()
-    monkeypatch.setattr(os, "getppid", iter([100, 1]).__next__)
+    monkeypatch.setattr(os, "getppid", iter([100, 1, 1]).__next__)
     assert follow(running, wait=Script().wait) is None
     assert not (running / "run.duckdb").exists()
     assert count(running, "trades") == 1

@@ -1,4 +1,4 @@
-"""Proves that the lake holds what the journal does: every record, absent as NULL, enums by name; and the views' sums."""
+"""Proves that the lake holds what the journal does, absent as NULL, enums by name, and that the views add up."""
 
 from __future__ import annotations
 

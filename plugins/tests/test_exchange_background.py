@@ -250,6 +250,21 @@ def test_a_short_session_trades_as_busily_as_the_full_one() -> None:
     assert 10_000 < day.exchange.ctx.cell("background_orders").n < 60_000
 
 
+def test_a_market_entered_in_mid_session_opens_at_once_and_fills_its_books() -> None:
+    whole = run_day(1, feed=False, until_hours=0.1).kernel
+    noon_ns = min(contract.delivery_start_ns for contract in whole.definitions(IdKind.CONTRACT)) + 12 * HOUR_NS
+    kernel = SimKernel(seed=1, start_ns=noon_ns)
+    exchange = kernel.add(Exchange, "exchange")
+    kernel.start()
+    kernel.run_until(noon_ns + 15 * MINUTE_NS)
+    listings = kernel.definitions(IdKind.LISTING)
+    quoted = {quote["listing_id"] for quote in array_of(kernel, Quote)}
+    assert quoted == {listing.listing_id for listing in listings if listing.gate_closure_ns > noon_ns}
+    assert 40 < len(quoted) < 70
+    assert exchange.ctx.cell("background_orders").n > 3_000
+    assert not kernel.of(PluginFault)
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [

@@ -28,7 +28,7 @@ from penstock_sdk.schema import ABSENT
 BUY, SELL = int(Side.BUY), int(Side.SELL)
 PLAIN = MarketMakerConfig(
     half_spread_ticks=10, size_lots=5, position_limit_lots=12, skew_ticks_per_lot=1.0, requote_ticks=4, requote_s_min=5,
-    smoothing_s=0, trade_weight=0.5, quiet_before_gate_s=600, refusal_pause_s=30,
+    smoothing_s=0, unrest_weight=0, trade_weight=0.5, quiet_before_gate_s=600, refusal_pause_s=30,
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from penstock_plugins.risk.limits import RiskLimits, RiskLimitsConfig
 from penstock_sdk.events import (
     Alert,
+    AuctionResult,
     CheckResult,
     CheckVerdict,
     ExecutionReport,
@@ -192,6 +193,17 @@ def test_no_order_on_an_old_price_or_on_none(bench):
     assert ask(made)[0] == Reason.STALE_MARKET
     made.kernel.add_listing("new", made.venue.ctx.plugin_id)
     assert ask(made, listing_id=3)[0] == Reason.NO_REFERENCE
+
+
+def test_an_auction_price_is_the_reference_until_there_is_a_mid(bench):
+    made = bench(listings=1, check=False)
+    made.risk, made.a = made.add(RiskLimits, "risk", PLAIN), made.add(Strategy, "a")
+    made.start()
+    made.kernel.feed(AuctionResult(1, price_ticks=-2000))
+    assert ask(made, price_ticks=-1499) == (Reason.PRICE_COLLAR, -1499, -1500)
+    assert passes(made, price_ticks=-1500)
+    made.quote(5, (1, 990, 5, 1010, 5))
+    assert passes(made, price_ticks=1500)
 
 
 def test_kill_and_pause_are_held_here_too(bench):

@@ -83,8 +83,8 @@ class Host(Protocol):
     def set_timer(self, plugin_id: int, due_ns: int, tag: int) -> int:
         """Fire a Timer for the plugin at *due_ns*; return the timer's id."""
 
-    def cancel_timer(self, timer_id: int) -> None:
-        """Forget a timer."""
+    def cancel_timer(self, plugin_id: int, timer_id: int) -> None:
+        """Forget a timer of the plugin's."""
 
     def submit(self, plugin_id: int, fn: Callable[..., Any], args: tuple[Any, ...]) -> int:
         """Run *fn* off the kernel thread; its result comes back as a TaskResult."""
@@ -92,8 +92,8 @@ class Host(Protocol):
     def effect(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Call *fn* once what caused it is written; never in a replay."""
 
-    def intern(self, kind: IdKind, name: str) -> int:
-        """Return the id of *name*, new or known."""
+    def intern(self, kind: IdKind, name: str, plugin_id: int) -> int:
+        """Return the id of *name*, new or known, to a plugin."""
 
     def name_of(self, kind: IdKind, id: int) -> str:
         """Return what an id names."""
@@ -164,7 +164,7 @@ class Context:
 
     def cancel_timer(self, timer_id: int) -> None:
         """Forget a timer; one that has fired is no error."""
-        self._host.cancel_timer(timer_id)
+        self._host.cancel_timer(self.plugin_id, timer_id)
 
     def submit(self, fn: Callable[..., Any], *args: Any) -> int:
         """Run ``fn(*args)`` off the kernel thread; its result comes to ``on_task_result`` as an input.
@@ -186,7 +186,7 @@ class Context:
 
     def intern(self, kind: IdKind, name: str) -> int:
         """Return the id of *name*, giving it one (a journaled Interned record) when it is new."""
-        return self._host.intern(kind, name)
+        return self._host.intern(kind, name, self.plugin_id)
 
     def name_of(self, kind: IdKind, id: int) -> str:
         """Return what an id names, or ``kind#id`` when it is unknown."""

@@ -92,15 +92,27 @@ class Plugin:
 
 
 class Venue(Plugin):
-    """A market place: defines listings, takes orders, reports on them."""
+    """A market place: defines listings, takes orders, reports on them.
+
+    One outside the process sends by ``ctx.effect(send, order)``, never in the handler: an effect happens once the order
+    is written, so that no order is at the market which the journal does not know. What the market answers comes back
+    by `poll`.
+    """
 
     kind = "venue"
     embedded: ClassVar[bool] = False
     """True when the market place itself is in this plugin, so that a restart restores it and leaves nothing in doubt."""
 
     def on_order(self, order: Order) -> Outcome:
-        """Do what ``order.action`` says (NEW, CANCEL, CANCEL_ALL); only orders routed to this venue come here."""
+        """Do what ``order.action`` says (NEW, CANCEL, CANCEL_ALL); only orders routed to this venue come here.
+
+        A NEW in state IN_DOUBT was routed before a crash: ask the market where it stands, never send it again.
+        """
         raise TypeError(f"{type(self).__name__} is a venue without on_order(order); define it")
+
+    def poll(self) -> Sequence[Event]:
+        """Return what the market has said, without waiting; called on every turn of a wall-clock run."""
+        return ()
 
 
 class Feed(Plugin):
@@ -139,9 +151,10 @@ class Trader(Plugin):
         """Return the wish for a new order; ``intent_id`` comes back in every answer to it."""
         number = self.ctx.state.get("intents", 0) + 1
         self.ctx.state["intents"] = number
+        # Plain ints: a member of an enum costs compiled code a hundred times more to take.
         who = self.ctx.identity
         return OrderIntent(
-            listing_id, IntentAction.NEW, side, kind, 0, price_ticks, qty_lots, number, ABSENT, decision_half_ticks,
+            listing_id, 1, int(side), int(kind), 0, price_ticks, qty_lots, number, ABSENT, decision_half_ticks,
             self.ctx.plugin_id, who.book_id, who.algo_id, who.algo_version, who.trader_id, who.account_id,
         )  # fmt: skip
 

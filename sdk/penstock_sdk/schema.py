@@ -294,6 +294,11 @@ T = TypeVar("T")
 
 
 def _register(cls: type[T], layout: Layout) -> type[T]:
+    if cls.__module__.split(".")[0] != "penstock_sdk" and layout.id not in USER_IDS:
+        raise SchemaError(
+            f"{cls.__name__} met id {layout.id}, wanted one in {USER_IDS.start} … {USER_IDS.stop - 1}; "
+            "lower ones are Penstock's own"
+        )
     met = _BY_ID.get(layout.id)
     # The same class again is a module that was reloaded.
     if met is not None and (met.cls.__module__, met.cls.__qualname__) != (cls.__module__, cls.__qualname__):

@@ -291,9 +291,9 @@ def test_a_frame_through_a_small_out_equals_one_call_through_a_large_one(command
     compare_small_with_large(commands, room)
 
 
-@pytest.mark.parametrize("room", [4, 5, 8, 40])
+@pytest.mark.parametrize("room", [4, 5, 6, 7, 8, 9, 12, 40])
 def test_a_long_frame_through_a_small_out_equals_one_call_through_a_large_one(room: int) -> None:
-    compare_small_with_large(seeded_commands(4, 600), room)
+    compare_small_with_large(seeded_commands(room, 600), room)
 
 
 def compare_small_with_large(commands: list[Command], room: int) -> None:
@@ -305,6 +305,7 @@ def compare_small_with_large(commands: list[Command], room: int) -> None:
     while at < len(frame):
         before = at
         at = m.submit_frame(small, small_out, frame, at)
+        assert small_out[0, m.OUT_RESULTS : m.OUT_TOPS + 1].max() <= room, "a section ran over"
         assert at > before or m.results(small_out)[-1, m.RESULT_STATUS] == m.MORE, "no progress"
         fills += rows(m.fills(small_out))
         cancels += rows(m.cancels(small_out))

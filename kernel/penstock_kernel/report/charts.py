@@ -67,7 +67,7 @@ def _prices(data: ReportData, unit: str) -> Panel:
     if not np.isfinite(everything).any():
         return Panel("Prices", "nothing was traded or observed", "", wide=True)
     span, ticks = _time_axis(data, 16)
-    low, high = robust_range(everything, zero=True)
+    low, high = robust_range(everything, zero=True, keep=0.98)
     pad = Pad(_WIDE, 300, span, (low, high))
     pad.shade_below(0.0, "below", "below zero")
     pad.grid(ticks)
@@ -76,15 +76,29 @@ def _prices(data: ReportData, unit: str) -> Panel:
         index_ns, index = _thinned(index_ns, index, data.bucket_ns)
     pad.line(index_ns, index, "ink thin", step=True)
     pad.line(near.at_ns, columns["vwap"], "s0")
-    clipped = everything[np.isfinite(everything) & ((everything > high) | (everything < low))]
-    note = f"{unit}, over the run's time in {data.timezone}"
-    if len(clipped):
-        note += f"; the axis leaves out extremes: {number(float(everything[np.isfinite(everything)].min()))} … "
-        note += number(float(everything[np.isfinite(everything)].max()))
+    drawn = (index_ns, index) if len(index) else (near.at_ns, columns["vwap"])
+    clipped = _mark_clipped(pad, *drawn)
+    note = f"{unit}, over the run's time in {data.timezone}" + (
+        "; spikes go off the axis, with their extreme" * bool(clipped)
+    )
     legend = [("s0", "traded, four nearest contracts (average, 5–95 %)")]
     if len(index):
         legend.append(("ink", data.index_name))
     return Panel("Prices over the day", note, pad.render("Prices over the day"), True, tuple(legend))
+
+
+def _mark_clipped(pad: Pad, at_ns: F64, values: F64) -> int:
+    """Write the extreme beside each stretch of values that leaves the axis; return how many there are."""
+    outside = np.where(np.isfinite(values), (values > pad.y.high) * 1 - (values < pad.y.low) * 1, 0)
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], outside, [0]))))
+    found = 0
+    for start, end in pairwise(edges.tolist()):
+        if outside[start]:
+            value = float(values[start:end].max() if outside[start] > 0 else values[start:end].min())
+            y = pad.top + 10 if outside[start] > 0 else pad.bottom - 5
+            pad.text(pad.x(at_ns[end - 1]) + 5, y, number(value), "tick strong")
+            found += 1
+    return found
 
 
 def _thinned(at_ns: F64, values: F64, bucket_ns: int) -> tuple[F64, F64]:
@@ -189,8 +203,11 @@ def _heat(data: ReportData, unit: str) -> Panel:
     top = time_ticks(start_ns, start_ns + count * data.heat_bucket_ns, data.timezone, max(3, count // 4))
     pad.grid(ticks, y_ticks=[])
     for tick in top:
+        y = down((tick.value - start_ns) / data.heat_bucket_ns)
+        if y > pad.bottom - 9:  # there the axis below has its own
+            continue
         pad.text(
-            pad.left - 7, down((tick.value - start_ns) / data.heat_bucket_ns) + 3.5, tick.label,
+            pad.left - 7, y + 3.5, tick.label,
             "tick strong" if tick.strong else "tick", anchor="end",
         )  # fmt: skip
     prices = np.array([row["price"] for row in rows])

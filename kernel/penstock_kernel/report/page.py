@@ -94,7 +94,13 @@ def _tiles(summary: Summary) -> str:
         note = f"p99 {latency.p99_ns / 1e3:,.1f} µs"
         found.append(_tile("Tick to order", f"{latency.p50_ns / 1e3:,.1f} µs", f"p50; {note}"))
     events = sum(summary.events.values())
-    found.append(_tile("Events", f"{events:,}", f"{info.wall_s:,.1f} s, {summary.events_per_s:,.0f}/s"))
+    found.append(
+        _tile(
+            "Events",
+            f"{events / 1e6:.2f} M" if events >= 1e6 else f"{events:,}",
+            f"{info.wall_s:,.1f} s, {summary.events_per_s:,.0f}/s",
+        )
+    )
     return f'<section class="tiles">{"".join(found)}</section>'
 
 
@@ -132,7 +138,7 @@ def _pnl_table(summary: Summary) -> str:
         cells = [
             "" if line.product else _name(line.strategy), escape(line.product) or "all", _money(line.realised),
             _money(line.unrealised), number(line.fees), _money(line.total),
-            number(position.net_mwh, 0.1) if position else "", number(position.gross_mwh, 0.1) if position else "",
+            number(position.net_mwh, 0.1) if position else "", number(position.largest_mw, 0.1) if position else "",
         ]  # fmt: skip
         rows.append(("" if line.product else "sum", cells))
     if len({line.strategy for line in summary.pnl}) > 1:
@@ -140,7 +146,7 @@ def _pnl_table(summary: Summary) -> str:
         sums = [sum(getattr(line, name) for line in whole) for name in ("realised", "unrealised", "fees", "total")]
         cells = ["all", "", _money(sums[0]), _money(sums[1]), number(sums[2]), _money(sums[3]), "", ""]
         rows.append(("sum total", cells))
-    return _table(("strategy", "product", "realised", "unrealised", "fees", "total", "net MWh", "gross MWh"), rows)
+    return _table(("strategy", "product", "realised", "unrealised", "fees", "total", "net MWh", "max MW"), rows)
 
 
 def _orders_table(summary: Summary) -> str:
@@ -159,7 +165,7 @@ def _orders_table(summary: Summary) -> str:
 def _slip(slippage: Slippage) -> str:
     if slippage.ticks is None or slippage.price is None:
         return "–"
-    return f"{_signed(slippage.ticks, 2)} <small>{_signed(slippage.price, 3)}</small>"
+    return f"{_signed(slippage.ticks, 2)}<br><small>{_signed(slippage.price, 3)}</small>"
 
 
 def _alerts(data: ReportData, summary: Summary) -> str:
@@ -194,15 +200,23 @@ def _events_table(summary: Summary) -> str:
 def _facts(summary: Summary, deployment: str) -> str:
     info = summary.run
     started = datetime.fromtimestamp(info.started_ns / 1e9, UTC)
+    counted = {
+        name.replace("_", " "): f"{value:,}" if isinstance(value, int) else str(value)
+        for name, value in info.extra.items()
+    }
     facts = {
         "run": info.id, "started": f"{started:%Y-%m-%d %H:%M:%S} UTC", "clock": info.clock, "seed": str(info.seed),
         "epoch": str(info.epoch), "last event": f"{info.last_seq:,}",
         "orders in the market": f"{info.orders:,}" if info.orders else "",
-        "journal sha256": info.digest, **{name: str(value) for name, value in info.extra.items()},
-        **{f"{name} version": value for name, value in sorted(info.versions.items())},
+        "journal sha256": info.digest, **counted,
     }  # fmt: skip
-    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
+    versions = f"<details><summary>versions</summary>{_list(dict(sorted(info.versions.items())))}</details>"
     shown = (
         f"<details><summary>deployment as run</summary><pre>{escape(deployment)}</pre></details>" if deployment else ""
     )
-    return _card("Run facts", "the same seed and versions give the same journal", f"<dl>{items}</dl>{shown}")
+    return _card("Run facts", "the same seed and versions give the same journal", _list(facts) + versions + shown)
+
+
+def _list(facts: dict[str, str]) -> str:
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
+    return f"<dl>{items}</dl>"

@@ -92,10 +92,10 @@ def _minute_ticks(low_ns: float, high_ns: float, timezone: str, count: int) -> l
     return ticks
 
 
-def robust_range(values: F64, *, zero: bool = False, keep: float = 0.995) -> tuple[float, float]:
+def robust_range(values: F64, *, zero: bool = False, keep: float = 0.99) -> tuple[float, float]:
     """Return a range for an axis: the whole of *values*, or their bulk where a few would squash the rest.
 
-    A value beyond 2.5 times the bulk's span is left to be drawn clipped.
+    The bulk lies between the quantiles 1 - *keep* and *keep*; what is farther from it than its span is drawn clipped.
     """
     values = values[np.isfinite(values)]
     if not len(values):
@@ -103,8 +103,8 @@ def robust_range(values: F64, *, zero: bool = False, keep: float = 0.995) -> tup
     low, high = (float(v) for v in np.quantile(values, [1 - keep, keep]))
     least, most = float(values.min()), float(values.max())
     span = max(high - low, 1e-9)
-    low = least if low - least <= 2.5 * span else low - 0.3 * span
-    high = most if most - high <= 2.5 * span else high + 0.3 * span
+    low = least if low - least <= span else low - 0.3 * span
+    high = most if most - high <= span else high + 0.3 * span
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
     pad = 0.06 * max(high - low, 1e-9)

@@ -81,7 +81,7 @@ rect.below:hover{filter:none}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:13px}
 th{font-weight:500;color:var(--soft);font-size:12px}
-th,td{padding:4px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
+th,td{padding:4px 6px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child{text-align:left;padding-left:0}
 th:last-child,td:last-child{padding-right:0}
 .left th,.left td{text-align:left}
@@ -90,6 +90,7 @@ tr.sum td{font-weight:650}
 tr.total td{border-top:1px solid var(--zero)}
 tbody tr:last-child td{border-bottom:0}
 tr.bad td{color:var(--neg)}
+td{vertical-align:top}
 td small{color:var(--soft);font-size:12px}
 .name{display:inline-block;max-width:170px;overflow:hidden;text-overflow:ellipsis;vertical-align:bottom}
 dl{display:grid;grid-template-columns:auto minmax(0,1fr);gap:3px 16px;margin:0 0 8px;font-size:13px}

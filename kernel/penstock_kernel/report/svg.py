@@ -99,9 +99,12 @@ class Pad:
         self._parts.append(f'<path class="dots {paint}" stroke-width="{2 * radius:g}" d="{path}"/>')
 
     def bar(self, x1: float, x2: float, y1: float, y2: float, paint: str, tip: str = "", gap: float = 1.0) -> None:
-        """Fill a rectangle between two x and two y values, *gap* px narrower; *tip* shows under the pointer."""
-        left, right = sorted((self.x(x1), self.x(x2)))
-        top, bottom = sorted((self.y(y1), self.y(y2)))
+        """Fill a rectangle between two x and two y values, *gap* px narrower; *tip* shows under the pointer.
+
+        What lies outside the plot area is cut off.
+        """
+        left, right = (min(max(at, self.left), self.right) for at in sorted((self.x(x1), self.x(x2))))
+        top, bottom = (min(max(at, self.top), self.bottom) for at in sorted((self.y(y1), self.y(y2))))
         gap = min(gap, (right - left) * 0.3)
         self.rect(left + gap / 2, top, right - left - gap, bottom - top, paint, tip)
 

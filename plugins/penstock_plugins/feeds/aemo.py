@@ -52,6 +52,10 @@ class Aemo(Feed):
     Config = AemoConfig
     config: AemoConfig
 
+    def on_start(self) -> None:
+        """Give names their ids."""
+        self._ids()
+
     def events(self) -> Iterator[tuple[int, Event]]:
         """Yield a frame of history at the first opening, then each Observation at the end of its interval.
 
@@ -82,6 +86,15 @@ class Aemo(Feed):
         except OSError as error:
             raise CaptureError(f"{self.config.path}: cannot be read: {error.strerror or error}") from error
 
+    def _ids(self) -> tuple[int, int, int]:
+        """Return the ids of series, unit and source."""
+        ctx = self.ctx
+        return (
+            ctx.intern(IdKind.SERIES, self.config.index_series),
+            ctx.intern(IdKind.UNIT, "AUD/MWh"),
+            ctx.intern(IdKind.SOURCE, ctx.name),
+        )
+
     def _path(self) -> Path:
         if not self.config.path:
             raise FeedError(
@@ -93,9 +106,7 @@ class Aemo(Feed):
     def _observations(self, prices: npt.NDArray[np.void], shift_ns: int) -> npt.NDArray[Any]:
         """Return the prices as Observation records, known when their interval ends."""
         observed = np.zeros(len(prices), layout_of(Observation).dtype)
-        observed["series_id"] = self.ctx.intern(IdKind.SERIES, self.config.index_series)
-        observed["unit_id"] = self.ctx.intern(IdKind.UNIT, "AUD/MWh")
-        observed["source_id"] = self.ctx.intern(IdKind.SOURCE, self.ctx.name)
+        observed["series_id"], observed["unit_id"], observed["source_id"] = self._ids()
         observed["valid_from_ns"] = prices["interval_start_ns"] + shift_ns
         observed["valid_to_ns"] = prices["interval_end_ns"] + shift_ns
         observed["known_at_ns"] = observed["valid_to_ns"]

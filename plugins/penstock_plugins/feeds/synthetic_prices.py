@@ -67,6 +67,10 @@ class SyntheticPrices(Feed):
     Config = SyntheticPricesConfig
     config: SyntheticPricesConfig
 
+    def on_start(self) -> None:
+        """Give names their ids."""
+        self._ids()
+
     def events(self) -> Iterator[tuple[int, Event]]:
         """Yield a frame of AuctionResult at the first opening, then an Observation as each five minutes end.
 
@@ -77,9 +81,7 @@ class SyntheticPrices(Feed):
         shape = self._shape(day)
         yield day.opens_ns, self._auction(day, shape)
         index = self._index(day, shape)
-        series = self.ctx.intern(IdKind.SERIES, self.config.index_series)
-        unit = self.ctx.intern(IdKind.UNIT, self.config.unit)
-        source = self.ctx.intern(IdKind.SOURCE, self.ctx.name)
+        series, unit, source = self._ids()
         first_ns = _grid_start(day)
         for at, value in enumerate(index.tolist()):
             end_ns = first_ns + (at + 1) * INTERVAL_NS
@@ -87,6 +89,15 @@ class SyntheticPrices(Feed):
                 end_ns,
                 Observation(series, unit, 0, source, 0, 0, 0, end_ns - INTERVAL_NS, end_ns, end_ns, value, end_ns),
             )
+
+    def _ids(self) -> tuple[int, int, int]:
+        """Return the ids of series, unit and source."""
+        ctx = self.ctx
+        return (
+            ctx.intern(IdKind.SERIES, self.config.index_series),
+            ctx.intern(IdKind.UNIT, self.config.unit),
+            ctx.intern(IdKind.SOURCE, ctx.name),
+        )
 
     def _shape(self, day: DayListings) -> F64:
         """Return the expected index of each five minutes from the first opening to the end of delivery."""

@@ -221,7 +221,8 @@ class Positions(Portfolio):
             return None
         listing_id, strategy_id = report.listing_id, report.strategy_id
         account = self._accounts.get(strategy_id) or self._account(strategy_id)
-        status = self._apply(account.grid, 0, listing_id, report.side, report.last_ticks, report.last_lots)
+        # A plain int: compiled code takes an IntEnum too, but looks up its type for 30 µs each time.
+        status = self._apply(account.grid, 0, listing_id, int(report.side), report.last_ticks, report.last_lots)
         listing = self._listings.get(listing_id)
         if status != golden.APPLIED or listing is None:
             return self.ctx.alert(

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from penstock_sdk.context import Context
 from penstock_sdk.events import (
+    AuctionResult,
     CheckVerdict,
     ExecutionReport,
     IntentAction,
@@ -99,6 +100,8 @@ class _Listing(NamedTuple):
     floor_ticks: int
     cap_ticks: int
     cash_micro_per_lot_tick: int
+    contract_id: int
+    opens_ns: int
 
 
 @cache
@@ -132,6 +135,8 @@ class RiskLimits(RiskCheck):
         """By order: gate, strategy, listing, side, lots that still work."""
         self._mid: npt.NDArray[np.int64] = np.full((2, self.config.listings_max + 1), ABSENT, np.int64)
         """(last mid in ticks or when it was seen, listing id)."""
+        self._auctions: dict[int, int] = {}
+        """Clearing prices in ticks, by contract."""
         self._verdicts = golden.new_verdicts(1)
         compiled = _compiled()
         self._check: Callable[..., int] = compiled.check_order
@@ -170,9 +175,12 @@ class RiskLimits(RiskCheck):
         self._listings[listing.listing_id] = _Listing(
             slots, max(1, listing.interval_ns * listing.interval_count // _MINUTE_NS), listing.lot_kw,
             listing.price_min_ticks, listing.price_max_ticks, max(1, listing.cash_micro_per_lot_tick),
+            listing.contract_id, listing.opens_ns,
         )  # fmt: skip
         for strategy_id, gate in self._gates.items():
             self._define(gate, strategy_id, listing.listing_id)
+        if listing.contract_id in self._auctions:
+            self._refer_to_auction(listing.listing_id)
         return None
 
     def on_limit(self, limit: Limit) -> Outcome:
@@ -242,6 +250,20 @@ class RiskLimits(RiskCheck):
 
     # What the market says.
 
+    def on_auction_result(self, result: AuctionResult) -> Outcome:
+        """Hold collars against an auction's price until there is a mid; it is as old as the trading that follows it."""
+        if result.price_ticks != ABSENT:
+            self._auctions[result.contract_id] = result.price_ticks
+            for listing_id, listing in self._listings.items():
+                if listing.contract_id == result.contract_id:
+                    self._refer_to_auction(listing_id)
+        return None
+
+    def _refer_to_auction(self, listing_id: int) -> None:
+        listing = self._listings[listing_id]
+        if self._mid[1, listing_id] == ABSENT:
+            self._mid[:, listing_id] = self._auctions[listing.contract_id], max(self.ctx.now_ns, listing.opens_ns)
+
     def on_quotes(self, frame: Frame) -> Outcome:
         """Keep the mids, against which collars are held; a side that is empty leaves the mid as old as it is."""
         array = frame.array
@@ -277,11 +299,12 @@ class RiskLimits(RiskCheck):
             seen_ns = self._mid.item(1, listing_id)
             if seen_ns != ABSENT:
                 self._mark(gate, listing_id, self._mid.item(0, listing_id), seen_ns)
+        side = int(order.side)  # compiled code takes an IntEnum too, but looks up its type for 30 µs each time
         reason = self._check(
-            gate, listing_id, order.side, order.price_ticks, order.qty_lots, now_ns, order.intent_id, self._verdicts
+            gate, listing_id, side, order.price_ticks, order.qty_lots, now_ns, order.intent_id, self._verdicts
         )
         if reason == 0:
-            self._working[order.order_id] = (gate, strategy_id, listing_id, order.side, order.qty_lots)
+            self._working[order.order_id] = (gate, strategy_id, listing_id, side, order.qty_lots)
             return self.passed(order)
         met, limit = self._verdicts.item(0, golden.VERDICT_MET), self._verdicts.item(0, golden.VERDICT_LIMIT)
         if reason == _POSITION:
@@ -307,7 +330,8 @@ class RiskLimits(RiskCheck):
             if held is None:
                 # Not ours to have let pass (found after a restart, say); the position is real all the same.
                 if report.listing_id in self._listings:
-                    self._fill(self._gate(report.strategy_id), report.listing_id, report.side, report.last_lots)
+                    gate = self._gate(report.strategy_id)
+                    self._fill(gate, report.listing_id, int(report.side), report.last_lots)
                 return None
             gate, strategy_id, listing_id, side, lots = held
             self._fill(gate, listing_id, side, report.last_lots)
@@ -336,6 +360,7 @@ class RiskLimits(RiskCheck):
             "slots": [[interval, slot] for interval, slot in self._slot_of.items()],
             "working": [[order_id, *held[1:]] for order_id, held in self._working.items()],
             "mid": self._mid.copy(),
+            "auctions": [[contract_id, price_ticks] for contract_id, price_ticks in self._auctions.items()],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -351,3 +376,4 @@ class RiskLimits(RiskCheck):
             for order_id, strategy_id, listing_id, side, lots in state["working"]
         }
         self._mid = np.array(state["mid"], np.int64)
+        self._auctions = dict(state["auctions"])

@@ -26,6 +26,7 @@ from penstock_sdk.events import (
     ListingDefinition,
     Order,
     OrderIntent,
+    OrderKind,
     OrderState,
     Quote,
     Reason,
@@ -49,14 +50,14 @@ _NEW, _ROUTED, _REFUSED = int(IntentAction.NEW), int(OrderState.ROUTED), int(Ord
 _FILL, _CANCEL_REJECTED = int(ReportKind.FILL), int(ReportKind.CANCEL_REJECTED)
 _ENDINGS = frozenset(map(int, (ReportKind.CANCELLED, ReportKind.EXPIRED, ReportKind.REJECTED)))
 _CANCELLED = int(ReportKind.CANCELLED)
-_BUY, _SELL = int(Side.BUY), int(Side.SELL)
+_BUY, _SELL, _LIMIT = int(Side.BUY), int(Side.SELL), int(OrderKind.LIMIT)
 _HALTS = (int(LimitKind.KILL), int(LimitKind.PAUSE))
 _EMPTY, _PENDING, _LIVE, _CANCELLING = range(4)
 
 # One column of the table per line; columns run along listing ids.
 _FAIR, _SAMPLED_NS, _ANCHOR, _SKEW, _QUOTED, _REQUOTED_NS, _DIRTY, _OPEN = range(8)
 _OPENS_NS, _STOP_NS, _MIN_TICKS, _MAX_TICKS = range(8, 12)
-_OWN_BID, _OWN_BID_LOTS, _OWN_ASK, _OWN_ASK_LOTS, _SEEN_HALF, _COLUMNS = range(12, 18)
+_OWN_BID, _OWN_BID_LOTS, _OWN_ASK, _OWN_ASK_LOTS, _SEEN_HALF, _UNREST, _COLUMNS = range(12, 19)
 _LONG_AGO = -(2**61)
 """Earlier than any time and below any price, and still safe to subtract."""
 
@@ -67,7 +68,11 @@ class MarketMakerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     listings: tuple[str, ...] = ("*",)
     """Names of listings to quote, with * and ? as wildcards."""
     half_spread_ticks: int = 40
-    """From the fair value to each of our prices, in ticks."""
+    """From the fair value to each of our prices in a market at rest, in ticks."""
+    unrest_weight: float = 2.0
+    """How much of the unrest, the smoothed distance between mid and fair value, is added to the half spread."""
+    unrest_s: float = 120.0
+    """Time constant of the unrest, in seconds."""
     size_lots: int = 20
     """Of each order, in lots."""
     position_limit_lots: int = 200
@@ -95,7 +100,10 @@ class MarketMakerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             value = getattr(self, name)
             if not 1 <= value <= 10**9:
                 raise ValueError(f"{name} met {value}, wanted 1 … 10⁹; give it in whole ticks or lots")
-        for name in ("requote_s_min", "smoothing_s", "quiet_before_gate_s", "refusal_pause_s", "skew_ticks_per_lot"):
+        for name in (
+            "requote_s_min", "smoothing_s", "quiet_before_gate_s", "refusal_pause_s", "skew_ticks_per_lot", "unrest_s",
+            "unrest_weight",
+        ):  # fmt: skip
             value = getattr(self, name)
             if not 0 <= value <= 10**6:
                 raise ValueError(f"{name} met {value}, wanted 0 … 10⁶; give it as a plain number")
@@ -141,6 +149,8 @@ class MarketMaker(Strategy):
         super().__init__(ctx, config)
         cfg = self.config
         self._half_fine = cfg.half_spread_ticks * FINE
+        self._unrest_fine = round(cfg.unrest_weight * FINE)
+        self._unrest_tau_ms = round(cfg.unrest_s * 1e3)
         self._requote_fine = cfg.requote_ticks * FINE
         self._requote_ns = round(cfg.requote_s_min * 1e9)
         self._tau_ms = round(cfg.smoothing_s * 1e3)
@@ -289,8 +299,11 @@ class MarketMaker(Strategy):
         known = both | (t[_FAIR] != ABSENT)
         # With others on one side only, the fair value is moved no further than they force it to.
         sample = np.where(both, (low + high) >> 1, np.minimum(np.maximum(t[_FAIR], low), high))
-        fair = np.where(known, smooth(t[_FAIR], sample, now_ns - t[_SAMPLED_NS], self._tau_ms), ABSENT)
+        elapsed_ns = now_ns - t[_SAMPLED_NS]
+        fair = np.where(known, smooth(t[_FAIR], sample, elapsed_ns, self._tau_ms), ABSENT)
+        astray = np.where(t[_FAIR] != ABSENT, np.abs(sample - t[_FAIR]), 0)
         table[_FAIR, ids] = fair
+        table[_UNREST, ids] = smooth(t[_UNREST], astray, elapsed_ns, self._unrest_tau_ms)
         table[_SAMPLED_NS, ids] = now_ns
         table[_SEEN_HALF, ids] = np.where(has_bid & has_ask, bid + ask, ABSENT)
 
@@ -311,8 +324,9 @@ class MarketMaker(Strategy):
         table[_REQUOTED_NS, ids] = self.ctx.now_ns
         table[_DIRTY, ids] = 0
         floor, cap = table[_MIN_TICKS, ids], table[_MAX_TICKS, ids]
-        bids = np.minimum((centre - self._half_fine) // FINE, high // FINE - 1)
-        asks = np.maximum(-((-centre - self._half_fine) // FINE), low // FINE + 1)
+        half = self._half_fine + table[_UNREST, ids] * self._unrest_fine // FINE
+        bids = np.minimum((centre - half) // FINE, high // FINE - 1)
+        asks = np.maximum(-((-centre - half) // FINE), low // FINE + 1)
         bids, asks = np.clip(bids, floor, cap - 1), np.clip(asks, floor + 1, cap)
         out: list[OrderIntent] = []
         for listing_id, bid_ticks, ask_ticks in zip(ids.tolist(), bids.tolist(), asks.tolist(), strict=True):
@@ -342,9 +356,8 @@ class MarketMaker(Strategy):
         if now_ns < quoted.blocked_ns or (meets and other.state != _EMPTY):
             table[_DIRTY, listing_id] = 1
             return
-        intent = self.intent(
-            listing_id, quoted.side, price_ticks, qty_lots, decision_half_ticks=table.item(_SEEN_HALF, listing_id)
-        )
+        seen_half = table.item(_SEEN_HALF, listing_id)
+        intent = self.intent(listing_id, quoted.side, price_ticks, qty_lots, kind=_LIMIT, decision_half_ticks=seen_half)
         quoted.state, quoted.intent_id, quoted.order_id = _PENDING, intent.intent_id, 0
         quoted.price_ticks, quoted.leaves_lots = price_ticks, qty_lots
         column = _OWN_BID if quoted.side == _BUY else _OWN_ASK

@@ -38,13 +38,13 @@ from penstock_plugins.strategies.smoothing import FINE, last_rows, smooth
 
 __all__ = ["MeanReversion", "MeanReversionConfig"]
 
-_FILL, _BUY, _IOC = int(ReportKind.FILL), int(Side.BUY), int(OrderKind.IOC)
+_FILL, _BUY, _SELL, _IOC = int(ReportKind.FILL), int(Side.BUY), int(Side.SELL), int(OrderKind.IOC)
 _ENDINGS = frozenset(map(int, (ReportKind.CANCELLED, ReportKind.EXPIRED, ReportKind.REJECTED)))
 _HALTS = (int(LimitKind.KILL), int(LimitKind.PAUSE))
 
 # One column of the table per line; columns run along listing ids.
 _MEAN, _SAMPLED_NS, _FIRST_NS, _NET_LOTS, _IN_FLIGHT, _NEXT_NS = range(6)
-_OPENS_NS, _LAST_ENTRY_NS, _GATE_NS, _OPEN, _VENUE, _COLUMNS = range(6, 12)
+_OPENS_NS, _LAST_ENTRY_NS, _GATE_NS, _OPEN, _VENUE, _USUAL_NS, _USUAL_HALF, _COLUMNS = range(6, 14)
 _LONG_AGO = -(2**61)
 _HISTORY_NS = 1_800_000_000_000
 
@@ -149,7 +149,7 @@ class MeanReversion(Strategy):
         table = np.zeros((_COLUMNS, max(width, 2 * had)), np.int64)
         table[_MEAN] = ABSENT
         # Not covered: the gate closed long ago.
-        table[[_SAMPLED_NS, _NEXT_NS, _GATE_NS, _LAST_ENTRY_NS]] = _LONG_AGO
+        table[[_SAMPLED_NS, _NEXT_NS, _GATE_NS, _LAST_ENTRY_NS, _USUAL_NS]] = _LONG_AGO
         table[:, :had] = self._table
         self._table, self._mark = table, np.zeros(table.shape[1], np.int64)
 
@@ -224,28 +224,34 @@ class MeanReversion(Strategy):
         buys = stray < 0
         room_lots = self.config.position_limit_lots - (net if buys else -net)
         qty_lots = min(self.config.size_lots, room_lots)
-        if qty_lots <= 0 or not self._strays_far(listing_id, mean, abs(stray)):
-            # Asking the past is the dear part: not again at every quote.
-            self._table[_NEXT_NS, listing_id] = self.ctx.now_ns + self._cooldown_ns
+        usual_half = self._usual_half_ticks(listing_id, mean)
+        if qty_lots <= 0 or usual_half == ABSENT or 1000 * (abs(stray) * 2 // FINE) < self._sigmas_milli * usual_half:
             return None
         return self._order(listing_id, buys, bid, ask, qty_lots)
 
-    def _strays_far(self, listing_id: int, mean: int, stray: int) -> bool:
-        """Return whether *stray* is far against the usual distance from *mean* in the window; both in fine ticks."""
+    def _usual_half_ticks(self, listing_id: int, mean: int) -> int:
+        """Return how far the mid usually is from its mean, in half ticks; ABSENT where the past is too short to say.
+
+        Asking the past is the dear part: an answer holds for a fifth of the window.
+        """
+        now_ns, table = self.ctx.now_ns, self._table
+        if now_ns - table.item(_USUAL_NS, listing_id) < self._window_ns // 5:
+            return table.item(_USUAL_HALF, listing_id)
         past = self.ctx.history(listing_id, self._window_ns, Quote)
         past = past[(past["bid_ticks"] != ABSENT) & (past["ask_ticks"] != ABSENT)]
-        if len(past) < self.config.samples_min:
-            return False
-        # In half ticks and Python's own integers: squares of spikes would leave 64 bits in fine ones.
-        distances = (past["bid_ticks"] + past["ask_ticks"] - mean * 2 // FINE).tolist()
-        usual = isqrt(sum(d * d for d in distances) // len(distances))
-        return 1000 * (stray * 2 // FINE) >= self._sigmas_milli * usual
+        usual_half = ABSENT
+        if len(past) >= self.config.samples_min:
+            # Python's own integers: squares of spikes could leave 64 bits.
+            distances = (past["bid_ticks"] + past["ask_ticks"] - mean * 2 // FINE).tolist()
+            usual_half = isqrt(sum(d * d for d in distances) // len(distances))
+        table[[_USUAL_NS, _USUAL_HALF], listing_id] = now_ns, usual_half
+        return usual_half
 
     def _order(self, listing_id: int, buys: bool, bid: int, ask: int, qty_lots: int) -> OrderIntent:
         self._table[_IN_FLIGHT, listing_id] = 1
         self._table[_NEXT_NS, listing_id] = self.ctx.now_ns + self._cooldown_ns
-        make, price_ticks = (self.buy, ask) if buys else (self.sell, bid)
-        return make(listing_id, price_ticks, qty_lots, kind=_IOC, decision_half_ticks=bid + ask)
+        side, price_ticks = (_BUY, ask) if buys else (_SELL, bid)
+        return self.intent(listing_id, side, price_ticks, qty_lots, kind=_IOC, decision_half_ticks=bid + ask)
 
     def on_order(self, order: Order) -> Outcome:
         """A refused order is no longer in flight."""

@@ -306,9 +306,7 @@ class Exchange(Venue):
         """
         book = self._book_of.get(listing_id)
         if book is None:
-            raise ExchangeError(
-                f"listing {listing_id} is not traded at {self.ctx.name}, wanted one of its own"
-            )
+            raise ExchangeError(f"listing {listing_id} is not traded at {self.ctx.name}, wanted one of its own")
         return self._books.snapshot_of(book, levels_max, self.ctx.now_ns)
 
     # -- state -----------------------------------------------------------------------------------------------------

@@ -47,11 +47,13 @@ def anchor(history: F64, terms: I64, views: F64, slots_per_day: int, fallback_ti
         views[book, VIEW_ANCHOR] = fallback_ticks if math.isnan(price) else price
 
 
-def _activity(terms: I64, book: int, params: F64, now_ns: int) -> float:
+def _activity(terms: I64, views: F64, book: int, params: F64, now_ns: int) -> float:
     """Return the book's activity now as a multiple of the base rate; 0 while it is closed."""
     if now_ns < terms[book, TERM_OPENS_NS] or now_ns >= terms[book, TERM_GATE_NS]:
         return 0.0
-    lead_ns, age_ns = terms[book, TERM_GATE_NS] - now_ns, now_ns - terms[book, TERM_OPENS_NS]
+    if math.isnan(views[book, VIEW_SINCE_NS]):
+        views[book, VIEW_SINCE_NS] = now_ns
+    lead_ns, age_ns = terms[book, TERM_GATE_NS] - now_ns, now_ns - views[book, VIEW_SINCE_NS]
     activity: float = params[P_FLOOR] + math.exp(-lead_ns / params[P_RISE_NS])
     activity += params[P_OPENING] * math.exp(-age_ns / params[P_OPENING_NS])
     return activity
@@ -85,7 +87,7 @@ def refresh(
         own, flow = normals[hours + book], normals[hours + books + book]
         view[VIEW_OWN_WANDER] = keep * view[VIEW_OWN_WANDER] + 0.4 * step * own
         view[VIEW_PRESSURE] = params[P_PRESSURE_KEEP] * view[VIEW_PRESSURE] + params[P_PRESSURE_STEP] * flow
-        activity = _activity(terms, book, params, now_ns)
+        activity = _activity(terms, views, book, params, now_ns)
         if activity > 0.0:
             lead_ns = max(terms[book, TERM_START_NS] - now_ns, 0)
             fundamental = (

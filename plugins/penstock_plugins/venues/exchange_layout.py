@@ -65,6 +65,7 @@ __all__ = [
     "VIEW_OWN_WANDER",
     "VIEW_PRESSURE",
     "VIEW_RATE",
+    "VIEW_SINCE_NS",
     "VIEW_WIDTH",
 ]
 
@@ -103,7 +104,8 @@ VIEW_PRESSURE: Final = 3  # above 0 noise traders rather buy
 VIEW_FUNDAMENTAL: Final = 4
 VIEW_BELIEF: Final = 5  # of liquidity providers: the fundamental, late; NaN until the first step
 VIEW_RATE: Final = 6  # orders per step, cumulated over the books
-VIEW_WIDTH: Final = 7
+VIEW_SINCE_NS: Final = 7  # when traders first acted here: later than the opening in a run that starts late
+VIEW_WIDTH: Final = 8
 
 COUNT_QUOTES: Final = 0
 COUNT_OWN: Final = 1  # fills in which a resting order of ours was met

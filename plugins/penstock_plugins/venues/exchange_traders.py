@@ -43,7 +43,7 @@ class Traders:
         self._ticks_per_unit = 1_000_000 / config.tick_micro
         self._trend_limit_ticks = config.trend_limit * self._ticks_per_unit
         self.views = np.zeros((books, VIEW_WIDTH))
-        self.views[:, (VIEW_AUCTION, VIEW_BELIEF)] = np.nan
+        self.views[:, (VIEW_AUCTION, VIEW_BELIEF, VIEW_SINCE_NS)] = np.nan
         self._quotes = np.zeros((books, 2 * config.makers * config.maker_levels), np.int64)
         self._next_id = np.full(1, BACKGROUND_ID, np.int64)
         self._hour_wander = np.zeros(plan.hours)

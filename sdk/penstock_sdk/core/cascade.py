@@ -10,17 +10,16 @@ at a configured number of events: what its noisiest plugin still had queued is d
 from __future__ import annotations
 
 import struct
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from penstock_sdk.context import Moment
+from penstock_sdk.core.faults import Raised, RecordedFault, fault_text, shown
 from penstock_sdk.core.wiring import FrameRoute, Route, Slot, Target, compile_routes
-from penstock_sdk.events import Alert, PluginFault, PluginState, PluginStatus, Severity
+from penstock_sdk.events import Alert, ExecutionReport, PluginFault, PluginState, PluginStatus, Severity
 from penstock_sdk.schema import ABSENT, Event, Frame
 from penstock_sdk.wire.frame import Origin, encode_frame
 
@@ -29,6 +28,9 @@ __all__ = ["EVENTS_PER_INPUT_MAX", "FAULTS_MAX", "Cascade"]
 EVENTS_PER_INPUT_MAX = 100_000
 FAULTS_MAX = 10
 """Faults after which a plugin is quarantined."""
+
+_MISFITS = (struct.error, TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+"""What encoding a record raises when a value does not fit its field."""
 
 astuple = msgspec.structs.astuple
 Sink = Callable[[bytes], object]
@@ -72,8 +74,8 @@ class Cascade:
         """Returns the bytes to record in place of a frame (a reference), or None to record the frame itself."""
         self.last_fault = ""
         self._sink_for = sink_for
-        self._events_max = events_per_input_max
-        self._faults_max = faults_max
+        self.events_max = events_per_input_max
+        self.faults_max = faults_max
         self._queue: deque[tuple[Any, int, int, Slot]] = deque()
         self._routes: dict[type, Route] = {}
         self._frames: dict[int, FrameRoute] = {}
@@ -101,7 +103,7 @@ class Cascade:
         """
         moment, queue, routes = self.moment, self._queue, self._routes
         seq = self.seq
-        now_ns, cause, root, last = moment.now_ns, ABSENT, seq + 1, seq + self._events_max
+        now_ns, cause, root, last = moment.now_ns, ABSENT, seq + 1, seq + self.events_max
         moment.correlation_seq = root
         while True:
             route = routes.get(type(event))
@@ -115,6 +117,8 @@ class Cascade:
                 moment.seq = seq
                 moment.producer = plugin_id = producer.plugin_id
                 try:
+                    if address is not None:
+                        targets = by_id.get(address(event), targets)
                     if sink is None:
                         pass
                     elif pack is not None:
@@ -126,14 +130,10 @@ class Cascade:
                         )  # fmt: skip
                     else:
                         sink(encode(event, seq, now_ns, cause, root, origin, plugin_id))
-                except (struct.error, TypeError, OverflowError):
+                except _MISFITS as error:
                     seq -= 1
-                    moment.seq = max(cause, 0)
-                    self._misfit(event, producer)
+                    self._misfit(event, cause, producer, error)
                     targets = ()
-                else:
-                    if address is not None:
-                        targets = by_id.get(address(event), targets)
                 for call, slot, name in targets:
                     try:
                         out = call(event)
@@ -152,8 +152,8 @@ class Cascade:
             if not queue:
                 break
             if seq >= last:
-                self._cut_storm()
-                last = seq + self._events_max
+                if self._cut_storm():
+                    last = seq + self.events_max
                 if not queue:
                     break
             event, cause, origin, producer = queue.popleft()
@@ -174,25 +174,45 @@ class Cascade:
         """True while something is queued."""
         return bool(self._queue)
 
-    def _misfit(self, event: Any, producer: Slot) -> None:
+    def _misfit(self, event: Any, cause: int, producer: Slot, error: Exception) -> None:
         """Count an event that cannot be encoded against the plugin that made it; it is not numbered."""
-        error: Exception = TypeError(f"met {event!r:.80}, wanted a record that its layout can hold")
         layout = type(event).layout
         if layout.packed:
             error = layout.misfit(event)
-        self.fault(producer, "returned", error)
+        elif type(error) is not TypeError:
+            error = TypeError(f"{layout.name} met {shown(event)}, wanted what msgpack carries: {error}")
+        self._bad_event(error, cause, producer)
+
+    def _bad_event(self, error: Exception, cause: int, producer: Slot) -> None:
+        """Count an event that cannot be used. An input that cannot is told of by an input of the kernel's own."""
+        if cause == ABSENT:
+            fault = PluginFault(
+                plugin_id=producer.plugin_id, name=producer.name, handler="returned", error=fault_text(error),
+                faults=producer.faults + 1,
+            )  # fmt: skip
+            self._queue.appendleft((fault, ABSENT, Origin.KERNEL, self.kernel_slot))
+        else:
+            self.moment.seq = cause
+            self.fault(producer, "returned", error)
 
     def _uncommon(self, event: Any, cause: int, origin: int, producer: Slot) -> None:
         """Handle what is no single record: a frame, a queued call, or nonsense."""
-        if type(event) is Frame:
-            self._handle_frame(event, cause, origin, producer)
+        if type(event) is Frame and event.layout.id in self._frames:
+            if len(event) == 1 and (cause == ABSENT or origin == Origin.REPLY):
+                # What is recorded, not recomputed, must be heard alike in a replay, and the bytes are a single's.
+                self._queue.appendleft((next(event.records()), cause, origin, producer))
+            else:
+                self._handle_frame(event, cause, origin, producer)
         elif type(event) is _Call:
             self._call(event.target, None)
+        elif type(event) is Raised:
+            # One that has been quarantined meanwhile is not counted on: its frame may hold thousands more.
+            if producer in self.slots:
+                self.moment.seq = cause
+                self.fault(producer, event.handler, event.error)
         else:
-            error = TypeError(
-                f"met {type(event).__name__} {event!r:.80}, wanted None, a record, a Frame or a list of them"
-            )
-            self.fault(producer, "returned", error)
+            wanted = "None, a record, a Frame or a list of them"
+            self._bad_event(TypeError(f"met {type(event).__name__} {shown(event)}, wanted {wanted}"), cause, producer)
 
     def _handle_frame(self, frame: Frame, cause: int, origin: int, producer: Slot) -> None:
         moment = self.moment
@@ -228,14 +248,24 @@ class Cascade:
             self._queue.append((item, self.moment.seq, slot.origin, slot))
 
     def _from_venue(self, out: Any, cause: int, slot: Slot) -> None:
-        admit = self.admit
         for item in out if isinstance(out, (list, tuple)) else (out,):
-            self._queue.append((admit(item, slot), cause, slot.origin, slot))
+            # Reports are admitted one by one, also those that come in a frame.
+            whole = type(item) is Frame and item.layout.cls is ExecutionReport
+            for event in item.records() if whole else (item,):
+                self._queue.append((self._admitted(event, slot), cause, slot.origin, slot))
+
+    def _admitted(self, event: Any, slot: Slot) -> Any:
+        try:
+            return self.admit(event, slot)
+        except TypeError:
+            return event  # of values that no field holds; it is refused when it is to be numbered
 
     def fault(self, slot: Slot, handler: str, error: BaseException) -> None:
         """Count a fault against a plugin, say it as an event, and quarantine the plugin when it has had too many."""
         slot.faults += 1
-        text = self.last_fault = f"{type(error).__name__}: {error}{_where(error)}"
+        if type(error) is RecordedFault:
+            handler = error.handler
+        text = self.last_fault = fault_text(error)
         self._queue.append(
             (
                 PluginFault(
@@ -244,7 +274,7 @@ class Cascade:
                 self.moment.seq, Origin.DERIVED, self.kernel_slot,
             )
         )  # fmt: skip
-        if slot.faults >= self._faults_max and slot in self.slots and slot.plugin_id:
+        if slot.faults >= self.faults_max and slot in self.slots and slot.plugin_id:
             self.quarantine(slot, f"{slot.faults} faults, the last in {handler}: {text}")
 
     def quarantine(self, slot: Slot, reason: str) -> None:
@@ -259,28 +289,26 @@ class Cascade:
         self.push(
             Alert(
                 code="plugin.quarantined", severity=Severity.ERROR, subject=slot.name, met=reason,
-                wanted=f"fewer than {self._faults_max} faults",
+                wanted=f"fewer than {self.faults_max} faults",
                 way_out="mend the plugin and start it again; its orders are being cancelled",
             )
         )  # fmt: skip
         self.on_quarantine(slot, reason)
 
-    def _cut_storm(self) -> None:
-        """End a cascade that does not: drop what the noisiest plugin has queued, and quarantine it."""
+    def _cut_storm(self) -> bool:
+        """End a cascade that does not: drop what the noisiest plugin has queued, and quarantine it.
+
+        Returns False when only the kernel's own events are queued: who feeds the storm shows at the next.
+        """
         queued = Counter(producer.plugin_id for _, _, _, producer in self._queue if producer.plugin_id)
         if not queued:
-            return
+            return False
         noisiest = max(queued, key=lambda plugin_id: (queued[plugin_id], plugin_id))
         kept = [item for item in self._queue if item[3].plugin_id != noisiest]
         self._queue.clear()
         self._queue.extend(kept)
-        reason = f"cascade of more than {self._events_max} events, {queued[noisiest]} of its events dropped"
+        reason = f"cascade of more than {self.events_max} events, {queued[noisiest]} of its events dropped"
         slot = next((s for s in self.slots if s.plugin_id == noisiest), None)
         if slot is not None:
             self.quarantine(slot, reason)
-
-
-def _where(error: BaseException) -> str:
-    """Return the file and line that raised, as `` (name.py:12)``; folders are left out, they differ between machines."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if len(frames) > 1 else ""
+        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +21,11 @@ from penstock_sdk.events import (
     IdKind,
     Limit,
     OperatorCommand,
+    PluginFault,
     PluginState,
     PluginStatus,
     Severity,
+    Timer,
 )
 from penstock_sdk.plugin import Plugin
 from penstock_sdk.schema import Event, Frame, Record, layouts
@@ -54,10 +57,13 @@ class _Limits:
 
 
 class _Operator:
-    """Does what only the kernel can do for an operator: quarantine a plugin, stop the run."""
+    """Does what only the kernel can do: stop the run, quarantine a plugin by command or because of what it does."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self.instant_ns = 0
+        self.fired: Counter[int] = Counter()
+        """Timers at that instant, by plugin."""
 
     def on_operator_command(self, command: OperatorCommand) -> None:
         """Quarantine or stop; the desk does the rest."""
@@ -67,6 +73,27 @@ class _Operator:
             slot = self._core.slots[command.target]
             if slot in self._core.cascade.slots:
                 self._core.cascade.quarantine(slot, f"by {command.who}: {command.why}")
+
+    def on_timer(self, timer: Timer) -> None:
+        """Quarantine a plugin whose timers do not let time go on."""
+        core = self._core
+        if core.moment.now_ns != self.instant_ns:
+            self.instant_ns = core.moment.now_ns
+            self.fired.clear()
+        self.fired[timer.plugin_id] += 1
+        slot = core.slot_by_id(timer.plugin_id)
+        if self.fired[timer.plugin_id] > core.cascade.events_max and slot in core.cascade.slots:
+            core.cascade.quarantine(slot, f"more than {core.cascade.events_max} timers at {self.instant_ns} ns")
+
+    def on_plugin_fault(self, fault: PluginFault) -> None:
+        """Count a fault that was met between cascades, and quarantine for it; one met in a handler was counted there."""
+        core = self._core
+        slot = core.slots.get(fault.name)
+        if slot is None or slot not in core.cascade.slots:
+            return
+        slot.faults = max(slot.faults, fault.faults)
+        if slot.faults >= core.cascade.faults_max:
+            core.cascade.quarantine(slot, f"{slot.faults} faults, the last in {fault.handler}: {fault.error}")
 
 
 class Core:
@@ -97,12 +124,13 @@ class Core:
         self.limits = _Limits()
         self.stopping = ""
         """Why the run is to end, or empty."""
-        self._next_task_id = 1
+        self._last_task_ids: dict[int, int] = {}
+        self.operator = _Operator(self)
         self._own = [
             Slot(part_name, 0, part, "kernel")
             for part_name, part in (
                 ("catalog", self.catalog), ("history", _Keeper(self.history_kept)), ("limits", self.limits),
-                ("desk", self.desk), ("operator", _Operator(self)),
+                ("desk", self.desk), ("operator", self.operator),
             )
         ]  # fmt: skip
         self._wire(self._own)
@@ -153,15 +181,23 @@ class Core:
         """Announce that a plugin runs, and let it say what it says first."""
         self.cascade.run_with(
             self._state(slot, PluginStatus.RUNNING, PluginStatus.STARTING),
-            Origin.KERNEL, self.cascade.kernel_slot, Target(lambda _: slot.plugin.on_start(), slot, "on_start"),
+            Origin.KERNEL, self.cascade.kernel_slot, self._once(slot, "on_start"),
         )  # fmt: skip
 
     def stop_plugin(self, slot: Slot) -> None:
         """Announce that a plugin drains, and let it say what it says last."""
         self.cascade.run_with(
             self._state(slot, PluginStatus.DRAINING, PluginStatus.RUNNING),
-            Origin.KERNEL, self.cascade.kernel_slot, Target(lambda _: slot.plugin.on_stop(), slot, "on_stop"),
+            Origin.KERNEL, self.cascade.kernel_slot, self._once(slot, "on_stop"),
         )  # fmt: skip
+
+    def _once(self, slot: Slot, name: str) -> Target:
+        """Return the call of ``on_start`` or ``on_stop``; in a replay of a recorded plugin, what came of it."""
+        recording = slot.recording
+        if recording is not None:
+            return Target(lambda _: recording.answer(self.moment.seq), slot, name)
+        call = getattr(slot.plugin, name)
+        return Target(lambda _: call(), slot, name)
 
     def _state(self, slot: Slot, status: PluginStatus, previous: PluginStatus) -> PluginState:
         return PluginState(plugin_id=slot.plugin_id, name=slot.name, status=status, previous=previous)
@@ -176,15 +212,17 @@ class Core:
         """Fire a Timer for the plugin at *due_ns*; return its id."""
         return self.timers.set(plugin_id, due_ns, tag)
 
-    def cancel_timer(self, timer_id: int) -> None:
-        """Forget a timer."""
-        self.timers.cancel(timer_id)
+    def cancel_timer(self, plugin_id: int, timer_id: int) -> None:
+        """Forget a timer of the plugin's."""
+        self.timers.cancel(plugin_id, timer_id)
 
-    def intern(self, kind: IdKind, name: str) -> int:
+    def intern(self, kind: IdKind, name: str, plugin_id: int = 0) -> int:
         """Return the id of *name* to a handler; a new one is an event of the cascade that runs."""
         number, told = self.catalog.intern(kind, name)
         if told is not None:
-            self.cascade.push(told)
+            # Of a plugin that is recorded it is a part of what is recorded.
+            slot = self.slot_by_id(plugin_id)
+            self.cascade.push(told, slot if slot.origin == Origin.REPLY else None)
         return number
 
     def intern_input(self, kind: IdKind, name: str) -> int:
@@ -211,9 +249,8 @@ class Core:
         return self.history_kept.query(listing_id, window_ns, of)
 
     def submit(self, plugin_id: int, fn: Callable[..., Any], args: tuple[Any, ...]) -> int:
-        """Number a task; subclasses run it."""
-        task_id = self._next_task_id
-        self._next_task_id += 1
+        """Number a task, from 1 for each plugin; subclasses run it."""
+        task_id = self._last_task_ids[plugin_id] = self._last_task_ids.get(plugin_id, 0) + 1
         return task_id
 
     def effect(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
@@ -232,10 +269,11 @@ class Core:
             "now_ns": self.moment.now_ns,
             "catalog": self.catalog.snapshot(),
             "timers": self.timers.snapshot(),
+            "instant": [self.operator.instant_ns, [[plugin, count] for plugin, count in self.operator.fired.items()]],
             "history": self.history_kept.snapshot(),
             "desk": self.desk.snapshot(),
             "limits": [[*key, value] for key, value in self.limits.values.items()],
-            "next_task": self._next_task_id,
+            "tasks": [[plugin, number] for plugin, number in self._last_task_ids.items()],
             "plugins": {name: _plugin_state(slot) for name, slot in self.slots.items()},
             "running": [s.name for s in self.cascade.slots if s.plugin_id],
         }
@@ -246,10 +284,12 @@ class Core:
         self.moment.now_ns = state["now_ns"]
         self.catalog.restore(state["catalog"])
         self.timers.restore(state["timers"])
-        self.history_kept.restore(state["history"], {layout.id: layout.dtype for layout in layouts()})
+        self.operator.instant_ns = state["instant"][0]
+        self.operator.fired = Counter(dict(state["instant"][1]))
+        self.history_kept.restore(state["history"])
         self.desk.restore(state["desk"])
         self.limits.values = {(kind, who, what): value for kind, who, what, value in state["limits"]}
-        self._next_task_id = state["next_task"]
+        self._last_task_ids = {plugin: number for plugin, number in state["tasks"]}
         for name, held in state["plugins"].items():
             _restore_plugin(self.slots[name], held)
         running = set(state["running"])
@@ -257,7 +297,10 @@ class Core:
 
     def poison(self, frame: Frame) -> None:
         """Overwrite a frame that has been handled, so that a plugin which kept the view is found out."""
-        frame.array.flags.writeable = True
+        try:
+            frame.array.flags.writeable = True
+        except ValueError:
+            return  # a view of bytes, which nothing can overwrite
         frame.array.view(np.uint8)[:] = 0xA5
 
 

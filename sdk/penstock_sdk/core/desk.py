@@ -14,6 +14,7 @@ import numpy as np
 
 from penstock_sdk.context import Moment
 from penstock_sdk.core.catalog import Catalog
+from penstock_sdk.core.faults import shown
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.events import (
     Alert,
@@ -49,6 +50,10 @@ _EVENT_OF = {
 }
 _NEXT = {(state, event): after for state, row in TABLE.items() for event, after in row.items()}
 
+_ANSWERS = (CheckResult.PASSED, CheckResult.REFUSED)
+_HALF_MAX = 2**62
+"""Bid plus ask of prices below it fit 64 bits; beyond, there is no mid."""
+
 
 class OpenOrder:
     """An order that a venue may still execute."""
@@ -79,6 +84,9 @@ class Desk:
         self.checks: list[Slot] = []
         """Risk and compliance slots, in the order they are asked."""
         self.has_risk = False
+        """A risk check runs, and no check of the run has been lost: refusing is the default."""
+        self._checks_known: set[str] = set()
+        self._venues: set[int] = set()
         self.traders: dict[int, Slot] = {}
         """Slots that may send orders, by plugin id."""
         self.outside: set[int] = set()
@@ -98,7 +106,9 @@ class Desk:
     def wire(self, slots: list[Slot]) -> None:
         """Learn who checks and who trades; called whenever a plugin joins or leaves."""
         self.checks = [s for s in slots if s.kind in ("risk", "compliance")]
-        self.has_risk = any(s.kind == "risk" for s in slots)
+        self._checks_known.update(s.name for s in self.checks)
+        self.has_risk = any(s.kind == "risk" for s in slots) and len(self.checks) == len(self._checks_known)
+        self._venues = {s.plugin_id for s in slots if s.is_venue}
         self.traders = {s.plugin_id: s for s in slots if s.may_order}
         self.outside = {s.plugin_id for s in slots if s.is_venue and not s.plugin.embedded}
 
@@ -113,7 +123,8 @@ class Desk:
         """Keep bid plus ask of each listing, the arrival mid of the orders to come."""
         array = frame.array
         bid, ask = array["bid_ticks"], array["ask_ticks"]
-        both = np.where((bid != ABSENT) & (ask != ABSENT), bid + ask, ABSENT)
+        known_sides = (np.abs(bid) < _HALF_MAX) & (np.abs(ask) < _HALF_MAX)
+        both = np.where(known_sides & (bid != ABSENT) & (ask != ABSENT), bid + ask, ABSENT)
         known = self._half_ticks
         for listing_id, half_ticks in zip(array["listing_id"].tolist(), both.tolist(), strict=True):
             if listing_id < len(known):
@@ -123,7 +134,8 @@ class Desk:
         """As `on_quotes`, for one."""
         if quote.listing_id < len(self._half_ticks):
             bid, ask = quote.bid_ticks, quote.ask_ticks
-            self._half_ticks[quote.listing_id] = bid + ask if bid != ABSENT and ask != ABSENT else ABSENT
+            both = -_HALF_MAX < bid < _HALF_MAX and -_HALF_MAX < ask < _HALF_MAX
+            self._half_ticks[quote.listing_id] = bid + ask if both else ABSENT
 
     # -- intents ---------------------------------------------------------------------------------------------------
 
@@ -154,7 +166,7 @@ class Desk:
             out.append(verdict)
             if verdict.result != CheckResult.PASSED:
                 self.refused += 1
-                out.append(self._order(intent, order_id, OrderState.REFUSED, listing.venue_id, arrival, verdict.reason))
+                out.append(self._order(intent, order_id, OrderState.REFUSED, 0, arrival, verdict.reason))
                 return out
         self.orders += 1
         routed = self._order(intent, order_id, OrderState.ROUTED, listing.venue_id, arrival, Reason.NONE)
@@ -175,8 +187,11 @@ class Desk:
             return Reason.JOURNAL_FULL
         if not self.has_risk:
             return Reason.NO_CHECK
-        if self._catalog.definition(IdKind.LISTING, intent.listing_id) is None:
+        listing = self._catalog.definition(IdKind.LISTING, intent.listing_id)
+        if listing is None:
             return Reason.UNKNOWN_LISTING
+        if listing.venue_id not in self._venues:
+            return Reason.UNKNOWN_VENUE
         if intent.qty_lots <= 0 or intent.side not in (1, 2) or not 1 <= intent.kind <= 4:
             return Reason.MALFORMED
         if intent.intent_id <= self._last_intent.get(strategy_id, 0):
@@ -186,10 +201,15 @@ class Desk:
     def _ask(self, slot: Slot, order: Order) -> CheckVerdict:
         """Return a check's verdict; one that raises or answers nonsense refuses."""
         try:
-            verdict = slot.plugin.check_order(order)
-            if type(verdict) is CheckVerdict and verdict.order_id == order.order_id:
+            if slot.recording is not None:
+                verdict: Any = slot.recording.verdict(order.order_id)
+            else:
+                verdict = slot.plugin.check_order(order)
+            if type(verdict) is CheckVerdict and verdict.order_id == order.order_id and verdict.result in _ANSWERS:
+                CheckVerdict.layout.pack(verdict)  # one that cannot be recorded is no verdict
                 return verdict
-            raise TypeError(f"check_order returned {verdict!r:.80}, wanted a CheckVerdict on order {order.order_id}")
+            wanted = f"a CheckVerdict on order {order.order_id}, passed or refused"
+            raise TypeError(f"check_order returned {shown(verdict)}, wanted {wanted}")
         except Exception as error:
             self._fault(slot, "check_order", error)
         return CheckVerdict(
@@ -199,7 +219,7 @@ class Desk:
 
     def _order(self, intent: OrderIntent, order_id: int, state: int, venue_id: int, arrival: int, reason: int) -> Order:
         return Order(
-            order_id, intent.listing_id, intent.action, intent.side, intent.kind, state, intent.price_ticks,
+            order_id, intent.listing_id, intent.action, intent.side, intent.kind, int(state), intent.price_ticks,
             intent.qty_lots, 0, intent.intent_id, intent.decision_half_ticks, arrival, venue_id, reason, 0, 0,
             intent.strategy_id, intent.book_id, intent.algo_id, intent.algo_version, intent.trader_id,
             intent.account_id,
@@ -226,8 +246,8 @@ class Desk:
         held.state = transition(held.state, OrderEvent.CANCEL_REQUESTED, held.order.order_id)
         o = held.order
         return Order(
-            o.order_id, o.listing_id, IntentAction.CANCEL, o.side, o.kind, held.state, o.price_ticks, o.qty_lots,
-            held.filled_lots, o.intent_id, o.decision_half_ticks, o.arrival_half_ticks, o.venue_id, Reason.NONE, 0, 0,
+            o.order_id, o.listing_id, int(IntentAction.CANCEL), o.side, o.kind, int(held.state),
+            o.price_ticks, o.qty_lots, held.filled_lots, o.intent_id, o.decision_half_ticks, o.arrival_half_ticks, o.venue_id, Reason.NONE, 0, 0,
             o.strategy_id, o.book_id, o.algo_id, o.algo_version, o.trader_id, o.account_id,
         )  # fmt: skip
 
@@ -246,6 +266,8 @@ class Desk:
     def admit(self, report: ExecutionReport, venue: Slot) -> ExecutionReport | Alert:
         """Return a venue's report with the owner filled in, before it is numbered; an alert when it has none."""
         held = self.open.get(report.order_id)
+        if held is None and report.kind == ReportKind.CANCEL_REJECTED:
+            return report  # a cancel that came too late
         if held is None or held.order.venue_id != venue.plugin_id:
             return self._unowned(report, venue.name)
         if report.strategy_id == held.order.strategy_id:
@@ -258,7 +280,11 @@ class Desk:
         kind = report.kind
         if held is None:
             return None if kind == ReportKind.CANCEL_REJECTED else self._unowned(report, "the desk")
+        if kind == ReportKind.CANCEL_REJECTED and not self._moment.producer:
+            return None  # our own answer to one who may not cancel this order
         if kind == ReportKind.FILL:
+            if report.last_lots <= 0:
+                return self._illegal(held, report)
             self.fills += 1
             held.filled_lots += report.last_lots
             whole = held.filled_lots >= held.order.qty_lots
@@ -348,13 +374,29 @@ class Desk:
     def on_run_header(self, header: RunHeader) -> list[Event] | None:
         """Begin the epoch's order ids. After a crash, put the orders that were not answered in doubt."""
         self._next_order_id = (header.epoch << 40) + 1
-        return self._lost() or None
+        out = self._lost()
+        # Of a killed, paused or quarantined strategy: the cancels may not have left before the crash, so again.
+        stopped = self.killed or 0 in self.paused
+        out += [
+            self._cancel_one(held)
+            for held in self.open.values()
+            if held.order.venue_id in self.outside
+            and held.state != OrderState.PENDING_CANCEL
+            and (stopped or held.order.strategy_id in self.paused or held.order.strategy_id not in self.traders)
+        ]
+        return out or None
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that order ids are of: that of the last run header."""
+        return self._next_order_id >> 40
 
     def _lost(self) -> list[Event]:
         """Return unanswered orders as IN_DOUBT: their venue is asked, nothing is sent again."""
         out: list[Event] = []
         for held in self.open.values():
-            unanswered = held.state in (OrderState.ROUTED, OrderState.PENDING_CANCEL)
+            # In doubt since an earlier crash: the question itself may not have left before the next.
+            unanswered = held.state in (OrderState.ROUTED, OrderState.PENDING_CANCEL, OrderState.IN_DOUBT)
             if not unanswered or held.order.venue_id not in self.outside:
                 continue
             held.state = transition(held.state, OrderEvent.LOST, held.order.order_id)

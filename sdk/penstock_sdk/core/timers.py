@@ -3,50 +3,85 @@
 from __future__ import annotations
 
 import heapq
+from operator import index
 from typing import Any
 
 from penstock_sdk.events import Timer
 
 __all__ = ["Timers"]
 
+_INT64 = range(-(2**63), 2**63)
+_GONE_KEPT = 64
+"""Cancelled entries that the heap may hold beside as many as there are live ones."""
+
 
 class Timers:
-    """A heap of (due_ns, timer_id, plugin_id, tag). Cancelled ones are skipped when they come up."""
+    """A heap of (due_ns, order, plugin_id, timer_id, tag). Cancelled entries are skipped when they come up.
+
+    Ids count from 1 for each plugin, so that one plugin's timers never change what another sees.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, int, int]] = []
-        self._cancelled: set[int] = set()
-        self._last_id = 0
+        self._heap: list[tuple[int, int, int, int, int]] = []
+        self._live: set[tuple[int, int]] = set()
+        """(plugin_id, timer_id) of every timer that is to fire: a subset of the heap's."""
+        self._last_ids: dict[int, int] = {}
+        self._order = 0
+
+    def __len__(self) -> int:
+        """Return how many timers are to fire."""
+        return len(self._live)
 
     def set(self, plugin_id: int, due_ns: int, tag: int) -> int:
-        """Add a timer; return its id. Cost: O(log n)."""
-        self._last_id += 1
-        heapq.heappush(self._heap, (due_ns, self._last_id, plugin_id, tag))
-        return self._last_id
+        """Add a timer; return its id, which is the plugin's own. Cost: O(log n).
 
-    def cancel(self, timer_id: int) -> None:
-        """Forget a timer; unknown and fired ones are no error."""
-        if any(entry[1] == timer_id for entry in self._heap):
-            self._cancelled.add(timer_id)
+        Raises:
+            TypeError: *due_ns* or *tag* is no integer.
+            OverflowError: one of them does not fit 64 bits.
+        """
+        due_ns, tag = index(due_ns), index(tag)
+        if due_ns not in _INT64 or tag not in _INT64:
+            raise OverflowError(f"timer met due_ns {due_ns} and tag {tag}, wanted integers of 64 bits")
+        timer_id = self._last_ids[plugin_id] = self._last_ids.get(plugin_id, 0) + 1
+        self._order += 1
+        heapq.heappush(self._heap, (due_ns, self._order, plugin_id, timer_id, tag))
+        self._live.add((plugin_id, timer_id))
+        return timer_id
+
+    def cancel(self, plugin_id: int, timer_id: int) -> None:
+        """Forget a timer; unknown and fired ones are no error. Cost: O(1), amortized."""
+        self._live.discard((plugin_id, timer_id))
+        if len(self._heap) > 2 * len(self._live) + _GONE_KEPT:
+            self._heap = self._wanted()
 
     def next_ns(self) -> int | None:
         """Return when the next timer falls due, or None."""
-        heap, cancelled = self._heap, self._cancelled
-        while heap and heap[0][1] in cancelled:
-            cancelled.discard(heapq.heappop(heap)[1])
+        heap, live = self._heap, self._live
+        while heap and (heap[0][2], heap[0][3]) not in live:
+            heapq.heappop(heap)
         return heap[0][0] if heap else None
 
     def pop(self) -> Timer:
         """Return the next timer's event, and forget it. `next_ns` said that there is one."""
-        due_ns, timer_id, plugin_id, tag = heapq.heappop(self._heap)
+        due_ns, _, plugin_id, timer_id, tag = heapq.heappop(self._heap)
+        self._live.discard((plugin_id, timer_id))
         return Timer(plugin_id, timer_id, due_ns, tag)
+
+    def _wanted(self) -> list[tuple[int, int, int, int, int]]:
+        """Return the live entries, sorted, which is a heap too."""
+        return sorted(entry for entry in self._heap if (entry[2], entry[3]) in self._live)
 
     def snapshot(self) -> Any:
         """Return all timers as msgpack carries them."""
-        return {"heap": [list(entry) for entry in self._heap], "gone": sorted(self._cancelled), "last": self._last_id}
+        return {
+            "heap": [list(entry) for entry in self._wanted()],
+            "last": [[plugin, number] for plugin, number in self._last_ids.items()],
+            "order": self._order,
+        }
 
     def restore(self, state: Any) -> None:
         """Take back what `snapshot` returned."""
-        self._heap = [(due, number, plugin, tag) for due, number, plugin, tag in state["heap"]]
-        self._cancelled = set(state["gone"])
-        self._last_id = state["last"]
+        self._heap = [(due, order, plugin, number, tag) for due, order, plugin, number, tag in state["heap"]]
+        self._live = {(entry[2], entry[3]) for entry in self._heap}
+        self._last_ids = {plugin: number for plugin, number in state["last"]}
+        self._order = state["order"]

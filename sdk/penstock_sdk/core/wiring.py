@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from penstock_sdk.context import Context
+from penstock_sdk.core.faults import Raised, Recording
 from penstock_sdk.events import Order, TaskResult, Timer
 from penstock_sdk.schema import Frame, Layout, layouts
 from penstock_sdk.wire.frame import DIAGNOSTIC, Encode, Origin, encoder, packer
@@ -43,8 +44,8 @@ class Slot:
         self.may_order = kind in ("strategy", "execution")
         self.origin = int(Origin.DERIVED if getattr(plugin, "deterministic", True) else Origin.REPLY)
         """REPLY when what it returns is recorded, not recomputed."""
-        self.recording: dict[int, list[Any]] | None = None
-        """In a replay of a recorded plugin: what it returned, by the sequence number of the cause."""
+        self.recording: Recording | None = None
+        """In a replay of a recorded plugin: what it said, asked in its place."""
 
 
 class Target(NamedTuple):
@@ -129,7 +130,7 @@ def handlers_of(plugin: Any, kind: str) -> dict[tuple[int, bool], Callable[[Any]
 
 def _address_field(layout: Layout, kind: str) -> str | None:
     """Return the field that says whether a plugin of *kind* hears a record, or None when it hears them all."""
-    if layout.cls in (Timer, TaskResult):
+    if layout.cls in (Timer, TaskResult) and kind != "kernel":
         return "plugin_id"
     names = layout.cls.__struct_fields__
     if kind in ("strategy", "execution") and "strategy_id" in names and layout.topic.split(".")[0] != "risk":
@@ -225,18 +226,25 @@ def _frame_route(layout: Layout, tables: Tables) -> FrameRoute:
         single, batch = handlers.get((layout.id, False)), handlers.get((layout.id, True))
         if batch is None and single is None:
             continue
-        call = batch if batch is not None else _one_by_one(single)  # type: ignore[arg-type]
+        name = f"on_{layout.plural if batch is not None else layout.snake}"
+        call = batch if batch is not None else _one_by_one(single, name)  # type: ignore[arg-type]
         if field is not None:
             call = _own_records(call, field, slot.plugin_id)
-        targets.append(Target(call, slot, f"on_{layout.plural if batch is not None else layout.snake}"))
+        targets.append(Target(call, slot, name))
     return FrameRoute(tuple(targets))
 
 
-def _one_by_one(call: Callable[[Any], Any]) -> Callable[[Frame], Any]:
+def _one_by_one(call: Callable[[Any], Any], name: str) -> Callable[[Frame], Any]:
+    """Call for every record; one at which it raises takes nothing from the others."""
+
     def each(frame: Frame) -> list[Any]:
         out: list[Any] = []
         for event in frame.records():
-            result = call(event)
+            try:
+                result = call(event)
+            except Exception as error:
+                out.append(Raised(name, error))
+                continue
             if result is None:
                 continue
             if isinstance(result, (list, tuple)):
@@ -264,4 +272,4 @@ def _play_back(slot: Slot) -> Callable[[Any], Any]:
     """Return what a recorded plugin returned for the event at hand, in place of calling it."""
     assert slot.recording is not None and slot.ctx is not None
     recording, ctx = slot.recording, slot.ctx
-    return lambda _event: recording.pop(ctx.seq, None)
+    return lambda _event: recording.answer(ctx.seq)

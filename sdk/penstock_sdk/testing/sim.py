@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from penstock_sdk.core.cascade import EVENTS_PER_INPUT_MAX, FAULTS_MAX
 from penstock_sdk.core.core import Core
+from penstock_sdk.core.faults import task_result
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.events import (
     ContractDefinition,
@@ -114,9 +115,9 @@ class SimKernel(Core):
         self.wire()
         for slot in list(self.slots.values()):
             self.start_plugin(slot)
-            self._settle()
-            if isinstance(slot.plugin, Feed):
-                self._feeds.append((slot, slot.plugin.events(), []))
+            self._run_effects()
+        self._feeds = [(s, s.plugin.events(), []) for s in self.slots.values() if isinstance(s.plugin, Feed)]
+        self._settle()
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -156,6 +157,8 @@ class SimKernel(Core):
     def _next_source(self) -> tuple[int, Slot, list[tuple[int, Event]]] | None:
         best: tuple[int, Slot, list[tuple[int, Event]]] | None = None
         for slot, iterator, ahead in self._feeds:
+            if slot not in self.cascade.slots:
+                continue  # quarantined
             if not ahead:
                 item = next(iterator, None)
                 if item is None:
@@ -168,29 +171,28 @@ class SimKernel(Core):
     def stop(self) -> None:
         """Stop the plugins in reverse order."""
         for slot in reversed(self.slots.values()):
-            self.stop_plugin(slot)
-            self._settle()
+            if slot in self.cascade.slots:
+                self.stop_plugin(slot)
+                self._run_effects()
 
     def _settle(self) -> None:
         """Let effects happen, and hand submitted work's results back, before time goes on."""
-        while self._effects or self._results:
-            effects, self._effects = self._effects, []
-            for fn, args in effects:
-                fn(*args)
+        self._run_effects()
+        while self._results:
             results, self._results = self._results, []
             for result in results:
                 self.cascade.run(result, Origin.REPLY, self.cascade.kernel_slot)
+                self._run_effects()
+
+    def _run_effects(self) -> None:
+        effects, self._effects = self._effects, []
+        for fn, args in effects:
+            fn(*args)
 
     def submit(self, plugin_id: int, fn: Callable[..., Any], args: tuple[Any, ...]) -> int:
         """Run the work now; its result is the next input."""
         task_id = super().submit(plugin_id, fn, args)
-        try:
-            result = TaskResult(plugin_id=plugin_id, task_id=task_id, ok=True, value=fn(*args))
-        except Exception as error:
-            result = TaskResult(
-                plugin_id=plugin_id, task_id=task_id, ok=False, error=f"{type(error).__name__}: {error}"
-            )
-        self._results.append(result)
+        self._results.append(task_result(plugin_id, task_id, lambda: fn(*args)))
         return task_id
 
     def effect(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:

@@ -92,6 +92,7 @@ def encoder(layout: Layout) -> Encode:
             event: Any, seq: int, at_ns: int, cause_seq: int, correlation_seq: int, origin: int, producer: int
         ) -> bytes:
             body = layout.pack(event)
+            layout.unpack(body)  # msgpack takes any value in any field; a reader would not
             n = len(body)
             head = HEADER.pack(
                 n, schema_id, version, origin | mark, seq, at_ns, cause_seq, correlation_seq, 1, 0, producer

@@ -5,9 +5,9 @@ Icarus, Verilator and Yosys all accept. With the first byte on the wire in ``tda
 
     beat[penstock_pkg::QUOTE_BID_TICKS_BEAT][penstock_pkg::QUOTE_BID_TICKS_LSB +: penstock_pkg::QUOTE_BID_TICKS_W]
 
-where beat 0 is the first of its record (for ``FRAME_…``: of its frame). Each record has ``_ID``, ``_VERSION``, ``_BYTES``,
-``_BEATS`` and ``_LAYOUT_HASH``; each field ``_BEAT``, ``_LSB`` (bit in the beat), ``_W`` (bits) and ``_OFFSET`` (byte in the
-record). Constants that stand beside a field in a comparison have that field's width.
+where beat 0 is the first of its record (for ``FRAME_…``: of its frame). Each record has ``_ID``, ``_VERSION``,
+``_BYTES``, ``_BEATS`` and ``_LAYOUT_HASH``; each field ``_BEAT``, ``_LSB`` (bit in the beat), ``_W`` (bits) and
+``_OFFSET`` (byte in the record). Constants that stand beside a field in a comparison have that field's width.
 
     python -m penstock_sdk.wire.systemverilog [--check] [PATH]
 
@@ -138,9 +138,18 @@ def _general() -> Section:
         ([Localparam("ABSENT", ABSENT, -64, "h")], "a price, quantity or time that is not there"),
         ([Localparam("FRAME_RECORDS_MAX", FRAME_RECORDS_MAX, 32)], "records in one frame"),
         ([Localparam("FRAME_DIAGNOSTIC", DIAGNOSTIC, 8, "h")], "bit of the origin byte: no part of the digest"),
-        ([Localparam("FRAME_HEADER_BYTES", HEADER_BYTES), Localparam("FRAME_HEADER_BEATS", HEADER_BYTES // BEAT_BYTES)], ""),
+        (
+            [
+                Localparam("FRAME_HEADER_BYTES", HEADER_BYTES),
+                Localparam("FRAME_HEADER_BEATS", HEADER_BYTES // BEAT_BYTES),
+            ],
+            "",
+        ),
     ]
-    return Section("what all records share, and the frame's header", lines + [_field("FRAME", "the frame", f) for f in header_fields()])
+    return Section(
+        "what all records share, and the frame's header",
+        lines + [_field("FRAME", "the frame", f) for f in header_fields()],
+    )
 
 
 def _record(layout: Layout) -> Section:

@@ -1,0 +1,124 @@
+"""A run in numbers: the records that `penstock_kernel.summary` fills and ``summary.json`` holds.
+
+Money is in the run's currency, energy in MWh, prices in currency per MWh; slippage is positive when it cost.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from penstock_kernel.runs import LatencyNs, RunInfo
+
+__all__ = ["OrderCounts", "PnlLine", "PositionLine", "Prices", "Slippage", "StrategyLine", "Summary"]
+
+
+class Slippage(msgspec.Struct, frozen=True):
+    """Mean slippage against one mid, each fill weighted by its energy; positive is a cost. None without a mid."""
+
+    ticks: float | None = None
+    price: float | None = None
+    """In currency per MWh."""
+    cost: float | None = None
+    """Over all fills, in the currency."""
+
+
+class OrderCounts(msgspec.Struct, frozen=True):
+    """Orders of ours. Refused ones never left; the fill rate is of those that did."""
+
+    asked: int = 0
+    refused: int = 0
+    sent: int = 0
+    rejected: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    touched: int = 0
+    """Orders with at least one fill."""
+    fills: int = 0
+    filled_mwh: float = 0.0
+
+    @property
+    def fill_rate(self) -> float:
+        """Return the share of sent orders that had a fill, 0 … 1."""
+        return self.touched / self.sent if self.sent else 0.0
+
+
+class StrategyLine(msgspec.Struct, frozen=True):
+    """The orders of one strategy."""
+
+    strategy: str
+    orders: OrderCounts
+    decision: Slippage
+    arrival: Slippage
+
+
+class PnlLine(msgspec.Struct, frozen=True):
+    """Profit and loss of a strategy, or of one of its products; ``total`` is after fees."""
+
+    strategy: str
+    product: str
+    """``QH``, ``H``; empty for the strategy's own total."""
+    realised: float
+    unrealised: float
+    fees: float
+    total: float
+
+
+class PositionLine(msgspec.Struct, frozen=True):
+    """What a strategy is left with; MW of listings with opposite signs do not cancel in ``gross_mwh``."""
+
+    strategy: str
+    product: str
+    listings: int
+    net_mwh: float
+    gross_mwh: float
+    largest_mw: float
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """Prices of the market; None where nothing was traded or observed."""
+
+    trades: int = 0
+    traded_mwh: float = 0.0
+    min: float | None = None
+    max: float | None = None
+    average: float | None = None
+    """Each trade weighted by its energy."""
+    negative_share: float | None = None
+    """Share of the traded energy below zero, 0 … 1."""
+    index: str = ""
+    """The series observed most often."""
+    index_min: float | None = None
+    index_max: float | None = None
+    index_negative_share: float | None = None
+    """Share of its observations below zero, 0 … 1."""
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """A run in numbers; also what ``summary.json`` holds."""
+
+    run: RunInfo
+    currency: str
+    orders: OrderCounts
+    decision: Slippage
+    arrival: Slippage
+    tick_to_order: LatencyNs
+    strategies: list[StrategyLine]
+    pnl: list[PnlLine]
+    """Each strategy's total, then its products."""
+    positions: list[PositionLine]
+    refusals: dict[str, int]
+    """Orders refused or rejected, by reason, most first."""
+    prices: Prices
+    events: dict[str, int]
+    """Events by table, most first."""
+    events_per_s: float
+    """Per second of wall time."""
+    alerts: dict[str, int]
+    """Alerts by `severity code`, most first."""
+    faults: dict[str, int]
+    """Handler faults by plugin."""
+
+    @property
+    def pnl_total(self) -> float:
+        """Return the total of all strategies, after fees."""
+        return sum(line.total for line in self.pnl if not line.product)
