@@ -12,7 +12,7 @@ from penstock_sdk.schema import Layout
 from penstock_sdk.wire.systemverilog import localparams, packed_layouts
 
 from sdk.tests.record_values import bits, extremes, from_bytes
-from sims.simulators import PACKAGE, RTL, need_icarus, need_verilator, run
+from sims.simulators import PACKAGE, RTL, need_icarus, need_verilator, run, verilator_on_path
 
 RANDOM_VECTORS = 8
 
@@ -105,22 +105,10 @@ def test_icarus_and_python_read_and_write_the_same_bytes(tmp_path: Path) -> None
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_verilator_and_python_read_and_write_the_same_bytes(tmp_path: Path) -> None:
-    verilator = need_verilator() / "verilator"
     source, wanted = write_vectors(tmp_path)
-    run(
-        verilator,
-        "--binary",
-        "-Wall",
-        "-Wno-DECLFILENAME",
-        "-j",
-        "2",
-        "-o",
-        "vectors",
-        PACKAGE,
-        source,
-        cwd=tmp_path,
-        timeout_s=500,
-    )
+    options = ("--binary", "-Wall", "-Wno-DECLFILENAME", "-j", "2", "-o", "vectors")
+    with verilator_on_path():
+        run("verilator", *options, PACKAGE, source, cwd=tmp_path, timeout_s=500)
     compare(run(tmp_path / "obj_dir" / "vectors", cwd=tmp_path), wanted)
 
 

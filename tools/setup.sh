@@ -9,6 +9,7 @@ source tools/lib.sh
 
 members=(sdk kernel plugins hw)
 export UV_PYTHON_DOWNLOADS=never                      # the machine's Python, or a clear error
+export UV_COMPILE_BYTECODE=1                          # numba without bytecode costs a second at every start
 export UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-180}"      # a slow mirror is not a broken one
 
 # The digest of everything the environment is made from, this checkout's place included: editable installs hold its path.
@@ -41,8 +42,19 @@ make_environment() {
     "$uv" pip install --quiet --python .venv/bin/python --require-hashes --only-binary :all: "${requirements[@]}"
     "$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --offline "${editables[@]}"
     remove_strangers "$uv"
+    warm_up
     printf '%s\n' "${groups[@]}" > .venv/.penstock-groups
     wanted_state > .venv/.penstock-state
+}
+
+# Compile the golden models now, into the cache beside them: the first run would otherwise spend ten seconds on it.
+warm_up() {
+    local runs
+    runs="$(mktemp -d)"
+    say "compiling the golden models (once)"
+    .venv/bin/penstock run --quiet --no-report --for 600 --runs-dir "$runs" > "$runs/log" 2>&1 ||
+        say "that failed, the first run will say why: $(tail -n 1 "$runs/log")"
+    rm -rf "$runs"
 }
 
 # Uninstall what no group pins, so that nothing works here that would not in a fresh checkout. (`uv pip sync` does this too,

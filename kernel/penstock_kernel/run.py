@@ -14,12 +14,14 @@ from typing import Any, TextIO
 
 import msgspec
 import numpy as np
+import pluggy
 from penstock_sdk.events import Alert, Limit, LimitKind, OperatorCommand, RunHeader, Severity
 from penstock_sdk.wire.frame import Origin
 
 from penstock_kernel.boot import StartError, boot, limit_values, run_times, versions_of
 from penstock_kernel.clock import Clock, SimClock, WallClock
 from penstock_kernel.deployment import Deployment, load_deployment, strictest
+from penstock_kernel.hooks import call_hook, hook_manager
 from penstock_kernel.journal import Journal, run_identity
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.replay import catch_up
@@ -54,6 +56,7 @@ class Run:
         self.kernel = kernel
         self.end_ns = info.last_at_ns
         self._log = log
+        self._hooks: pluggy.PluginManager | None = None
         self._lake: subprocess.Popen[bytes] | None = None
         self._begun_s = time.perf_counter()
 
@@ -95,6 +98,7 @@ class Run:
         except StartError as error:
             run.close(failed=str(error))
             raise
+        run._begin_hooks()
         return run
 
     @classmethod
@@ -137,6 +141,7 @@ class Run:
             info.save(run_dir)
         if deployment_path is not None:
             run.apply_limits(load_deployment(deployment_path))
+        run._begin_hooks()
         return run
 
     @classmethod
@@ -193,6 +198,18 @@ class Run:
         with (self.dir / "lake.log").open("ab") as log:
             self._lake = subprocess.Popen(command, stdout=log, stderr=log)
 
+    def _begin_hooks(self) -> None:
+        """Let installed hooks, and plugins that implement one, hear of the start."""
+        self._hooks = hook_manager([(slot.name, slot.plugin) for slot in self.kernel.slots.values()])
+        self._call_hook("penstock_run_starting", run_dir=self.dir, deployment=self.deployment.digest)
+
+    def _call_hook(self, name: str, **arguments: Any) -> None:
+        if self._hooks is not None:
+            call_hook(self._hooks, name, self._hook_failed, **arguments)
+
+    def _hook_failed(self, who: str, error: Exception) -> None:
+        print(f"penstock: hook {who} raised {type(error).__name__}: {error}", file=sys.stderr)
+
     # -- running ---------------------------------------------------------------------------------------------------
 
     def go(self) -> None:
@@ -239,6 +256,7 @@ class Run:
         info.save(self.dir)
         self._log.close()
         self._finish_lake()
+        self._call_hook("penstock_run_ended", run_dir=self.dir, status=info.status)
         return info
 
     def _finish_lake(self) -> None:

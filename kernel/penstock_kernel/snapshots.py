@@ -87,7 +87,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, np.ndarray):
         if value.dtype.hasobject:
-            raise TypeError(f"array of {value.dtype} holds Python objects, wanted numbers or bytes; keep a list instead")
+            raise TypeError(f"array of {value.dtype} holds Python objects, wanted numbers or bytes; keep a list")
         head = msgspec.msgpack.encode([_dtype_spec(value.dtype), value.shape])
         return msgspec.msgpack.Ext(_ARRAY, len(head).to_bytes(4, "little") + head + value.tobytes())
     if isinstance(value, np.generic):
@@ -115,10 +115,13 @@ def _dtype_spec(dtype: np.dtype[Any]) -> Any:
 def _dtype_of(spec: Any) -> np.dtype[Any]:
     """Return the dtype that `_dtype_spec` described."""
     if isinstance(spec, list):
-        return np.dtype((_dtype_of(spec[0]), tuple(spec[1])))
-    if isinstance(spec, dict):
-        return np.dtype({**spec, "formats": [_dtype_of(inner) for inner in spec["formats"]]})
-    return np.dtype(spec)
+        found: Any = (_dtype_of(spec[0]), tuple(spec[1]))
+    elif isinstance(spec, dict):
+        found = {**spec, "formats": [_dtype_of(inner) for inner in spec["formats"]]}
+    else:
+        found = spec
+    wanted: np.dtype[Any] = np.dtype(found)
+    return wanted
 
 
 def _from_ext(code: int, data: memoryview) -> Any:

@@ -95,6 +95,16 @@ def test_stays_a_tick_clear_of_what_others_offer(bench):
     assert made.working() == [(BUY, 94, 5), (SELL, 591, 5)]
 
 
+def test_unrest_widens_the_spread(bench):
+    made = bench()
+    made.add(MarketMaker, "mm", msgspec.structs.replace(PLAIN, unrest_weight=2.0, unrest_s=0))
+    made.start()
+    made.quote(10, (1, 90, 7, 110, 7))
+    assert made.working() == [(BUY, 90, 5), (SELL, 110, 5)]
+    made.quote(20, (1, 140, 7, 160, 7))
+    assert made.working() == [(BUY, 40, 5), (SELL, 260, 5)]
+
+
 def test_trades_draw_the_fair_value(market):
     market.quote(10, (1, 80, 7, 120, 7))
     market.kernel.feed(Trade(1, BUY, price_ticks=120, qty_lots=1), at_ns=11_000_000_000)
@@ -237,7 +247,7 @@ def test_whatever_the_market_does_one_order_a_side_works_and_never_meets_the_oth
     [
         ({"size_lots": -1}, "size_lots met -1, wanted 1 … 10⁹"),
         ({"trade_weight": 1.5}, "trade_weight met 1.5, wanted 0 … 1"),
-        ({"size_lots": 300}, "size_lots met 300, wanted position_limit_lots = 200 or less"),
+        ({"size_lots": 300}, "size_lots met 300, wanted position_limit_lots = 40 or less"),
         ({"smoothing_s": float("nan")}, "smoothing_s met nan"),
     ],
 )

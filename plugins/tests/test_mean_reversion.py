@@ -11,7 +11,7 @@ from penstock_sdk.schema import ABSENT
 BUY, SELL = int(Side.BUY), int(Side.SELL)
 PLAIN = MeanReversionConfig(
     size_lots=4, position_limit_lots=6, mean_s=600, entry_sigmas=2.0, edge_ticks_min=30, spread_ticks_max=40,
-    window_s=300, samples_min=5, warm_up_s=60, cooldown_s=10, flat_before_gate_s=600,
+    window_s=300, samples_min=5, warm_up_s=60, cooldown_s=10, flat_before_gate_s=600, sample_s=0,
 )  # fmt: skip
 CALM = [1000, 1010, 990, 1005, 995] * 4
 

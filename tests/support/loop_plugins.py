@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
@@ -204,6 +205,11 @@ class Link:
         """Return the process's link to the witness at *path*."""
         return _LINKS.setdefault(path, cls(path))
 
+    @property
+    def begun(self) -> bool:
+        """True once it is connected."""
+        return self._socket is not None
+
     def begin(self, last_report: int) -> None:
         """Connect, and have every report after *last_report* sent again."""
         if self._socket is None:
@@ -215,6 +221,11 @@ class Link:
         """Send one line; blocks until it is taken."""
         assert self._socket is not None
         self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def wait(self) -> None:
+        """Wait until there is something to hear."""
+        assert self._socket is not None
+        select.select([self._socket], [], [], 10)
 
     def heard(self) -> list[dict[str, Any]]:
         """Return the whole lines that have come in."""
@@ -275,11 +286,12 @@ class WitnessVenue(_Listed):
 
 
 class HastyVenue(WitnessVenue):
-    """The mistake that the kill loop must find: it sends in the handler, before the order is written."""
+    """The mistake that the kill loop must find: it sends in the handler, before the order is written, and waits."""
 
     def on_order(self, order: Order) -> Outcome:
-        """Send at once."""
+        """Send at once, and wait for the answer."""
         self._send("new" if order.action == IntentAction.NEW else "cancel", order, self.ctx.seq)
+        self._link().wait()
 
 
 class Acker(Operations):
@@ -302,5 +314,5 @@ class Acker(Operations):
 
     def _ack(self, record: Any, seq: int) -> None:
         link = Link.to(self.config.socket)
-        link.begin(0)
-        link.say(do="ack", seq=seq, schema=record.layout.id, body=record.layout.pack(record).hex())
+        if link.begun:  # the venue begins it: it knows which report was the last
+            link.say(do="ack", seq=seq, schema=record.layout.id, body=record.layout.pack(record).hex())

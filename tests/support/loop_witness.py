@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import signal
 import socket
 import sys
@@ -97,14 +98,15 @@ class Witness:
 
     def asked(self, message: dict[str, Any]) -> None:
         """Say where an order stands; what was said after the crash has been said again already."""
+        if any(report["id"] == message["id"] for report in self.reports[self.after :]):
+            return
         order = self.orders.get(message["id"])
         if order is None:
             self.say(dict(message, left=0), REJECTED)
-        elif order in self.held_back:
+            return
+        if order in self.held_back:
             self.held_back.remove(order)
-            self.say(order, ACCEPTED)
-        elif not any(report["id"] == order["id"] for report in self.reports[self.after :]):
-            self.say(order, ACCEPTED)
+        self.say(order, ACCEPTED)
 
     def something_happens(self) -> None:
         """Deal one lot of an order that rests; also while nobody listens."""
@@ -148,7 +150,6 @@ class Witness:
         while True:
             connection, _ = listener.accept()
             self.link = connection
-            connection.settimeout(IDLE_S)
             self.hear(connection)
             self.link = None
             for _ in range(3):
@@ -157,11 +158,11 @@ class Witness:
     def hear(self, connection: socket.socket) -> None:
         rest = b""
         while True:
-            try:
-                data = connection.recv(1 << 16)
-            except TimeoutError:
+            if not select.select([connection], [], [], IDLE_S)[0]:
                 self.lull()
                 continue
+            try:
+                data = connection.recv(1 << 16)
             except OSError:
                 return
             if not data:

@@ -37,14 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _known(error: Exception) -> str | None:
     """Return the text of an error that is the input's fault, None for a bug of ours."""
+    from penstock_sdk.energy import EnergyError
+
     from penstock_kernel.boot import StartError
     from penstock_kernel.deployment import DeploymentError
+    from penstock_kernel.hooks import HookError
     from penstock_kernel.journal import JournalError
     from penstock_kernel.kernel import SourceError
     from penstock_kernel.lake import LakeError
     from penstock_kernel.replay import ReplayError
     from penstock_kernel.runs import RunError
-    from penstock_sdk.energy import EnergyError
 
     ours = (DeploymentError, EnergyError, JournalError, LakeError, ReplayError, RunError, SourceError, StartError)
     return str(error) if isinstance(error, (*ours, FileNotFoundError, PermissionError)) else None
@@ -101,7 +103,15 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("bench", choices=["bus", "order-path", "store", "all"])
     bench.add_argument("--json", action="store_true", help="print one JSON object")
     bench.add_argument("--size", choices=["tiny", "full"], default="full")
+
+    from penstock_kernel.hooks import call_hook, hook_manager
+
+    call_hook(hook_manager(), "penstock_add_commands", _hook_failed, commands=commands)
     return parser
+
+
+def _hook_failed(who: str, error: Exception) -> None:
+    print(f"penstock: hook {who} raised {type(error).__name__}: {error}", file=sys.stderr)
 
 
 def _deployment_path(given: Path | None) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from penstock_kernel.cli.progress import RunProgress
 from penstock_kernel.deployment import format_problems
 from penstock_kernel.run import Run, RunOptions
 from penstock_kernel.runs import RunInfo, find_run
@@ -47,12 +48,10 @@ class _NoProgress:
         """Do nothing."""
 
 
-def _progress(run: Run, options: argparse.Namespace) -> _NoProgress:
+def _progress(run: Run, options: argparse.Namespace) -> _NoProgress | RunProgress:
     if options.quiet:
         return _NoProgress()
-    from penstock_kernel.cli.progress import RunProgress
-
-    return RunProgress(run, plain=options.plain or not sys.stdout.isatty())
+    return RunProgress(run, plain=options.plain or not sys.stderr.isatty())
 
 
 def _finish(run_dir: Path, info: RunInfo, options: argparse.Namespace, console: Console) -> int:
@@ -60,8 +59,9 @@ def _finish(run_dir: Path, info: RunInfo, options: argparse.Namespace, console: 
         from penstock_kernel.report import write_report
         from penstock_kernel.summary import print_summary, summarise
 
-        print_summary(summarise(run_dir), console)
-        console.print(f"report {write_report(run_dir)}", markup=False)
+        summary = summarise(run_dir)
+        print_summary(summary, console)
+        console.print(f"report {write_report(run_dir, summary)}", markup=False)
     if info.status == "failed":
         console.print(f"run {info.id} failed: {info.reason}", markup=False)
     console.print(f"run {info.id} {info.status}, {info.events:,} events in {info.wall_s:.1f} s", markup=False)

@@ -58,8 +58,9 @@ def rebuild_report(runs_dir: Path, name: str, console: Console) -> int:
 
     run_dir = find_run(runs_dir, name)
     rebuild(run_dir)
-    print_summary(summarise(run_dir), console)
-    console.print(f"report {write_report(run_dir)}", markup=False)
+    summary = summarise(run_dir)
+    print_summary(summary, console)
+    console.print(f"report {write_report(run_dir, summary)}", markup=False)
     return 0
 
 

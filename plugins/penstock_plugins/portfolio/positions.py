@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from penstock_sdk.compiled import compile_golden
 from penstock_sdk.context import Context
 from penstock_sdk.events import (
     ExecutionReport,
@@ -31,8 +32,6 @@ from penstock_sdk.events import (
 from penstock_sdk.golden import positions as golden
 from penstock_sdk.plugin import Outcome, Portfolio
 from penstock_sdk.schema import ABSENT, FRAME_RECORDS_MAX, Event, Frame, layout_of
-
-from penstock_plugins.compiled import compile_golden
 
 __all__ = ["Positions", "PositionsConfig"]
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from penstock_sdk.compiled import compile_golden
 from penstock_sdk.context import Context
 from penstock_sdk.events import (
     AuctionResult,
@@ -35,8 +36,6 @@ from penstock_sdk.events import (
 from penstock_sdk.golden import risk_gate as golden
 from penstock_sdk.plugin import Outcome, RiskCheck
 from penstock_sdk.schema import ABSENT, Frame
-
-from penstock_plugins.compiled import compile_golden
 
 __all__ = ["RiskLimits", "RiskLimitsConfig"]
 

@@ -1,8 +1,8 @@
 """Mean reversion: takes what strays from a smoothed mean, and gives it back at the mean or before the gate closes.
 
-A listing is a candidate when its mid is some ticks off its smoothed mean; only then is the recent past asked how far it
-usually strays (root mean square distance from the mean, `ctx.history`). Orders are immediate-or-cancel at the price
-shown, one at a time per listing.
+A listing is a candidate when its price is some ticks better than its mean; only then is the recent past asked how far
+the mid usually strays (root mean square distance from the mean, `ctx.history`). Orders are immediate-or-cancel at the
+price shown, one at a time per listing.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class MeanReversionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """Time constant of the smoothed mean, in seconds."""
     entry_sigmas: float = 1.5
     """Entry when the mid strays this many times as far as usual."""
-    edge_ticks_min: int = 60
-    """Entry only when the mid is at least this far from the mean, in ticks."""
+    edge_ticks_min: int = 120
+    """Entry only at a price that is at least this much better than the mean, in ticks."""
     spread_ticks_max: int = 200
     """No entry where bid and ask lie further apart, in ticks."""
     window_s: float = 900.0
@@ -207,7 +207,9 @@ class MeanReversion(Strategy):
         # Back at the mean: a long position is not below it, a short one not above.
         leave = (net != 0) & (late | (np.sign(stray) * np.sign(net) >= 0))
         warm = ~new & ~late & (now_ns >= t[_OPENS_NS]) & (now_ns - t[_FIRST_NS] >= self._warm_up_ns)
-        enter = warm & ~leave & (np.abs(stray) >= self._edge_fine) & (ask - bid <= self.config.spread_ticks_max)
+        # What the price to pay is better than the mean, not the mid: the spread is no edge.
+        edge = np.maximum(mean - ask * FINE, bid * FINE - mean)
+        enter = warm & ~leave & (edge >= self._edge_fine) & (ask - bid <= self.config.spread_ticks_max)
         rows = np.flatnonzero(ready & (leave | enter))
         if not len(rows) or self._halts:
             return None

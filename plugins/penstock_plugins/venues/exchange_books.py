@@ -16,7 +16,7 @@ from penstock_sdk.golden import matching
 from penstock_sdk.golden.matching_layout import *
 from penstock_sdk.schema import ABSENT, Event, Frame, Record, layout_of
 
-from penstock_plugins.compiled import compile_golden
+from penstock_sdk.compiled import compile_golden
 from penstock_plugins.venues import exchange_kernels
 from penstock_plugins.venues.exchange_layout import *
 

@@ -1,6 +1,6 @@
 """What the exchange does in bulk: background traders, and the market data of what the matching engine did.
 
-Plain functions on tables (`exchange_layout`), compiled by `penstock_plugins.compiled`. Randomness comes in as arrays of
+Plain functions on tables (`exchange_layout`), compiled by `penstock_sdk.compiled`. Randomness comes in as arrays of
 draws; prices are decided in float64 and rounded to ticks once, where an order is made.
 
 Three kinds of trader act around a fundamental price:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from penstock_sdk.events import AuctionResult, Observation
 from penstock_sdk.golden.matching_layout import CMD_WIDTH
 
-from penstock_plugins.compiled import compile_golden
+from penstock_sdk.compiled import compile_golden
 from penstock_plugins.venues import exchange_kernels
 from penstock_plugins.venues.exchange_day import GRID_NS, DayPlan, ExchangeConfig
 from penstock_plugins.venues.exchange_layout import *

@@ -304,10 +304,12 @@ class Cascade:
         if not queued:
             return False
         noisiest = max(queued, key=lambda plugin_id: (queued[plugin_id], plugin_id))
-        kept = [item for item in self._queue if item[3].plugin_id != noisiest]
+        # A report tells of an order at the market: it is never dropped, whatever else its venue does.
+        kept = [item for item in self._queue if item[3].plugin_id != noisiest or type(item[0]) is ExecutionReport]
+        dropped = len(self._queue) - len(kept)
         self._queue.clear()
         self._queue.extend(kept)
-        reason = f"cascade of more than {self.events_max} events, {queued[noisiest]} of its events dropped"
+        reason = f"cascade of more than {self.events_max} events, {dropped} of its events dropped"
         slot = next((s for s in self.slots if s.plugin_id == noisiest), None)
         if slot is not None:
             self.quarantine(slot, reason)

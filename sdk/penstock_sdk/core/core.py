@@ -289,7 +289,7 @@ class Core:
         self.history_kept.restore(state["history"])
         self.desk.restore(state["desk"])
         self.limits.values = {(kind, who, what): value for kind, who, what, value in state["limits"]}
-        self._last_task_ids = {plugin: number for plugin, number in state["tasks"]}
+        self._last_task_ids = dict(state["tasks"])
         for name, held in state["plugins"].items():
             _restore_plugin(self.slots[name], held)
         running = set(state["running"])

@@ -97,7 +97,7 @@ class Desk:
         self.paused: set[int] = set()
         """Strategies whose new orders are paused; 0 is all of them."""
         self.journal_failed = False
-        self._half_ticks: list[int] = []
+        self._half_ticks: dict[int, int] = {}
         """Bid plus ask by listing id; ABSENT when a side is empty."""
         self.orders = 0
         self.fills = 0
@@ -116,8 +116,7 @@ class Desk:
 
     def on_listing_definition(self, listing: ListingDefinition) -> None:
         """Make room for a listing's mid."""
-        missing = listing.listing_id + 1 - len(self._half_ticks)
-        self._half_ticks.extend([ABSENT] * missing)
+        self._half_ticks.setdefault(listing.listing_id, ABSENT)
 
     def on_quotes(self, frame: Frame) -> None:
         """Keep bid plus ask of each listing, the arrival mid of the orders to come."""
@@ -127,12 +126,12 @@ class Desk:
         both = np.where(known_sides & (bid != ABSENT) & (ask != ABSENT), bid + ask, ABSENT)
         known = self._half_ticks
         for listing_id, half_ticks in zip(array["listing_id"].tolist(), both.tolist(), strict=True):
-            if listing_id < len(known):
+            if listing_id in known:
                 known[listing_id] = half_ticks
 
     def on_quote(self, quote: Quote) -> None:
         """As `on_quotes`, for one."""
-        if quote.listing_id < len(self._half_ticks):
+        if quote.listing_id in self._half_ticks:
             bid, ask = quote.bid_ticks, quote.ask_ticks
             both = -_HALF_MAX < bid < _HALF_MAX and -_HALF_MAX < ask < _HALF_MAX
             self._half_ticks[quote.listing_id] = bid + ask if both else ABSENT
@@ -413,7 +412,7 @@ class Desk:
             "intents": [[k, v] for k, v in self._last_intent.items()],
             "killed": self.killed,
             "paused": sorted(self.paused),
-            "mids": self._half_ticks,
+            "mids": [[k, v] for k, v in self._half_ticks.items()],
             "counts": [self.orders, self.fills, self.refused],
         }
 
@@ -427,5 +426,5 @@ class Desk:
         self._last_intent = dict(state["intents"])
         self.killed = state["killed"]
         self.paused = set(state["paused"])
-        self._half_ticks = list(state["mids"])
+        self._half_ticks = dict(state["mids"])
         self.orders, self.fills, self.refused = state["counts"]

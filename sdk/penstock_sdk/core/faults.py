@@ -80,7 +80,7 @@ def fault_text(error: BaseException) -> str:
 
 
 def task_result(plugin_id: int, task_id: int, work: Callable[[], Any]) -> TaskResult:
-    """Return what became of submitted work. Its value is what msgpack gives back, now as in a replay: lists, no tuples."""
+    """Return what became of submitted work. Its value is as msgpack gives it back, now and in a replay: no tuples."""
     try:
         value = msgspec.msgpack.decode(msgspec.msgpack.encode(work()))
     except Exception as error:

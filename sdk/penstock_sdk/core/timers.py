@@ -83,5 +83,5 @@ class Timers:
         """Take back what `snapshot` returned."""
         self._heap = [(due, order, plugin, number, tag) for due, order, plugin, number, tag in state["heap"]]
         self._live = {(entry[2], entry[3]) for entry in self._heap}
-        self._last_ids = {plugin: number for plugin, number in state["last"]}
+        self._last_ids = dict(state["last"])
         self._order = state["order"]
