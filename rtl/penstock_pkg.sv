@@ -383,15 +383,16 @@ package penstock_pkg;
     // Timer (control.timer)
     localparam logic [15:0] TIMER_ID = 16'd81;
     localparam logic [7:0] TIMER_VERSION = 8'd1;
-    localparam logic [15:0] TIMER_BYTES = 16'd40;
-    localparam int TIMER_BEATS = 5;
-    localparam logic [31:0] TIMER_LAYOUT_HASH = 32'h2ec9680e;
+    localparam logic [15:0] TIMER_BYTES = 16'd48;
+    localparam int TIMER_BEATS = 6;
+    localparam logic [31:0] TIMER_LAYOUT_HASH = 32'hef95a56a;
     localparam int TIMER_PLUGIN_ID_BEAT = 0, TIMER_PLUGIN_ID_LSB = 0, TIMER_PLUGIN_ID_W = 32, TIMER_PLUGIN_ID_OFFSET = 0;  // u32
     localparam int TIMER_TIMER_ID_BEAT = 0, TIMER_TIMER_ID_LSB = 32, TIMER_TIMER_ID_W = 32, TIMER_TIMER_ID_OFFSET = 4;  // u32
     localparam int TIMER_DUE_NS_BEAT = 1, TIMER_DUE_NS_LSB = 0, TIMER_DUE_NS_W = 64, TIMER_DUE_NS_OFFSET = 8;  // i64
     localparam int TIMER_TAG_BEAT = 2, TIMER_TAG_LSB = 0, TIMER_TAG_W = 64, TIMER_TAG_OFFSET = 16;  // i64
-    localparam int TIMER_SOURCE_NS_BEAT = 3, TIMER_SOURCE_NS_LSB = 0, TIMER_SOURCE_NS_W = 64, TIMER_SOURCE_NS_OFFSET = 24;  // i64
-    localparam int TIMER_RECV_NS_BEAT = 4, TIMER_RECV_NS_LSB = 0, TIMER_RECV_NS_W = 64, TIMER_RECV_NS_OFFSET = 32;  // i64
+    localparam int TIMER_CLOCK_BEAT = 3, TIMER_CLOCK_LSB = 0, TIMER_CLOCK_W = 8, TIMER_CLOCK_OFFSET = 24;  // u8, ClockKind
+    localparam int TIMER_SOURCE_NS_BEAT = 4, TIMER_SOURCE_NS_LSB = 0, TIMER_SOURCE_NS_W = 64, TIMER_SOURCE_NS_OFFSET = 32;  // i64
+    localparam int TIMER_RECV_NS_BEAT = 5, TIMER_RECV_NS_LSB = 0, TIMER_RECV_NS_W = 64, TIMER_RECV_NS_OFFSET = 40;  // i64
 
     // values of BookAction
     localparam logic [7:0] BOOK_ACTION_UNKNOWN = 8'd0;

@@ -13,7 +13,7 @@ from penstock_sdk.core.wiring import Slot, WiringError
 from penstock_sdk.discovery import PluginImportError, load_class
 from penstock_sdk.energy import bidding_zone, delivery_day, tzdata_version
 from penstock_sdk.energy.localtime import local_to_ns
-from penstock_sdk.events import Limit, LimitKind, PluginState, PluginStatus, RunHeader
+from penstock_sdk.events import Limit, LimitKind, PluginStatus, RunHeader
 from penstock_sdk.wire.frame import Origin
 
 from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config
@@ -133,11 +133,8 @@ def boot(kernel: Kernel, deployment: Deployment, header: RunHeader) -> None:
         kernel.start_plugin(slot)
         kernel.settle()
         if slot.faults:
-            failed = PluginState(
-                plugin_id=slot.plugin_id, name=slot.name, status=PluginStatus.FAILED, previous=PluginStatus.STARTING,
-                reason="raised in on_start",
-            )  # fmt: skip
-            kernel.input(failed, Origin.KERNEL)
+            kernel.say_status(slot.plugin_id, slot.name, PluginStatus.FAILED, "raised in on_start")
+            kernel.settle()
             raise StartError(f"plugin {slot.name} raised in on_start: {kernel.cascade.last_fault}")
     try:
         kernel.open_sources()

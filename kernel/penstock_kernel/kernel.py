@@ -166,6 +166,8 @@ class Kernel(Core):
         self.sources: list[Source] = []
         self._pollers: list[Slot] = []
         """Plugins of any kind that take what comes in from outside."""
+        self.ended = False
+        """True once the run's last event has been handled: nothing is left to do."""
         self.live = True
         """False while a journal is played back: no effects, no work submitted, no snapshots."""
         self.tape: list[bytes] | None = None

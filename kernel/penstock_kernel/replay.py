@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from penstock_sdk.events import CaptureRef, PluginState, PluginStatus, RunHeader, TaskResult, Timer
+from penstock_sdk.events import CaptureRef, PluginState, PluginStatus, RunEnd, RunHeader, TaskResult, Timer
 from penstock_sdk.schema import ABSENT, Event, Frame, schema_by_id
 from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER, HEADER_BYTES, Header, Origin
 from penstock_sdk.wire.segment import FrameView, read_frames, scan
@@ -180,6 +180,8 @@ class Player:
             return
         if isinstance(event, TaskResult):
             kernel.answered(event.plugin_id, event.task_id)
+        if isinstance(event, RunEnd):
+            kernel.ended, kernel.stopping = True, event.reason
         kernel.cascade.run(event, origin, kernel.slot_by_id(frame.producer))
 
     def _feed_timer(self, frame: FrameView) -> None:

@@ -25,7 +25,7 @@ from penstock_kernel.hooks import call_hook, hook_manager
 from penstock_kernel.journal import Journal, run_identity
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.replay import catch_up
-from penstock_kernel.runs import LatencyNs, RunInfo, RunPaths, new_run_dir
+from penstock_kernel.runs import LatencyNs, RunError, RunInfo, RunPaths, new_run_dir
 from penstock_kernel.snapshots import newest_snapshot
 
 __all__ = ["Run", "RunOptions"]
@@ -114,6 +114,8 @@ class Run:
             RunError: it is no run.
         """
         info = RunInfo.load(run_dir)
+        if info.status == "complete":
+            raise RunError(f"run {info.id} is complete, so nothing is left to resume; start another")
         deployment = load_deployment(run_dir / "deployment.toml")
         journal = Journal.open_for_append(run_dir / "journal")
         clock = WallClock() if deployment.run.clock == "wall" else SimClock(info.first_at_ns)
@@ -215,6 +217,8 @@ class Run:
     def go(self) -> None:
         """Run to the end: of the day, or by signal or command. Then every plugin has drained."""
         kernel = self.kernel
+        if kernel.ended:
+            return
         with _signals(kernel):
             if isinstance(kernel.clock, WallClock):
                 kernel.run_wall(self.end_ns)

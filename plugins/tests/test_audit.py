@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
+from penstock_plugins.operations import audit
 from penstock_plugins.operations.audit import Audit, AuditConfig, AuditError, verify_audit
-from penstock_sdk.events import OrderState
+from penstock_sdk.events import OrderState, RunEnd
 from penstock_sdk.plugin import Strategy
 
 SMALL = AuditConfig(block_lines=4)
@@ -27,6 +27,12 @@ def order(made, at_s, side=1, price_ticks=100):
     made.kernel.feed(make(1, price_ticks, 2), at_ns=at_s * 10**9, producer="trader")
 
 
+def end(made):
+    """Stop everything, and end the run as the kernel does."""
+    made.kernel.stop()
+    made.kernel.feed(RunEnd(reason="done"))
+
+
 def lines(folder):
     """Return the lines of the file, its blocks' own lines left out."""
     read = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
@@ -39,7 +45,7 @@ def test_an_order_leaves_its_whole_way_in_the_trail(bench, tmp_path):
     made.fill(made.orders(OrderState.ROUTED)[0], 2)
     made.kernel.command("kill", who="ann", why="drill")
     order(made, 2)
-    made.kernel.stop()
+    end(made)
     said = [(e["what"], e["who"], e.get("kind"), e.get("state"), e.get("reason")) for e in lines(tmp_path)]
     way = [entry for entry in said if entry[0] not in ("plugin", "end")]
     assert way == [
@@ -61,7 +67,7 @@ def test_a_sound_trail_verifies_and_says_that_it_is_whole(bench, tmp_path):
     for at_s in range(1, 9):
         order(made, at_s)
     assert not verify_audit(tmp_path / "audit.jsonl").ended
-    made.kernel.stop()
+    end(made)
     trail = verify_audit(tmp_path / "audit.jsonl")
     assert trail.ended
     assert trail.lines == len(lines(tmp_path)) > 24
@@ -72,7 +78,7 @@ def test_any_byte_changed_and_any_line_removed_shows(bench, tmp_path):
     made = build(bench, tmp_path)
     for at_s in range(1, 6):
         order(made, at_s)
-    made.kernel.stop()
+    end(made)
     path = tmp_path / "audit.jsonl"
     sound = path.read_bytes()
     for at in range(0, len(sound), 7):
@@ -120,7 +126,7 @@ def test_a_restart_neither_loses_nor_doubles_a_line(bench, tmp_path):
     straight = build(bench, whole)
     for at_s in range(1, 12):
         order(straight, at_s)
-    straight.kernel.stop()
+    end(straight)
 
     first = build(bench, broken)
     for at_s in range(1, 4):
@@ -138,7 +144,7 @@ def test_a_restart_neither_loses_nor_doubles_a_line(bench, tmp_path):
     del second.kernel.effect
     for at_s in range(8, 12):
         order(second, at_s)
-    second.kernel.stop()
+    end(second)
 
     def told(folder):
         return [line for line in lines(folder) if line["what"] not in ("plugin", "end")]
@@ -160,21 +166,28 @@ def test_lines_that_a_power_cut_took_are_named(bench, tmp_path):
     second.kernel.restore(first.kernel.snapshot())
     del second.kernel.effect
     order(second, 4)
-    second.kernel.stop()
+    end(second)
     gap = next(line for line in lines(tmp_path) if line["what"] == "gap")
     assert gap["text"].startswith(f"lines after seq {json.loads(rows[cut - 2])['seq']} ")
     assert verify_audit(path).ended
 
 
-def test_a_full_disk_loses_no_line(bench, tmp_path):
-    made = build(bench, tmp_path / "gone", live=False)
+def test_a_full_disk_loses_no_line_and_leaves_no_half_one(bench, tmp_path, monkeypatch):
+    made = build(bench, tmp_path, live=False)
     order(made, 1)
-    with pytest.raises(OSError, match="No such file"):
-        made.audit._flush(made.kernel.cascade.seq)
-    (tmp_path / "gone").mkdir()
-    made.audit._flush(made.kernel.cascade.seq)
-    assert [e["what"] for e in lines(tmp_path / "gone")].count("order") == 1
-    shutil.rmtree(tmp_path / "gone")
+    upto = made.kernel.cascade.seq
+
+    def fill_up(path, tail, body, count, last_seq):
+        path.write_bytes(body[: len(body) // 2])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "append_block", fill_up)
+        with pytest.raises(OSError, match="No space left"):
+            made.audit._flush(upto)
+    made.audit._flush(upto)
+    assert verify_audit(tmp_path / "audit.jsonl").last_seq == upto
+    assert [e["what"] for e in lines(tmp_path)].count("order") == 1
 
 
 @pytest.mark.parametrize("wrong", [{"block_lines": 0}, {"block_minutes_max": -1.0}])

@@ -2,7 +2,8 @@
 
 A plugin is a class with handlers. ``on_quote(quote)`` hears quotes one by one, ``on_quotes(frame)`` in batches; any
 record of `penstock_sdk.events`, or one declared by a plugin, has such a pair of names; a plugin with both hears single
-events by the first and frames by the second. A handler returns None, one event, or a list of events. It runs on the kernel thread, to completion; slow work goes through ``ctx.submit``.
+events by the first and frames by the second. A handler returns None, one event, or a list of events. It runs on the
+kernel thread, to completion; slow work goes through ``ctx.submit``.
 
     class Echo(Strategy):
         def on_trade(self, trade: Trade) -> Outcome:
@@ -101,7 +102,7 @@ class Venue(Plugin):
 
     kind = "venue"
     embedded: ClassVar[bool] = False
-    """True when the market place itself is in this plugin, so that a restart restores it and leaves nothing in doubt."""
+    """True when the market place itself is in this plugin: a restart restores it and leaves nothing in doubt."""
 
     def on_order(self, order: Order) -> Outcome:
         """Do what ``order.action`` says (NEW, CANCEL, CANCEL_ALL); only orders routed to this venue come here.

@@ -294,16 +294,10 @@ T = TypeVar("T")
 
 
 def _register(cls: type[T], layout: Layout) -> type[T]:
-    if cls.__module__.split(".")[0] != "penstock_sdk" and layout.id not in USER_IDS:
-        raise SchemaError(
-            f"{cls.__name__} met id {layout.id}, wanted one in {USER_IDS.start} … {USER_IDS.stop - 1}; "
-            "lower ones are Penstock's own"
-        )
-    own = cls.__module__.startswith("penstock_sdk.")
-    if layout.id not in (range(1, USER_IDS.start) if own else USER_IDS):
-        raise SchemaError(
-            f"{cls.__name__} met schema id {layout.id}, wanted one in {USER_IDS.start} … {USER_IDS.stop - 1}"
-        )
+    own = cls.__module__.startswith("penstock_sdk.events.")
+    wanted = range(1, USER_IDS.start) if own else USER_IDS
+    if layout.id not in wanted:
+        raise SchemaError(f"{cls.__name__} met schema id {layout.id}, wanted one in {wanted.start} … {wanted.stop - 1}")
     met = _BY_ID.get(layout.id)
     # The same class again is a module that was reloaded.
     if met is not None and (met.cls.__module__, met.cls.__qualname__) != (cls.__module__, cls.__qualname__):

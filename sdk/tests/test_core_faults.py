@@ -227,7 +227,7 @@ def test_the_orders_of_a_quarantined_strategy_are_cancelled() -> None:
     kernel.feed(quote())
     kernel.feed(quote(bid=13))
     assert quarantined(kernel) == ["breaks"]
-    assert [order.action for order in venue.heard] == [1, 1, 1, 2]
+    assert [order.action for order in venue.heard] == [1, 1, 2, 1]
     assert {held.order.strategy_id for held in kernel.desk.open.values()} == {calm.ctx.plugin_id}
 
 

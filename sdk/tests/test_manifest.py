@@ -25,7 +25,7 @@ from penstock_sdk.plugin import KINDS as BASES
 CONTRACTS = dict.fromkeys(KINDS, (1,))
 GOOD = """
 [[plugin]]
-id = "market_maker"
+id = "demo_maker"
 version = "1.2.0"
 kind = "strategy"
 contract = "strategy/1..1"
@@ -61,7 +61,7 @@ def faults(text: str, folder: Path) -> list[str]:
 def test_an_installed_plugin_is_read_whole_and_never_imported(tmp_path, monkeypatch):
     root = install(tmp_path, "demo-one", "demo_one")
     monkeypatch.syspath_prepend(tmp_path)
-    found = discover(CONTRACTS).manifests["market_maker"]
+    found = discover(CONTRACTS).manifests["demo_maker"]
     assert "demo_one" not in sys.modules
     assert found.source == ManifestSource(str(root / "plugin.toml"), str(root), "demo-one", "1.0", 0)
     assert found.restart == RestartPolicy(max_crashes=3, window_s=30.0)
@@ -81,7 +81,7 @@ def test_a_fresh_interpreter_discovers_without_running_the_package(tmp_path):
         sys.path.insert(0, {str(tmp_path)!r})
         from penstock_sdk.discovery import discover
         from penstock_sdk.manifest import KINDS
-        assert "market_maker" in discover(dict.fromkeys(KINDS, (1,))).manifests
+        assert "demo_maker" in discover(dict.fromkeys(KINDS, (1,))).manifests
         assert "demo_two" not in sys.modules
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
@@ -95,14 +95,14 @@ def test_an_editable_install_is_found_through_its_pth_folder(tmp_path):
     site.mkdir()
     (source / "demo_editable-1.0.dist-info").rename(site / "demo_editable-1.0.dist-info")
     found = discover(CONTRACTS, [str(site), str(source)])
-    assert found.manifests["market_maker"].source.file == str(source / "demo_editable" / "plugin.toml")
+    assert found.manifests["demo_maker"].source.file == str(source / "demo_editable" / "plugin.toml")
 
 
 def test_a_manifest_in_an_inner_package_is_found_without_importing_the_outer_one(tmp_path):
     root = install(tmp_path, "demo-inner", "demo_inner", value="demo_inner.deep:conf/plugin.toml")
     (root / "deep" / "conf").mkdir(parents=True)
     (root / "plugin.toml").rename(root / "deep" / "conf" / "plugin.toml")
-    assert list(discover(CONTRACTS, [str(tmp_path)]).manifests) == ["market_maker"]
+    assert list(discover(CONTRACTS, [str(tmp_path)]).manifests) == ["demo_maker"]
     assert "demo_inner" not in sys.modules
 
 
@@ -120,7 +120,7 @@ def test_an_entry_point_that_leads_nowhere_is_a_problem_and_hides_no_other_plugi
     install(tmp_path, "demo-well", "demo_well")
     found = discover(CONTRACTS, [str(tmp_path)])
     assert [str(problem).startswith("demo-lost: ") and said in str(problem) for problem in found.problems] == [True]
-    assert found.manifests["market_maker"].source.distribution == "demo-well"
+    assert found.manifests["demo_maker"].source.distribution == "demo-well"
 
 
 def test_an_id_in_two_distributions_is_refused_for_both_and_names_both(tmp_path):
@@ -128,7 +128,7 @@ def test_an_id_in_two_distributions_is_refused_for_both_and_names_both(tmp_path)
     found = discover(CONTRACTS, [str(tmp_path)])
     assert found.manifests == {}
     assert [str(problem) for problem in found.problems] == [
-        f'demo-b: {second}/plugin.toml: plugin[0].id: "market_maker" is declared by demo-a 1.0 ({first}/plugin.toml) '
+        f'demo-b: {second}/plugin.toml: plugin[0].id: "demo_maker" is declared by demo-a 1.0 ({first}/plugin.toml) '
         f"and demo-b 1.0 ({second}/plugin.toml); uninstall one of them"
     ]
 
@@ -138,7 +138,7 @@ def test_a_distribution_that_stands_twice_on_the_path_counts_once(tmp_path):
     install(tmp_path / "second", "demo-twice", "demo_twice")
     found = discover(CONTRACTS, [str(tmp_path / "first"), str(tmp_path / "second")])
     assert found.problems == ()
-    assert found.manifests["market_maker"].source.file.startswith(str(tmp_path / "first"))
+    assert found.manifests["demo_maker"].source.file.startswith(str(tmp_path / "first"))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_contract_out_of_range_is_refused_naming_both_and_the_way_out(tmp_path
     install(tmp_path, "demo-c", "demo_c", GOOD.replace("strategy/1..1", contract))
     found = discover({"strategy": served}, [str(tmp_path)])
     assert found.manifests == {}
-    assert [said in str(problem) and problem.id == "market_maker" for problem in found.problems] == [True]
+    assert [said in str(problem) and problem.id == "demo_maker" for problem in found.problems] == [True]
 
 
 def test_the_highest_common_contract_major_is_chosen():
@@ -176,7 +176,7 @@ BAD_ENTRIES = {
     "missing key": ('version = "1.2.0"', "", "version: missing; write version = …"),
     "kind": ('kind = "strategy"', 'kind = "stratgy"', 'met "stratgy"; did you mean strategy?'),
     "type": ('version = "1.2.0"', "version = 1", "version: expected string, met 1; put it in quotes"),
-    "id": ('"market_maker"', '"Market Maker"', 'id: expected string like "market_maker", met "Market Maker"'),
+    "id": ('"demo_maker"', '"Market Maker"', 'id: expected string like "market_maker", met "Market Maker"'),
     "class": (":MarketMaker", ".MarketMaker", 'class: expected string like "your_package.module:YourClass", met'),
     "contract": ("strategy/1..1", "strategy/2..1", 'contract: expected kind/min..max, met "strategy/2..1"'),
     "contract kind": ("strategy/1..1", "risk/1..1", "contract: is of kind risk, but the plugin is of kind strategy"),
@@ -223,12 +223,12 @@ def test_a_file_that_holds_no_entries_is_refused(text, said, tmp_path):
 
 def test_a_plugin_is_had_by_folder_by_manifest_and_by_py_file(tmp_path):
     root = install(tmp_path, "demo-path", "demo_path")
-    other = GOOD.replace("market_maker", "taker").replace("maker:", "taker:")
+    other = GOOD.replace("demo_maker", "taker").replace("maker:", "taker:")
     (root / "plugin.toml").write_text((GOOD + other).replace("PACKAGE.", ""))
     (root / "maker.py").write_text("")
-    assert [m.id for m in read_path(root, CONTRACTS)] == ["market_maker", "taker"]
-    assert [m.id for m in read_path(root / "plugin.toml", CONTRACTS)] == ["market_maker", "taker"]
-    assert [m.id for m in read_path(root / "maker.py", CONTRACTS)] == ["market_maker"]
+    assert [m.id for m in read_path(root, CONTRACTS)] == ["demo_maker", "taker"]
+    assert [m.id for m in read_path(root / "plugin.toml", CONTRACTS)] == ["demo_maker", "taker"]
+    assert [m.id for m in read_path(root / "maker.py", CONTRACTS)] == ["demo_maker"]
 
 
 def test_a_path_without_a_fitting_manifest_is_refused(tmp_path):
@@ -238,7 +238,7 @@ def test_a_path_without_a_fitting_manifest_is_refused(tmp_path):
         read_path(tmp_path / "absent.py", CONTRACTS)
     (tmp_path / "plugin.toml").write_text(GOOD.replace("PACKAGE.", ""))
     (tmp_path / "other.py").write_text("")
-    with pytest.raises(ManifestError, match=r"no entry has its class in other\.py, met market_maker in maker; write"):
+    with pytest.raises(ManifestError, match=r"no entry has its class in other\.py, met demo_maker in maker; write"):
         read_path(tmp_path / "other.py", CONTRACTS)
     with pytest.raises(ManifestError, match=r"serves strategy/2\.\.2"):
         read_path(tmp_path, {"strategy": (2,)})
@@ -299,7 +299,7 @@ def test_a_packaged_config_schema_is_read_and_its_text_is_stable(tmp_path):
 
     root = install(tmp_path, "demo-s", "demo_s", GOOD + 'config_schema = "schema.json"\n')
     (root / "schema.json").write_text(config_schema_text(Config))
-    schema = discover(CONTRACTS, [str(tmp_path)]).manifests["market_maker"].config_schema_json()
+    schema = discover(CONTRACTS, [str(tmp_path)]).manifests["demo_maker"].config_schema_json()
     assert schema == msgspec.json.schema(Config)
     assert config_schema_text(Config) == json.dumps(schema, indent=2, sort_keys=True) + "\n"
 

@@ -40,7 +40,9 @@ def strategy_for(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def controls() -> list[Layout]:
-    return [layout for layout in layouts() if not layout.packed and layout.cls.__module__.startswith("penstock_sdk.")]
+    return [
+        layout for layout in layouts() if not layout.packed and layout.cls.__module__.startswith("penstock_sdk.events.")
+    ]
 
 
 @pytest.mark.parametrize("layout", controls(), ids=lambda layout: layout.name)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import msgspec
@@ -33,7 +35,7 @@ from penstock_sdk.events import (
     ZoneDefinition,
 )
 from penstock_sdk.plugin import Feed, Operations, Outcome, RiskCheck, Strategy, Venue
-from penstock_sdk.schema import Event
+from penstock_sdk.schema import Event, Frame
 
 QUARTER_HOUR_NS = 900_000_000_000
 QTY_MAX_LOTS = 50
@@ -189,6 +191,27 @@ class InnerVenue(_Listed):
         )  # fmt: skip
 
 
+class Assassin(Operations):
+    """Kills its own process -9 once as many events have been numbered as ``PENSTOCK_TEST_KILL_AT`` says.
+
+    An environment variable, since a config is part of the deployment. At an even number it does so in the handler, amid
+    a cascade; at an odd one in an effect, when the batch has just been written.
+    """
+
+    def on_quotes(self, _frame: Frame) -> Outcome:
+        """Kill, when it is time."""
+        at = int(os.environ.get("PENSTOCK_TEST_KILL_AT", 0))
+        if at and self.ctx.seq >= at:
+            if at % 2:
+                self.ctx.effect(_die)
+            else:
+                _die()
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 # -- to the witness ----------------------------------------------------------------------------------------------------
 
 
@@ -222,18 +245,18 @@ class Link:
         assert self._socket is not None
         self._socket.sendall(json.dumps(message).encode() + b"\n")
 
-    def wait(self) -> None:
-        """Wait until there is something to hear."""
+    def wait(self, order_id: int) -> None:
+        """Wait until something is said of an order; `heard` returns it all the same."""
         assert self._socket is not None
-        select.select([self._socket], [], [], 10)
+        while f'"id": {order_id},'.encode() not in self._rest:
+            select.select([self._socket], [], [])
+            self._rest += self._socket.recv(1 << 16)
 
     def heard(self) -> list[dict[str, Any]]:
         """Return the whole lines that have come in."""
         assert self._socket is not None
-        try:
+        with suppress(BlockingIOError):
             self._rest += self._socket.recv(1 << 20, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return []
         *lines, self._rest = self._rest.split(b"\n")
         return [json.loads(line) for line in lines]
 
@@ -291,7 +314,7 @@ class HastyVenue(WitnessVenue):
     def on_order(self, order: Order) -> Outcome:
         """Send at once, and wait for the answer."""
         self._send("new" if order.action == IntentAction.NEW else "cancel", order, self.ctx.seq)
-        self._link().wait()
+        self._link().wait(order.order_id)
 
 
 class Acker(Operations):

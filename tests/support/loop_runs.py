@@ -116,9 +116,9 @@ class WitnessProcess:
         )
         wait_for(self.socket.exists, "the witness's socket")
 
-    def plan(self, after: int, when: str) -> None:
-        """Have it kill the kernel that connects next at that message."""
-        self._plan.write_text(json.dumps({"after": after, "when": when}))
+    def plan(self, after: int, when: str, count: str = "messages") -> None:
+        """Have it kill the kernel that connects next at that message, or order."""
+        self._plan.write_text(json.dumps({"after": after, "when": when, "count": count}))
 
     def spare(self) -> None:
         """Have it kill no more."""

@@ -3,7 +3,8 @@
     python loop_witness.py SOCKET LOG PLAN SEED
 
 LOG gets one line of JSON per message: what was got (``got``) and said (``said``), in order, before anything follows
-from it. PLAN, read at each hello, may hold ``{"after": 12, "when": "receipt" | "answer"}``: kill -9 at that message.
+from it. PLAN, read at each hello, may hold ``{"after": 12, "when": "receipt" | "answer", "count": "messages" |
+"orders"}``: kill -9 at that message.
 It knows nothing of the project's code, so it cannot share its mistakes.
 """
 
@@ -47,7 +48,7 @@ class Witness:
         if message["do"] == "hello":
             self.greet(message)
             return
-        self.messages += 1
+        self.messages += message["do"] == "new" or self.plan.get("count") != "orders"
         due = self.messages == self.plan.get("after")
         if due and self.plan["when"] == "receipt":
             self.kill()

@@ -13,12 +13,14 @@ __all__ = ["main"]
 
 Command = Callable[[argparse.Namespace, Console], int]
 DEFAULT_DEPLOYMENT = "plugins.toml"
+PIPE_COLUMNS = 160
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 0 done, 1 failed or a difference found, 2 wrong usage or bad input."""
     options = _parser().parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    # A file or a pipe takes lines of any length: no table is cut to 80 columns there.
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         command: Command = options.command
@@ -41,7 +43,6 @@ def _known(error: Exception) -> str | None:
 
     from penstock_kernel.boot import StartError
     from penstock_kernel.deployment import DeploymentError
-    from penstock_kernel.hooks import HookError
     from penstock_kernel.journal import JournalError
     from penstock_kernel.kernel import SourceError
     from penstock_kernel.lake import LakeError

@@ -23,6 +23,7 @@ from penstock_kernel.runs import RunPaths
 __all__ = ["connect", "print_table", "query", "tables"]
 
 _ATTEMPTS = 3
+_PIPE_COLUMNS = 10_000
 
 
 def connect(run_dir: Path) -> duckdb.DuckDBPyConnection:
@@ -134,7 +135,8 @@ def _print_rich(table: pa.Table, out: TextIO, rows_max: int) -> None:
     head = table.slice(0, rows_max)
     for row in zip(*(column.to_pylist() for column in head.columns), strict=True):
         shown.add_row(*("[dim]-[/]" if value is None else _text(value) for value in row))
-    console = Console(file=out)
+    # A file or a pipe takes lines of any length; folded into 80 columns, nobody could read or cut them.
+    console = Console(file=out, width=None if out.isatty() else _PIPE_COLUMNS)
     console.print(shown)
     more = "" if len(table) <= rows_max else f" of {len(table):,}; add `limit`, or take --csv for all"
     console.print(f"[dim]{min(len(table), rows_max):,} row{'s' if len(table) != 1 else ''}{more}[/]")

@@ -56,6 +56,7 @@ class Exchange(Venue):
     """
 
     Config = ExchangeConfig
+    embedded = True
     config: ExchangeConfig
 
     def _build(self) -> None:

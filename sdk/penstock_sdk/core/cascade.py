@@ -69,6 +69,8 @@ class Cascade:
         self.on_quarantine: Callable[[Slot, str], None] = lambda slot, reason: None
         self.admit: Callable[[Any, Slot], Any] = lambda event, venue: event
         """What a venue says passes through here before it is numbered."""
+        self.quarantine_state: Callable[[Slot, str], Event] = _quarantine_state
+        """Returns the event that says so."""
         self.after_frame: Callable[[Frame], None] | None = None
         self.record_frame: Callable[[Frame, int, int, Slot], bytes | None] = lambda frame, seq, origin, slot: None
         """Returns the bytes to record in place of a frame (a reference), or None to record the frame itself."""
@@ -280,12 +282,7 @@ class Cascade:
     def quarantine(self, slot: Slot, reason: str) -> None:
         """Let a plugin hear nothing more; say so."""
         self.wire([s for s in self.slots if s is not slot])
-        self.push(
-            PluginState(
-                plugin_id=slot.plugin_id, name=slot.name, status=PluginStatus.QUARANTINED,
-                previous=PluginStatus.RUNNING, reason=reason,
-            )
-        )  # fmt: skip
+        self.push(self.quarantine_state(slot, reason))
         self.push(
             Alert(
                 code="plugin.quarantined", severity=Severity.ERROR, subject=slot.name, met=reason,
@@ -314,3 +311,13 @@ class Cascade:
         if slot is not None:
             self.quarantine(slot, reason)
         return True
+
+
+def _quarantine_state(slot: Slot, reason: str) -> Event:
+    return PluginState(
+        plugin_id=slot.plugin_id,
+        name=slot.name,
+        status=PluginStatus.QUARANTINED,
+        previous=PluginStatus.RUNNING,
+        reason=reason,
+    )

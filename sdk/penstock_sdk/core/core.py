@@ -12,17 +12,18 @@ import numpy.typing as npt
 from penstock_sdk.context import Context, Identity, Moment
 from penstock_sdk.core.cascade import EVENTS_PER_INPUT_MAX, FAULTS_MAX, Cascade, Sink
 from penstock_sdk.core.catalog import Catalog
-from penstock_sdk.core.desk import Desk
+from penstock_sdk.core.desk import Desk, loosens
 from penstock_sdk.core.history import History
+from penstock_sdk.core.lifecycle import Lifecycle
 from penstock_sdk.core.timers import Timers
 from penstock_sdk.core.wiring import Slot, Target
 from penstock_sdk.events import (
+    Alert,
     ExecutionReport,
     IdKind,
     Limit,
     OperatorCommand,
     PluginFault,
-    PluginState,
     PluginStatus,
     Severity,
     Timer,
@@ -32,6 +33,9 @@ from penstock_sdk.schema import Event, Frame, Record, layouts
 from penstock_sdk.wire.frame import Origin
 
 __all__ = ["Core"]
+
+
+COMMANDS = ("kill", "unkill", "pause", "resume", "cancel_all", "limit", "quarantine", "stop")
 
 
 class _Keeper:
@@ -48,11 +52,14 @@ class _Keeper:
 class _Limits:
     """The limits in force, for the restart that must not loosen them."""
 
-    def __init__(self) -> None:
+    def __init__(self, moment: Moment) -> None:
+        self._moment = moment
         self.values: dict[tuple[int, int, int], int] = {}
 
     def on_limit(self, limit: Limit) -> None:
         """Keep the value of (kind, strategy, listing)."""
+        if loosens(limit, self._moment):
+            return
         self.values[limit.kind, limit.strategy_id, limit.listing_id] = limit.value
 
 
@@ -65,14 +72,20 @@ class _Operator:
         self.fired: Counter[int] = Counter()
         """Timers at that instant, by plugin."""
 
-    def on_operator_command(self, command: OperatorCommand) -> None:
-        """Quarantine or stop; the desk does the rest."""
-        if command.command == "stop":
-            self._core.stopping = f"stopped by {command.who}: {command.why}"
-        elif command.command == "quarantine" and command.target in self._core.slots:
-            slot = self._core.slots[command.target]
-            if slot in self._core.cascade.slots:
-                self._core.cascade.quarantine(slot, f"by {command.who}: {command.why}")
+    def on_operator_command(self, command: OperatorCommand) -> Alert | None:
+        """Quarantine or stop; the desk does the rest. A command that nobody knows is told, not passed over."""
+        name, core = command.command, self._core
+        if name == "stop":
+            core.stopping = f"stopped by {command.who}: {command.why}"
+        elif name == "quarantine":
+            slot = core.slots.get(command.target)
+            if slot is None:
+                return _odd_command(command, "the name of a plugin", ", ".join(core.slots))
+            if slot in core.cascade.slots:
+                core.cascade.quarantine(slot, f"by {command.who}: {command.why}")
+        elif name not in COMMANDS:
+            return _odd_command(command, "a known command", ", ".join(COMMANDS))
+        return None
 
     def on_timer(self, timer: Timer) -> None:
         """Quarantine a plugin whose timers do not let time go on."""
@@ -94,6 +107,13 @@ class _Operator:
         slot.faults = max(slot.faults, fault.faults)
         if slot.faults >= core.cascade.faults_max:
             core.cascade.quarantine(slot, f"{slot.faults} faults, the last in {fault.handler}: {fault.error}")
+
+
+def _odd_command(command: OperatorCommand, wanted: str, known: str) -> Alert:
+    return Alert(
+        code="command.unknown", severity=Severity.WARNING, subject=command.target or command.command,
+        met=f"command {command.command} {command.target}".rstrip(), wanted=wanted, way_out=f"there are {known}",
+    )  # fmt: skip
 
 
 class Core:
@@ -120,8 +140,12 @@ class Core:
         self.desk = Desk(self.moment, self.catalog, epoch, self.cascade.fault)
         self.cascade.on_quarantine = self._quarantined
         self.cascade.admit = self._admit
+        self.cascade.quarantine_state = lambda slot, reason: self.lifecycle.change(
+            slot.plugin_id, slot.name, PluginStatus.QUARANTINED, reason
+        )
         self.slots: dict[str, Slot] = {}
-        self.limits = _Limits()
+        self.lifecycle = Lifecycle()
+        self.limits = _Limits(self.moment)
         self.stopping = ""
         """Why the run is to end, or empty."""
         self._last_task_ids: dict[int, int] = {}
@@ -146,13 +170,21 @@ class Core:
         if name in self.slots:
             raise ValueError(f"plugin name {name} is taken; give each instance its own")
         plugin_id = self.intern_input(IdKind.PLUGIN, name)
+        for status in (PluginStatus.DISCOVERED, PluginStatus.RESOLVED, PluginStatus.STARTING):
+            self.say_status(plugin_id, name, status)
         ctx = Context(self, name, plugin_id, run_seed=self.run_seed, **context)
         for record in cls.history_of:
             self.history_kept.want(record, cls.history_ns)
         plugin = cls(ctx, config)
         slot = Slot(name, plugin_id, plugin, cls.kind, ctx)
         self.slots[name] = slot
+        self.say_status(plugin_id, name, PluginStatus.CONFIGURED)
         return slot
+
+    def say_status(self, plugin_id: int, name: str, status: PluginStatus, reason: str = "") -> None:
+        """Announce a plugin's status as an input of the kernel's own."""
+        state = self.lifecycle.change(plugin_id, name, status, reason)
+        self.cascade.run(state, Origin.KERNEL, self.cascade.kernel_slot)
 
     def identity(self, book: str, algo: str, algo_version: int, trader: str, account: str) -> Identity:
         """Return the interned ids of who an instance's orders are for."""
@@ -179,28 +211,18 @@ class Core:
 
     def start_plugin(self, slot: Slot) -> None:
         """Announce that a plugin runs, and let it say what it says first."""
-        self.cascade.run_with(
-            self._state(slot, PluginStatus.RUNNING, PluginStatus.STARTING),
-            Origin.KERNEL, self.cascade.kernel_slot, self._once(slot, "on_start"),
-        )  # fmt: skip
+        self._announce(slot, PluginStatus.RUNNING, slot.plugin.on_start, "on_start")
 
     def stop_plugin(self, slot: Slot) -> None:
         """Announce that a plugin drains, and let it say what it says last."""
-        self.cascade.run_with(
-            self._state(slot, PluginStatus.DRAINING, PluginStatus.RUNNING),
-            Origin.KERNEL, self.cascade.kernel_slot, self._once(slot, "on_stop"),
-        )  # fmt: skip
+        self._announce(slot, PluginStatus.DRAINING, slot.plugin.on_stop, "on_stop")
+        if self.lifecycle.status[slot.plugin_id] == PluginStatus.DRAINING:
+            self.say_status(slot.plugin_id, slot.name, PluginStatus.STOPPED)
 
-    def _once(self, slot: Slot, name: str) -> Target:
-        """Return the call of ``on_start`` or ``on_stop``; in a replay of a recorded plugin, what came of it."""
-        recording = slot.recording
-        if recording is not None:
-            return Target(lambda _: recording.answer(self.moment.seq), slot, name)
-        call = getattr(slot.plugin, name)
-        return Target(lambda _: call(), slot, name)
-
-    def _state(self, slot: Slot, status: PluginStatus, previous: PluginStatus) -> PluginState:
-        return PluginState(plugin_id=slot.plugin_id, name=slot.name, status=status, previous=previous)
+    def _announce(self, slot: Slot, status: PluginStatus, call: Callable[[], Any], name: str) -> None:
+        state = self.lifecycle.change(slot.plugin_id, slot.name, status)
+        target = Target(lambda _: call(), slot, name)
+        self.cascade.run_with(state, Origin.KERNEL, self.cascade.kernel_slot, target)
 
     def slot_by_id(self, plugin_id: int) -> Slot:
         """Return the slot of a plugin id; the kernel's own for 0 and for what is not attached."""
@@ -272,6 +294,7 @@ class Core:
             "instant": [self.operator.instant_ns, [[plugin, count] for plugin, count in self.operator.fired.items()]],
             "history": self.history_kept.snapshot(),
             "desk": self.desk.snapshot(),
+            "lifecycle": [[plugin_id, int(status)] for plugin_id, status in self.lifecycle.status.items()],
             "limits": [[*key, value] for key, value in self.limits.values.items()],
             "tasks": [[plugin, number] for plugin, number in self._last_task_ids.items()],
             "plugins": {name: _plugin_state(slot) for name, slot in self.slots.items()},
@@ -288,6 +311,7 @@ class Core:
         self.operator.fired = Counter(dict(state["instant"][1]))
         self.history_kept.restore(state["history"])
         self.desk.restore(state["desk"])
+        self.lifecycle.status = {plugin_id: PluginStatus(status) for plugin_id, status in state["lifecycle"]}
         self.limits.values = {(kind, who, what): value for kind, who, what, value in state["limits"]}
         self._last_task_ids = dict(state["tasks"])
         for name, held in state["plugins"].items():

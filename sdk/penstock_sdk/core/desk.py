@@ -54,6 +54,13 @@ _ANSWERS = (CheckResult.PASSED, CheckResult.REFUSED)
 _HALF_MAX = 2**62
 """Bid plus ask of prices below it fit 64 bits; beyond, there is no mid."""
 
+_COMMANDS = ("kill", "unkill", "pause", "resume", "cancel_all")
+
+
+def loosens(limit: Limit, moment: Moment) -> bool:
+    """Return whether a plugin tries to switch the kill switch or a pause off, which only an operator may."""
+    return limit.kind in (LimitKind.KILL, LimitKind.PAUSE) and not limit.value and moment.producer != 0
+
 
 class OpenOrder:
     """An order that a venue may still execute."""
@@ -246,7 +253,8 @@ class Desk:
         o = held.order
         return Order(
             o.order_id, o.listing_id, int(IntentAction.CANCEL), o.side, o.kind, int(held.state),
-            o.price_ticks, o.qty_lots, held.filled_lots, o.intent_id, o.decision_half_ticks, o.arrival_half_ticks, o.venue_id, Reason.NONE, 0, 0,
+            o.price_ticks, o.qty_lots, held.filled_lots, o.intent_id, o.decision_half_ticks, o.arrival_half_ticks,
+            o.venue_id, Reason.NONE, 0, 0,
             o.strategy_id, o.book_id, o.algo_id, o.algo_version, o.trader_id, o.account_id,
         )  # fmt: skip
 
@@ -289,7 +297,8 @@ class Desk:
             whole = held.filled_lots >= held.order.qty_lots
             event: OrderEvent | None = OrderEvent.FILLED if whole else OrderEvent.PARTLY_FILLED
         elif kind == ReportKind.CANCEL_REJECTED:
-            event = OrderEvent.CANCEL_REJECTED_PARTLY if held.filled_lots else OrderEvent.CANCEL_REJECTED
+            partly = held.filled_lots and held.state == OrderState.PENDING_CANCEL
+            event = OrderEvent.CANCEL_REJECTED_PARTLY if partly else OrderEvent.CANCEL_REJECTED
         else:
             event = _EVENT_OF.get(kind)  # type: ignore[call-overload]
         state = _NEXT.get((held.state, event))  # type: ignore[arg-type]
@@ -327,8 +336,14 @@ class Desk:
 
     # -- operator --------------------------------------------------------------------------------------------------
 
-    def on_limit(self, limit: Limit) -> list[Event] | None:
+    def on_limit(self, limit: Limit) -> list[Event] | Event | None:
         """Keep the kill switch and pauses, which are limits of value 1; both cancel what they stop."""
+        if loosens(limit, self._moment):
+            return Alert(
+                code="limit.not_allowed", severity=Severity.ERROR, subject=str(self._moment.producer),
+                met=f"a plugin switching {LimitKind(limit.kind).name} off", wanted="an operator's command",
+                way_out="unkill or resume by command; a plugin may only switch them on",
+            )  # fmt: skip
         if limit.kind == LimitKind.KILL:
             self.killed = bool(limit.value)
             return self._cancel_all(0) if self.killed else None
@@ -341,14 +356,16 @@ class Desk:
 
     def on_operator_command(self, command: OperatorCommand) -> list[Event] | Event | None:
         """Return what a command causes; the kernel itself does `stop` and `quarantine`."""
+        name = command.command
+        if name not in _COMMANDS:
+            return None
         target = self._target(command.target)
         if target is None:
             return Alert(
                 code="command.unknown_target", severity=Severity.WARNING, subject=command.target,
-                met=f"command {command.command}", wanted="the name of a plugin that trades",
+                met=f"command {name}", wanted="the name of a plugin that trades",
                 way_out="see the plugins of the deployment",
             )  # fmt: skip
-        name = command.command
         if name in ("kill", "unkill"):
             return Limit(LimitKind.KILL, value=int(name == "kill"), previous=int(self.killed))
         if name in ("pause", "resume"):
@@ -365,10 +382,14 @@ class Desk:
         return next((s.plugin_id for s in self.traders.values() if s.name == name), None)
 
     def quarantined(self, slot: Slot) -> list[Event]:
-        """Return what keeps a quarantined trader's orders from living on."""
-        return self._cancel_all(slot.plugin_id) if slot.plugin_id in {
-            held.order.strategy_id for held in self.open.values()
-        } else []  # fmt: skip
+        """Return a quarantined trader's cancels; the orders at a quarantined venue are in doubt."""
+        if not slot.is_venue:
+            return self._cancel_all(slot.plugin_id) if slot.may_order else []
+        return [self._doubt(held) for held in self.open.values() if held.order.venue_id == slot.plugin_id]
+
+    def _doubt(self, held: OpenOrder) -> Order:
+        held.state = transition(held.state, OrderEvent.LOST, held.order.order_id)
+        return msgspec.structs.replace(held.order, state=int(held.state), filled_lots=held.filled_lots)
 
     def on_run_header(self, header: RunHeader) -> list[Event] | None:
         """Begin the epoch's order ids. After a crash, put the orders that were not answered in doubt."""
@@ -392,15 +413,13 @@ class Desk:
 
     def _lost(self) -> list[Event]:
         """Return unanswered orders as IN_DOUBT: their venue is asked, nothing is sent again."""
-        out: list[Event] = []
-        for held in self.open.values():
-            # In doubt since an earlier crash: the question itself may not have left before the next.
-            unanswered = held.state in (OrderState.ROUTED, OrderState.PENDING_CANCEL, OrderState.IN_DOUBT)
-            if not unanswered or held.order.venue_id not in self.outside:
-                continue
-            held.state = transition(held.state, OrderEvent.LOST, held.order.order_id)
-            out.append(msgspec.structs.replace(held.order, state=held.state, filled_lots=held.filled_lots))
-        return out
+        # In doubt since an earlier crash: the question itself may not have left before the next.
+        unanswered = (OrderState.ROUTED, OrderState.PENDING_CANCEL, OrderState.IN_DOUBT)
+        return [
+            self._doubt(held)
+            for held in self.open.values()
+            if held.state in unanswered and held.order.venue_id in self.outside
+        ]
 
     # -- state -----------------------------------------------------------------------------------------------------
 

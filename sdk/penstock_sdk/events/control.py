@@ -55,6 +55,7 @@ class Timer(Record, frozen=True, gc=False):
     due_ns: I64 = ABSENT
     tag: I64 = 0
     """Whatever the plugin gave when it set the timer."""
+    clock: Annotated[int, Wire("B", ClockKind)] = 0
     source_ns: I64 = ABSENT
     recv_ns: I64 = ABSENT
 
