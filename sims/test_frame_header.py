@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import cocotb
-import penstock_sdk.events as events
 import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
+
+import penstock_sdk.events as events
 from penstock_sdk.schema import FRAME_RECORDS_MAX, Frame, Layout, layout_of
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, encode_frame, encoder
 from penstock_sdk.wire.systemverilog import packed_layouts
-
 from sims.axis import Pause, Sink, Source, one_in_three, two_in_three
 from sims.simulators import PACKAGE, RTL, need_icarus, run, run_bench
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from day_runs import SMALL, TIGHT, DayRun, Finished, deployment, only_run, penstock
+
 from penstock_sdk.events import (
     Alert,
     CheckVerdict,
@@ -172,9 +173,7 @@ def test_the_summary_says_what_the_journal_says(day: DayRun) -> None:
     assert 0 < day.summary["tick_to_order"]["p50_ns"] <= day.summary["tick_to_order"]["p99_ns"]
 
 
-def test_slippage_is_the_cost_against_the_mid_at_decision(
-    day: DayRun, listings: dict[int, ListingDefinition]
-) -> None:
+def test_slippage_is_the_cost_against_the_mid_at_decision(day: DayRun, listings: dict[int, ListingDefinition]) -> None:
     orders = {o.order_id: o for o in day.records(Order) if o.state == OrderState.ROUTED}
     for name in ("decision", "arrival"):
         cost_ticks = cost = energy = 0.0

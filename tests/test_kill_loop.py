@@ -23,6 +23,7 @@ from loop_runs import (
     wait_for,
     witness,
 )
+
 from penstock_kernel.journal import recover
 from penstock_kernel.replay import replay
 from penstock_sdk.events import ExecutionReport, Order, RunHeader

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from penstock_sdk.schema import Layout
 from penstock_sdk.wire.systemverilog import localparams, packed_layouts
-
 from sdk.tests.record_values import bits, extremes, from_bytes
 from sims.simulators import PACKAGE, RTL, need_icarus, need_verilator, run, verilator_on_path
 

@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
 import termios
@@ -18,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from day_runs import DEADLINE_S, DayRun, deployment, only_run, read_entries, session_commands, wait_for
+
 from penstock_kernel.lake import query
 from penstock_kernel.replay import replay
 from penstock_sdk.events import (
@@ -56,15 +58,17 @@ def traded(runs_dir: Path) -> bool:
     return False
 
 
-def start(folder: Path, **options: int) -> subprocess.Popen[bytes]:
-    """Start a run in real time in a session of its own; its output goes to a file unless *options* say otherwise."""
+def start(folder: Path, terminal: int | None = None) -> subprocess.Popen[bytes]:
+    """Start a run in real time in a session of its own, which *terminal* controls; results go to a file."""
     command = [sys.executable, "-m", "penstock_kernel.cli.main", "run", str(deployment(folder, BUSY))]
     command += ["--clock", "wall", "--day", open_day()]
     with (folder / "out.txt").open("wb") as out, (folder / "err.txt").open("wb") as err:
-        return subprocess.Popen(
-            command, cwd=folder, stdout=out, stderr=options.get("stderr", err),
-            stdin=options.get("stdin", subprocess.DEVNULL), start_new_session=True,
-        )  # fmt: skip
+        if terminal is None:
+            return subprocess.Popen(
+                command, cwd=folder, stdout=out, stderr=err, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        # `setsid --ctty`, so that a key of the terminal becomes a signal.
+        return subprocess.Popen(["setsid", "--ctty", *command], cwd=folder, stdout=out, stderr=terminal, stdin=terminal)
 
 
 @contextmanager
@@ -123,11 +127,25 @@ def test_a_signal_drains_the_run(number: signal.Signals, tmp_path: Path) -> None
 
 def test_ctrl_c_in_a_terminal_drains_the_run_and_leaves_the_picture(tmp_path: Path) -> None:
     master, slave = pty.openpty()
-    process = start(tmp_path, stdin=slave, stderr=slave)
-    # Its controlling terminal is given to it from outside: only then does the key become a signal.
-    picture = b""
-    with ended_in_any_case(process):
-        pass
-    os.close(master)
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    process = start(tmp_path, slave)
     os.close(slave)
-    assert fcntl and select and termios and picture == b""
+    drawn = b""
+
+    def read() -> None:
+        nonlocal drawn
+        while select.select([master], [], [], 0)[0]:
+            try:
+                drawn += os.read(master, 1 << 16)
+            except OSError:  # nobody has the terminal open any more
+                return
+
+    with ended_in_any_case(process):
+        wait_for(lambda: read() or traded(tmp_path / "runs") or process.poll() is not None, "orders and fills")
+        os.write(master, b"\x03")
+        wait_for(lambda: read() or process.poll() is not None, "the end")
+    read()
+    os.close(master)
+    check_drained(tmp_path, process, "SIGINT")
+    for part in (b"penstock", b"mm_de", b"P&L EUR", b"net MWh"):
+        assert part in drawn

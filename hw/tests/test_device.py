@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_hw import BEAT_BYTES, DeviceError, LoopbackStream, MemoryBus, RegisterBus, Stream
 
 

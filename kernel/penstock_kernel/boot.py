@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config
+from penstock_kernel.kernel import Kernel, SourceError
 from penstock_sdk.core.wiring import Slot, WiringError
 from penstock_sdk.discovery import PluginImportError, load_class
 from penstock_sdk.energy import bidding_zone, delivery_day, tzdata_version
 from penstock_sdk.energy.localtime import local_to_ns
 from penstock_sdk.events import Limit, LimitKind, PluginStatus, RunHeader
 from penstock_sdk.wire.frame import Origin
-
-from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config
-from penstock_kernel.kernel import Kernel, SourceError
 
 __all__ = ["StartError", "attach_plugins", "boot", "run_times", "versions_of"]
 

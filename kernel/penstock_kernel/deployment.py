@@ -12,9 +12,6 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
-from penstock_sdk.discovery import Discovery, PluginImportError, discover, load_class, read_path
-from penstock_sdk.manifest import KINDS, ManifestError, ManifestProblem, PluginManifest
-from penstock_sdk.typed import Finding, KeyPath, check_typed, closest, format_path, shown_value
 
 from penstock_kernel.deployment_files import MergedFiles, Source, read_files, resolve_references
 from penstock_kernel.deployment_model import (
@@ -29,6 +26,9 @@ from penstock_kernel.deployment_tables import DeploymentFile, RunSettings, limit
 from penstock_kernel.problems import DeploymentError, Problem, format_problems, sorted_problems
 from penstock_kernel.strictest import LimitDifference, strictest, strictness
 from penstock_kernel.toml_lines import line_of, toml_lines
+from penstock_sdk.discovery import Discovery, PluginImportError, discover, load_class, read_path
+from penstock_sdk.manifest import KINDS, ManifestError, ManifestProblem, PluginManifest
+from penstock_sdk.typed import Finding, KeyPath, check_typed, closest, format_path, shown_value
 
 __all__ = [
     "CONTRACT_MAJORS",

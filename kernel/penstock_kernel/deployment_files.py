@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta, Struct
-from penstock_sdk.typed import KeyPath, check_typed, format_path
 
 from penstock_kernel.problems import Problem
 from penstock_kernel.toml_lines import line_of, toml_lines
+from penstock_sdk.typed import KeyPath, check_typed, format_path
 
 __all__ = ["MergedFiles", "Place", "References", "Source", "read_files", "resolve_references"]
 

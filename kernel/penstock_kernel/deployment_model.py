@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from penstock_sdk.manifest import PluginManifest
-from penstock_sdk.typed import check_typed, format_path
 
 from penstock_kernel.deployment_files import Source
 from penstock_kernel.deployment_tables import DeploymentFile, Durability, RunMode, RunSettings, run_settings
 from penstock_kernel.problems import DeploymentError, Problem
 from penstock_kernel.strictest import LimitValue
 from penstock_kernel.toml_text import toml_text
+from penstock_sdk.manifest import PluginManifest
+from penstock_sdk.typed import check_typed, format_path
 
 __all__ = [
     "DEFAULT_DURABILITY",

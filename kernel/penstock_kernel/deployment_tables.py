@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
-from penstock_sdk.typed import Finding, KeyPath, shown_value
 
 from penstock_kernel.strictest import LimitValue, strictness
+from penstock_sdk.typed import Finding, KeyPath, shown_value
 
 __all__ = [
     "ClockKind",

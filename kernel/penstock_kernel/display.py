@@ -20,13 +20,14 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from penstock_sdk.energy import EnergyError, ns_to_local
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from penstock_sdk.energy import EnergyError, ns_to_local
 
 __all__ = ["BookTop", "DisplayClient", "Progress", "StrategyState", "draw", "plain_line"]
 

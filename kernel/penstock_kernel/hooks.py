@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import pluggy
+
 from penstock_sdk import hooks as specs
 
 __all__ = ["HookError", "call_hook", "hook_manager"]

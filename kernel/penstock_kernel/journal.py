@@ -25,16 +25,6 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Final, NoReturn, Self
 
-from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER
-from penstock_sdk.wire.segment_layout import (
-    SEGMENT_BYTES,
-    JournalError,
-    SegmentHeader,
-    commit_bytes,
-    pack_commit,
-    segment_path,
-)
-
 from penstock_kernel.journal_files import (
     FileLayer,
     JournalFatal,
@@ -46,6 +36,15 @@ from penstock_kernel.journal_files import (
     write_all,
 )
 from penstock_kernel.recovery import Recovery, recover, recover_locked
+from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER
+from penstock_sdk.wire.segment_layout import (
+    SEGMENT_BYTES,
+    JournalError,
+    SegmentHeader,
+    commit_bytes,
+    pack_commit,
+    segment_path,
+)
 
 __all__ = [
     "Journal",
@@ -421,9 +420,7 @@ class Journal:
         try:
             self._files.fdatasync(self._fd)
         except OSError as error:
-            self._error = JournalFatal(
-                self.segment, error.errno or 0, "fdatasync", self.written_seq, self.synced_seq
-            )
+            self._error = JournalFatal(self.segment, error.errno or 0, "fdatasync", self.written_seq, self.synced_seq)
         else:
             self._synced_offset, self.synced_seq = offset, seq
 

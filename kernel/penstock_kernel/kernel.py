@@ -10,11 +10,18 @@ import heapq
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from operator import index
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from penstock_kernel.clock import Clock
+from penstock_kernel.journal import Journal, JournalFatal
+from penstock_kernel.lanes import Lanes
+from penstock_kernel.snapshots import save_snapshot
+from penstock_kernel.tasks import Tasks
 from penstock_sdk.core.core import Core
 from penstock_sdk.core.faults import Recording, error_text, fault_text, shown
 from penstock_sdk.core.wiring import Slot
@@ -27,6 +34,7 @@ from penstock_sdk.events import (
     Order,
     OrderState,
     PluginFault,
+    PluginStatus,
     Quote,
     RunEnd,
     Severity,
@@ -34,12 +42,6 @@ from penstock_sdk.events import (
 from penstock_sdk.plugin import Feed, Plugin
 from penstock_sdk.schema import ABSENT, Control, Event, Frame, Record, schema_by_id
 from penstock_sdk.wire.frame import HEADER, Origin
-
-from penstock_kernel.clock import Clock
-from penstock_kernel.journal import Journal, JournalFatal
-from penstock_kernel.lanes import Lanes
-from penstock_kernel.snapshots import save_snapshot
-from penstock_kernel.tasks import Tasks
 
 __all__ = ["Kernel", "Source", "SourceError"]
 
@@ -220,14 +222,11 @@ class Kernel(Core):
     def _record_frame(self, frame: Frame, seq: int, origin: int, slot: Slot) -> bytes | None:
         """Return a reference to record in a frame's place, where its topic is journaled so and a file holds it."""
         layout = frame.layout
-        if layout.id not in self._by_reference or origin != Origin.EXTERNAL:
+        if frame.kept_at is None or layout.id not in self._by_reference or origin != Origin.EXTERNAL:
             return None
-        capture = getattr(slot.plugin, "capture", None)
-        if capture is None:
-            return None
-        file, offset = capture()
+        file, offset = frame.kept_at
         reference = CaptureRef(
-            capture=str(file), offset=offset, count=len(frame), schema_id=layout.id,
+            capture=file, offset=offset, count=len(frame), schema_id=layout.id,
             digest=hashlib.sha256(frame.array.tobytes()).digest(),
         )  # fmt: skip
         body = reference.layout.pack(reference)
@@ -380,7 +379,8 @@ class Kernel(Core):
         """Write one line of the run's log."""
         if self.live:
             more = "".join(f" {key}={value}" for key, value in fields.items())
-            self._log(f"{self.moment.now_ns} {severity.name.lower()} {name}: {text}{more}\n")
+            with suppress(OSError):  # a full disk is told by the journal; the log must not end the run before
+                self._log(f"{self.moment.now_ns} {severity.name.lower()} {name}: {text}{more}\n")
 
     def command(self, command: OperatorCommand) -> None:
         """Take an operator's command; it is the next input. Safe to call from a signal handler."""
@@ -554,8 +554,10 @@ class Kernel(Core):
     def drain(self, reason: str) -> None:
         """Stop every plugin, last started first, and say that the run is complete."""
         for slot in [s for s in reversed(self.cascade.slots) if s.plugin_id]:
-            self.stop_plugin(slot)
-            self.settle()
+            # One that a crash found stopped already is not stopped twice.
+            if self.lifecycle.status.get(slot.plugin_id) in (PluginStatus.RUNNING, PluginStatus.DEGRADED):
+                self.stop_plugin(slot)
+                self.settle()
         self.input(RunEnd(reason=reason), Origin.KERNEL)
         self.write()
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+
 from penstock_sdk.events import BookOrderDelta, BookPriceDelta, Quote, Tradability
 from penstock_sdk.schema import ABSENT, Event, Frame, Layout, layout_of
 

@@ -7,9 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock_sdk.wire.segment import ScanResult, Walk, scan_walk
-
 from penstock_kernel.journal_files import FileLayer, JournalFatal, JournalLock, sync_directory, write_all
+from penstock_sdk.wire.segment import ScanResult, Walk, scan_walk
 
 __all__ = ["Recovery", "recover"]
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from penstock_sdk.events import CaptureRef, PluginState, PluginStatus, RunEnd, RunHeader, TaskResult, Timer
-from penstock_sdk.schema import ABSENT, Event, Frame, schema_by_id
-from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER, HEADER_BYTES, Header, Origin
-from penstock_sdk.wire.segment import FrameView, read_frames, scan
 
 from penstock_kernel.boot import StartError, attach_plugins, boot
 from penstock_kernel.clock import SimClock
 from penstock_kernel.deployment import Deployment, load_deployment
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.recorded import Ahead, Said
+from penstock_sdk.events import CaptureRef, PluginState, PluginStatus, RunEnd, RunHeader, TaskResult, Timer
+from penstock_sdk.schema import ABSENT, Event, Frame, schema_by_id
+from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER, HEADER_BYTES, Header, Origin
+from penstock_sdk.wire.segment import FrameView, read_frames, scan
 
 __all__ = ["Difference", "ReplayError", "ReplayResult", "catch_up", "replay"]
 

@@ -8,25 +8,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 import msgspec
 import numpy as np
 import pluggy
-from penstock_sdk.events import Alert, Limit, LimitKind, OperatorCommand, RunHeader, Severity
-from penstock_sdk.wire.frame import Origin
 
 from penstock_kernel.boot import StartError, boot, limit_values, run_times, versions_of
 from penstock_kernel.clock import Clock, SimClock, WallClock
 from penstock_kernel.deployment import Deployment, load_deployment, strictest
 from penstock_kernel.hooks import call_hook, hook_manager
-from penstock_kernel.journal import Journal, run_identity
+from penstock_kernel.journal import Journal, JournalFatal, run_identity
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.replay import catch_up
 from penstock_kernel.runs import LatencyNs, RunError, RunInfo, RunPaths, new_run_dir
 from penstock_kernel.snapshots import newest_snapshot
+from penstock_sdk.events import Alert, Limit, LimitKind, OperatorCommand, RunHeader, Severity
+from penstock_sdk.wire.frame import Origin
 
 __all__ = ["Run", "RunOptions"]
 
@@ -58,6 +58,9 @@ class Run:
         self._log = log
         self._hooks: pluggy.PluginManager | None = None
         self._lake: subprocess.Popen[bytes] | None = None
+        self._leave = ExitStack()
+        # From here on, also while a journal is played back: by default the signal would end the process.
+        self._leave.enter_context(_signals(kernel, {signal.SIGUSR1: "kill"}))
         self._begun_s = time.perf_counter()
 
     # -- beginning -------------------------------------------------------------------------------------------------
@@ -109,6 +112,7 @@ class Run:
             deployment_path: a plugins.toml whose limits are held against the journaled ones; the stricter rule.
 
         Raises:
+            DeploymentError: the deployment has faults.
             JournalLocked: the run is still going; names the process.
             JournalCorrupt: the journal is damaged before its tail.
             RunError: it is no run.
@@ -117,8 +121,13 @@ class Run:
         if info.status == "complete":
             raise RunError(f"run {info.id} is complete, so nothing is left to resume; start another")
         deployment = load_deployment(run_dir / "deployment.toml")
+        configured = load_deployment(deployment_path) if deployment_path is not None else None
         journal = Journal.open_for_append(run_dir / "journal")
         clock = WallClock() if deployment.run.clock == "wall" else SimClock(info.first_at_ns)
+        if info.status != "running":  # a run that failed left when it did so, not when it was to end
+            info.last_at_ns = run_times(deployment, info.started_ns)[2]
+        if options.for_s is not None and deployment.run.clock == "wall":
+            info.last_at_ns = min(info.last_at_ns, clock.now_ns() + round(options.for_s * 1e9))
         info.pid, info.status, info.reason = os.getpid(), "running", ""
         run = cls._make(deployment, run_dir, info, clock, journal)
         try:
@@ -126,7 +135,7 @@ class Run:
             snapshot = newest_snapshot(run_dir / "snapshots", journal.recovery.last_seq, run.kernel.versions)
             left_over = catch_up(run.kernel, deployment, run_dir / "journal", snapshot)
         except BaseException:
-            journal.close()
+            run.abort()
             raise
         info.save(run_dir)
         if options.lake:
@@ -141,8 +150,11 @@ class Run:
             )  # fmt: skip
             run.kernel.input(header, Origin.KERNEL, at_ns=clock.now_ns())
             info.save(run_dir)
-        if deployment_path is not None:
-            run.apply_limits(load_deployment(deployment_path))
+        if configured is not None:
+            run.apply_limits(configured)
+        if journal.recovery.torn_file is not None:
+            text = f"{journal.recovery.torn_bytes} bytes were torn off its end; they are in {journal.recovery.torn_file}"
+            run.kernel.write_log(Severity.WARNING, "journal", text, {})
         run._begin_hooks()
         return run
 
@@ -219,15 +231,23 @@ class Run:
         kernel = self.kernel
         if kernel.ended:
             return
-        with _signals(kernel):
+        with _signals(kernel, {signal.SIGINT: "stop", signal.SIGTERM: "stop"}):
             if isinstance(kernel.clock, WallClock):
                 kernel.run_wall(self.end_ns)
             else:
                 kernel.run_simulated(self.end_ns)
             kernel.drain(kernel.stopping or "end of day")
 
+    def abort(self) -> None:
+        """Let go of everything as a crash would; the run can be resumed."""
+        assert self.kernel.journal is not None
+        self.kernel.tasks.close()
+        self.kernel.journal.abort()
+        self._log.close()
+        self._leave.close()
+
     def close(self, failed: str = "") -> RunInfo:
-        """Let go of the journal, let the lake finish, and write what the run was."""
+        """Let go of the journal, let the lake finish, and write what the run was. A full disk makes it a failed run."""
         kernel = self.kernel
         journal = kernel.journal
         assert journal is not None
@@ -235,7 +255,10 @@ class Run:
             kernel.write()
         if journal.error is not None:
             failed = failed or f"{journal.error}; {journal.unwritten_frames} frames could not be written"
-        kernel.close()
+        try:
+            kernel.close()
+        except JournalFatal as error:
+            failed = failed or str(error)
         info = self.info
         info.status = "failed" if failed else "complete"
         info.reason = failed or kernel.stopping or "end of day"
@@ -257,21 +280,31 @@ class Run:
             "journal_bytes": sum(path.stat().st_size for path in (self.dir / "journal").glob("*.pj")),
             **{f"lost.{name}": count for name, count in sorted(kernel.lanes.lost.items())},
         }  # fmt: skip
-        info.save(self.dir)
-        self._log.close()
-        self._finish_lake()
+        self._leave.close()
+        try:
+            info.save(self.dir)
+            self._log.close()
+            self._finish_lake()
+        except OSError as error:
+            info.status = "failed"
+            info.reason = f"{failed or 'the run came to its end'}; its folder cannot be written: {error}"
         self._call_hook("penstock_run_ended", run_dir=self.dir, status=info.status)
         return info
 
     def _finish_lake(self) -> None:
-        """Wait for the lake process, which ends with the run; build the lake here when it failed."""
+        """Wait for the lake process, which ends with the run; build the lake here when it failed.
+
+        A SIGTERM to every process of the run has it close early: what was drained after it would be missing.
+        """
         if self._lake is None:
             return
         status = self._lake.wait()
         self._lake = None
-        if status or not RunPaths(self.dir).database.exists():
-            from penstock_kernel.lake import rebuild
+        from penstock_kernel.lake import rebuild
+        from penstock_kernel.lake.writer import read_manifest
 
+        paths = RunPaths(self.dir)
+        if status or not paths.database.exists() or read_manifest(paths.lake).last_seq < self.info.last_seq:
             rebuild(self.dir)
 
 
@@ -299,19 +332,15 @@ def _latency(samples_ns: np.ndarray[Any, np.dtype[np.int64]]) -> LatencyNs:
 
 
 @contextmanager
-def _signals(kernel: Kernel) -> Iterator[None]:
-    """Ctrl-C and SIGTERM stop the run, SIGUSR1 is the kill switch; each is a command in the journal."""
-    who = f"uid {os.getuid()}"
+def _signals(kernel: Kernel, commands: dict[signal.Signals, str]) -> Iterator[None]:
+    """Make a command of each signal, an input like any: Ctrl-C and SIGTERM stop the run, SIGUSR1 is the kill switch."""
 
-    def stop(number: int, _frame: object) -> None:
-        kernel.command(OperatorCommand(command="stop", who=who, why=signal.Signals(number).name))
+    def command(number: int, _frame: object) -> None:
+        name = signal.Signals(number).name
+        kernel.command(OperatorCommand(command=commands[signal.Signals(number)], who=f"uid {os.getuid()}", why=name))
 
-    def kill(number: int, _frame: object) -> None:
-        kernel.command(OperatorCommand(command="kill", who=who, why=signal.Signals(number).name))
-
-    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGUSR1: kill}
     try:
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        before = {number: signal.signal(number, command) for number in commands}
     except ValueError:  # not the main thread: a test, or an embedding program that has its own
         yield
         return

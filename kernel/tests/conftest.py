@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from penstock_kernel.lake import rebuild
 
 _spec = importlib.util.spec_from_file_location("penstock_make_run", Path(__file__).with_name("make_run.py"))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from penstock_kernel.runs import LatencyNs, RunInfo
 from penstock_sdk.energy import day_contracts, day_start_ns, listing_terms
 from penstock_sdk.events import (

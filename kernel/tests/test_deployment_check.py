@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from penstock_kernel.deployment import (
     Deployment,
     DeploymentError,

@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_kernel.strictest import LimitDifference, strictest, strictness
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime, time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_kernel.toml_lines import line_of, toml_lines
 from penstock_kernel.toml_text import toml_text
 

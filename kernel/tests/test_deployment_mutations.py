@@ -5,6 +5,7 @@ import tomllib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_kernel.deployment import check, load_deployment
 from penstock_kernel.problems import DeploymentError
 from penstock_kernel.toml_lines import toml_lines

@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
+
 from penstock_kernel import display
 from penstock_kernel.display import BookTop, DisplayClient, Progress, StrategyState, draw, plain_line
-from rich.console import Console
 
 START_NS = 1_773_097_200_000_000_000  # 2026-03-10 00:00 in Berlin
 HOUR_NS = 3_600_000_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from penstock_kernel.hooks import HookError, call_hook, hook_manager
 from penstock_sdk import hooks
 from penstock_sdk.hooks import hookimpl

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from penstock_kernel.journal import Journal, recover
 from penstock_sdk.wire.segment import JournalCorrupt, read_frames, scan, verify
 from penstock_sdk.wire.segment_layout import SEGMENT_BYTES, pack_frame, segment_path

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from penstock_kernel.journal import Journal, JournalFatal, JournalFull, recover
 from penstock_sdk.wire.segment import Walk, read_frames, scan, verify
 from penstock_sdk.wire.segment_layout import pack_frame, segment_path

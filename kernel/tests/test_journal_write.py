@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from penstock_kernel.journal import Journal, JournalError, JournalFatal, JournalLocked, recover, run_identity
 from penstock_sdk.wire.segment import read_frames, scan, verify
 from penstock_sdk.wire.segment_layout import SEGMENT_BYTES, pack_frame, segment_path

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from penstock_kernel.lake import LakeError, connect, follow, query, rebuild, tables
 from penstock_kernel.lake import writer as lake_writer
 from penstock_kernel.lake.tail import Tail

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
+
 from penstock_kernel.lake import LakeError, rebuild
 from penstock_kernel.runs import RunInfo
 from penstock_kernel.summary import load_summary, print_summary, summarise
 from penstock_sdk.events import Trade
-from rich.console import Console
 
 
 @pytest.fixture(scope="module")

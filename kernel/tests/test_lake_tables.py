@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_kernel.lake import VIEWS, LakeError, print_table, query, rebuild
 from penstock_kernel.lake.decode import Decoder
 from penstock_sdk.events import OperatorCommand, Quote, Side, TaskResult, Trade

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from penstock_kernel.lake import rebuild
 from penstock_kernel.report import write_report
 from penstock_kernel.runs import RunInfo

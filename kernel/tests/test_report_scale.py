@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_kernel.report.scale import Scale, nice_ticks, number, robust_range, time_ticks
 from penstock_sdk.energy import day_start_ns
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from penstock_kernel.runs import LatencyNs, RunError, RunInfo, find_run, list_runs, new_run_dir, write_atomically
 
 STARTED_NS = 1_773_156_612 * 1_000_000_000  # 2026-03-10 15:30:12 UTC

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from penstock_sdk.events import CheckVerdict, ExecutionReport, IntentAction, Liquidity, Order, Quote, ReportKind
 from penstock_sdk.plugin import Outcome, Plugin, RiskCheck, Venue
 from penstock_sdk.schema import Frame

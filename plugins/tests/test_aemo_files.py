@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from penstock_plugins.feeds.aemo_files import (
     DISPATCH_PRICE,
     INTERVAL_NS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from penstock_plugins.operations import audit
 from penstock_plugins.operations.audit import Audit, AuditConfig, AuditError, verify_audit
 from penstock_sdk.events import OrderState, RunEnd

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pytest
-from penstock_sdk.compiled import NO_JIT_ENV
+
 from penstock_plugins.feeds.synthetic_prices import SyntheticPrices, SyntheticPricesConfig
 from penstock_plugins.venues.exchange import Exchange, ExchangeConfig, ExchangeError
+from penstock_sdk.compiled import NO_JIT_ENV
 from penstock_sdk.events import (
     Alert,
     AuctionResult,

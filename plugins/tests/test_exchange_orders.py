@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_plugins.venues.exchange import Exchange, ExchangeConfig, ExchangeError
 from penstock_sdk.events import (
     BookLevel,

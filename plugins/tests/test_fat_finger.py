@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from penstock_plugins.compliance.fat_finger import FatFinger, FatFingerConfig
 from penstock_sdk.events import CheckResult, CheckVerdict, OrderKind, OrderState, Reason, Side
 from penstock_sdk.plugin import Strategy

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from penstock_plugins.feeds.aemo import Aemo, AemoConfig
 from penstock_plugins.feeds.aemo_files import CaptureError
 from penstock_plugins.feeds.session_times import FeedError

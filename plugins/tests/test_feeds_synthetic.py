@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from penstock_plugins.feeds.session_times import FeedError
 from penstock_plugins.feeds.synthetic_prices import SyntheticPrices, SyntheticPricesConfig
 from penstock_plugins.venues.exchange import Exchange, ExchangeConfig

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from penstock_plugins.strategies.market_maker import MarketMaker, MarketMakerConfig
 from penstock_sdk.events import (
     AuctionResult,

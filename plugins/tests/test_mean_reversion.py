@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+
 from penstock_plugins.strategies.mean_reversion import MeanReversion, MeanReversionConfig
 from penstock_sdk.events import ExecutionReport, OrderIntent, OrderKind, OrderState, Quote, ReportKind, Side
 from penstock_sdk.schema import ABSENT

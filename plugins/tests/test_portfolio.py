@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from penstock_plugins.portfolio.positions import Positions, PositionsConfig
 from penstock_sdk.events import Alert, ExecutionReport, OrderState, PluginFault, Pnl, Position, ReportKind, Side
 from penstock_sdk.plugin import Strategy

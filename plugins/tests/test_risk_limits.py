@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from penstock_plugins.risk.limits import RiskLimits, RiskLimitsConfig
 from penstock_sdk.events import (
     Alert,

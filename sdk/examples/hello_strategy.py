@@ -7,6 +7,7 @@ Test it: see the five lines of `sdk/tests/test_example_hello.py`.
 from __future__ import annotations
 
 import msgspec
+
 from penstock_sdk.events import ExecutionReport, OrderKind, Quote, ReportKind
 from penstock_sdk.plugin import Outcome, Strategy
 from penstock_sdk.schema import ABSENT

@@ -49,4 +49,3 @@ def penstock_run_starting(run_dir: Path, deployment: str) -> None:
 @hookspec
 def penstock_run_ended(run_dir: Path, status: str) -> None:
     """Hear that a run is over, its journal closed: *status* is complete or failed."""
-

@@ -363,7 +363,7 @@ class Frame:
     Keep what you need with ``frame.array.copy()``. A frame that a plugin returns belongs to the kernel from then on.
     """
 
-    __slots__ = ("array", "layout")
+    __slots__ = ("array", "kept_at", "layout")
 
     def __init__(self, cls: type[Record], array: npt.NDArray[np.void]) -> None:
         layout = layout_of(cls)
@@ -380,6 +380,8 @@ class Frame:
         array.flags.writeable = False
         self.layout = layout
         self.array = array
+        self.kept_at: tuple[str, int] | None = None
+        """(file, offset) when the same records stand in a capture file; then a journal may keep a reference to them."""
 
     @classmethod
     def of(cls, records: list[Any]) -> Frame:

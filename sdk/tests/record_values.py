@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
+
 from penstock_sdk.schema import ABSENT, FieldLayout, Layout
 
 # Floats by their bits: both zeros, the least and the greatest, infinities, and NaNs of which one is signalling.

@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from penstock_sdk.compiled import NO_JIT_ENV, compile_golden
 from penstock_sdk.golden import matching, positions, risk_gate
 

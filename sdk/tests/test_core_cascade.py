@@ -6,12 +6,12 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_sdk.events import Mark, Quote, SessionState, Timer, Trade
 from penstock_sdk.plugin import Operations, Outcome
 from penstock_sdk.schema import ABSENT, Frame
 from penstock_sdk.testing import SimKernel
 from penstock_sdk.wire.frame import Origin
-
 from sdk.tests.core_toys import OnQuote, headers, quote, quotes, told
 
 

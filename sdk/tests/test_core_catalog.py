@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_sdk.core.catalog import Catalog
 from penstock_sdk.events import (
     ContractDefinition,
@@ -22,7 +23,6 @@ from penstock_sdk.events import (
 from penstock_sdk.plugin import Outcome
 from penstock_sdk.testing import SimKernel
 from penstock_sdk.wire.frame import Origin
-
 from sdk.tests.core_toys import OnQuote, headers, quote, told
 
 KIND_NAMES = st.tuples(st.sampled_from(list(IdKind)), st.text(min_size=1, max_size=3))

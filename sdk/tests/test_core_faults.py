@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_sdk.core.faults import TEXT_MAX, error_text, shown
 from penstock_sdk.events import (
     Alert,
@@ -28,7 +29,6 @@ from penstock_sdk.plugin import Operations, Outcome
 from penstock_sdk.schema import ABSENT, Frame
 from penstock_sdk.testing import SimKernel
 from penstock_sdk.wire.frame import Origin
-
 from sdk.tests.core_toys import Obedient, OnQuote, PassAll, Trader, headers, market, quote, quotes, told
 
 

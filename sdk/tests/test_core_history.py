@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_sdk.context import Moment
 from penstock_sdk.core.history import History
 from penstock_sdk.events import PluginFault, Quote, Timer, Trade

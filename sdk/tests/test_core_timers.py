@@ -9,11 +9,11 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
 from penstock_sdk.core.timers import Timers
 from penstock_sdk.events import PluginFault, Quote, Timer
 from penstock_sdk.plugin import Operations
 from penstock_sdk.testing import SimKernel
-
 from sdk.tests.core_toys import quote
 
 

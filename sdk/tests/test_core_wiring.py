@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from penstock_sdk.core.wiring import WiringError, handlers_of
 from penstock_sdk.events import (
     ExecutionReport,
@@ -18,7 +19,6 @@ from penstock_sdk.events import (
 from penstock_sdk.plugin import KINDS, Operations, Outcome, Plugin
 from penstock_sdk.schema import Frame, layouts
 from penstock_sdk.testing import SimKernel
-
 from sdk.tests.core_toys import Obedient, OnQuote, PassAll, Trader, market, quote
 
 

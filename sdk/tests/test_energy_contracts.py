@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_sdk.energy import (
     BiddingZone,
     Contract,

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_sdk.energy import EnergyError, day_start_ns, local_to_ns, ns_to_local, tzdata_version, zone
 from penstock_sdk.energy.localtime import is_repeated
 

@@ -6,6 +6,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+
 from penstock_sdk.events import ExecutionReport, OrderIntent, Quote, ReportKind, Side
 from penstock_sdk.testing import SimKernel
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import struct
 
-import penstock_sdk.wire.frame as module
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import penstock_sdk.wire.frame as module
 from penstock_sdk.events import Alert, Quote, Severity, Trade
 from penstock_sdk.schema import ABSENT, Frame, Layout, SchemaError, layout_of, layouts
 from penstock_sdk.wire.frame import (

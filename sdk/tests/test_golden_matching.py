@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from penstock_sdk.events.enums import OrderKind, Side
 from penstock_sdk.golden import matching as m
 

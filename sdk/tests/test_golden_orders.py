@@ -8,6 +8,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_sdk.golden import orders
 from penstock_sdk.golden.orders import IllegalTransition, OrderEvent, OrderState, transition
 

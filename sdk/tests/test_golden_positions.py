@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from penstock_sdk.golden import positions as p
 
 # Contract 0 is an hour, 1 and 2 quarters of it; 3 is never defined.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from penstock_sdk.events.enums import Reason
 from penstock_sdk.golden import risk_gate as g
 

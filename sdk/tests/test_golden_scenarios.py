@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from penstock_sdk.events.enums import Reason
 from penstock_sdk.golden import matching as m
 from penstock_sdk.golden import risk_gate as g

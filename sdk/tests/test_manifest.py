@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from penstock_sdk.discovery import PluginImportError, discover, load_class, read_path
 from penstock_sdk.manifest import (
     KINDS,

@@ -6,10 +6,11 @@ from enum import IntEnum
 from typing import Any, get_type_hints
 
 import msgspec
-import penstock_sdk.events
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import penstock_sdk.events
 from penstock_sdk.events import ContractDefinition, Interned
 from penstock_sdk.schema import ABSENT, Layout, layout_of, layouts
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, encoder

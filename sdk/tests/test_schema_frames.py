@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from penstock_sdk.events import Limit, Pnl, Position, Quote, SessionState, Signal
 from penstock_sdk.schema import FRAME_RECORDS_MAX, Frame, SchemaError, layout_of
 from penstock_sdk.wire.frame import HEADER_BYTES, encode_frame

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import msgspec
-import penstock_sdk.events
 import pytest
-from penstock_sdk.schema import ABSENT, FieldLayout, Layout, layouts
 
+import penstock_sdk.events
+from penstock_sdk.schema import ABSENT, FieldLayout, Layout, layouts
 from sdk.tests.record_values import bits
 
 assert penstock_sdk.events  # registers the records

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from penstock_sdk import schema
 from penstock_sdk.events import Quote, Severity, Side
 from penstock_sdk.schema import (

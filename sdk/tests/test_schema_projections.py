@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from penstock_sdk.schema import Frame, Layout, SchemaError
 from penstock_sdk.wire.frame import HEADER_BYTES, encode_frame, encoder
 from penstock_sdk.wire.systemverilog import packed_layouts
-
 from sdk.tests.record_values import bits, bytes_by_hand, extremes, misfits, record_values
 
 STAMPS = (5, 10**18, 4, 1, 3, 7)

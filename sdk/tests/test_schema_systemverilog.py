@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_sdk.schema import ABSENT, I64, U8, FieldLayout, Layout, Record, SchemaError, Wire
 from penstock_sdk.wire import systemverilog
 from penstock_sdk.wire.frame import HEADER, Header, encoder
 from penstock_sdk.wire.systemverilog import Localparam, header_fields, localparams, main, package, packed_layouts
-
 from sdk.tests.record_values import bits, record_values
 
 COMMITTED = Path(__file__).parents[2] / "rtl" / "penstock_pkg.sv"

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from penstock_sdk.wire.capture import CaptureError, CaptureReader, CaptureRef, CaptureWriter
 from penstock_sdk.wire.segment_layout import pack_frame
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from penstock_sdk.wire.segment import JournalCorrupt, JournalError, read_frames, scan, verify
 from penstock_sdk.wire.segment_layout import (
     SEGMENT_BYTES,

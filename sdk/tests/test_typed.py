@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
+
 from penstock_sdk.typed import check_typed, closest, format_path, quoted, shown_value
 
 T = TypeVar("T")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from loop_runs import Entry
+
 from penstock_sdk.events import (
     Alert,
     ExecutionReport,

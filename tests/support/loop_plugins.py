@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 import msgspec
+
 from penstock_sdk.events import (
     CheckVerdict,
     ContractDefinition,
@@ -107,6 +108,10 @@ class Churner(Strategy):
         over = report.leaves_lots == 0 and report.kind not in (ReportKind.ACCEPTED, ReportKind.CANCEL_REJECTED)
         if over and report.order_id in state.get("open", []):
             state["open"].remove(report.order_id)
+
+    def on_stop(self) -> Outcome:
+        """Leave nothing open."""
+        return self.cancel_all()
 
 
 class LotCheck(RiskCheck):

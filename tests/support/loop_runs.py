@@ -88,7 +88,9 @@ class Child:
 
 def run_child(folder: Path, path: Path, *more: str, **options: Any) -> Child:
     """Start a new run of a deployment."""
-    return Child(folder, "run", str(path), "--quiet", "--no-report", "--runs-dir", str(folder / "runs"), *more, **options)
+    return Child(
+        folder, "run", str(path), "--quiet", "--no-report", "--runs-dir", str(folder / "runs"), *more, **options
+    )
 
 
 def resume_child(folder: Path, *more: str, **options: Any) -> Child:

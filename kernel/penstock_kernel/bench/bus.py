@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from penstock_sdk.events import Signal
-from penstock_sdk.plugin import Operations
-from penstock_sdk.schema import Frame
-from penstock_sdk.wire.frame import Origin
 
 from penstock_kernel.bench.rounds import Rounds, machine
 from penstock_kernel.clock import SimClock
 from penstock_kernel.journal import Journal
 from penstock_kernel.kernel import COMMIT_FRAMES, Kernel
+from penstock_sdk.events import Signal
+from penstock_sdk.plugin import Operations
+from penstock_sdk.schema import Frame
+from penstock_sdk.wire.frame import Origin
 
 __all__ = ["bench_bus"]
 

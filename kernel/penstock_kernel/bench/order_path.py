@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from penstock_sdk.discovery import discover, load_class
-from penstock_sdk.events import IdKind, IntentAction, Order, OrderIntent, Position, Quote
-from penstock_sdk.plugin import Operations, Strategy
-from penstock_sdk.schema import schema_by_id
-from penstock_sdk.wire.frame import Origin
-from penstock_sdk.wire.segment import read_frames
 
 from penstock_kernel.bench.rounds import machine
 from penstock_kernel.clock import SimClock
 from penstock_kernel.deployment import CONTRACT_MAJORS
 from penstock_kernel.journal import Journal
 from penstock_kernel.kernel import Kernel
+from penstock_sdk.discovery import discover, load_class
+from penstock_sdk.events import IdKind, IntentAction, Order, OrderIntent, Position, Quote
+from penstock_sdk.plugin import Operations, Strategy
+from penstock_sdk.schema import schema_by_id
+from penstock_sdk.wire.frame import Origin
+from penstock_sdk.wire.segment import read_frames
 
 __all__ = ["bench_order_path"]
 

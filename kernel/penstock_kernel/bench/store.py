@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from penstock_kernel.journal import Journal
 from penstock_sdk.wire.segment import read_frames, scan, verify
 from penstock_sdk.wire.segment_layout import FrameView, pack_frame
-
-from penstock_kernel.journal import Journal
 
 __all__ = ["bench_store"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,8 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _known(error: Exception) -> str | None:
     """Return the text of an error that is the input's fault, None for a bug of ours."""
-    from penstock_sdk.energy import EnergyError
-
     from penstock_kernel.boot import StartError
     from penstock_kernel.deployment import DeploymentError
     from penstock_kernel.journal import JournalError
@@ -48,8 +47,11 @@ def _known(error: Exception) -> str | None:
     from penstock_kernel.lake import LakeError
     from penstock_kernel.replay import ReplayError
     from penstock_kernel.runs import RunError
+    from penstock_sdk.energy import EnergyError
 
     ours = (DeploymentError, EnergyError, JournalError, LakeError, ReplayError, RunError, SourceError, StartError)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{error.filename or 'a file of the run'}: {error.strerror}; make room, or give another --runs-dir"
     return str(error) if isinstance(error, (*ours, FileNotFoundError, PermissionError)) else None
 
 

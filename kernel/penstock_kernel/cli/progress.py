@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from penstock_kernel.display import BookTop, DisplayClient, Progress, StrategyState
+from penstock_kernel.run import Run
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.energy import bidding_zone
 from penstock_sdk.events import Alert, IdKind, ListingDefinition, Observation, Pnl, Position, Quote, Trade
 from penstock_sdk.schema import ABSENT, Frame
-
-from penstock_kernel.display import BookTop, DisplayClient, Progress, StrategyState
-from penstock_kernel.run import Run
 
 __all__ = ["RunProgress"]
 

@@ -55,7 +55,7 @@ def _progress(run: Run, options: argparse.Namespace) -> _NoProgress | RunProgres
 
 
 def _finish(run_dir: Path, info: RunInfo, options: argparse.Namespace, console: Console) -> int:
-    if not options.no_report:
+    if not options.no_report and info.status != "failed":
         from penstock_kernel.report import write_report
         from penstock_kernel.summary import print_summary, summarise
 

@@ -9,10 +9,9 @@ import sys
 import threading
 from pathlib import Path
 
-from penstock_sdk.wire.segment import JournalError
-
 from penstock_kernel.lake.follow import follow, rebuild
 from penstock_kernel.lake.writer import LakeError
+from penstock_sdk.wire.segment import JournalError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
 from penstock_sdk.schema import ABSENT, FieldLayout, Layout, SchemaError, schema_by_id
 from penstock_sdk.wire.frame import HEADER_BYTES, Origin
 

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from penstock_sdk.events import RunEnd
-from penstock_sdk.schema import layout_of
-from penstock_sdk.wire.segment import Batch, JournalCorrupt, JournalError, Walk
-
 from penstock_kernel.lake.tail import Tail
 from penstock_kernel.lake.writer import LakeError, LakeWriter
 from penstock_kernel.runs import RunError, RunInfo, RunPaths
+from penstock_sdk.events import RunEnd
+from penstock_sdk.schema import layout_of
+from penstock_sdk.wire.segment import Batch, JournalCorrupt, JournalError, Walk
 
 __all__ = ["follow", "rebuild"]
 

@@ -11,7 +11,6 @@ from typing import Any, TextIO
 import duckdb
 import msgspec
 import pyarrow as pa
-from penstock_sdk.schema import layouts
 from rich.console import Console
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from penstock_kernel.lake.decode import arrow_schema
 from penstock_kernel.lake.views import VIEWS, add_views
 from penstock_kernel.lake.writer import LakeError, read_manifest
 from penstock_kernel.runs import RunPaths
+from penstock_sdk.schema import layouts
 
 __all__ = ["connect", "print_table", "query", "tables"]
 

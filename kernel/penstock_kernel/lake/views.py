@@ -11,6 +11,7 @@ from typing import Final
 
 import duckdb
 import pyarrow as pa
+
 from penstock_sdk.energy import ns_to_local
 
 __all__ = ["VIEWS", "add_views"]

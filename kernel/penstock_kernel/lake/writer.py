@@ -13,15 +13,15 @@ from typing import Any, Final
 
 import duckdb
 import msgspec
-import penstock_sdk.events  # noqa: F401 - registers the records
 import pyarrow as pa
 import pyarrow.parquet as pq
-from penstock_sdk.schema import layouts
-from penstock_sdk.wire.segment import Batch
 
+import penstock_sdk.events  # noqa: F401 - registers the records
 from penstock_kernel.lake.decode import Decoder, arrow_schema
 from penstock_kernel.lake.views import add_views
 from penstock_kernel.runs import RunPaths, write_atomically
+from penstock_sdk.schema import layouts
+from penstock_sdk.wire.segment import Batch
 
 __all__ = ["LakeError", "LakeWriter", "Manifest", "Partition", "read_manifest"]
 

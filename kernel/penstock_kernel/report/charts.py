@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from penstock_sdk.energy import ns_to_local
 
 from penstock_kernel.report.data import ReportData, Row
 from penstock_kernel.report.scale import Scale, Tick, nice_ticks, number, robust_range, time_ticks
 from penstock_kernel.report.svg import Pad
 from penstock_kernel.summary import Summary
+from penstock_sdk.energy import ns_to_local
 
 __all__ = ["SERIES_MAX", "Panel", "panels", "series_paints"]
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import duckdb
 import numpy as np
 import numpy.typing as npt
-from penstock_sdk.energy.localtime import NS_PER_MINUTE
 
 from penstock_kernel.lake import connect
+from penstock_sdk.energy.localtime import NS_PER_MINUTE
 
 __all__ = ["Bucketed", "ReportData", "load"]
 

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from html import escape
 
-from penstock_sdk.energy import ns_to_local
-
 from penstock_kernel.report.charts import Panel
 from penstock_kernel.report.data import ReportData, Row
 from penstock_kernel.report.scale import number
 from penstock_kernel.report.style import STYLE
 from penstock_kernel.summary import Slippage, StrategyLine, Summary
+from penstock_sdk.energy import ns_to_local
 
 __all__ = ["render"]
 

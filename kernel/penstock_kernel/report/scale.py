@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from penstock_sdk.energy import ns_to_local
 from penstock_sdk.energy.localtime import NS_PER_HOUR, NS_PER_MINUTE
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
 from penstock_sdk.context import Context
 from penstock_sdk.events import (
     CheckVerdict,

@@ -14,12 +14,12 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from penstock_sdk.events import IdKind, Observation
-from penstock_sdk.plugin import Feed
-from penstock_sdk.schema import ABSENT, FRAME_RECORDS_MAX, Event, Frame, layout_of
 
 from penstock_plugins.feeds.aemo_files import INTERVAL_NS, CaptureError, read_dispatch_prices
 from penstock_plugins.feeds.session_times import FeedError, day_listings
+from penstock_sdk.events import IdKind, Observation
+from penstock_sdk.plugin import Feed
+from penstock_sdk.schema import ABSENT, FRAME_RECORDS_MAX, Event, Frame, layout_of
 
 __all__ = ["Aemo", "AemoConfig"]
 

@@ -14,12 +14,12 @@ from typing import Annotated
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from penstock_plugins.feeds.session_times import DayListings, day_listings
 from penstock_sdk.energy import ns_to_local
 from penstock_sdk.events import AuctionResult, IdKind, Observation
 from penstock_sdk.plugin import Feed
 from penstock_sdk.schema import Event, Frame
-
-from penstock_plugins.feeds.session_times import DayListings, day_listings
 
 __all__ = ["SyntheticPrices", "SyntheticPricesConfig"]
 

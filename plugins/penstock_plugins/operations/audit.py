@@ -21,6 +21,17 @@ from bisect import bisect_right
 from typing import Any
 
 import msgspec
+
+from penstock_plugins.operations.audit_file import (
+    AuditError,
+    AuditTrail,
+    Line,
+    Tail,
+    append_block,
+    encode_lines,
+    find_tail,
+    verify_audit,
+)
 from penstock_sdk.context import Context
 from penstock_sdk.events import (
     Alert,
@@ -47,17 +58,6 @@ from penstock_sdk.events import (
 )
 from penstock_sdk.plugin import Operations, Outcome
 from penstock_sdk.schema import ABSENT
-
-from penstock_plugins.operations.audit_file import (
-    AuditError,
-    AuditTrail,
-    Line,
-    Tail,
-    append_block,
-    encode_lines,
-    find_tail,
-    verify_audit,
-)
 
 __all__ = ["Audit", "AuditConfig", "AuditError", "AuditTrail", "verify_audit"]
 

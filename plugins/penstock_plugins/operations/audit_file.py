@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import msgspec
+
 from penstock_sdk.schema import ABSENT
 
 __all__ = ["AuditError", "AuditTrail", "Line", "Tail", "append_block", "encode_lines", "find_tail", "verify_audit"]

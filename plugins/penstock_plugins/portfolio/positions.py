@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
 from penstock_sdk.compiled import compile_golden
 from penstock_sdk.context import Context
 from penstock_sdk.events import (

@@ -15,6 +15,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from penstock_plugins.strategies.interval_net import IntervalNet
+from penstock_plugins.strategies.market_maker_config import MarketMakerConfig
+from penstock_plugins.strategies.quote_table import (
+    DIRTY,
+    LONG_AGO,
+    OPEN,
+    OWN_ASK,
+    OWN_BID,
+    SAMPLED_NS,
+    SEEN_HALF,
+    SKEW,
+    STOP_NS,
+    QuoteTable,
+)
+from penstock_plugins.strategies.smoothing import FINE
 from penstock_sdk.context import Context
 from penstock_sdk.events import (
     AuctionResult,
@@ -38,22 +54,6 @@ from penstock_sdk.events import (
 )
 from penstock_sdk.plugin import Outcome, Strategy
 from penstock_sdk.schema import ABSENT, Frame
-
-from penstock_plugins.strategies.interval_net import IntervalNet
-from penstock_plugins.strategies.market_maker_config import MarketMakerConfig
-from penstock_plugins.strategies.quote_table import (
-    DIRTY,
-    LONG_AGO,
-    OPEN,
-    OWN_ASK,
-    OWN_BID,
-    SAMPLED_NS,
-    SEEN_HALF,
-    SKEW,
-    STOP_NS,
-    QuoteTable,
-)
-from penstock_plugins.strategies.smoothing import FINE
 
 __all__ = ["MarketMaker", "MarketMakerConfig"]
 
@@ -320,7 +320,8 @@ class MarketMaker(Strategy):
         return out
 
     def on_stop(self) -> Outcome:
-        """Leave no order behind."""
+        """Leave no order behind, and send none in the place of those that are cancelled now."""
+        self._quotes.cells[OPEN] = 0
         return self.cancel_all()
 
     def snapshot(self) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from penstock_plugins.strategies.smoothing import FINE, last_rows, smooth
 from penstock_sdk.context import Context
 from penstock_sdk.events import (
     ExecutionReport,
@@ -33,8 +35,6 @@ from penstock_sdk.events import (
 )
 from penstock_sdk.plugin import Outcome, Strategy
 from penstock_sdk.schema import ABSENT, Frame
-
-from penstock_plugins.strategies.smoothing import FINE, last_rows, smooth
 
 __all__ = ["MeanReversion", "MeanReversionConfig"]
 

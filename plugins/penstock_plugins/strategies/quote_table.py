@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from penstock_sdk.events import ListingDefinition
-from penstock_sdk.schema import ABSENT
 
 from penstock_plugins.strategies.market_maker_config import MarketMakerConfig
 from penstock_plugins.strategies.smoothing import FINE, I64s, bounds_fine, last_rows, smooth
+from penstock_sdk.events import ListingDefinition
+from penstock_sdk.schema import ABSENT
 
 __all__ = [
     "DIRTY",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from penstock_sdk.events import Tradability
 from penstock_sdk.schema import ABSENT
 

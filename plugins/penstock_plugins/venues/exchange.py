@@ -16,6 +16,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from penstock_plugins.venues.exchange_books import Books
+from penstock_plugins.venues.exchange_day import ExchangeConfig, ExchangeError, plan_day
+from penstock_plugins.venues.exchange_layout import *
+from penstock_plugins.venues.exchange_traders import Traders
 from penstock_sdk.events import (
     AuctionResult,
     ExecutionReport,
@@ -25,6 +30,7 @@ from penstock_sdk.events import (
     Observation,
     Order,
     OrderKind,
+    OrderState,
     Reason,
     ReportKind,
     SessionState,
@@ -37,11 +43,6 @@ from penstock_sdk.golden import matching
 from penstock_sdk.golden.matching_layout import *
 from penstock_sdk.plugin import Outcome, Venue
 from penstock_sdk.schema import ABSENT, Event, Frame, layout_of
-
-from penstock_plugins.venues.exchange_books import Books
-from penstock_plugins.venues.exchange_day import ExchangeConfig, ExchangeError, plan_day
-from penstock_plugins.venues.exchange_layout import *
-from penstock_plugins.venues.exchange_traders import Traders
 
 __all__ = ["Exchange", "ExchangeConfig", "ExchangeError"]
 
@@ -140,7 +141,8 @@ class Exchange(Venue):
         """Do what the order says; return the reports on ours that it touched, and the market data."""
         action = order.action
         if action == IntentAction.NEW:
-            return self._new(order)
+            # One in doubt is a question, never a new order: what it asks about stands in the book, or does not.
+            return self._new(order) if order.state == OrderState.ROUTED else None
         if action == IntentAction.CANCEL:
             return self._cancel(order)
         if action == IntentAction.CANCEL_ALL:

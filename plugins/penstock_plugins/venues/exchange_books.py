@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from penstock_plugins.venues import exchange_kernels
+from penstock_plugins.venues.exchange_layout import *
+from penstock_sdk.compiled import compile_golden
 from penstock_sdk.events import BookLevel, BookPriceDelta, LevelFlag, Quote, Trade
 from penstock_sdk.golden import matching
 from penstock_sdk.golden.matching_layout import *
 from penstock_sdk.schema import ABSENT, Event, Frame, Record, layout_of
-
-from penstock_sdk.compiled import compile_golden
-from penstock_plugins.venues import exchange_kernels
-from penstock_plugins.venues.exchange_layout import *
 
 __all__ = ["Books"]
 

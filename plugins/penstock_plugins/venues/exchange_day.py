@@ -11,12 +11,12 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from penstock_plugins.venues.exchange_layout import *
 from penstock_sdk.context import Context
 from penstock_sdk.energy import BiddingZone, Contract, ListingTerms, bidding_zone, day_contracts, delivery_day
 from penstock_sdk.energy import listing_terms as usual_terms
 from penstock_sdk.events import ContractDefinition, IdKind, ListingDefinition, ZoneDefinition
-
-from penstock_plugins.venues.exchange_layout import *
 
 __all__ = ["GRID_NS", "DayPlan", "ExchangeConfig", "ExchangeError", "parameters", "plan_day"]
 

@@ -18,9 +18,9 @@ import math
 
 import numpy.typing as npt
 from numpy import float64, int64
-from penstock_sdk.golden.matching_layout import *
 
 from penstock_plugins.venues.exchange_layout import *
+from penstock_sdk.golden.matching_layout import *
 
 I64 = npt.NDArray[int64]
 F64 = npt.NDArray[float64]

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from penstock_sdk.events import AuctionResult, Observation
-from penstock_sdk.golden.matching_layout import CMD_WIDTH
 
-from penstock_sdk.compiled import compile_golden
 from penstock_plugins.venues import exchange_kernels
 from penstock_plugins.venues.exchange_day import GRID_NS, DayPlan, ExchangeConfig
 from penstock_plugins.venues.exchange_layout import *
+from penstock_sdk.compiled import compile_golden
+from penstock_sdk.events import AuctionResult, Observation
+from penstock_sdk.golden.matching_layout import CMD_WIDTH
 
 __all__ = ["Traders"]
 

@@ -164,9 +164,7 @@ class SegmentHeader:
     def pack(self) -> bytes:
         """Return the 64 bytes."""
         words = self.previous_bytes >> 3
-        head = _SEGMENT.pack(
-            MAGIC, FORMAT_VERSION, SEGMENT_BYTES, self.index, self.run, self.sha256, words, 0
-        )[:-4]
+        head = _SEGMENT.pack(MAGIC, FORMAT_VERSION, SEGMENT_BYTES, self.index, self.run, self.sha256, words, 0)[:-4]
         return head + _CRC.pack(zlib.crc32(head))
 
     @classmethod
