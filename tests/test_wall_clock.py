@@ -125,6 +125,19 @@ def test_a_signal_drains_the_run(number: signal.Signals, tmp_path: Path) -> None
     check_drained(tmp_path, process, number.name)
 
 
+def test_ctrl_c_while_the_plugins_start_ends_all_the_same(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    with ended_in_any_case(process):
+        wait_for(lambda: list(tmp_path.glob("runs/*/lake.log")) or process.poll() is not None, "a run", 0.002)
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(DEADLINE_S)
+    info = only_run(tmp_path / "runs").info
+    met = (process.returncode, info["status"], info["reason"])
+    # The second, where the machine was so quick that all had started.
+    assert met in [(130, "failed", "KeyboardInterrupt at its start"), (0, "complete", f"stopped by uid {os.getuid()}: SIGINT")]
+    assert session_commands(process.pid) == []
+
+
 def test_ctrl_c_in_a_terminal_drains_the_run_and_leaves_the_picture(tmp_path: Path) -> None:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))

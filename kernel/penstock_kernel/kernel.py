@@ -299,17 +299,16 @@ class Kernel(Core):
         self.stopping = self.stopping or f"journal failed: {error}"
         self.write_log(Severity.CRITICAL, "journal", str(error), {})
         self.journal.abandon()
-        cancels = [effect for effect in self._effects if effect[0] in self.watch.cancel_seqs]
-        self._effects = []
         who = OperatorCommand(command="cancel_all", who="kernel", why="the journal cannot be written")
         self.cascade.run(who, Origin.KERNEL, self.cascade.kernel_slot)
         self.journal.abandon()
-        # Of what was to be sent and could not be written first, only the cancels leave.
-        self._effects[:0] = cancels
 
     def _run_effects(self) -> None:
         while self._effects:
             effects, self._effects = self._effects, []
+            if self.journal is not None and self.journal.failed:
+                # Of what could not be written first, only the cancels leave.
+                effects = [effect for effect in effects if effect[0] in self.watch.cancel_seqs]
             failed: list[Alert] = []
             for _, fn, args in effects:
                 try:

@@ -90,16 +90,16 @@ class Run:
         clock = WallClock() if deployment.run.clock == "wall" else SimClock(start_ns)
         run = cls._make(deployment, run_dir, info, clock, journal)
         run.kernel.moment.now_ns = start_ns
-        if options.lake:
-            run.follow()
         header = RunHeader(
-            epoch=1, seed=deployment.run.seed, clock=deployment.run.clock, started_ns=start_ns,
+            epoch=1, seed=deployment.run.seed, clock_kind=deployment.run.clock, started_ns=start_ns,
             deployment=deployment.digest, versions=info.versions,
         )  # fmt: skip
         try:
+            if options.lake:
+                run.follow()
             boot(run.kernel, deployment, header)
-        except StartError as error:
-            run.close(failed=str(error))
+        except BaseException as error:
+            run.close(failed=str(error) if isinstance(error, StartError) else f"{type(error).__name__} at its start")
             raise
         run._begin_hooks()
         return run
@@ -145,7 +145,7 @@ class Run:
             # Counted in the journal: run.json may be older than the last start.
             info.epoch = run.kernel.desk.epoch + 1
             header = RunHeader(
-                epoch=info.epoch, seed=deployment.run.seed, clock=deployment.run.clock, started_ns=clock.now_ns(),
+                epoch=info.epoch, seed=deployment.run.seed, clock_kind=deployment.run.clock, started_ns=clock.now_ns(),
                 deployment=deployment.digest, versions=info.versions,
             )  # fmt: skip
             run.kernel.input(header, Origin.KERNEL, at_ns=clock.now_ns())

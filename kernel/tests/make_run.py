@@ -177,7 +177,7 @@ class _Maker:
 
     def define(self) -> None:
         self.add(
-            RunHeader(epoch=1, seed=1, clock="simulated", started_ns=0, deployment="", versions={}),
+            RunHeader(epoch=1, seed=1, clock_kind="simulated", started_ns=0, deployment="", versions={}),
             origin=Origin.KERNEL,
         )
         for name in ("exchange", "market_maker", "mean_reversion", "risk_limits", "portfolio"):

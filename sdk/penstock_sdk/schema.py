@@ -108,10 +108,17 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     layout: ClassVar[Layout]
 
 
-class Control(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of every control record. Immutable; travels as msgpack."""
+class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of every control record. Immutable; travels as msgpack, fields at their defaults left out."""
 
     layout: ClassVar[Layout]
+
+    source_ns: int = ABSENT
+    """When it happened, by whoever said it; ns UTC."""
+    recv_ns: int = ABSENT
+    """When it was received."""
+    clock: int = 0
+    """`ClockKind` of the clock that stamped recv_ns."""
 
 
 class FieldLayout(msgspec.Struct, frozen=True):

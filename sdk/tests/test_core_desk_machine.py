@@ -329,7 +329,7 @@ class Desk(RuleBasedStateMachine):
     @rule()
     def crash_of_the_connection(self) -> None:
         self.epoch += 1
-        header = RunHeader(epoch=self.epoch, seed=0, clock="wall", started_ns=0, deployment="", versions={})
+        header = RunHeader(epoch=self.epoch, seed=0, clock_kind="wall", started_ns=0, deployment="", versions={})
         self.both(lambda kernel: kernel.feed(header))
         for order in self.of(Order):
             assert order.state == OrderState.IN_DOUBT or order.action == IntentAction.CANCEL

@@ -2,7 +2,7 @@
 
 `VIEWS` says of each what a row is. They are plain SQL over one table per record type, so the same definitions stand in
 ``run.duckdb`` and, while a run is live, over its Parquet partitions. Prices are in currency per MWh, quantities in MW,
-``at`` is UTC, ``delivery_start`` the zone's local time.
+``at_utc`` is a time in UTC, ``delivery_start`` the zone's local time.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                         arg_max(reason, seq) FILTER (kind <> 'CANCEL_REJECTED') AS reason,
                         max(seq) FILTER (kind <> 'CANCEL_REJECTED') AS seq, max(at_ns) AS at_ns
                  FROM execution_reports WHERE order_id <> 0 GROUP BY order_id)
-        SELECT o.order_id, make_timestamp_ns(o.at_ns) AS at, s.name AS strategy, l.listing, l.product, l.delivery_start,
-               o.side, o.kind, CASE WHEN t.seq > n.seq THEN t.state ELSE n.state END AS state,
+        SELECT o.order_id, make_timestamp_ns(o.at_ns) AS at_utc, s.name AS strategy, l.listing, l.product,
+               l.delivery_start, o.side, o.kind, CASE WHEN t.seq > n.seq THEN t.state ELSE n.state END AS state,
                CASE WHEN t.seq > n.seq THEN t.reason ELSE n.reason END AS reason,
                o.price_ticks * l.tick_micro / 1e6 AS price, o.qty_lots * l.lot_kw / 1e3 AS qty_mw,
                coalesce(t.filled_lots, 0) * l.lot_kw / 1e3 AS filled_mw,
@@ -79,7 +79,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                      sign * (r.last_ticks - o.arrival_half_ticks / 2) AS slippage_arrival_ticks
               FROM execution_reports r LEFT JOIN sent o USING (order_id) LEFT JOIN listings l USING (listing_id)
               WHERE r.kind = 'FILL')
-        SELECT f.seq, make_timestamp_ns(at_ns) AS at, s.name AS strategy, listing, product, delivery_start, side,
+        SELECT f.seq, make_timestamp_ns(at_ns) AS at_utc, s.name AS strategy, listing, product, delivery_start, side,
                last_ticks * tick_micro / 1e6 AS price, last_lots * lot_kw / 1e3 AS qty_mw,
                slippage_decision_ticks, slippage_arrival_ticks,
                slippage_decision_ticks * tick_micro / 1e6 AS slippage_decision,
@@ -101,7 +101,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                     SELECT r.seq, r.at_ns, 'venue', r.reason, r.order_id, r.strategy_id, r.listing_id, r.side,
                            NULL, NULL, r.producer, NULL, NULL
                     FROM execution_reports r WHERE r.kind = 'REJECTED')
-        SELECT r.seq, make_timestamp_ns(r.at_ns) AS at, r.stage, r.reason, b.name AS refused_by, s.name AS strategy,
+        SELECT r.seq, make_timestamp_ns(r.at_ns) AS at_utc, r.stage, r.reason, b.name AS refused_by, s.name AS strategy,
                l.listing, r.side, r.price_ticks * l.tick_micro / 1e6 AS price, r.qty_lots * l.lot_kw / 1e3 AS qty_mw,
                r.met, r.bound AS "limit", r.order_id, r.strategy_id, r.listing_id, r.at_ns
         FROM refused r LEFT JOIN listings l USING (listing_id)
@@ -138,7 +138,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
     "prices": (
         "every price seen: trades of the market by listing, and observed price series",
         """
-        SELECT t.seq, make_timestamp_ns(t.at_ns) AS at, 'trade' AS source, l.listing AS name, l.product,
+        SELECT t.seq, make_timestamp_ns(t.at_ns) AS at_utc, 'trade' AS source, l.listing AS name, l.product,
                l.delivery_start, t.price_ticks * l.tick_micro / 1e6 AS price, t.qty_lots * l.lot_kw / 1e3 AS qty_mw,
                t.at_ns, t.listing_id
         FROM trades t LEFT JOIN listings l USING (listing_id)

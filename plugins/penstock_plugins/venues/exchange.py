@@ -142,7 +142,7 @@ class Exchange(Venue):
         action = order.action
         if action == IntentAction.NEW:
             # One in doubt is a question, never a new order: what it asks about stands in the book, or does not.
-            return self._new(order) if order.state == OrderState.ROUTED else None
+            return None if order.state == OrderState.IN_DOUBT else self._new(order)
         if action == IntentAction.CANCEL:
             return self._cancel(order)
         if action == IntentAction.CANCEL_ALL:

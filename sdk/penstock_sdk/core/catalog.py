@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from penstock_sdk.events import ContractDefinition, IdKind, Interned, ListingDefinition, ZoneDefinition
@@ -73,12 +74,11 @@ class Catalog:
         for kind, names in state["names"].items():
             self._names[int(kind)] = ["", *names]
             self._ids[int(kind)] = {name: number for number, name in enumerate(names, 1)}
-        types: dict[IdKind, Any] = {
-            IdKind.ZONE: ZoneDefinition,
-            IdKind.CONTRACT: ContractDefinition,
-            IdKind.LISTING: ListingDefinition,
+        keep: dict[IdKind, tuple[Any, Callable[[Any], None]]] = {
+            IdKind.ZONE: (ZoneDefinition, self.on_zone_definition),
+            IdKind.CONTRACT: (ContractDefinition, self.on_contract_definition),
+            IdKind.LISTING: (ListingDefinition, self.on_listing_definition),
         }
-        for kind_id, cls in types.items():
+        for kind_id, (cls, take) in keep.items():
             for body in state["definitions"][str(int(kind_id))]:
-                definition = cls.layout.unpack(body)
-                self._definitions[kind_id][getattr(definition, cls.__struct_fields__[0])] = definition
+                take(cls.layout.unpack(body))

@@ -163,7 +163,8 @@ class RunHeader(Control, frozen=True, kw_only=True):
     epoch: int
     """Counts the starts that began new order ids; the high part of every order id."""
     seed: int
-    clock: str
+    clock_kind: str
+    """sim or wall."""
     started_ns: int
     deployment: str
     """SHA-256 of the deployment as run, which lies beside the journal."""

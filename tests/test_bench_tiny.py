@@ -1,0 +1,83 @@
+"""Every bench runs in its tiny size, says what was measured and on what, and gives the same digest each time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from day_runs import penstock
+from penstock_kernel.bench.command import BENCHES
+from penstock_kernel.cli.main import main
+
+ROWS = {
+    "bus": {
+        f"{name}_{handlers}"
+        for name in ("bare", "guarded_numbered", "journaled", "frames_journaled")
+        for handlers in (1, 5)
+    },
+    "order-path": {"tick_to_checked_order", "tick_to_position"},
+    "store": {"dict dispatch", "append", "written", "synced", "scan", "verify", "read", "start-up"},
+}
+
+
+def numbers(value: Any) -> list[float]:
+    """Return every number in a result's rows."""
+    if isinstance(value, dict):
+        return [number for item in value.values() for number in numbers(item)]
+    if isinstance(value, list):
+        return [number for item in value for number in numbers(item)]
+    return [value] if isinstance(value, int | float) else []
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Return what `penstock bench all` printed, by bench."""
+    folder = tmp_path_factory.mktemp("bench")
+    ended = penstock("bench", "all", "--size", "tiny", "--json", cwd=folder)
+    assert ended.status == 0, ended.err
+    assert ended.left == [] and list(folder.iterdir()) == []
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    return {line["bench"]: line for line in lines}
+
+
+def test_all_benches_run(results: dict[str, dict[str, Any]]) -> None:
+    assert list(results) == list(BENCHES) == list(ROWS)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_bench_says_what_it_measured(name: str, results: dict[str, dict[str, Any]]) -> None:
+    result = results[name]
+    assert {row["name"] for row in result["rows"]} == ROWS[name]
+    for row in result["rows"]:
+        measured = numbers(row)
+        assert len(measured) >= 4 and all(number > 0 for number in measured)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_bench_gives_the_same_digest_again(
+    name: str, results: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", name, "--size", "tiny", "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert len(again["digest"]) == 64
+    assert again["digest"] == results[name]["digest"]
+
+
+def test_the_order_path_lists_the_events_of_an_order(results: dict[str, dict[str, Any]]) -> None:
+    result = results["order-path"]
+    # Every second order deals with the one before: two fills, so each order brings about one, and its position.
+    per_order = result["events_per_order"]
+    assert per_order["Quote"] >= 1 and per_order["OrderIntent"] == per_order["Order"] == 1
+    assert per_order["CheckVerdict"] == 2
+    assert per_order["ExecutionReport"] == 2 and per_order["Position"] == 1
+    for row in result["rows"]:
+        assert row["p50_ns"] <= row["p99_ns"] <= row["p99_9_ns"]
+
+
+def test_a_bench_prints_a_table_for_people(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["bench", "store", "--size", "tiny"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("bench store")
+    assert "start-up" in out and "digest: " in out
