@@ -49,6 +49,7 @@ def test_all_benches_run(results: dict[str, dict[str, Any]]) -> None:
 @pytest.mark.parametrize("name", ROWS)
 def test_a_bench_says_what_it_measured(name: str, results: dict[str, dict[str, Any]]) -> None:
     result = results[name]
+    assert result["python"] and result["machine"] and result["cores"] >= 1
     assert {row["name"] for row in result["rows"]} == ROWS[name]
     for row in result["rows"]:
         measured = numbers(row)

@@ -181,7 +181,9 @@ def test_a_report_built_anew_says_the_same(run: DayRun, capsys: pytest.CaptureFi
     assert (run.dir / "report.html").read_text() == page
 
 
-def test_a_journal_with_a_flipped_bit_is_refused(run: DayRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_journal_with_a_flipped_bit_is_refused(
+    run: DayRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (segment,) = (run.dir / "journal").glob("*.pj")
     (tmp_path / "journal").mkdir()
     for name in ("run.json", "deployment.toml"):
@@ -217,7 +219,7 @@ def test_the_report_shows_its_charts_without_a_network(run: DayRun) -> None:
     assert parser.targets == []
     assert not parser.tags & {"script", "link", "iframe", "object", "embed", "img", "base"}
     # A namespace is a name, not an address that is loaded.
-    addresses = {address for address in re.findall(r"https?://[^\s\"'<)]+", page)} - {"http://www.w3.org/2000/svg"}
+    addresses = set(re.findall(r"https?://[^\s\"'<)]+", page)) - {"http://www.w3.org/2000/svg"}
     assert addresses == set()
     assert not re.search(r"@import|url\((?!#)", page)
     charts = [ET.fromstring(chart) for chart in re.findall(r"<svg\b.*?</svg>", page, re.S)]

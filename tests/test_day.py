@@ -1,4 +1,4 @@
-"""A day of the default deployment ends complete, adds up when its journal is counted anew, and comes out the same again.
+"""A day of the default deployment ends complete, adds up when its journal is counted, and comes out the same again.
 
 Everything is recomputed from the journal's records in plain Python, not through the lake or the golden models. Digests
 are compared within one machine only: the day's prices are floats, whose last bit another processor may round otherwise.
@@ -7,6 +7,7 @@ are compared within one machine only: the day's prices are floats, whose last bi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -360,7 +361,7 @@ def test_days_on_which_clocks_change_have_fewer_or_more_hours(
     listings = run.records(ListingDefinition)
     assert Counter(listing.interval_count for listing in listings) == {1: quarters, 4: hours}
     starts = sorted(listing.interval_start_ns for listing in listings if listing.interval_count == 1)
-    assert [b - a for a, b in zip(starts, starts[1:], strict=False)] == [QUARTER_NS] * (quarters - 1)
+    assert [b - a for a, b in pairwise(starts)] == [QUARTER_NS] * (quarters - 1)
     closed = {s.listing_id for s in run.records(SessionState) if s.status == SessionStatus.CLOSED}
     assert closed == {listing.listing_id for listing in listings}
     traded = {trade.listing_id for trade in run.records(Trade)}

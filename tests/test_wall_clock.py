@@ -134,7 +134,10 @@ def test_ctrl_c_while_the_plugins_start_ends_all_the_same(tmp_path: Path) -> Non
     info = only_run(tmp_path / "runs").info
     met = (process.returncode, info["status"], info["reason"])
     # The second, where the machine was so quick that all had started.
-    assert met in [(130, "failed", "KeyboardInterrupt at its start"), (0, "complete", f"stopped by uid {os.getuid()}: SIGINT")]
+    assert met in [
+        (130, "failed", "KeyboardInterrupt at its start"),
+        (0, "complete", f"stopped by uid {os.getuid()}: SIGINT"),
+    ]
     assert session_commands(process.pid) == []
 
 

@@ -11,6 +11,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,8 @@ class Source:
                         f"feed {self.slot.name}, item {self.taken + 1}: met {shown(item)}, wanted (at_ns, event) with "
                         f"nanoseconds of 64 bits and a record or a frame"
                     )
+                if not isinstance(event, Frame):
+                    self._check_fits(event)
                 if at_ns < self.next_ns:
                     raise SourceError(
                         f"feed {self.slot.name}, item {self.taken + 1}: its time {at_ns} lies before the last, "
@@ -86,6 +89,14 @@ class Source:
                 self.next_ns, self._event = at_ns, event
         except Exception as error:
             self.error = error
+
+    @staticmethod
+    def _check_fits(event: Record | Control) -> None:
+        """Raise when the event's layout cannot hold its values: what is not numbered must not count as taken."""
+        try:
+            event.layout.pack(event)
+        except Exception as error:
+            raise event.layout.misfit(event) if event.layout.packed else error from None
 
     @property
     def ended(self) -> bool:
@@ -188,6 +199,7 @@ class Kernel(Core):
         self._log = log
         self._commands: list[OperatorCommand] = []
         self._schedule: list[tuple[int, int, OperatorCommand]] = []
+        self._scheduled = count()
         self._snapshot_every = snapshot_every_events
         self._next_snapshot = snapshot_every_events
         super().__init__(sink_for=self._sink_for, run_seed=run_seed, epoch=epoch, **limits)
@@ -387,7 +399,7 @@ class Kernel(Core):
 
     def command_at(self, at_ns: int, command: OperatorCommand) -> None:
         """Take a command that is due at *at_ns*."""
-        heapq.heappush(self._schedule, (at_ns, len(self._schedule), command))
+        heapq.heappush(self._schedule, (at_ns, next(self._scheduled), command))
 
     # -- the loop --------------------------------------------------------------------------------------------------
 
@@ -419,6 +431,9 @@ class Kernel(Core):
     def run_simulated(self, end_ns: int, turn_every: int = 256) -> None:
         """Run until *end_ns*, until nothing is left to happen, or until told to stop."""
         turns = 0
+        for source in list(self.sources):
+            if source.ended and source.error is not None:  # a crash came between its last event and this
+                self.source_failed(source, source.error)
         while not self.stopping:
             turns += 1
             if turns % turn_every == 0:
@@ -461,11 +476,11 @@ class Kernel(Core):
     def _take_source(self, source: Source, at_ns: int) -> None:
         self.input(source.take(), Origin.EXTERNAL, source.slot, at_ns=at_ns)
         if source.error is not None:
-            self._source_failed(source, source.error)
+            self.source_failed(source, source.error)
 
-    def _source_failed(self, source: Source, error: Exception) -> None:
+    def source_failed(self, source: Source, error: Exception) -> None:
         """A feed that raises gives nothing more; what it gave before stands."""
-        self.sources = [other for other in self.sources if other is not source]
+        self.forget_source(source)
         self.input(
             Alert(
                 code="feed.failed", severity=Severity.ERROR, subject=source.slot.name,
@@ -474,6 +489,10 @@ class Kernel(Core):
             ),
             Origin.EXTERNAL, source.slot,
         )  # fmt: skip
+
+    def forget_source(self, source: Source) -> None:
+        """Read a source no more."""
+        self.sources = [other for other in self.sources if other is not source]
 
     def run_wall(self, end_ns: int) -> None:
         """Run in real time until *end_ns* or until told to stop: poll, step, record."""
@@ -506,7 +525,7 @@ class Kernel(Core):
             while not source.ended and source.next_ns <= now_ns:
                 self.lanes.offer(source.take(), source.slot)
             if source.error is not None:
-                self._source_failed(source, source.error)
+                self.source_failed(source, source.error)
         for slot in list(self._pollers):
             try:
                 events = list(slot.plugin.poll())

@@ -16,7 +16,7 @@ from penstock_kernel.clock import SimClock
 from penstock_kernel.deployment import Deployment, load_deployment
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.recorded import Ahead, Said
-from penstock_sdk.events import CaptureRef, PluginState, PluginStatus, RunEnd, RunHeader, TaskResult, Timer
+from penstock_sdk.events import Alert, CaptureRef, PluginState, PluginStatus, RunEnd, RunHeader, TaskResult, Timer
 from penstock_sdk.schema import ABSENT, Event, Frame, schema_by_id
 from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER, HEADER_BYTES, Header, Origin
 from penstock_sdk.wire.segment import FrameView, read_frames, scan
@@ -208,7 +208,10 @@ class Player:
                 )
             kernel.cascade.run(from_source, Origin.EXTERNAL, slot)
             return
-        kernel.cascade.run(_events_of(frame), Origin.EXTERNAL, slot)
+        event = _events_of(frame)
+        if source is not None and source.error is not None and isinstance(event, Alert) and event.code == "feed.failed":
+            kernel.forget_source(source)  # so that its failure is not told again
+        kernel.cascade.run(event, Origin.EXTERNAL, slot)
 
 
 def replay(run_dir: Path) -> ReplayResult:

@@ -153,7 +153,9 @@ class Run:
         if configured is not None:
             run.apply_limits(configured)
         if journal.recovery.torn_file is not None:
-            text = f"{journal.recovery.torn_bytes} bytes were torn off its end; they are in {journal.recovery.torn_file}"
+            text = (
+                f"{journal.recovery.torn_bytes} bytes were torn off its end; they are in {journal.recovery.torn_file}"
+            )
             run.kernel.write_log(Severity.WARNING, "journal", text, {})
         run._begin_hooks()
         return run

@@ -14,8 +14,8 @@ from penstock_sdk.testing import SimKernel
 from sdk.tests.core_toys import OnQuote, Obedient, quote
 
 
-def draws(seed: int, *names: str, **context: Any) -> dict[str, list[int]]:
-    kernel = SimKernel(seed=seed)
+def draws(run_seed: int, *names: str, **context: Any) -> dict[str, list[int]]:
+    kernel = SimKernel(seed=run_seed)
     made = {name: kernel.add(Operations, name, **context) for name in names}
     return {name: plugin.ctx.random.integers(0, 2**40, 4).tolist() for name, plugin in made.items()}
 

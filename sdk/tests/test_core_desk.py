@@ -169,7 +169,7 @@ def test_a_restart_puts_unanswered_orders_in_doubt_and_never_repeats_an_id() -> 
     kernel.feed(Quote(1, bid_ticks=5))
     kernel.feed(Quote(1, bid_ticks=5))
     report(kernel, ReportKind.ACCEPTED)
-    header = RunHeader(epoch=2, seed=0, clock="wall", started_ns=0, deployment="", versions={})
+    header = RunHeader(epoch=2, seed=0, clock_kind="wall", started_ns=0, deployment="", versions={})
     kernel.feed(header)
     kernel.feed(Quote(1, bid_ticks=5))
     first, second, doubt, third = kernel.of(Order)
@@ -183,7 +183,7 @@ def test_orders_at_an_embedded_venue_are_never_in_doubt() -> None:
 
     kernel = desk_of((PassAll, "risk"), venue=Inside)
     kernel.feed(Quote(1, bid_ticks=5))
-    kernel.feed(RunHeader(epoch=2, seed=0, clock="wall", started_ns=0, deployment="", versions={}))
+    kernel.feed(RunHeader(epoch=2, seed=0, clock_kind="wall", started_ns=0, deployment="", versions={}))
     assert [order.state for order in kernel.of(Order)] == [OrderState.ROUTED]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 from penstock_sdk.events import (
@@ -103,9 +105,8 @@ def test_first_and_last_words_follow_the_state_change_that_they_belong_to() -> N
     names = [type(event).__name__ for _, _, event in kernel.events]
     talks_id = kernel.slots["talks"].plugin_id
     states = [(s.status, s.previous) for s in kernel.of(PluginState) if s.plugin_id == talks_id]
-    assert states == [
-        (PluginStatus.RUNNING, PluginStatus.STARTING), (PluginStatus.DRAINING, PluginStatus.RUNNING),
-    ]  # fmt: skip
+    assert (PluginStatus.DRAINING, PluginStatus.RUNNING) in states
+    assert all(before == previous for (before, _), (_, previous) in pairwise(states))
     first = names.index("OrderIntent")
     assert names[first - 1] == "PluginState"
     assert [i.action for i in kernel.of(OrderIntent)] == [IntentAction.NEW, IntentAction.CANCEL_ALL]

@@ -1,4 +1,4 @@
-"""What the tests of whole days share: small deployments of the default, `penstock` as a process, journals read plainly."""
+"""What the tests of whole days share: small deployments, `penstock` as a process, journals read plainly."""
 
 from __future__ import annotations
 

@@ -32,7 +32,18 @@ def _store(tiny: bool) -> dict[str, Any]:
         return bench_store(folder, records=2_000, rounds=1) if tiny else bench_store(folder)
 
 
-BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {"bus": _bus, "order-path": _order_path, "store": _store}
+def _rebuild(tiny: bool) -> dict[str, Any]:
+    from penstock_kernel.bench.rebuild import bench_rebuild
+
+    return bench_rebuild(hours=0.6) if tiny else bench_rebuild()
+
+
+BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
+    "bus": _bus,
+    "order-path": _order_path,
+    "store": _store,
+    "rebuild": _rebuild,
+}
 
 
 def bench_command(name: str, size: str, as_json: bool, console: Console) -> int:

@@ -80,12 +80,13 @@ class _Market:
         self.journal = None if folder is None else Journal.create(folder, run=1)
         self.kernel = Kernel(SimClock(START_NS), journal=self.journal)
         kernel = self.kernel
+        # First of all plugins: it reads the clock when the order comes to the venue, not when the venue is done.
+        self.stopwatch: Any = kernel.attach(_Stopwatch, "stopwatch").plugin if watch else None
         for name, config in _CHAIN.items():
             cls: Any = load_class(found[name])
             kernel.attach(cls, name, cls.Config(**config))
         # Two owners, so that self-trade prevention does not come between them.
         self.sides = [kernel.attach(_Taker, name) for name in ("taker_a", "taker_b")]
-        self.stopwatch: Any = kernel.attach(_Stopwatch, "stopwatch").plugin if watch else None
         kernel.wire()
         for slot in list(kernel.slots.values()):
             kernel.start_plugin(slot)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from penstock_kernel.bench.rounds import machine
 from penstock_kernel.journal import Journal
 from penstock_sdk.wire.segment import read_frames, scan, verify
 from penstock_sdk.wire.segment_layout import FrameView, pack_frame
@@ -100,7 +101,7 @@ def bench_store(
         for path in directory.glob(f"[ws]{number}-*"):
             shutil.rmtree(path)
     return {
-        "bench": "store",
+        "bench": "store", **machine(),
         "parameters": {
             "records": records, "record_bytes": record_bytes, "frame_bytes": len(frames[0]), "groups": list(groups),
             "syncs": syncs, "rounds": rounds, "seed": seed,

@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
 
     bench = add("bench", _bench, "measure", "Measure one path, in interleaved rounds beside a bare dict dispatch.")
-    bench.add_argument("bench", choices=["bus", "order-path", "store", "all"])
+    bench.add_argument("bench", choices=["bus", "order-path", "store", "rebuild", "all"])
     bench.add_argument("--json", action="store_true", help="print one JSON object")
     bench.add_argument("--size", choices=["tiny", "full"], default="full")
 

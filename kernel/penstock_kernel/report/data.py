@@ -108,8 +108,7 @@ def _load(connection: duckdb.DuckDBPyConnection) -> ReportData:
         slippage=_slippage(connection),
         alerts=_rows(
             connection,
-            "SELECT at_ns, severity, code, subject, met, wanted, way_out FROM alerts "
-            "ORDER BY seq LIMIT 50",
+            "SELECT at_ns, severity, code, subject, met, wanted, way_out FROM alerts ORDER BY seq LIMIT 50",
         ),
     )
 

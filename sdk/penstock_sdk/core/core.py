@@ -221,7 +221,10 @@ class Core:
 
     def _announce(self, slot: Slot, status: PluginStatus, call: Callable[[], Any], name: str) -> None:
         state = self.lifecycle.change(slot.plugin_id, slot.name, status)
-        target = Target(lambda _: call(), slot, name)
+        recording = slot.recording
+        # Of a plugin that is recorded a replay tells what came of the call, and does not make it.
+        said = call if recording is None else lambda: recording.answer(self.moment.seq)
+        target = Target(lambda _: said(), slot, name)
         self.cascade.run_with(state, Origin.KERNEL, self.cascade.kernel_slot, target)
 
     def slot_by_id(self, plugin_id: int) -> Slot:
