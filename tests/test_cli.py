@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from day_runs import ROOT, SMALL, DayRun, deployment, only_run, penstock
+
 from penstock_kernel.cli.main import main
 from penstock_kernel.lake import VIEWS
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from day_runs import ROOT, DayRun, deployment, only_run, penstock
+
 from penstock_sdk.events import ListingDefinition, Observation, Order, Trade
 
 FEW = {"exchange": "orders_per_day = 12_000\nstep_s = 30.0", "mm_nsw": "requote_s_min = 120.0"}
