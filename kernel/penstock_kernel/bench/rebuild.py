@@ -64,6 +64,7 @@ def _run_and_crash(run: Run, hours: float) -> tuple[int, str]:
     digest = kernel.journal.digest
     kernel.journal.abort()
     kernel.tasks.close()
+    run._log.close()
     return kernel.cascade.seq, digest
 
 

@@ -131,7 +131,7 @@ class RunProgress:
         for listing in coming:
             bid, ask = tops.get(listing.listing_id, (ABSENT, ABSENT))
             last = self._watch.last.get(listing.listing_id, ABSENT)
-            out.append(BookTop(listing.name, _price(bid, listing), _price(ask, listing), _price(last, listing)))
+            out.append(BookTop(_short(listing.name), _price(bid, listing), _price(ask, listing), _price(last, listing)))
         return out
 
     def _strategies(self) -> list[StrategyState]:
@@ -151,3 +151,8 @@ class RunProgress:
 
 def _price(ticks: int, listing: ListingDefinition) -> float | None:
     return None if ticks == ABSENT else ticks * listing.tick_micro / 1e6
+
+
+def _short(name: str) -> str:
+    """Return a listing's name as one display of one zone and day needs it: product and local time."""
+    return " ".join(part for part in name.split(" ")[1:] if part.count("-") != 2)
