@@ -29,6 +29,7 @@ from loop_runs import (
     wait_for,
     witness,
 )
+
 from penstock_kernel.cli.main import main
 from penstock_kernel.replay import replay
 from penstock_kernel.run import Run, RunOptions
@@ -66,8 +67,7 @@ def bad_plugin(folder: Path, code: str, kind: str = "strategy", contract: str = 
     base = {"strategy": "Strategy", "feed": "Feed", "operations": "Operations", "risk": "RiskCheck"}[kind]
     body = textwrap.indent(textwrap.dedent(code), "    ")
     (home / f"{module}.py").write_text(
-        "from penstock_sdk.events import *\nfrom penstock_sdk.plugin import *\nfrom penstock_sdk.schema import Frame\n\n"
-        f"class Bad({base}):\n{body}\n"
+        f"from penstock_sdk.events import *\nfrom penstock_sdk.plugin import *\n\nclass Bad({base}):\n{body}\n"
     )
     (home / "plugin.toml").write_text(
         f'[[plugin]]\nid = "bad"\nversion = "0.1.0"\nkind = "{kind}"\ncontract = "{contract or kind + "/1..1"}"\n'
@@ -171,9 +171,7 @@ def test_a_plugin_of_another_contract_version_names_both(tmp_path: Path, capsys:
         ("def on_start(self):\n    return [self.ctx.listing]", "wanted None, a record, a Frame or a list of them"),
     ],
 )
-def test_a_plugin_that_fails_at_the_start_ends_the_start(
-    tmp_path: Path, capsys: Capture, code: str, said: str
-) -> None:
+def test_a_plugin_that_fails_at_the_start_ends_the_start(tmp_path: Path, capsys: Capture, code: str, said: str) -> None:
     path = deployment(tmp_path, more=bad_plugin(tmp_path, code))
     assert run(path) == 2
     told = capsys.readouterr().err
@@ -487,6 +485,14 @@ def test_a_torn_journal_is_mended_and_the_torn_bytes_are_kept(tmp_path: Path) ->
     assert kept.stat().st_size == torn
     assert f"{torn} bytes were torn off its end; they are in {kept}" in (run_dir / "log.txt").read_text()
     whole(run_dir)
+
+
+def test_a_run_cut_before_its_first_batch_says_that_nothing_had_begun(tmp_path: Path, capsys: Capture) -> None:
+    _, run_dir = crashed(tmp_path)
+    segment = run_dir / "journal" / "000000000001.pj"
+    segment.write_bytes(segment.read_bytes()[: SEGMENT_BYTES + 700])
+    assert main(["run", "--quiet", "--no-report", "--resume", str(run_dir)]) == 2
+    assert "the run was cut before it had begun; start another" in capsys.readouterr().err
 
 
 def test_a_journal_with_a_flipped_bit_is_not_resumed_and_not_touched(tmp_path: Path, capsys: Capture) -> None:

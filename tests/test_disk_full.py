@@ -14,6 +14,7 @@ import pytest
 from loop_compare import violations
 from loop_plugins import InnerVenue
 from loop_runs import deployment, entries, only_run, records, resume_child, run_child, wait_for, witness
+
 from penstock_kernel.cli.main import main
 from penstock_kernel.journal import Journal
 from penstock_kernel.replay import replay

@@ -1,4 +1,4 @@
-"""What the documents say is so: their Python runs, their TOML checks, their SQL answers, their names and links exist."""
+"""What the documents say is so: their Python runs, their TOML checks, their SQL answers, names and links exist."""
 
 from __future__ import annotations
 
@@ -150,10 +150,9 @@ def test_every_setting_of_a_run_is_told_of_with_its_default():
     for table in (RunSettings, PluginTable, TopicTable):
         for field in msgspec.structs.fields(table):
             assert f"`{field.name}`" in said, field.name
-    rows = {field.name: field.default for field in msgspec.structs.fields(RunSettings) if isinstance(field.default, int)}
-    assert re.search(rf"`max_faults` \| integer ≥ 1 \| {rows['max_faults']} ", said)
-    assert re.search(rf"`max_events_per_input` \| integer ≥ 1 \| {rows['max_events_per_input']} ", said)
-    assert re.search(rf"`snapshot_every_events` \| integer ≥ 1 \| {rows['snapshot_every_events']} ", said)
+    for field in msgspec.structs.fields(RunSettings):
+        if isinstance(field.default, int):
+            assert re.search(rf"^\| `{field.name}`.* \| {field.default} \|", said, re.MULTILINE), field.name
 
 
 def anchors(text: str) -> set[str]:

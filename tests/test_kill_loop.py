@@ -1,4 +1,4 @@
-"""kill -9 at any moment: what the witness holds is in the journal, nothing is sent twice, what had no answer is asked."""
+"""kill -9 at any moment: what the witness holds is in the journal, nothing is sent twice, and in doubt it is asked."""
 
 from __future__ import annotations
 

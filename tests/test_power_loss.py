@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 from loop_plugins import InnerVenue
 from loop_runs import deployment, entries
+
 from penstock_kernel.journal import Journal
 from penstock_kernel.replay import replay
 from penstock_kernel.run import Run, RunOptions
@@ -29,7 +30,7 @@ ALONE = RunOptions(lake=False)
 
 
 class Moment(NamedTuple):
-    """How the file stood after one call: bytes written, bytes that a sync had vouched for, effects that had happened."""
+    """How the file stood after one call: bytes written, bytes that a sync vouched for, effects that had happened."""
 
     written: int
     synced: int

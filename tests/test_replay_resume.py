@@ -109,24 +109,17 @@ def test_a_run_cut_at_any_batch_ends_with_the_same_digest(tmp_path: Path, snapsh
     crashed(run_dir)
     data = (run_dir / "journal" / "000000000001.pj").read_bytes()
     rng = random.Random(7)
-    resumed = 0
     last = len(data) - 2_500  # from here on the plugins are being stopped
     for number in range(24):
         cut = tmp_path / "cut" / run_dir.name
         shutil.copytree(run_dir, cut)
         (cut / "journal" / "000000000001.pj").write_bytes(
-            data[: rng.randint(last if number % 2 else SEGMENT_BYTES + 400, len(data))]
+            data[: rng.randint(last if number % 2 else SEGMENT_BYTES + 5_000, len(data))]
         )
-        try:
-            info = go_on(cut)
-        except ReplayError as error:
-            assert "no event" in str(error)  # not even the first batch was whole
-        else:
-            assert (info.digest, info.last_seq) == (whole.digest, whole.last_seq)
-            assert replay(cut).digest == whole.digest
-            resumed += 1
+        info = go_on(cut)
+        assert (info.digest, info.last_seq) == (whole.digest, whole.last_seq)
+        assert replay(cut).digest == whole.digest
         shutil.rmtree(cut)
-    assert resumed > 20
 
 
 def test_a_complete_run_is_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

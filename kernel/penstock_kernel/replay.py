@@ -139,7 +139,7 @@ class Player:
         """Play the start: the header, the plugins, their first words."""
         first = self.tape.next
         if first is None:
-            raise ReplayError("the journal holds no event; there is nothing to play back")
+            raise ReplayError("the journal holds no event: the run was cut before it had begun; start another")
         header = header_of(first, self.deployment)
         self.kernel.moment.now_ns = first.at_ns
         boot(self.kernel, self.deployment, header)
@@ -150,13 +150,13 @@ class Player:
         tape = self.tape
         while tape.next is not None:
             frame = tape.next
-            if frame.cause_seq != ABSENT:
-                raise Difference(frame.seq, _describe_frame(bytes(frame.raw)), "nothing: no handler returned it")
             if frame.seq != self.kernel.cascade.seq + 1:
                 raise ReplayError(
                     f"inputs {self.kernel.cascade.seq + 1} to {frame.seq - 1} are not in the journal: their topic has "
-                    f'durability "none", or what came before them differs; run again with "written" to be able to verify'
+                    f'durability "none", or what came before differs; run again with "written" to be able to verify'
                 )
+            if frame.cause_seq != ABSENT:
+                raise Difference(frame.seq, _describe_frame(bytes(frame.raw)), "nothing: no handler returned it")
             self._feed(frame)
             tape.hold()
             if tape.next is not None:

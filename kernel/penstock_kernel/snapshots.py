@@ -131,5 +131,5 @@ def _from_ext(code: int, data: memoryview) -> Any:
         raise SnapshotError(f"snapshot holds extension {code}, wanted {_ARRAY} or {_INTEGER}")
     size = int.from_bytes(data[:4], "little")
     dtype, shape = msgspec.msgpack.decode(data[4 : 4 + size])
-    # Not frombuffer: an array may be empty, or of items without bytes.
-    return np.ndarray(shape, _dtype_of(dtype), bytes(data[4 + size :])).copy()
+    # Not frombuffer: an array may be empty, or of items without bytes. Not copied: that would leave any bytes in gaps.
+    return np.ndarray(shape, _dtype_of(dtype), bytearray(data[4 + size :]))

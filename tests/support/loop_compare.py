@@ -81,8 +81,9 @@ def _in_doubt(journal: list[Entry], log: list[dict[str, Any]], ended: bool) -> I
             }
             if set(doubted) != set(waiting):
                 yield f"at seq {entry.seq} {sorted(waiting)} had no answer, {sorted(doubted)} were put in doubt"
-            if ended and entry.seq == headers[-1] and not set(doubted.values()) <= asked:
-                yield f"of the orders in doubt at seq {entry.seq}, {sorted(set(doubted.values()) - asked)} were not asked"
+            unasked = set(doubted.values()) - asked
+            if ended and entry.seq == headers[-1] and unasked:
+                yield f"of the orders in doubt at seq {entry.seq}, {sorted(unasked)} were not asked"
         elif type(record) is Order and record.state in _WAITS:
             waiting[record.order_id] = _WAITS[OrderState(record.state)]
             left.setdefault(record.order_id, record.qty_lots)

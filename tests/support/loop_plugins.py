@@ -91,7 +91,7 @@ class Churner(Strategy):
         out: list[Event] = [self.intent(quote.listing_id, side, price_ticks, qty_lots)]
         held = state.setdefault("open", [])
         if len(held) >= self.config.open_max:
-            out.insert(0, self.cancel(held.pop(0), quote.listing_id))
+            out.append(self.cancel(held.pop(0), quote.listing_id))
         return out
 
     def on_order(self, order: Order) -> Outcome:
@@ -276,7 +276,7 @@ class WitnessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WitnessVenue(_Listed):
-    """A venue outside: orders leave as effects, reports come back by polling; numbers in ``venue_ref`` let it resume."""
+    """A venue outside: orders leave as effects, reports come by polling; numbers in ``venue_ref`` let it resume."""
 
     Config = WitnessConfig
 

@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: deployments of the small market, real child processes, the witness, journals read."""
+"""What the end-to-end tests share: deployments of the small market, child processes, the witness, journals read."""
 
 from __future__ import annotations
 

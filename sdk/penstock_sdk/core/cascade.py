@@ -105,7 +105,7 @@ class Cascade:
         """
         moment, queue, routes = self.moment, self._queue, self._routes
         seq = self.seq
-        now_ns, cause, root, last = moment.now_ns, ABSENT, seq + 1, seq + self.events_max
+        now_ns, cause, root, last = moment.now_ns, ABSENT, seq + 1, 0
         moment.correlation_seq = root
         while True:
             route = routes.get(type(event))
@@ -114,7 +114,7 @@ class Cascade:
                 self._uncommon(event, cause, origin, producer)
                 seq = self.seq
             else:
-                sink, pack, encode, mark, size, schema_id, version, address, targets, by_id = route
+                targets, sink, pack, encode, size, schema_id, version, address, by_id = route
                 seq += 1
                 moment.seq = seq
                 moment.producer = plugin_id = producer.plugin_id
@@ -126,7 +126,7 @@ class Cascade:
                     elif pack is not None:
                         sink(
                             pack(
-                                size, schema_id, version, origin | mark, seq, now_ns, cause, root, 1, size, plugin_id,
+                                size, schema_id, version, origin, seq, now_ns, cause, root, 1, size, plugin_id,
                                 *astuple(event),  # type: ignore[arg-type]
                             )
                         )  # fmt: skip
@@ -154,10 +154,11 @@ class Cascade:
             if not queue:
                 break
             if seq >= last:
-                if self._cut_storm():
+                last = last or root - 1 + self.events_max  # most inputs never come here
+                if seq >= last and self._cut_storm():
                     last = seq + self.events_max
-                if not queue:
-                    break
+                    if not queue:
+                        break
             event, cause, origin, producer = queue.popleft()
         self.seq = seq
 

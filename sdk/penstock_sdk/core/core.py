@@ -99,7 +99,7 @@ class _Operator:
             core.cascade.quarantine(slot, f"more than {core.cascade.events_max} timers at {self.instant_ns} ns")
 
     def on_plugin_fault(self, fault: PluginFault) -> None:
-        """Count a fault that was met between cascades, and quarantine for it; one met in a handler was counted there."""
+        """Count a fault that was met between cascades, and quarantine for it; a handler's was counted there."""
         core = self._core
         slot = core.slots.get(fault.name)
         if slot is None or slot not in core.cascade.slots:

@@ -17,7 +17,7 @@ from penstock_sdk.context import Context
 from penstock_sdk.core.faults import Raised, Recording
 from penstock_sdk.events import Order, TaskResult, Timer
 from penstock_sdk.schema import Frame, Layout, layouts
-from penstock_sdk.wire.frame import DIAGNOSTIC, Encode, Origin, encoder, packer
+from penstock_sdk.wire.frame import Encode, Origin, encoder, packer
 
 __all__ = ["FrameRoute", "Route", "Slot", "Target", "WiringError", "compile_routes", "handlers_of"]
 
@@ -59,20 +59,18 @@ class Target(NamedTuple):
 class Route(NamedTuple):
     """Where single events of one type go, and how they are packed."""
 
+    targets: tuple[Target, ...]
+    """Those who hear it whoever it is addressed to."""
     sink: Callable[[bytes], object] | None
     """Takes the bytes of every event; None where they are not kept."""
     pack: Callable[..., bytes] | None
-    """Packs header and record in one call; None for control records."""
+    """Packs header and record in one call; None for control and diagnostic records."""
     encode: Encode
-    mark: int
-    """Or-ed to the origin byte: DIAGNOSTIC or 0."""
     size: int
     schema_id: int
     version: int
     address: Callable[[Any], int] | None
     """Returns the plugin id that an event is addressed to; None when all hear it."""
-    targets: tuple[Target, ...]
-    """Those who hear it whoever it is addressed to."""
     by_id: dict[int, tuple[Target, ...]]
     """Those, and the addressee, in deployment order."""
 
@@ -155,9 +153,9 @@ def compile_routes(slots: Iterable[Slot]) -> tuple[dict[type, Route], dict[int, 
     return routes, frames
 
 
-def _encoding(layout: Layout) -> tuple[Callable[..., bytes] | None, Encode, int, int, int, int]:
-    pack = packer(layout) if layout.packed else None
-    return pack, encoder(layout), DIAGNOSTIC if layout.diagnostic else 0, layout.size, layout.id, layout.version
+def _encoding(layout: Layout) -> tuple[Callable[..., bytes] | None, Encode, int, int, int]:
+    pack = packer(layout) if layout.packed and not layout.diagnostic else None
+    return pack, encoder(layout), layout.size, layout.id, layout.version
 
 
 Tables = list[tuple[Slot, dict[tuple[int, bool], Callable[[Any], Any]]]]
@@ -186,7 +184,7 @@ def _route(layout: Layout, tables: Tables) -> Route:
         slot_id: tuple(t for t, address in hearing if address is None or t.slot.plugin_id == slot_id)
         for slot_id in {t.slot.plugin_id for t, address in hearing if address}
     }
-    return Route(None, *_encoding(layout), attrgetter(field) if field else None, everyone, by_id)
+    return Route(everyone, None, *_encoding(layout), attrgetter(field) if field else None, by_id)
 
 
 def _order_route(layout: Layout, hearing: list[tuple[Target, str | None]]) -> Route:
@@ -208,7 +206,7 @@ def _order_route(layout: Layout, hearing: list[tuple[Target, str | None]]) -> Ro
             order.strategy_id if order.strategy_id in owners else 0
         )
 
-    return Route(None, *_encoding(layout), address, by_id[0], by_id)
+    return Route(by_id[0], None, *_encoding(layout), address, by_id)
 
 
 def _with_frame_of_one(call: Callable[[Any], Any], one: _FrameOfOne) -> Callable[[Any], Any]:
