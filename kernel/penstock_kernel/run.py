@@ -18,10 +18,11 @@ import pluggy
 
 from penstock_kernel.boot import StartError, boot, limit_values, run_times, versions_of
 from penstock_kernel.clock import Clock, SimClock, WallClock
-from penstock_kernel.deployment import Deployment, load_deployment, strictest
+from penstock_kernel.deployment import Deployment, DeploymentError, load_deployment, strictest
 from penstock_kernel.hooks import call_hook, hook_manager
 from penstock_kernel.journal import Journal, JournalFatal, run_identity
 from penstock_kernel.kernel import Kernel
+from penstock_kernel.market_check import market_problems
 from penstock_kernel.replay import catch_up
 from penstock_kernel.runs import LatencyNs, RunError, RunInfo, RunPaths, new_run_dir
 from penstock_kernel.snapshots import newest_snapshot
@@ -74,6 +75,10 @@ class Run:
             StartError: a plugin cannot be built or started; the run's folder says why.
         """
         deployment = _changed(load_deployment(path), options)
+        problems = market_problems(deployment)
+        if any(problem.severity == "error" for problem in problems):
+            raise DeploymentError(problems)
+        deployment = msgspec.structs.replace(deployment, warnings=(*deployment.warnings, *problems))
         now_ns = time.time_ns()
         deployment, start_ns, end_ns = run_times(deployment, now_ns)
         if options.for_s is not None:

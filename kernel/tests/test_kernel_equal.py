@@ -6,11 +6,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
+
+from kernel.tests.toy_market import END_NS, START_NS, attach, kernel_in, recorded, start
 from penstock_sdk.events import ExecutionReport, Order, PluginFault, Reason, Signal, TaskResult
 from penstock_sdk.testing import SimKernel
 from penstock_sdk.wire.segment import verify
-
-from kernel.tests.toy_market import END_NS, START_NS, attach, kernel_in, recorded, start
 
 
 def simulated(seed: int) -> SimKernel:

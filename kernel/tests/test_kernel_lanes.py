@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from penstock_kernel.lanes import Lanes
 from penstock_sdk.events import (
     Alert,

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from penstock_kernel.snapshots import SnapshotError, load_snapshot, newest_snapshot, save_snapshot
 
 from kernel.tests.toy_market import END_NS, TOYS, ToyStrategy, attach, kernel_in, recorded, start
+from penstock_kernel.snapshots import SnapshotError, load_snapshot, newest_snapshot, save_snapshot
 
 VERSIONS = {"python": "3", "plugin a": "1.0"}
 PADDED = np.dtype({"names": ["a", "b"], "formats": ["<u2", "<f8"], "offsets": [2, 8], "itemsize": 24})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from penstock_kernel.clock import SimClock
 from penstock_kernel.journal import Journal
 from penstock_kernel.kernel import Kernel

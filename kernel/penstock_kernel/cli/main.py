@@ -6,6 +6,7 @@ import argparse
 import errno
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -132,10 +133,13 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:
-    from penstock_kernel.deployment import check, format_problems
+    from penstock_kernel.deployment import DeploymentError, check, format_problems, load_deployment
+    from penstock_kernel.market_check import market_problems
 
     path = _deployment_path(options.deployment)
     problems = check(path)
+    with suppress(DeploymentError):  # whose faults have been told
+        problems += market_problems(load_deployment(path))
     errors = [problem for problem in problems if problem.severity == "error"]
     if problems:
         console.print(format_problems(problems, color=False), markup=False)
