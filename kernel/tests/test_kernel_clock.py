@@ -105,7 +105,7 @@ def test_stamps_never_decrease_whatever_the_clock_shows(tmp_path_factory: Any, r
 
 
 def test_timers_fire_once_the_clock_has_passed_them_and_bear_its_time(tmp_path: Path) -> None:
-    wall_run(tmp_path, [100, 101, 102, 110])
+    wall_run(tmp_path, [100, 101, 102, 110, 111])
     fired = [(at_ns, e.due_ns) for at_ns, e in events(tmp_path) if isinstance(e, Timer)]
     assert fired == [(110, 104), (110, 105)]
 

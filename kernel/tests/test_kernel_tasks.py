@@ -25,7 +25,7 @@ WORK: dict[str, tuple[Any, ...]] = {
     "it raises": (operator.truediv, 1, 0),
     "a value that msgpack cannot carry": (complex, 1, 2),
     "an integer that msgpack cannot carry": (pow, 2, 70),
-    "a text that is no UTF-8": (os.fsdecode, b"\xff"),
+    "a text that is no UTF-8": (operator.methodcaller("decode", "utf-8", "surrogateescape"), b"\xff"),
     "a map of maps": (dict, {"a": {"b": [1, None]}}),
 }
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 from collections.abc import Iterator, Sequence
@@ -250,12 +249,13 @@ class Link:
         assert self._socket is not None
         self._socket.sendall(json.dumps(message).encode() + b"\n")
 
-    def wait(self, order_id: int) -> None:
-        """Wait until something is said of an order; `heard` returns it all the same."""
+    def wait(self, seq: int) -> None:
+        """Wait until the witness has logged the message of that number: it may kill while we do."""
         assert self._socket is not None
-        while f'"id": {order_id},'.encode() not in self._rest:
-            select.select([self._socket], [], [])
+        taken = b'{"taken": %d}\n' % seq
+        while taken not in self._rest:
             self._rest += self._socket.recv(1 << 16)
+        self._rest = self._rest.replace(taken, b"")
 
     def heard(self) -> list[dict[str, Any]]:
         """Return the whole lines that have come in."""
@@ -311,15 +311,15 @@ class WitnessVenue(_Listed):
             do=do, seq=seq, id=order.order_id, listing=order.listing_id, side=int(order.side), qty=order.qty_lots,
             filled=order.filled_lots, ticks=order.price_ticks, body=Order.layout.pack(order).hex(),
         )  # fmt: skip
+        self._link().wait(seq)
 
 
 class HastyVenue(WitnessVenue):
-    """The mistake that the kill loop must find: it sends in the handler, before the order is written, and waits."""
+    """The mistake that the kill loop must find: it sends in the handler, before the order is written."""
 
     def on_order(self, order: Order) -> Outcome:
-        """Send at once, and wait for the answer."""
+        """Send at once."""
         self._send("new" if order.action == IntentAction.NEW else "cancel", order, self.ctx.seq)
-        self._link().wait(order.order_id)
 
 
 class Acker(Operations):

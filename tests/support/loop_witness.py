@@ -52,6 +52,8 @@ class Witness:
         due = self.messages == self.plan.get("after")
         if due and self.plan["when"] == "receipt":
             self.kill()
+        if message["do"] != "ack":
+            self.reply({"taken": message["seq"]})
         if message["do"] == "new":
             self.new(message)
         elif message["do"] == "cancel":
@@ -67,7 +69,7 @@ class Witness:
         if self.plan.get("after") == 0:
             self.kill()
         for report in self.reports[self.after :]:
-            self.send(report)
+            self.reply(report)
 
     def kill(self) -> None:
         self.write(killed=self.pid)
@@ -136,12 +138,12 @@ class Witness:
         }  # fmt: skip
         self.reports.append(report)
         self.write(said=report)
-        self.send(report)
+        self.reply(report)
 
-    def send(self, report: dict[str, Any]) -> None:
+    def reply(self, message: dict[str, Any]) -> None:
         try:
             if self.link is not None:
-                self.link.sendall(json.dumps(report).encode() + b"\n")
+                self.link.sendall(json.dumps(message).encode() + b"\n")
         except OSError:
             self.link = None  # it died; the next hello says how far it got
 
