@@ -509,28 +509,36 @@ def test_a_journal_with_a_flipped_bit_is_not_resumed_and_not_touched(tmp_path: P
 
 
 def test_the_kill_switch_cancels_all_lets_nothing_new_out_and_holds_after_a_restart(tmp_path: Path) -> None:
-    path = deployment(tmp_path, clock="wall", venue="loop_venue", socket="w.sock", ticker="step_us = 1000")
+    path = deployment(
+        tmp_path, clock="wall", venue="loop_venue", socket="w.sock", ticker="step_us = 1000", strategy="open_max = 999"
+    )
 
-    def news() -> list[int]:
-        return [at for at, line in enumerate(seen.lines()) if line.get("got") == "new"]
+    def got(what: str) -> int:
+        return sum(line.get("got") == what for line in seen.lines())
+
+    def refusals() -> int:
+        return sum(order.reason == Reason.KILL_SWITCH for order in records(run_dir, Order))
 
     with witness(tmp_path, seed=8) as seen:
+        # The strategy cancels nothing, so the first cancels are the switch's: at the second of many, kill -9.
+        seen.plan(2, "receipt", "cancel")
         child = run_child(tmp_path, path, cwd=tmp_path)
-        wait_for(lambda: len(news()) > 20, "trade")
+        wait_for(lambda: got("new") > 30, "trade")
+        assert got("cancel") == 0
         child.signal(signal.SIGUSR1)
+        assert child.wait() == -signal.SIGKILL, child.text()
         run_dir = only_run(tmp_path)
-        wait_for(lambda: any(o.reason == Reason.KILL_SWITCH for o in records(run_dir, Order)), "the first refusal")
-        child.kill()
-        sent = len(news())
+        sent = got("new")
+        assert got("cancel") == 2
+        assert still_open(seen.lines())
+        # The switch holds after the restart, and the cancels that had not left leave now.
+        seen.spare()
         child = resume_child(tmp_path, cwd=tmp_path)
-        refusals = sum(o.reason == Reason.KILL_SWITCH for o in records(run_dir, Order))
-        wait_for(
-            lambda: sum(o.reason == Reason.KILL_SWITCH for o in records(run_dir, Order)) > refusals + 20, "refusals"
-        )
         wait_for(lambda: not still_open(seen.lines()), "the last cancel")
+        wait_for(lambda: refusals() > 20, "refusals")
         child.signal(signal.SIGINT)
         assert child.wait() == 0, child.text()
-        assert len(news()) == sent
+        assert got("new") == sent
     journal = whole(run_dir)
     killed = next(e.seq for e in journal if type(e.record) is Limit and e.record.kind == LimitKind.KILL)
     command = next(e for e in journal if type(e.record) is OperatorCommand and e.record.command == "kill")

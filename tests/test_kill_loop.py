@@ -172,7 +172,7 @@ def prove_that_it_can_fail(folder: Path) -> None:
 def test_a_venue_that_sends_before_the_order_is_written_is_found_out(tmp_path: Path) -> None:
     settings(tmp_path, venue="loop_hasty_venue")
     with witness(tmp_path, seed=1) as seen:
-        seen.plan(9, "receipt", "orders")
+        seen.plan(9, "receipt", "new")
         child = run_child(tmp_path, tmp_path / "plugins.toml", cwd=tmp_path)
         assert child.wait() == -signal.SIGKILL, child.text()
         recover(only_run(tmp_path) / "journal")

@@ -21,7 +21,7 @@ from penstock_sdk.wire.frame import Origin
 
 __all__ = ["StartError", "attach_plugins", "boot", "run_times", "versions_of"]
 
-_NS_PER_HOUR = 3_600_000_000_000
+_LATE_HOUR = 22
 
 
 class StartError(Exception):
@@ -50,7 +50,9 @@ def run_times(deployment: Deployment, now_ns: int) -> tuple[Deployment, int, int
     run = deployment.run
     zone = bidding_zone(run.zone)
     if run.delivery_day == "today":
-        day = datetime.fromtimestamp(now_ns / 1e9, tz=zone_info(zone.timezone)).date()
+        local = datetime.fromtimestamp(now_ns / 1e9, tz=zone_info(zone.timezone))
+        # Late in the evening hardly anything of today is open any more; tomorrow is what people trade.
+        day = local.date() + timedelta(days=int(run.clock == "wall" and local.hour >= _LATE_HOUR))
         deployment = deployment.with_run(delivery_day=day.isoformat())
     day = date.fromisoformat(deployment.run.delivery_day)
     if run.clock == "wall":
@@ -133,8 +135,9 @@ def boot(kernel: Kernel, deployment: Deployment, header: RunHeader) -> None:
         kernel.start_plugin(slot)
         kernel.settle()
         if slot.faults:
-            kernel.say_status(slot.plugin_id, slot.name, PluginStatus.FAILED, "raised in on_start")
-            kernel.settle()
+            if kernel.lifecycle.status[slot.plugin_id] != PluginStatus.QUARANTINED:
+                kernel.say_status(slot.plugin_id, slot.name, PluginStatus.FAILED, "raised in on_start")
+                kernel.settle()
             raise StartError(f"plugin {slot.name} raised in on_start: {kernel.cascade.last_fault}")
     try:
         kernel.open_sources()

@@ -91,18 +91,18 @@ class Said:
             RecordedFault: it raised.
         """
         said = self._ahead.said(self._slot.plugin_id, seq)
-        events, faults = [], []
+        out: list[Any] = []
         for event in said:
             if type(event) is Interned:
                 self._core.intern(event.kind, event.name, self._slot.plugin_id)
             elif type(event) is PluginFault:
-                faults.append(RecordedFault(event.handler, event.error))
+                out.append(Raised(event.handler, RecordedFault(event.handler, event.error)))
             else:
-                events.append(event)
+                out.append(event)
         said.clear()
-        if faults and not events and faults[0].handler != "returned":
-            raise faults[0]
-        return events + [Raised(fault.handler, fault) for fault in faults] or None
+        if len(out) == 1 and type(out[0]) is Raised and out[0].handler != "returned":
+            raise out[0].error
+        return out or None
 
     def verdict(self, order_id: int) -> CheckVerdict | None:
         """Return what the plugin answered on an order, or None where the record ends before.

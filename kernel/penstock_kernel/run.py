@@ -18,7 +18,7 @@ import pluggy
 
 from penstock_kernel.boot import StartError, boot, limit_values, run_times, versions_of
 from penstock_kernel.clock import Clock, SimClock, WallClock
-from penstock_kernel.deployment import Deployment, DeploymentError, load_deployment, strictest
+from penstock_kernel.deployment import Deployment, DeploymentError, check, load_deployment, strictest
 from penstock_kernel.hooks import call_hook, hook_manager
 from penstock_kernel.journal import Journal, JournalFatal, run_identity
 from penstock_kernel.kernel import Kernel
@@ -75,7 +75,7 @@ class Run:
             StartError: a plugin cannot be built or started; the run's folder says why.
         """
         deployment = _changed(load_deployment(path), options)
-        problems = market_problems(deployment)
+        problems = [*check(path), *market_problems(deployment)]
         if any(problem.severity == "error" for problem in problems):
             raise DeploymentError(problems)
         deployment = msgspec.structs.replace(deployment, warnings=(*deployment.warnings, *problems))

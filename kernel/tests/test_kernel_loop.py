@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from kernel.tests.toy_market import START_NS, kernel_in, recorded, start
 from penstock_kernel.kernel import Kernel, SourceError
 from penstock_sdk.events import (
     Alert,
@@ -26,8 +28,6 @@ from penstock_sdk.events import (
 from penstock_sdk.plugin import Feed, Operations, Plugin
 from penstock_sdk.schema import Event, Frame, schema_by_id
 from penstock_sdk.wire.segment import read_frames, verify
-
-from kernel.tests.toy_market import START_NS, kernel_in, recorded, start
 
 
 def feed_of(*items: Any) -> type[Feed]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from penstock_kernel.replay import Difference, replay
 from penstock_kernel.run import Run, RunOptions
 from penstock_sdk.events import CheckVerdict, Interned, Order, PluginFault, Quote, Signal, TaskResult, Timer
@@ -39,6 +40,7 @@ path = "{plugins}"
 use = "odd_trader"
 path = "{plugins}"
 """
+
 
 @pytest.fixture
 def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -129,11 +129,11 @@ def test_nonsense_is_counted_and_never_numbered(case: str) -> None:
     kernel, listens = started(lambda quote: [NONSENSE[case], Mark(1)])
     since = len(kernel.frames)
     kernel.feed(quote())
-    assert told(kernel, since) == ["Quote", "Mark", "PluginFault"]
+    assert told(kernel, since) == ["Quote", "PluginFault", "Mark"]  # the fault stands in its place
     (fault,) = kernel.of(PluginFault)
     assert (fault.name, fault.handler) == ("talks", "returned")
     assert " at 0x" not in fault.error
-    assert headers(kernel)[-1].cause_seq == headers(kernel)[since].seq
+    assert headers(kernel)[since + 1].cause_seq == headers(kernel)[since].seq
     assert len(listens.heard) == 1
 
 
@@ -214,6 +214,24 @@ def test_a_storm_of_refused_orders_is_cut_wherever_the_count_falls(events_max: i
     kernel.feed(quote())
     assert quarantined(kernel) == ["insists"]
     assert len(kernel.of(Order)) <= events_max
+
+
+def test_a_plugin_that_breaks_before_its_start_is_never_started() -> None:
+    class Early(OnQuote):
+        def on_plugin_state(self, state: PluginState) -> None:
+            raise ValueError("too early")
+
+        def on_start(self) -> Outcome:
+            return Mark(1)
+
+    kernel = SimKernel(faults_max=1)
+    first = kernel.add(OnQuote, "first")
+    kernel.add(Early, "early")
+    kernel.start()
+    kernel.feed(quote())
+    assert quarantined(kernel) == ["early"]
+    assert not kernel.of(Mark)
+    assert len(first.heard) == 1
 
 
 def test_the_orders_of_a_quarantined_strategy_are_cancelled() -> None:

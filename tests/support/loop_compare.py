@@ -114,6 +114,8 @@ def _reports(journal: list[Entry], log: list[dict[str, Any]], ended: bool) -> It
         told = said.get(report.venue_ref)
         if told is None:
             yield f"report {report.venue_ref} is in the journal and was never said"
+        elif not report.strategy_id and report.kind != ReportKind.CANCEL_REJECTED:
+            yield f"report {report.venue_ref} has no owner, so its strategy did not hear it"
         elif (told["id"], told["kind"], told["lots"], told["ticks"]) != (
             report.order_id, report.kind, report.last_lots, report.last_ticks,
         ):  # fmt: skip

@@ -119,7 +119,7 @@ class WitnessProcess:
         wait_for(self.socket.exists, "the witness's socket")
 
     def plan(self, after: int, when: str, count: str = "messages") -> None:
-        """Have it kill the kernel that connects next at that message, or order."""
+        """Have it kill the kernel that connects next at that message; *count* may name one kind of them."""
         self._plan.write_text(json.dumps({"after": after, "when": when, "count": count}))
 
     def spare(self) -> None:

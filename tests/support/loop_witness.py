@@ -3,8 +3,8 @@
     python loop_witness.py SOCKET LOG PLAN SEED
 
 LOG gets one line of JSON per message: what was got (``got``) and said (``said``), in order, before anything follows
-from it. PLAN, read at each hello, may hold ``{"after": 12, "when": "receipt" | "answer", "count": "messages" |
-"orders"}``: kill -9 at that message.
+from it. PLAN, read at each hello, may hold ``{"after": 12, "when": "receipt" | "answer", "count": "messages" | "new" |
+"cancel"}``: kill -9 at that message.
 It knows nothing of the project's code, so it cannot share its mistakes.
 """
 
@@ -48,8 +48,9 @@ class Witness:
         if message["do"] == "hello":
             self.greet(message)
             return
-        self.messages += message["do"] == "new" or self.plan.get("count") != "orders"
-        due = self.messages == self.plan.get("after")
+        counts = self.plan.get("count") in ("messages", message["do"])
+        self.messages += counts
+        due = counts and self.messages == self.plan["after"]
         if due and self.plan["when"] == "receipt":
             self.kill()
         if message["do"] != "ack":

@@ -138,7 +138,7 @@ def _print_rich(table: pa.Table, out: TextIO, rows_max: int) -> None:
     # A file or a pipe takes lines of any length; folded into 80 columns, nobody could read or cut them.
     console = Console(file=out, width=None if out.isatty() else _PIPE_COLUMNS)
     console.print(shown)
-    more = "" if len(table) <= rows_max else f" of {len(table):,}; add `limit`, or take --csv for all"
+    more = "" if len(table) <= rows_max else f" of {len(table):,}; add `limit`, or take --format csv for all"
     console.print(f"[dim]{min(len(table), rows_max):,} row{'s' if len(table) != 1 else ''}{more}[/]")
 
 

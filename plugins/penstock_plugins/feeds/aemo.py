@@ -31,7 +31,7 @@ class AemoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which file, which region and which day."""
 
     path: str = ""
-    """A DISPATCHPRICE parquet table or a raw MMS zip; beside the deployment, or absolute."""
+    """A DISPATCHPRICE parquet table or a raw MMS zip; absolute, or from the folder that the run is started in."""
     region: str = "NSW1"
     """The region whose prices are read; also the venue's zone unless `zone` is given."""
     zone: str = ""

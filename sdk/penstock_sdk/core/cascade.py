@@ -196,7 +196,7 @@ class Cascade:
             self._queue.appendleft((fault, ABSENT, Origin.KERNEL, self.kernel_slot))
         else:
             self.moment.seq = cause
-            self.fault(producer, "returned", error)
+            self.fault(producer, "returned", error, at_once=True)
 
     def _uncommon(self, event: Any, cause: int, origin: int, producer: Slot) -> None:
         """Handle what is no single record: a frame, a queued call, or nonsense."""
@@ -212,7 +212,7 @@ class Cascade:
             # One that has been quarantined meanwhile is not counted on: its frame may hold thousands more.
             if producer in self.slots:
                 self.moment.seq = cause
-                self.fault(producer, event.handler, event.error)
+                self.fault(producer, event.handler, event.error, at_once=True)
         else:
             wanted = "None, a record, a Frame or a list of them"
             self._bad_event(TypeError(f"met {type(event).__name__} {shown(event)}, wanted {wanted}"), cause, producer)
@@ -263,20 +263,18 @@ class Cascade:
         except TypeError:
             return event  # of values that no field holds; it is refused when it is to be numbered
 
-    def fault(self, slot: Slot, handler: str, error: BaseException) -> None:
-        """Count a fault against a plugin, say it as an event, and quarantine the plugin when it has had too many."""
+    def fault(self, slot: Slot, handler: str, error: BaseException, *, at_once: bool = False) -> None:
+        """Count a fault against a plugin, say it as an event, and quarantine the plugin when it has had too many.
+
+        With *at_once* it is the next event: it stands where what it is about would have stood.
+        """
         slot.faults += 1
         if type(error) is RecordedFault:
             handler = error.handler
         text = self.last_fault = fault_text(error)
-        self._queue.append(
-            (
-                PluginFault(
-                    plugin_id=slot.plugin_id, name=slot.name, handler=handler, error=text, faults=slot.faults
-                ),
-                self.moment.seq, Origin.DERIVED, self.kernel_slot,
-            )
-        )  # fmt: skip
+        event = PluginFault(plugin_id=slot.plugin_id, name=slot.name, handler=handler, error=text, faults=slot.faults)
+        add = self._queue.appendleft if at_once else self._queue.append
+        add((event, self.moment.seq, Origin.DERIVED, self.kernel_slot))
         if slot.faults >= self.faults_max and slot in self.slots and slot.plugin_id:
             self.quarantine(slot, f"{slot.faults} faults, the last in {handler}: {text}")
 

@@ -210,7 +210,9 @@ class Core:
         return self.desk.admit(event, slot) if type(event) is ExecutionReport else event
 
     def start_plugin(self, slot: Slot) -> None:
-        """Announce that a plugin runs, and let it say what it says first."""
+        """Announce that a plugin runs, and let it say what it says first; not one that was quarantined meanwhile."""
+        if slot not in self.cascade.slots:
+            return
         self._announce(slot, PluginStatus.RUNNING, slot.plugin.on_start, "on_start")
 
     def stop_plugin(self, slot: Slot) -> None:

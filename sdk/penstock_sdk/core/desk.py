@@ -30,6 +30,8 @@ from penstock_sdk.events import (
     Order,
     OrderIntent,
     OrderState,
+    PluginState,
+    PluginStatus,
     Quote,
     Reason,
     ReportKind,
@@ -100,6 +102,7 @@ class Desk:
         """Venues whose state is not in the run: after a crash they know more than we do."""
         self.open: dict[int, OpenOrder] = {}
         self._last_intent: dict[int, int] = {}
+        self._leaving: set[int] = set()
         self.killed = False
         self.paused: set[int] = set()
         """Strategies whose new orders are paused; 0 is all of them."""
@@ -118,6 +121,13 @@ class Desk:
         self._venues = {s.plugin_id for s in slots if s.is_venue}
         self.traders = {s.plugin_id: s for s in slots if s.may_order}
         self.outside = {s.plugin_id for s in slots if s.is_venue and not s.plugin.embedded}
+
+    def on_plugin_state(self, state: PluginState) -> None:
+        """Take no new order from a plugin that is leaving."""
+        if state.status in (PluginStatus.DRAINING, PluginStatus.STOPPED, PluginStatus.FAILED):
+            self._leaving.add(state.plugin_id)
+        elif state.status == PluginStatus.RUNNING:
+            self._leaving.discard(state.plugin_id)
 
     # -- market ----------------------------------------------------------------------------------------------------
 
@@ -183,7 +193,7 @@ class Desk:
     def _hard_reason(self, intent: OrderIntent) -> int:
         """Return why no check needs to be asked, or 0."""
         strategy_id = intent.strategy_id
-        if strategy_id not in self.traders or self._moment.producer != strategy_id:
+        if strategy_id not in self.traders or self._moment.producer != strategy_id or strategy_id in self._leaving:
             return Reason.NOT_ALLOWED
         if self.killed:
             return Reason.KILL_SWITCH
@@ -431,6 +441,7 @@ class Desk:
             "intents": [[k, v] for k, v in self._last_intent.items()],
             "killed": self.killed,
             "paused": sorted(self.paused),
+            "leaving": sorted(self._leaving),
             "mids": [[k, v] for k, v in self._half_ticks.items()],
             "counts": [self.orders, self.fills, self.refused],
         }
@@ -445,5 +456,6 @@ class Desk:
         self._last_intent = dict(state["intents"])
         self.killed = state["killed"]
         self.paused = set(state["paused"])
+        self._leaving = set(state["leaving"])
         self._half_ticks = dict(state["mids"])
         self.orders, self.fills, self.refused = state["counts"]
