@@ -1,4 +1,4 @@
-"""Run time never decreases: a wall clock that steps back stands still and is told once; simulated time is waited for."""
+"""Run time never decreases: a wall clock that steps back stands still and is told once; simulated time is awaited."""
 
 from __future__ import annotations
 

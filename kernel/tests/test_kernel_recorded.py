@@ -1,4 +1,4 @@
-"""A plugin that is not deterministic is recorded, not recomputed: a replay does not call it, and verifies all the same."""
+"""A plugin that is not deterministic is recorded, not recomputed: a replay does not call it, and verifies even so."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ path = "{plugins}"
 [plugins.venue]
 use = "odd_venue"
 path = "{plugins}"
-[plugins.oracle]
-use = "odd_oracle"
-path = "{plugins}"
 [plugins.risk]
 use = "odd_risk"
 path = "{plugins}"
 [plugins.trader]
 use = "odd_trader"
+path = "{plugins}"
+[plugins.oracle]
+use = "odd_oracle"
 path = "{plugins}"
 """
 
@@ -111,6 +111,7 @@ def test_a_run_that_was_cut_goes_on_from_what_was_recorded(run_dir: Path, tmp_pa
     cut.kernel.tasks.close()
     assert cut.kernel.journal is not None
     cut.kernel.journal.abort()
+    cut._log.close()
     before = [bytes(frame.raw) for frame in frames(cut.dir)]
     calls = int((tmp_path / "outside").read_text())
 

@@ -1,4 +1,4 @@
-"""Submitted work comes back to its plugin alone, as an input, before time goes on; whatever becomes of it is a result."""
+"""Submitted work comes back to its plugin alone, as an input, before time goes on; a failure is a result too."""
 
 from __future__ import annotations
 

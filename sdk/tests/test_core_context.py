@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock_sdk.events import Alert, IdKind, Quote, Severity, Timer
 from penstock_sdk.plugin import Operations, Outcome
 from penstock_sdk.testing import SimKernel
-
-from sdk.tests.core_toys import OnQuote, Obedient, quote
+from sdk.tests.core_toys import Obedient, OnQuote, quote
 
 
 def draws(run_seed: int, *names: str, **context: Any) -> dict[str, list[int]]:

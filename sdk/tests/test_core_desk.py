@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from penstock_sdk.events import (
     Alert,
     CheckVerdict,
@@ -25,7 +26,6 @@ from penstock_sdk.events import (
 from penstock_sdk.plugin import ComplianceCheck, Operations, Outcome, Strategy, Venue
 from penstock_sdk.schema import ABSENT, Frame
 from penstock_sdk.testing import SimKernel
-
 from sdk.tests.core_toys import Obedient, OnQuote, PassAll, Trader, market
 
 

@@ -99,7 +99,7 @@ class Unshowable:
         raise RuntimeError("no")
 
 
-class Unspeakable(Exception):
+class UnspeakableError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no")
 
@@ -157,11 +157,11 @@ def test_inputs_of_nonsense_quarantine_their_source() -> None:
 
 def test_a_fault_whose_own_text_raises_is_told_all_the_same() -> None:
     def answer(quote: Quote) -> None:
-        raise Unspeakable
+        raise UnspeakableError
 
     kernel, _ = started(answer)
     kernel.feed(quote())
-    assert kernel.of(PluginFault)[0].error.startswith("Unspeakable: its text cannot be had")
+    assert kernel.of(PluginFault)[0].error.startswith("UnspeakableError: its text cannot be had")
 
 
 @given(st.text(max_size=2 * TEXT_MAX) | st.characters(categories=["Cs"]))

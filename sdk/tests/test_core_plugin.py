@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
+
 from penstock_sdk.events import (
     CheckResult,
     IntentAction,
@@ -21,13 +22,15 @@ from penstock_sdk.events import (
 from penstock_sdk.plugin import KINDS, Feed, NoConfig, Operations, Outcome, RiskCheck, Strategy, Venue
 from penstock_sdk.schema import ABSENT
 from penstock_sdk.testing import SimKernel
-
 from sdk.tests.core_toys import PassAll, Trader, market, quote
 
 
+class SizedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    qty_lots: int = 2
+
+
 class Sized(Strategy):
-    class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-        qty_lots: int = 2
+    Config = SizedConfig
 
 
 def test_a_config_is_the_default_unless_one_is_given() -> None:

@@ -6,7 +6,7 @@ import operator
 import os
 from pathlib import Path
 
-from penstock_sdk.events import *
+from penstock_sdk.events import ExecutionReport, IdKind, ListingDefinition, Quote, Reason, ReportKind, Signal
 from penstock_sdk.plugin import Feed, Model, RiskCheck, Strategy, Venue
 from penstock_sdk.schema import Frame
 
