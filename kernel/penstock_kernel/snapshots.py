@@ -54,7 +54,7 @@ def load_snapshot(path: Path, versions: dict[str, str]) -> tuple[int, dict[str, 
     line, _, body = data.partition(b"\n")
     try:
         head = msgspec.json.decode(line, type=_Head)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SnapshotError(f"{path} has no readable head: {error}") from None
     if head.format != FORMAT:
         raise SnapshotError(f"{path} has format {head.format}, wanted {FORMAT}")

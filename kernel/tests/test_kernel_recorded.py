@@ -10,7 +10,18 @@ import pytest
 
 from penstock_kernel.replay import Difference, replay
 from penstock_kernel.run import Run, RunOptions
-from penstock_sdk.events import CheckVerdict, Interned, Order, PluginFault, Quote, Signal, TaskResult, Timer
+from penstock_sdk.events import (
+    Alert,
+    CheckVerdict,
+    Interned,
+    Order,
+    PluginFault,
+    Quote,
+    Signal,
+    TaskResult,
+    Timer,
+    Trade,
+)
 from penstock_sdk.schema import schema_by_id
 from penstock_sdk.wire.frame import Origin
 from penstock_sdk.wire.segment import FrameView, read_frames
@@ -24,8 +35,12 @@ start = "2026-03-09T15:00:00"
 end = "2026-03-09T15:01:00"
 runs_dir = "{runs}"
 max_faults = 1000
+snapshot_every_events = {snapshot_every}
 [plugins.feed]
 use = "odd_feed"
+path = "{plugins}"
+[plugins.broken]
+use = "odd_broken"
 path = "{plugins}"
 [plugins.venue]
 use = "odd_venue"
@@ -47,7 +62,9 @@ def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run the deployment once, and return its run's folder."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     plugins = Path(__file__).with_name("odd_plugins")
-    (tmp_path / "plugins.toml").write_text(DEPLOYMENT.format(runs=tmp_path / "runs", plugins=plugins))
+    for name, every in (("plugins.toml", 1_000_000), ("often.toml", 50)):
+        text = DEPLOYMENT.format(runs=tmp_path / "runs", plugins=plugins, snapshot_every=every)
+        (tmp_path / name).write_text(text)
     (tmp_path / "outside").write_text("0")
     monkeypatch.setenv("PENSTOCK_TEST_OUTSIDE", str(tmp_path / "outside"))
     run = Run.start(tmp_path / "plugins.toml", RunOptions(lake=False))
@@ -103,9 +120,9 @@ def test_an_answer_that_changes_would_be_a_difference_if_it_were_recomputed(
         replay(run_dir)
 
 
-def test_a_run_that_was_cut_goes_on_from_what_was_recorded(run_dir: Path, tmp_path: Path) -> None:
-    whole = [bytes(frame.raw) for frame in frames(run_dir)]
-    cut = Run.start(tmp_path / "plugins.toml", RunOptions(lake=False))
+@pytest.mark.parametrize("deployment", ["plugins.toml", "often.toml"])
+def test_a_run_that_was_cut_goes_on_from_what_was_recorded(deployment: str, run_dir: Path, tmp_path: Path) -> None:
+    cut = Run.start(tmp_path / deployment, RunOptions(lake=False))
     cut.kernel.run_simulated(cut.info.first_at_ns + 20_000_000_000)
     cut.kernel.write()
     cut.kernel.tasks.close()
@@ -122,5 +139,7 @@ def test_a_run_that_was_cut_goes_on_from_what_was_recorded(run_dir: Path, tmp_pa
     assert [bytes(frame.raw) for frame in frames(cut.dir)][: len(before)] == before
     assert int((tmp_path / "outside").read_text()) > calls
     assert len(frames(cut.dir)) > len(before)
-    assert len(whole) > len(before)
+    assert [alert.code for alert in told(cut.dir, Alert)] == ["feed.failed"]
+    assert len(told(cut.dir, Trade)) == 3
+    assert any((cut.dir / "snapshots").glob("*.snap")) == (deployment == "often.toml")
     replay(cut.dir)

@@ -24,10 +24,10 @@ def test_a_plugin_is_tested_in_five_lines() -> None:
     hello = kernel.add(Hello, "hello")
     kernel.start()
     kernel.feed(Quote(1, bid_ticks=-250, bid_lots=5), at_ns=1_000)
-    assert kernel.of(OrderIntent) == [msgspec_like(hello, -250, 5)]
+    assert kernel.of(OrderIntent) == [bought(hello, -250, 5)]
 
 
-def msgspec_like(hello: Hello, price_ticks: int, qty_lots: int) -> OrderIntent:
+def bought(hello: Hello, price_ticks: int, qty_lots: int) -> OrderIntent:
     """Return the intent by hand."""
     who = hello.ctx.identity
     return OrderIntent(

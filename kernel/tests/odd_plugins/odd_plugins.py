@@ -6,7 +6,7 @@ import operator
 import os
 from pathlib import Path
 
-from penstock_sdk.events import ExecutionReport, IdKind, ListingDefinition, Quote, Reason, ReportKind, Signal
+from penstock_sdk.events import ExecutionReport, IdKind, ListingDefinition, Quote, Reason, ReportKind, Signal, Trade
 from penstock_sdk.plugin import Feed, Model, RiskCheck, Strategy, Venue
 from penstock_sdk.schema import Frame
 
@@ -26,6 +26,15 @@ class OddFeed(Feed):
             at_ns += 1_000_000_000
             one = Quote(1, bid_ticks=number, ask_ticks=number + 2)
             yield at_ns, one if number % 3 else Frame.of([one, one])
+
+
+class Broken(Feed):
+    """Fails after three events."""
+
+    def events(self):
+        for number in range(3):
+            yield self.ctx.now_ns + number * 1_000_000_000, Trade(1, trade_id=number)
+        raise OSError("the line went dead")
 
 
 class OddVenue(Venue):
@@ -91,4 +100,5 @@ class Follows(Strategy):
         self.ctx.submit(operator.add, 1, 1)
 
     def on_signal(self, signal):
+        self.ctx.intern(IdKind.SIGNAL, f"seen {int(signal.value)}")
         return self.buy(1, 5, 1 + int(signal.value) % 3)

@@ -10,6 +10,7 @@ assert kernel.of(OrderIntent) == [...]
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -85,7 +86,10 @@ class SimKernel(Core):
         lot_kw: int = 100,
         gate_closure_ns: int = 2**62,
     ) -> int:
-        """Announce a listing that delivers for some quarter-hours from *start_ns*; return its id."""
+        """Announce a listing that delivers for some quarter-hours from *start_ns*; return its id.
+
+        Before `start` only the kernel hears of it (``ctx.listing`` knows it), afterwards every plugin does.
+        """
         zone_id = self.intern_input(IdKind.ZONE, "TEST")
         currency_id = self.intern_input(IdKind.CURRENCY, "EUR")
         contract_id = self.intern_input(IdKind.CONTRACT, name)
@@ -192,7 +196,7 @@ class SimKernel(Core):
     def submit(self, plugin_id: int, fn: Callable[..., Any], args: tuple[Any, ...]) -> int:
         """Run the work now; its result is the next input."""
         task_id = super().submit(plugin_id, fn, args)
-        self._results.append(task_result(plugin_id, task_id, lambda: fn(*args)))
+        self._results.append(task_result(plugin_id, task_id, lambda: _as_elsewhere(fn, args)))
         return task_id
 
     def effect(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
@@ -239,3 +243,9 @@ class SimKernel(Core):
             if not data[7] & DIAGNOSTIC:
                 hasher.update(data)
         return hasher.hexdigest()
+
+
+def _as_elsewhere(fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Call as another process would, which a run gives the work to: on copies, and only what pickles."""
+    fn_there, args_there = pickle.loads(pickle.dumps((fn, args)))
+    return fn_there(*args_there)
