@@ -195,6 +195,7 @@ def test_a_plugin_that_fails_at_the_start_ends_the_start(tmp_path: Path, capsys:
     ("code", "handler", "error"),
     [
         ("def on_quote(self, quote):\n    raise ValueError('never again')", "on_quote", "ValueError: never again"),
+        ("def on_quote(self, quote):\n    raise SystemExit(3)", "on_quote", "SystemExit: 3"),
         ("def on_quotes(self, quotes):\n    return quotes.array['none']", "on_quotes", "no field of name none"),
         (
             "def on_start(self):\n    self.ctx.set_timer(self.ctx.now_ns + 10**6)\n"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import pickle
 import time
 from array import array
 from collections.abc import Callable, Iterator
@@ -352,6 +353,9 @@ class Kernel(Core):
     def submit(self, plugin_id: int, fn: Callable[..., Any], args: tuple[Any, ...]) -> int:
         """Start the work; in a play-back only number it."""
         task_id = super().submit(plugin_id, fn, args)
+        with suppress(Exception):  # what does not pickle comes back as a failed result
+            # Of now: the pool pickles later, in a thread, when the plugin may have changed what it gave.
+            args = pickle.loads(pickle.dumps(args))
         if self.live:
             self.tasks.submit(plugin_id, task_id, fn, args)
         else:

@@ -27,6 +27,7 @@ WORK: dict[str, tuple[Any, ...]] = {
     "an integer that msgpack cannot carry": (pow, 2, 70),
     "a text that is no UTF-8": (operator.methodcaller("decode", "utf-8", "surrogateescape"), b"\xff"),
     "a map of maps": (dict, {"a": {"b": [1, None]}}),
+    "a function that pickle cannot carry": (lambda: 1,),
 }
 
 
@@ -110,6 +111,26 @@ def test_results_wait_until_every_plugin_has_started(tmp_path: Path) -> None:
     toy.start()
     assert recorded(tmp_path) == toy.frames
     assert len(toy.slots["first"].plugin.heard) == 1
+
+
+class SubmitsAndGoesOn(Submits):
+    """Changes what it has submitted, again and again."""
+
+    work = (sum,) * 20
+
+    def on_quote(self, quote: Quote) -> None:
+        values = [1]
+        for fn in self.work:
+            self.ctx.submit(fn, values)
+            values.append(1)
+
+
+def test_work_is_done_on_what_was_given_whatever_the_plugin_does_to_it_afterwards(tmp_path: Path) -> None:
+    real = start(kernel_in(tmp_path), {"feed": OneQuote, "submits": SubmitsAndGoesOn})
+    real.run_simulated(START_NS + 20)
+    real.close()
+    heard = real.slots["submits"].plugin.heard
+    assert [result.value for _, result in heard] == list(range(1, 21))
 
 
 @pytest.fixture

@@ -226,7 +226,7 @@ class Desk:
                 return verdict
             wanted = f"a CheckVerdict on order {order.order_id}, passed or refused"
             raise TypeError(f"check_order returned {shown(verdict)}, wanted {wanted}")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._fault(slot, "check_order", error)
         return CheckVerdict(
             order.order_id, CheckResult.REFUSED, 0, Reason.CHECK_FAILED, slot.plugin_id, ABSENT, ABSENT,
