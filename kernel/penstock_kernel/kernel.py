@@ -541,6 +541,11 @@ class Kernel(Core):
                     self.lanes.offer(event, slot)
                 else:
                     self._fault(slot, "poll", TypeError(f"met {shown(event)}, wanted a record or a Frame"))
+        for listing_id, slot in self.lanes.stale_listings():
+            try:
+                slot.plugin.resync(listing_id)
+            except Exception as error:
+                self._fault(slot, "resync", error)
         for result in self.tasks.results(wait=False):
             self.lanes.offer(result, self.cascade.kernel_slot)
 

@@ -113,9 +113,9 @@ class Lanes:
             return event, producer
         return None
 
-    def stale_listings(self) -> list[int]:
-        """Return the listings whose deltas were lost and whose snapshot is wanted; they are forgotten here."""
-        found = sorted(self._stale)
+    def stale_listings(self) -> list[tuple[int, Any]]:
+        """Return (listing, producer) whose deltas were lost and whose snapshot is wanted; they are forgotten here."""
+        found = sorted(self._stale.items(), key=lambda item: item[0])
         self._stale.clear()
         return found
 

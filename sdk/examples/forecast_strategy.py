@@ -41,7 +41,7 @@ class ForecastStrategy(Strategy):
             return None
         low, from_ns, to_ns = self.ctx.state["low"]
         in_time = from_ns <= listing.interval_start_ns < to_ns
-        if not in_time or ticks_to_float(quote.ask_ticks, listing.tick_micro) > low:
+        if not in_time or ticks_to_float(quote.ask_ticks, listing.tick_micro) >= low:
             return None
         bought.append(quote.listing_id)
         return self.buy(quote.listing_id, quote.ask_ticks, 1, kind=OrderKind.IOC)

@@ -84,6 +84,12 @@ class Plugin:
         """Return what the plugin says last: it is draining, and hears nothing more."""
         return None
 
+    def resync(self, listing_id: int) -> None:
+        """Be told that book deltas of a listing found no room: `poll` is to give its book as BookLevels again.
+
+        Until then the book is stale, which every plugin has heard as a Quote with ``tradability`` STALE.
+        """
+
     def snapshot(self) -> Any:
         """Return the state beyond ``ctx.state`` that a restart needs: what msgpack carries, and numpy arrays."""
         return None
