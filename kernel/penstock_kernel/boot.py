@@ -12,6 +12,7 @@ import msgspec
 
 from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config
 from penstock_kernel.kernel import Kernel, SourceError
+from penstock_kernel.own_records import save_own_records
 from penstock_sdk.core.wiring import Slot, WiringError
 from penstock_sdk.discovery import PluginImportError, load_class
 from penstock_sdk.energy import bidding_zone, delivery_day, tzdata_version
@@ -130,6 +131,8 @@ def boot(kernel: Kernel, deployment: Deployment, header: RunHeader) -> None:
     """
     kernel.input(header, Origin.KERNEL)
     slots = attach_plugins(kernel, deployment)
+    if kernel.live and kernel.run_dir is not None:
+        save_own_records(kernel.run_dir)
     announce_limits(kernel, deployment)
     for slot in slots:
         kernel.start_plugin(slot)

@@ -266,3 +266,37 @@ def test_an_obedient_market_answers_order_by_order() -> None:
     kernel.command("cancel_all")
     assert [r.kind for r in kernel.slots["buys"].plugin.reports] == [ReportKind.ACCEPTED, ReportKind.CANCELLED]
     assert not kernel.desk.open
+
+
+def test_an_operator_sets_a_limit_by_name_and_a_bad_one_is_told() -> None:
+    kernel = desk_of((PassAll, "risk"))
+    kernel.command("limit", target="buys", argument="position_max_lots=5")
+    (limit,) = kernel.of(Limit)
+    assert (limit.kind, limit.strategy_id, limit.value) == (
+        LimitKind.POSITION_MAX_LOTS,
+        kernel.slots["buys"].plugin_id,
+        5,
+    )
+    for argument in ("position_max_lots", "position_max_lots=many", "no_such=3", "unknown=3"):
+        kernel.command("limit", target="buys", argument=argument)
+    assert [alert.code for alert in kernel.of(Alert)] == ["command.bad_limit"] * 4
+    assert len(kernel.of(Limit)) == 1
+
+
+def test_a_plugin_cannot_cancel_the_orders_of_another() -> None:
+    kernel = desk_of((PassAll, "risk"), (Trader, "other"))
+    kernel.feed(Quote(1, bid_ticks=-5, bid_lots=1))
+    (number,) = kernel.desk.open
+    owner = kernel.slots["buys"].plugin_id
+    for intent in (OrderIntent(1, 2, order_id=number, strategy_id=owner), OrderIntent(0, 4, strategy_id=0)):
+        kernel.feed(intent, producer="other")
+    assert [alert.code for alert in kernel.of(Alert)] == ["order.foreign_cancel"] * 2
+    assert kernel.desk.open[number].state == OrderState.ROUTED
+
+
+def test_a_cancel_by_command_goes_out_again() -> None:
+    kernel = desk_of((PassAll, "risk"))
+    kernel.feed(Quote(1, bid_ticks=-5, bid_lots=1))
+    kernel.command("cancel_all")
+    kernel.command("kill")
+    assert [order.action for order in kernel.of(Order)] == [1, 2, 2]

@@ -212,7 +212,7 @@ class Desk(RuleBasedStateMachine):
     @rule(who=STRATEGY, listing_id=st.sampled_from([0, 1, 2]), operator=st.booleans())
     def cancel_all(self, who: str, listing_id: int, operator: bool) -> None:
         owner = self.plugin_id(who)
-        wanted = self.cancellable(owner, 0 if operator else listing_id)
+        wanted = self.cancellable(owner, 0 if operator else listing_id, again=operator)
         if operator:
             self.both(lambda kernel: kernel.command("cancel_all", target=who))
         else:
@@ -220,13 +220,13 @@ class Desk(RuleBasedStateMachine):
             self.both(lambda kernel: kernel.feed(intent, producer=who))
         self.check_cancels(wanted)
 
-    def cancellable(self, owner: int = 0, listing_id: int = 0) -> list[int]:
+    def cancellable(self, owner: int = 0, listing_id: int = 0, again: bool = False) -> list[int]:
         return [
             number
             for number, held in self.open.items()
             if held.order.strategy_id in (owner, owner or held.order.strategy_id)
             and held.order.listing_id in (listing_id, listing_id or held.order.listing_id)
-            and held.state != OrderState.PENDING_CANCEL
+            and (again or held.state != OrderState.PENDING_CANCEL)
         ]
 
     def check_cancels(self, wanted: list[int]) -> None:
@@ -282,7 +282,7 @@ class Desk(RuleBasedStateMachine):
         whom=st.sampled_from(["", "s1", "s2"]),
     )
     def switch(self, command: str, whom: str) -> None:
-        wanted = self.cancellable(self.plugin_id(whom) if whom and command == "pause" else 0)
+        wanted = self.cancellable(self.plugin_id(whom) if whom and command == "pause" else 0, again=command == "kill")
         self.both(lambda kernel: kernel.command(command, target=whom))
         if command in ("kill", "unkill"):
             self.killed = command == "kill"

@@ -13,6 +13,7 @@ from typing import Final
 
 from penstock_kernel.lake.tail import Tail
 from penstock_kernel.lake.writer import LakeError, LakeWriter
+from penstock_kernel.own_records import learn_own_records
 from penstock_kernel.runs import RunError, RunInfo, RunPaths
 from penstock_sdk.events import RunEnd
 from penstock_sdk.schema import layout_of
@@ -40,6 +41,7 @@ def rebuild(run_dir: Path) -> Path:
     with _lock(run_dir):
         writer = LakeWriter(run_dir)
         try:
+            learn_own_records(run_dir)
             for batch in _walk(run_dir):
                 writer.add(batch)
             return writer.close()
@@ -134,11 +136,13 @@ def follow(
     with _lock(run_dir, _LOCK_S):
         writer, tail = LakeWriter(run_dir), Tail(RunPaths(run_dir).journal)
         flushed_s = time.monotonic()
+        learnt = False
         try:
             while True:
                 ended, orphaned = ending.told(), ending.orphaned()  # asked before reading: then nothing is missed
                 quiet = True
                 for batch in tail.poll():
+                    learnt = learnt or learn_own_records(run_dir)
                     writer.add(batch)
                     quiet = False
                     ending.see(batch)

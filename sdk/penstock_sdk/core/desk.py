@@ -56,7 +56,7 @@ _ANSWERS = (CheckResult.PASSED, CheckResult.REFUSED)
 _HALF_MAX = 2**62
 """Bid plus ask of prices below it fit 64 bits; beyond, there is no mid."""
 
-_COMMANDS = ("kill", "unkill", "pause", "resume", "cancel_all")
+_COMMANDS = ("kill", "unkill", "pause", "resume", "cancel_all", "limit")
 
 
 def loosens(limit: Limit, moment: Moment) -> bool:
@@ -160,11 +160,21 @@ class Desk:
         action = intent.action
         if action == IntentAction.NEW:
             return self._new(intent)
-        if action == IntentAction.CANCEL:
-            return self._cancel(intent)
-        if action == IntentAction.CANCEL_ALL:
+        if action in (IntentAction.CANCEL, IntentAction.CANCEL_ALL):
+            if self._moment.producer != intent.strategy_id:
+                return self._foreign(intent)
+            if action == IntentAction.CANCEL:
+                return self._cancel(intent)
             return self._cancel_all(intent.strategy_id, intent.listing_id)
         return self._refusal(intent, Reason.NOT_ALLOWED)
+
+    def _foreign(self, intent: OrderIntent) -> Alert:
+        """A plugin cancels its own orders; others' are cancelled by an operator's command, or by a kill or a pause."""
+        return Alert(
+            code="order.foreign_cancel", severity=Severity.WARNING, subject=str(self._moment.producer),
+            met=f"a cancel for strategy {intent.strategy_id} by plugin {self._moment.producer}",
+            wanted="a cancel of the plugin's own orders", way_out="emit a Limit that pauses, or ask an operator",
+        )  # fmt: skip
 
     def _new(self, intent: OrderIntent) -> list[Event] | Event:
         reason = self._hard_reason(intent)
@@ -268,14 +278,17 @@ class Desk:
             o.strategy_id, o.book_id, o.algo_id, o.algo_version, o.trader_id, o.account_id,
         )  # fmt: skip
 
-    def _cancel_all(self, strategy_id: int, listing_id: int = 0) -> list[Event]:
-        """Return a cancel for each open order; strategy 0 is every strategy, listing 0 every listing."""
+    def _cancel_all(self, strategy_id: int, listing_id: int = 0, *, again: bool = False) -> list[Event]:
+        """Return a cancel for each open order; strategy 0 is every strategy, listing 0 every listing.
+
+        *again* repeats cancels that were sent and not answered: a person who asks twice has a reason.
+        """
         return [
             self._cancel_one(held)
             for held in self.open.values()
             if (not strategy_id or held.order.strategy_id == strategy_id)
             and (not listing_id or held.order.listing_id == listing_id)
-            and held.state != OrderState.PENDING_CANCEL
+            and (again or held.state != OrderState.PENDING_CANCEL)
         ]
 
     # -- reports ---------------------------------------------------------------------------------------------------
@@ -356,7 +369,7 @@ class Desk:
             )  # fmt: skip
         if limit.kind == LimitKind.KILL:
             self.killed = bool(limit.value)
-            return self._cancel_all(0) if self.killed else None
+            return self._cancel_all(0, again=True) if self.killed else None
         if limit.kind == LimitKind.PAUSE:
             if limit.value:
                 self.paused.add(limit.strategy_id)
@@ -382,9 +395,21 @@ class Desk:
             return Limit(
                 LimitKind.PAUSE, strategy_id=target, value=int(name == "pause"), previous=int(target in self.paused)
             )
-        if name == "cancel_all":
-            return self._cancel_all(target)
-        return None
+        if name == "limit":
+            return self._set_limit(command, target)
+        return self._cancel_all(target, again=True)
+
+    def _set_limit(self, command: OperatorCommand, target: int) -> Limit | Alert:
+        """Return the limit that ``argument`` (``name=value``) sets, for the target or for all."""
+        name, _, value = command.argument.partition("=")
+        kind = LimitKind.__members__.get(name.strip().upper())
+        if not kind or not value.strip().lstrip("-").isdigit():
+            known = ", ".join(member.name.lower() for member in LimitKind if member)
+            return Alert(
+                code="command.bad_limit", severity=Severity.WARNING, subject=command.target, met=command.argument,
+                wanted="name=value", way_out=f"limits are {known}; values are integers",
+            )  # fmt: skip
+        return Limit(kind, strategy_id=target, value=int(value))
 
     def _target(self, name: str) -> int | None:
         if not name:
