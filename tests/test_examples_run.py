@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,12 @@ def test_the_run_replays_to_the_same_digest(run: DayRun):
     replayed = penstock("replay", run.dir.name, "--runs-dir", run.dir.parent, cwd=run.dir)
     assert replayed.status == 0, replayed.err
     assert replayed.out.splitlines()[-1] == f"journal sha256:{run.info['digest']}"
+
+
+def test_the_lake_has_a_table_for_the_record_of_a_plugins_own(run: DayRun):
+    code = (
+        "import sys; from pathlib import Path; from penstock_kernel.lake import query, rebuild; "
+        "run = Path(sys.argv[1]); rebuild(run); print(query(run, 'select change from price_jumps').to_pylist())"
+    )
+    told = subprocess.run([sys.executable, "-c", code, str(run.dir)], capture_output=True, text=True, check=True)
+    assert "{'change': -62.25}" in told.stdout  # in a process that has not imported the plugin
