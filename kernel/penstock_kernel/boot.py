@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config
-from penstock_kernel.kernel import Kernel, SourceError
+from penstock_kernel.kernel import Kernel
 from penstock_kernel.own_records import save_own_records
+from penstock_kernel.sources import SourceError
 from penstock_sdk.core.wiring import Slot, WiringError
 from penstock_sdk.discovery import PluginImportError, load_class
 from penstock_sdk.energy import bidding_zone, delivery_day, tzdata_version

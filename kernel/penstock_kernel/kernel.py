@@ -8,12 +8,9 @@ from __future__ import annotations
 import hashlib
 import heapq
 import pickle
-import time
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
-from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,9 @@ from penstock_kernel.clock import Clock
 from penstock_kernel.journal import Journal, JournalFatal
 from penstock_kernel.lanes import Lanes
 from penstock_kernel.snapshots import save_snapshot
+from penstock_kernel.sources import Source, SourceError
 from penstock_kernel.tasks import Tasks
+from penstock_kernel.tick_watch import TickWatch
 from penstock_sdk.core.core import Core
 from penstock_sdk.core.faults import Recording, error_text, fault_text, shown
 from penstock_sdk.core.wiring import Slot
@@ -31,13 +30,9 @@ from penstock_sdk.events import (
     Alert,
     CaptureRef,
     ClockStep,
-    IntentAction,
     OperatorCommand,
-    Order,
-    OrderState,
     PluginFault,
     PluginStatus,
-    Quote,
     RunEnd,
     Severity,
 )
@@ -45,105 +40,10 @@ from penstock_sdk.plugin import Feed, Plugin
 from penstock_sdk.schema import ABSENT, Control, Event, Frame, Record, schema_by_id
 from penstock_sdk.wire.frame import HEADER, Origin
 
-__all__ = ["Kernel", "Source", "SourceError"]
+__all__ = ["COMMIT_FRAMES", "Kernel"]
 
 COMMIT_FRAMES = 512
 """Frames pending at which a batch is written, also without effects."""
-
-
-class SourceError(ValueError):
-    """A feed gave what cannot be numbered: time that goes back, or no event."""
-
-
-class Source:
-    """A feed's recorded events, one ahead."""
-
-    def __init__(self, slot: Slot, index: int) -> None:
-        self.slot = slot
-        self.index = index
-        self.taken = 0
-        self.next_ns = ABSENT
-        self._iterator: Iterator[tuple[int, Event]] = slot.plugin.events()
-        self._event: Event | None = None
-        self.error: Exception | None = None
-        """What ended it early; told once all that came before it has been taken."""
-        self._advance()
-
-    def _advance(self) -> None:
-        self._event = None
-        try:
-            item = next(self._iterator, None)
-            if item is not None:
-                at_ns, event = index(item[0]), item[1]
-                if not isinstance(event, (Record, Control, Frame)) or abs(at_ns) >= 2**63:
-                    raise SourceError(
-                        f"feed {self.slot.name}, item {self.taken + 1}: met {shown(item)}, wanted (at_ns, event) with "
-                        f"nanoseconds of 64 bits and a record or a frame"
-                    )
-                if not isinstance(event, Frame):
-                    self._check_fits(event)
-                if at_ns < self.next_ns:
-                    raise SourceError(
-                        f"feed {self.slot.name}, item {self.taken + 1}: its time {at_ns} lies before the last, "
-                        f"{self.next_ns}; sort the source by time"
-                    )
-                self.next_ns, self._event = at_ns, event
-        except Exception as error:
-            self.error = error
-
-    @staticmethod
-    def _check_fits(event: Record | Control) -> None:
-        """Raise when the event's layout cannot hold its values: what is not numbered must not count as taken."""
-        try:
-            event.layout.pack(event)
-        except Exception as error:
-            raise event.layout.misfit(event) if event.layout.packed else error from None
-
-    @property
-    def ended(self) -> bool:
-        """True when there is nothing more."""
-        return self._event is None
-
-    def take(self) -> Event:
-        """Return the event that is due, and fetch the one after it."""
-        event = self._event
-        assert event is not None
-        self.taken += 1
-        self._advance()
-        return event
-
-
-class _TickWatch:
-    """Measures the wall time from a quote's numbering to a checked order at its venue, outside the journal."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self._moment = kernel.moment
-        self._root = -1
-        self._begun_ns = 0
-        self.samples_ns = array("q")
-        self.cancel_seqs: set[int] = set()
-        """Numbers of the cancels that are not written yet."""
-
-    def on_quotes(self, _frame: Frame) -> None:
-        """Start the stopwatch."""
-        self._root = self._moment.correlation_seq
-        self._begun_ns = time.perf_counter_ns()
-
-    def on_quote(self, _quote: Quote) -> None:
-        """Start the stopwatch."""
-        self._root = self._moment.correlation_seq
-        self._begun_ns = time.perf_counter_ns()
-
-    def on_order(self, order: Order) -> None:
-        """Stop it, when the order follows from the quote; note a cancel, which no full disk may hold back."""
-        if order.action in (IntentAction.CANCEL, IntentAction.CANCEL_ALL):
-            self.cancel_seqs.add(self._moment.seq)
-        elif (
-            order.state == OrderState.ROUTED
-            and order.action == IntentAction.NEW
-            and self._root == self._moment.correlation_seq
-        ):
-            self.samples_ns.append(time.perf_counter_ns() - self._begun_ns)
 
 
 class Kernel(Core):
@@ -205,7 +105,7 @@ class Kernel(Core):
         self._next_snapshot = snapshot_every_events
         super().__init__(sink_for=self._sink_for, run_seed=run_seed, epoch=epoch, **limits)
         self.moment.now_ns = clock.now_ns()
-        self.watch = _TickWatch(self)
+        self.watch = TickWatch(self.moment)
         self._own.append(Slot("tick-watch", 0, self.watch, "kernel"))
         self.cascade.record_frame = self._record_frame
 

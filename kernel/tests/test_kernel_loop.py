@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernel.tests.toy_market import START_NS, kernel_in, recorded, start
-from penstock_kernel.kernel import Kernel, SourceError
+from penstock_kernel.kernel import Kernel
+from penstock_kernel.sources import SourceError
 from penstock_sdk.events import (
     Alert,
     CaptureRef,

@@ -44,10 +44,10 @@ def _known(error: Exception) -> str | None:
     from penstock_kernel.boot import StartError
     from penstock_kernel.deployment import DeploymentError
     from penstock_kernel.journal import JournalError
-    from penstock_kernel.kernel import SourceError
     from penstock_kernel.lake import LakeError
     from penstock_kernel.replay import ReplayError
     from penstock_kernel.runs import RunError
+    from penstock_kernel.sources import SourceError
     from penstock_sdk.energy import EnergyError
 
     ours = (DeploymentError, EnergyError, JournalError, LakeError, ReplayError, RunError, SourceError, StartError)
