@@ -19,16 +19,18 @@ import msgspec
 from penstock_kernel.clock import Clock
 from penstock_kernel.journal import Journal, JournalFatal
 from penstock_kernel.lanes import Lanes
-from penstock_kernel.snapshots import save_snapshot
+from penstock_kernel.snapshots import can_snapshot, save_snapshot
 from penstock_kernel.sources import Source, SourceError
 from penstock_kernel.tasks import Tasks
 from penstock_kernel.tick_watch import TickWatch
 from penstock_sdk.core.core import Core
 from penstock_sdk.core.faults import Recording, error_text, fault_text, shown
+from penstock_sdk.core.received import received
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.events import (
     Alert,
     CaptureRef,
+    ClockKind,
     ClockStep,
     OperatorCommand,
     PluginFault,
@@ -103,6 +105,7 @@ class Kernel(Core):
         self._scheduled = count()
         self._snapshot_every = snapshot_every_events
         self._next_snapshot = snapshot_every_events
+        self._snapshot_faults: set[str] = set()
         super().__init__(sink_for=self._sink_for, run_seed=run_seed, epoch=epoch, **limits)
         self.moment.now_ns = clock.now_ns()
         self.watch = TickWatch(self.moment)
@@ -299,6 +302,10 @@ class Kernel(Core):
 
     def command(self, command: OperatorCommand) -> None:
         """Take an operator's command; it is the next input. Safe to call from a signal handler."""
+        # In simulated time a command has no time of its own: it stands at the run's, so that a run can be repeated.
+        if self.clock.kind == ClockKind.WALL:
+            now_ns = self.clock.now_ns()
+            command = msgspec.structs.replace(command, source_ns=now_ns, recv_ns=now_ns, clock=int(ClockKind.WALL))
         self._commands.append(command)
 
     def command_at(self, at_ns: int, command: OperatorCommand) -> None:
@@ -378,7 +385,7 @@ class Kernel(Core):
             self._take_source(source, at_ns)
 
     def _take_source(self, source: Source, at_ns: int) -> None:
-        self.input(source.take(), Origin.EXTERNAL, source.slot, at_ns=at_ns)
+        self.input(received(source.take(), at_ns, self.clock.kind), Origin.EXTERNAL, source.slot, at_ns=at_ns)
         if source.error is not None:
             self.source_failed(source, source.error)
 
@@ -427,7 +434,7 @@ class Kernel(Core):
     def _poll(self, now_ns: int) -> None:
         for source in list(self.sources):
             while not source.ended and source.next_ns <= now_ns:
-                self.lanes.offer(source.take(), source.slot)
+                self.lanes.offer(received(source.take(), now_ns, self.clock.kind), source.slot)
             if source.error is not None:
                 self.source_failed(source, source.error)
         for slot in list(self._pollers):
@@ -438,7 +445,7 @@ class Kernel(Core):
                 continue
             for event in events:
                 if isinstance(event, (Record, Control, Frame)):
-                    self.lanes.offer(event, slot)
+                    self.lanes.offer(received(event, now_ns, self.clock.kind), slot)
                 else:
                     self._fault(slot, "poll", TypeError(f"met {shown(event)}, wanted a record or a Frame"))
         for listing_id, slot in self.lanes.stale_listings():
@@ -505,9 +512,25 @@ class Kernel(Core):
             return save_snapshot(self.run_dir / "snapshots", self.cascade.seq, self.snapshot(), self.versions)
         except JournalFatal as error:
             self._journal_failed(error)
-        except (OSError, TypeError, msgspec.MsgspecError) as error:
-            self.write_log(Severity.ERROR, "snapshot", f"not taken: {error}", {})
+        except Exception as error:
+            self._no_snapshot(error)
         return None
+
+    def _no_snapshot(self, error: Exception) -> None:
+        """Say once for each cause that a restart will have to read the whole journal, and whose state is why."""
+        subject = next((name for name, slot in self.slots.items() if not can_snapshot(slot)), "kernel")
+        text = f"{subject}: {error_text(error)}"
+        self.write_log(Severity.ERROR, "snapshot", f"not taken, {text}", {})
+        if text not in self._snapshot_faults:
+            self._snapshot_faults.add(text)
+            self.input(
+                Alert(
+                    code="snapshot.not_taken", severity=Severity.WARNING, subject=subject, met=error_text(error),
+                    wanted="state of text keys, numbers, text, lists, dicts and numpy arrays",
+                    way_out="mend what snapshot() returns, or ctx.state; until then a restart reads the whole journal",
+                ),
+                Origin.KERNEL,
+            )  # fmt: skip
 
     def snapshot(self) -> dict[str, Any]:
         """Return the core's state and how far each source was read."""

@@ -15,8 +15,10 @@ import msgspec
 import numpy as np
 
 from penstock_kernel.runs import write_atomically
+from penstock_sdk.core.core import plugin_state
+from penstock_sdk.core.wiring import Slot
 
-__all__ = ["SnapshotError", "load_snapshot", "newest_snapshot", "save_snapshot"]
+__all__ = ["SnapshotError", "can_snapshot", "load_snapshot", "newest_snapshot", "save_snapshot"]
 
 FORMAT = 1
 _ARRAY = 1
@@ -42,6 +44,15 @@ def save_snapshot(folder: Path, seq: int, state: dict[str, Any], versions: dict[
     path = folder / f"{seq:012}.snap"
     write_atomically(path, msgspec.json.encode(head) + b"\n" + body)
     return path
+
+
+def can_snapshot(slot: Slot) -> bool:
+    """Return whether a plugin's state can be kept."""
+    try:
+        msgspec.msgpack.encode(_plain(plugin_state(slot)))
+    except Exception:
+        return False
+    return True
 
 
 def load_snapshot(path: Path, versions: dict[str, str]) -> tuple[int, dict[str, Any]]:

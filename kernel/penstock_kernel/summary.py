@@ -108,7 +108,9 @@ def _strategies(connection: duckdb.DuckDBPyConnection) -> dict[str, StrategyLine
         SELECT CASE GROUPING(strategy) WHEN 1 THEN '' ELSE coalesce(strategy, '-') END AS who, count(*) AS asked,
                count(*) FILTER (state = 'REFUSED') AS refused, count(*) FILTER (state <> 'REFUSED') AS sent,
                count(*) FILTER (state = 'REJECTED') AS rejected, count(*) FILTER (state = 'CANCELLED') AS cancelled,
-               count(*) FILTER (state = 'EXPIRED') AS expired, count(*) FILTER (filled_lots > 0) AS touched
+               count(*) FILTER (state = 'EXPIRED') AS expired, count(*) FILTER (filled_lots > 0) AS touched,
+               coalesce(sum(qty_lots) FILTER (state <> 'REFUSED'), 0)::BIGINT AS sent_lots,
+               coalesce(sum(filled_lots), 0)::BIGINT AS filled_lots
         FROM orders_latest GROUP BY GROUPING SETS ((strategy), ()) ORDER BY who
         """,
     )

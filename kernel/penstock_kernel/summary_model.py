@@ -33,13 +33,15 @@ class OrderCounts(msgspec.Struct, frozen=True):
     expired: int = 0
     touched: int = 0
     """Orders with at least one fill."""
+    sent_lots: int = 0
+    filled_lots: int = 0
     fills: int = 0
     filled_mwh: float = 0.0
 
     @property
     def fill_rate(self) -> float:
-        """Return the share of sent orders that had a fill, 0 … 1."""
-        return self.touched / self.sent if self.sent else 0.0
+        """Return the share of the quantity sent that was filled, 0 … 1."""
+        return self.filled_lots / self.sent_lots if self.sent_lots else 0.0
 
 
 class StrategyLine(msgspec.Struct, frozen=True):

@@ -51,7 +51,7 @@ def _print_market(summary: Summary, console: Console) -> None:
     if latency.count:
         console.print(
             f"[bold]tick to order[/]  p50 {latency.p50_ns / 1e3:,.1f} µs   p99 {latency.p99_ns / 1e3:,.1f} µs   "
-            f"({latency.count:,} measured)"
+            f"({latency.count:,} measured, from the quote frame to each order of it)"
         )
 
 

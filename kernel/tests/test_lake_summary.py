@@ -33,7 +33,9 @@ def test_orders_fills_and_refusals_are_counted(made: Any, summary: Any) -> None:
     orders = summary.orders
     assert (orders.asked, orders.refused, orders.fills) == (made.orders, sum(made.refused.values()), len(made.fills))
     assert orders.sent == orders.asked - orders.refused
-    assert orders.fill_rate == pytest.approx(len(made.fills) / orders.sent)  # an order here has one fill at most
+    assert orders.fill_rate == orders.filled_lots / orders.sent_lots
+    assert orders.filled_lots == sum(fill[4] for fill in made.fills)
+    assert orders.touched == len(made.fills)  # an order here has one fill at most
     assert orders.filled_mwh == pytest.approx(sum(mwh(fill[1], fill[4]) for fill in made.fills))
     assert summary.refusals == made.refused
     assert list(summary.refusals.values()) == sorted(made.refused.values(), reverse=True)

@@ -9,7 +9,7 @@ from penstock_kernel.display import BookTop, DisplayClient, Progress, StrategySt
 from penstock_kernel.run import Run
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.energy import bidding_zone
-from penstock_sdk.events import Alert, IdKind, ListingDefinition, Observation, Pnl, Position, Quote, Trade
+from penstock_sdk.events import Alert, ClockKind, IdKind, ListingDefinition, Observation, Pnl, Position, Quote, Trade
 from penstock_sdk.schema import ABSENT, Frame
 
 __all__ = ["RunProgress"]
@@ -91,6 +91,8 @@ class RunProgress:
         self._due_s = 0.0
         self._before = (time.perf_counter(), self._kernel.cascade.seq, self._kernel.desk.orders)
         self._rates = (0.0, 0.0)
+        # A market in real time steps every few seconds: a shorter window would show nothing, then a burst.
+        self._rate_s = 10.0 if run.kernel.clock.kind == ClockKind.WALL else 1.0
         self._kernel.on_turn = self.turn
 
     def turn(self) -> None:
@@ -110,7 +112,7 @@ class RunProgress:
         kernel, watch = self._kernel, self._watch
         seq, orders = kernel.cascade.seq, kernel.desk.orders
         before_s, before_seq, before_orders = self._before
-        if now_s - before_s >= 1.0 or not self._rates[0]:
+        if now_s - before_s >= self._rate_s or not self._rates[0]:
             span_s = max(now_s - before_s, 1e-3)
             self._rates = ((seq - before_seq) / span_s, (orders - before_orders) / span_s)
             self._before = (now_s, seq, orders)
@@ -154,5 +156,5 @@ def _price(ticks: int, listing: ListingDefinition) -> float | None:
 
 
 def _short(name: str) -> str:
-    """Return a listing's name as one display of one zone and day needs it: product and local time."""
-    return " ".join(part for part in name.split(" ")[1:] if part.count("-") != 2)
+    """Return a listing's name as a display of one venue, zone and day needs it: product and local time."""
+    return " ".join(part for part in name.split(" ")[2:] if part.count("-") != 2) or name

@@ -78,7 +78,7 @@ def _tiles(summary: Summary) -> str:
             _paint(total),
         ),
         _tile("Orders", f"{orders.asked:,}", f"{orders.refused + orders.rejected:,} refused"),
-        _tile("Fills", f"{orders.fills:,}", f"{orders.fill_rate:.1%} of orders, {number(orders.filled_mwh)} MWh"),
+        _tile("Fills", f"{orders.fills:,}", f"{orders.fill_rate:.1%} of the quantity, {number(orders.filled_mwh)} MWh"),
     ]
     if decision.price is not None and decision.ticks is not None:
         note = f"{currency}/MWh, {_signed(decision.ticks, 2)} ticks"

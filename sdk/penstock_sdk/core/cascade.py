@@ -139,7 +139,7 @@ class Cascade:
                 for call, slot, name in targets:
                     try:
                         out = call(event)
-                    except (Exception, SystemExit) as error:
+                    except BaseException as error:  # a plugin may raise anything; Ctrl-C is a signal of the kernel's
                         self.fault(slot, name, error)
                         continue
                     if out is None:
@@ -239,7 +239,7 @@ class Cascade:
         call, slot, name = target
         try:
             out = call(event)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # a plugin may raise anything; Ctrl-C is a signal of the kernel's
             self.fault(slot, name, error)
             return
         if out is None:

@@ -32,7 +32,7 @@ from penstock_sdk.plugin import Plugin
 from penstock_sdk.schema import Event, Frame, Record, layouts
 from penstock_sdk.wire.frame import Origin
 
-__all__ = ["Core"]
+__all__ = ["Core", "plugin_state"]
 
 
 COMMANDS = ("kill", "unkill", "pause", "resume", "cancel_all", "limit", "quarantine", "stop")
@@ -302,7 +302,7 @@ class Core:
             "lifecycle": [[plugin_id, int(status)] for plugin_id, status in self.lifecycle.status.items()],
             "limits": [[*key, value] for key, value in self.limits.values.items()],
             "tasks": [[plugin, number] for plugin, number in self._last_task_ids.items()],
-            "plugins": {name: _plugin_state(slot) for name, slot in self.slots.items()},
+            "plugins": {name: plugin_state(slot) for name, slot in self.slots.items()},
             "running": [s.name for s in self.cascade.slots if s.plugin_id],
         }
 
@@ -333,7 +333,8 @@ class Core:
         frame.array.view(np.uint8)[:] = 0xA5
 
 
-def _plugin_state(slot: Slot) -> dict[str, Any]:
+def plugin_state(slot: Slot) -> dict[str, Any]:
+    """Return all that a plugin instance needs to go on after a restart."""
     assert slot.ctx is not None
     return {
         "state": slot.ctx.state,

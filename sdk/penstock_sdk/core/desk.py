@@ -236,7 +236,7 @@ class Desk:
                 return verdict
             wanted = f"a CheckVerdict on order {order.order_id}, passed or refused"
             raise TypeError(f"check_order returned {shown(verdict)}, wanted {wanted}")
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # a plugin may raise anything; Ctrl-C is a signal of the kernel's
             self._fault(slot, "check_order", error)
         return CheckVerdict(
             order.order_id, CheckResult.REFUSED, 0, Reason.CHECK_FAILED, slot.plugin_id, ABSENT, ABSENT,

@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 from penstock_sdk.core.cascade import EVENTS_PER_INPUT_MAX, FAULTS_MAX
 from penstock_sdk.core.core import Core
 from penstock_sdk.core.faults import task_result
+from penstock_sdk.core.received import received
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.events import (
+    ClockKind,
     ContractDefinition,
     IdKind,
     ListingDefinition,
@@ -152,7 +154,7 @@ class SimKernel(Core):
             elif source is not None and source[0] <= until_ns:
                 at_ns, slot, event = source[0], source[1], source[2].pop()[1]
                 self.moment.now_ns = max(self.moment.now_ns, at_ns)
-                self.cascade.run(event, Origin.EXTERNAL, slot)
+                self.cascade.run(received(event, at_ns, ClockKind.SIMULATED), Origin.EXTERNAL, slot)
             else:
                 break
             self._settle()
