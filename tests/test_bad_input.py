@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 import signal
 import textwrap
@@ -36,6 +37,7 @@ from penstock_kernel.run import Run, RunOptions
 from penstock_kernel.runs import RunInfo
 from penstock_sdk.events import (
     Alert,
+    ClockKind,
     ClockStep,
     IntentAction,
     Limit,
@@ -348,6 +350,14 @@ def with_column(table: pa.Table, name: str, change: Callable[[list[Any]], None])
     return table.set_column(table.schema.get_field_index(name), name, pa.array(values, table.schema.field(name).type))
 
 
+def gap_over_the_day() -> pa.Table:
+    """Return a table that begins before the day and goes on after it, and holds nothing of it."""
+    table = price_table()
+    column = table["settlementdate"].to_pylist()
+    later = [stamp + timedelta(days=10 if place >= 200 else 0) for place, stamp in enumerate(column)]
+    return table.set_column(0, "settlementdate", pa.array(later, pa.timestamp("us")))
+
+
 def swapped(values: list[Any]) -> None:
     """Exchange two neighbours."""
     values[500], values[501] = values[501], values[500]
@@ -359,6 +369,8 @@ FILES: dict[str, tuple[Callable[[], pa.Table | bytes], str]] = {
     "with NaN": (lambda: with_column(price_table(), "rrp", lambda v: v.__setitem__(700, float("nan"))), "nan"),
     "of a wrong schema": (lambda: price_table().drop_columns(["rrp"]), "rrp"),
     "of other prices": (lambda: price_table().filter(pa.array([False] * 864)), "NSW1"),
+    "that ends before the day": (lambda: price_table().slice(0, 700), "which the file covers"),
+    "with a gap over the whole day": (gap_over_the_day, "intervals are missing, stamped 2025/01/21 15:05:00"),
     "no parquet": (lambda: b"settlementdate,rrp\n2025-01-22,7\n" * 50, "prices.parquet"),
 }
 
@@ -379,7 +391,7 @@ def test_a_data_file_that_is_bad_ends_the_start_with_the_place(tmp_path: Path, c
     path.write_text(AEMO.format(folder=tmp_path))
     assert run(path) == 2
     told = capsys.readouterr().err
-    assert "feed prices cannot begin: CaptureError: " in told
+    assert re.search("feed prices cannot begin: (Capture|Gap)Error: ", told)
     assert said in told
     run_dir = only_run(tmp_path)
     assert RunInfo.load(run_dir).status == "failed"
@@ -399,6 +411,8 @@ def test_the_same_file_whole_is_traded_on(tmp_path: Path) -> None:
 
 class SteppingClock:
     """A wall clock that passes by being asked, and steps back five seconds once."""
+
+    kind = ClockKind.WALL
 
     def __init__(self, start_ns: int) -> None:
         self.now = start_ns

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -19,6 +20,7 @@ from day_runs import ROOT, SMALL, DayRun, deployment, only_run, penstock
 
 from penstock_kernel.cli.main import main
 from penstock_kernel.lake import VIEWS
+from penstock_sdk.events import Alert
 
 COMMANDS = ["run", "check", "runs", "query", "report", "replay", "bench"]
 PACKAGED = ROOT / "kernel/penstock_kernel/default/plugins.toml"
@@ -81,6 +83,14 @@ def test_wrong_use_is_told_and_ends_with_2(arguments: tuple[str, ...], capsys: p
     status, out, err = asked(capsys, *arguments)
     assert (status, out) == (2, "")
     assert "usage: penstock" in err and "error: " in err
+
+
+@pytest.mark.parametrize("given", ["0", "-5", "-0.5", "nan", "inf", "1e300", "soon"])
+def test_a_length_that_is_none_is_told(given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = asked(capsys, "run", "--runs-dir", str(tmp_path), "--for", given)
+    assert (status, out) == (2, "")
+    assert f"argument --for: met {given}, wanted seconds above 0" in err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
@@ -158,6 +168,35 @@ def test_a_query_answers_as_table_json_and_csv(run: DayRun, capsys: pytest.Captu
     assert all(str(fill["listing"]) in out for fill in fills) and "5 rows" in out
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("latest", "--runs-dir", "RUNS", "SQL", "--format", "json"),
+        ("--runs-dir", "RUNS", "--format", "json", "latest", "SQL"),
+        ("latest", "SQL", "--format", "json", "--runs-dir", "RUNS"),
+        ("--format", "json", "latest", "--runs-dir=RUNS", "SQL"),
+    ],
+)
+def test_options_of_a_query_may_stand_anywhere(
+    order: tuple[str, ...], run: DayRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)  # so that the runs are found by the option only
+    told = [part.replace("RUNS", str(run.dir.parent)).replace("SQL", "select 7 as n") for part in order]
+    status, out, err = asked(capsys, "query", *told)
+    assert (status, err) == (0, "")
+    assert json.loads(out) == [{"n": 7}]
+
+
+@pytest.mark.parametrize("extra", [("more",), ("--bogus",), ("--runs-dir",)])
+def test_what_a_query_does_not_take_is_told(
+    extra: tuple[str, ...], run: DayRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = asked(capsys, "query", "latest", "select 1", *extra)
+    assert (status, out) == (2, "")
+    assert "error: " in err and extra[0] in err
+
+
 def test_a_query_cannot_change_the_run(run: DayRun, capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = asked(capsys, "query", "latest", "delete from trades")
     assert status == 2 and "read-only" in err
@@ -195,6 +234,57 @@ def test_a_journal_with_a_flipped_bit_is_refused(
     status, _, err = asked(capsys, "replay", str(tmp_path), "--verify")
     assert status == 2
     assert segment.name in err
+    # A report of it cannot be made anew; what there was can still be asked.
+    shutil.copy(run.dir / "run.duckdb", tmp_path)
+    shutil.copytree(run.dir / "lake", tmp_path / "lake")
+    status, _, err = asked(capsys, "report", str(tmp_path))
+    assert status == 2
+    assert segment.name in err
+    for _ in ("run.duckdb", "partitions"):
+        status, out, err = asked(capsys, "query", str(tmp_path), "select count(*) as n from trades", "--format", "json")
+        assert status == 0, err
+        assert json.loads(out) == [{"n": run.summary["events"]["trades"]}]
+        (tmp_path / "run.duckdb").unlink(missing_ok=True)
+
+
+def test_a_report_that_fails_is_told_and_the_digest_stands_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> Path:
+        raise IndexError("index 198\nis out of bounds")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("penstock_kernel.report.write_report", fail)
+    status, out, err = asked(capsys, "run", str(deployment(tmp_path, SMALL)), "--for", "600", "--quiet")
+    run = only_run(tmp_path / "runs")
+    assert status == 1
+    assert err.splitlines() == [
+        "penstock run: no report: IndexError: index 198 is out of bounds; the run is whole, "
+        f"`penstock report {run.dir.name}` tries again"
+    ]
+    ended, digest = out.splitlines()[-2:]
+    assert ended.startswith(f"run {run.dir.name} complete, ")
+    assert digest == f"journal sha256:{run.info['digest']}"
+    monkeypatch.undo()
+    assert asked(capsys, "report", str(run.dir))[0] == 0
+    assert (run.dir / "report.html").exists()
+
+
+def test_a_day_without_prices_has_a_report_and_an_alert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = re.split(r"^(?=\[)", (ROOT / "plugins.toml").read_text(), flags=re.M)
+    unfed = [table for table in tables if not table.startswith("[plugins.prices")]
+    assert len(unfed) < len(tables)
+    (tmp_path / "unfed.toml").write_text("".join(unfed))
+    monkeypatch.chdir(tmp_path)
+    path = deployment(tmp_path, SMALL, include=tmp_path / "unfed.toml")
+    status, out, err = asked(capsys, "run", str(path), "--quiet")
+    assert status == 0, err
+    run = only_run(tmp_path / "runs")
+    assert out.splitlines()[-1] == f"journal sha256:{run.info['digest']}"
+    assert "exchange.no_fundamental" in (run.dir / "report.html").read_text(encoding="utf-8")
+    assert [alert.code for alert in run.records(Alert)].count("exchange.no_fundamental") == 1
 
 
 # The report's page.

@@ -221,6 +221,23 @@ def run_tool() -> Callable[[str], str]:
     return run
 
 
+def placeholders(text: str) -> list[str]:
+    """Return what a page leaves to be filled in: comments outside its blocks of code."""
+    return re.findall(r"<!--.*?-->", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.DOTALL)
+
+
+def test_no_page_has_a_place_that_is_still_to_be_filled():
+    assert {page: placeholders(text) for page, text in TEXTS.items() if placeholders(text)} == {}
+    assert placeholders("a\n<!-- figures -->\n") == ["<!-- figures -->"]
+
+
+def test_the_examples_have_a_plugin_of_every_kind():
+    from penstock_sdk.manifest import ManifestSource, parse_manifest
+
+    text = (ROOT / "sdk/examples/plugin.toml").read_text(encoding="utf-8")
+    assert {manifest.kind for manifest in parse_manifest(text, ManifestSource("plugin.toml", "."))} == set(KINDS)
+
+
 def test_readme_shows_its_two_commands_within_twenty_lines():
     top = TEXTS["README.md"].splitlines()[:20]
     assert any("make run" in line for line in top)

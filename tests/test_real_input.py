@@ -131,21 +131,43 @@ def test_a_replay_on_real_input_finds_no_difference(day: DayRun, shared_dir: Pat
 
 
 def test_the_same_market_runs_on_a_raw_zip_file(shared_dir: Path, table: Path, tmp_path: Path) -> None:
-    raw = shared_dir / "data/power_5min/raw_mms/PUBLIC_ARCHIVE_DISPATCHPRICE_FILE01_202501010000.zip"
-    more = {**FEW, "prices": f'path = "{raw}"\nhistory_hours = 12'}
+    first, second = (
+        shared_dir / f"data/power_5min/raw_mms/PUBLIC_ARCHIVE_DISPATCHPRICE_FILE01_{month}010000.zip"
+        for month in ("202408", "202501")
+    )
+    more = {**FEW, "prices": f'path = "{first}"\nhistory_hours = 12'}
     path = deployment(tmp_path, more, include=ROOT / "deployments/aemo.toml")
-    ended = penstock("run", path, "--day", "2025-01-03", "--quiet", "--no-report", cwd=tmp_path)
+    ended = penstock("run", path, "--day", "2024-08-02", "--quiet", "--no-report", cwd=tmp_path)
     assert ended.status == 0, ended.err
     run = only_run(tmp_path / "runs")
-    prices = zip_prices(raw)
-    check_no_look_ahead(run, prices)
+    check_no_look_ahead(run, zip_prices(first))
     check_bounds(run)
     values = [observation.value for observation in run.records(Observation)]
     assert min(values) < 0 < 290 < max(values)
     assert follows(run) > 0.6
-    # Both files are of the same market: where they overlap they say the same.
+    # Table and files are of the same market: where they overlap they say the same.
     other = table_prices(table)
-    assert all(other[end] == pytest.approx(price, abs=1e-5) for end, price in prices.items())
+    assert all(other[end] == pytest.approx(price, abs=1e-5) for end, price in zip_prices(second).items())
+
+
+def test_a_day_in_the_middle_gap_of_a_file_is_refused(shared_dir: Path, tmp_path: Path) -> None:
+    raw = shared_dir / "data/power_5min/raw_mms/PUBLIC_ARCHIVE_DISPATCHPRICE_FILE01_202501010000.zip"
+    path = deployment(tmp_path, {**FEW, "prices": f'path = "{raw}"'}, include=ROOT / "deployments/aemo.toml")
+    ended = penstock("run", path, "--day", "2025-01-22", "--quiet", cwd=tmp_path)
+    assert ended.status == 2
+    assert "feed prices cannot begin: GapError: " in ended.err
+    assert f"{(40 + 33) * 12} intervals are missing, stamped 2025/01/19 23:05:00, " in ended.err
+    assert "whole run: 2025/01/01 00:00:00 to 2025/01/03 23:55:00, 2025/01/29 23:55:00 to 2025/02/01" in ended.err
+    run = only_run(tmp_path / "runs")
+    assert run.info["status"] == "failed" and ended.left == []
+
+
+def test_prices_that_are_not_found_are_told_with_the_way_to_set_them(tmp_path: Path) -> None:
+    path = deployment(tmp_path, FEW, include=ROOT / "deployments/aemo.toml")
+    ended = penstock("run", path, "--quiet", cwd=tmp_path, PENSTOCK_SHARED=str(tmp_path / "nowhere"))
+    assert ended.status == 2
+    assert "2025-06.parquet: cannot be read: No such file or directory" in ended.err
+    assert "set path in [plugins.prices.config]" in ended.err and "PENSTOCK_SHARED" in ended.err
 
 
 def test_a_day_that_the_file_does_not_hold_is_refused(shared_dir: Path, tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ __all__ = [
     "check_config",
     "format_problems",
     "load_deployment",
+    "read_deployment",
     "strictest",
     "strictness",
 ]
@@ -71,10 +72,20 @@ def load_deployment(
     Raises:
         DeploymentError: holds every problem found, warnings too. Warnings alone are in `Deployment.warnings`.
     """
-    deployment, problems = _Loader(path, env, search_path).load()
+    deployment, problems = read_deployment(path, env, search_path=search_path)
     if any(problem.severity == "error" for problem in problems):
         raise DeploymentError(problems)
     return msgspec.structs.replace(deployment, warnings=tuple(problems))
+
+
+def read_deployment(
+    path: str | Path, env: Mapping[str, str] = os.environ, *, search_path: Sequence[str] | None = None
+) -> tuple[Deployment, list[Problem]]:
+    """Return what could be read of the deployment at *path*, and every problem met; imports no plugin code.
+
+    The deployment is fit to run only when no problem is an error; otherwise it is for further checks.
+    """
+    return _Loader(path, env, search_path).load()
 
 
 def check(
@@ -159,6 +170,7 @@ class _Loader:
         self.path, self.env, self.search_path = Path(path), env, search_path
         self.files, self.problems = read_files(path, env)
         self.readable = not self.problems
+        self.disabled: list[tuple[str, str]] = []
 
     def load(self) -> tuple[Deployment, list[Problem]]:
         """Return the deployment, whole only when no problem is an error, and the problems in order."""
@@ -172,11 +184,11 @@ class _Loader:
         run, run_findings = run_settings(tree, written, {finding.path for finding in faulty})
         findings += run_findings + limit_findings(tree)
         self._add(findings)
-        specs = self._specs(tree, {finding.path[:2] for finding in faulty}, asleep)
+        specs = self._specs(tree, {finding.path for finding in faulty}, asleep)
         tables = tree.get("plugins", {})
-        whole = isinstance(tables, dict) and len(specs) == len(tables) - len(asleep)
+        whole = self.readable and isinstance(tables, dict) and len(specs) == len(tables) - len(asleep)
         # A plugin that could not be read may be the venue: then its own fault says enough.
-        if self.readable and whole and not any(spec.manifest.kind == "venue" for spec in specs):
+        if whole and not any(spec.manifest.kind == "venue" for spec in specs):
             text = "no venue is enabled, so no order can trade"
             self._add([Finding(("plugins",), text, 'use = "exchange"')], "warning")
         deployment = Deployment(
@@ -189,6 +201,9 @@ class _Loader:
             tree=written,
             digest=deployment_digest(written, specs) if not faulty else "",
             folder=str(self.path.parent.resolve()),
+            whole=whole,
+            disabled=tuple(self.disabled),
+            lines={format_path(path): (place.file, place.line) for path, place in self.files.places.items()},
         )
         return deployment, sorted_problems(self.problems, str(self.path))
 
@@ -208,7 +223,10 @@ class _Loader:
             path = ("plugins", name)
             if not _NAME.fullmatch(name):
                 self._add([Finding(path, "expected a name of letters, digits, _ and -", "rename it")])
-            if path in asleep or not isinstance(table, dict) or not isinstance(table.get("use"), str):
+            if path in asleep:
+                self._add_disabled(name, table, installed)
+                continue
+            if not isinstance(table, dict) or not isinstance(table.get("use"), str):
                 continue
             manifest = self._manifest(name, table, installed)
             if manifest is None and "path" not in table:
@@ -216,10 +234,24 @@ class _Loader:
             if table.get("run") in ("process", "remote"):
                 text = f"{shown_value(table['run'])} is not available in this version"
                 self._add([Finding((*path, "run"), text, 'write run = "inprocess"')])
-            if manifest is not None and path not in faulty:
-                specs.append(_spec(name, table, self.files, manifest))
+            if manifest is not None:
+                # Of a faulty table what is sound is kept, so that its config is checked as well.
+                sound = {key: value for key, value in table.items() if not _touches(faulty, (*path, key))}
+                specs.append(_spec(name, sound, self.files, manifest))
         self._add_manifest_problems(installed, lost)
         return tuple(specs)
+
+    def _add_disabled(self, name: str, table: dict[str, Any], installed: Discovery) -> None:
+        """Note the kind of an instance that is switched off, where it is known; its faults are nobody's business."""
+        known: Mapping[str, PluginManifest] = installed.manifests
+        if isinstance(table.get("path"), str):
+            try:
+                known = {m.id: m for m in read_path(self.path.parent / table["path"], CONTRACT_MAJORS)}
+            except ManifestError:
+                return
+        use = table.get("use")
+        if isinstance(use, str) and use in known:
+            self.disabled.append((name, known[use].kind))
 
     def _manifest(self, name: str, table: dict[str, Any], installed: Discovery) -> PluginManifest | None:
         """Return the manifest of the id that *table* uses, or None once the problem is told."""
@@ -278,6 +310,10 @@ def _disabled(tree: dict[str, Any]) -> set[KeyPath]:
     return {("plugins", name) for name, table in items if isinstance(table, dict) and table.get("enabled") is False}
 
 
+def _touches(faulty: set[KeyPath], path: KeyPath) -> bool:
+    return any(fault[: len(path)] == path for fault in faulty)
+
+
 def _spec(name: str, table: dict[str, Any], files: MergedFiles, manifest: PluginManifest) -> PluginSpec:
     top = ("plugins", name)
     lines = {format_path(path[2:]): (place.file, place.line) for path, place in files.places.items() if path[:2] == top}
@@ -285,7 +321,7 @@ def _spec(name: str, table: dict[str, Any], files: MergedFiles, manifest: Plugin
         name=name,
         manifest=manifest,
         run=table.get("run", "inprocess"),
-        config=files.tree["plugins"][name].get("config", {}),
+        config=files.tree["plugins"][name]["config"] if "config" in table else {},
         seed=table.get("seed"),
         limits=table.get("limits", {}),
         book=table.get("book", name),

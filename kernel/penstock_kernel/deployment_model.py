@@ -16,7 +16,7 @@ from penstock_kernel.problems import DeploymentError, Problem
 from penstock_kernel.strictest import LimitValue
 from penstock_kernel.toml_text import toml_text
 from penstock_sdk.manifest import PluginManifest
-from penstock_sdk.typed import check_typed, format_path
+from penstock_sdk.typed import KeyPath, check_typed, format_path
 
 __all__ = [
     "DEFAULT_DURABILITY",
@@ -70,7 +70,11 @@ class PluginSpec(Struct, frozen=True):
 
 
 class Deployment(Struct, frozen=True):
-    """A checked deployment. *tree* is the merged files as written, without includes, references unresolved."""
+    """A checked deployment. *tree* is the merged files as written, without includes, references unresolved.
+
+    One that is read from faulty files holds what could be read of it; *whole* is then False where a file or an enabled
+    plugin table could not be.
+    """
 
     run: RunSettings
     plugins: tuple[PluginSpec, ...]
@@ -81,6 +85,11 @@ class Deployment(Struct, frozen=True):
     tree: dict[str, Any]
     digest: str
     folder: str
+    whole: bool = True
+    disabled: tuple[tuple[str, str], ...] = ()
+    """Name and kind of each instance that is switched off and whose plugin is known."""
+    lines: dict[str, tuple[str, int]] = {}
+    """(file, line) by key path: `{"run.zone": ("plugins.toml", 2)}`."""
 
     def plugin(self, name: str) -> PluginSpec:
         """Return the enabled instance *name*; KeyError when there is none."""
@@ -96,6 +105,12 @@ class Deployment(Struct, frozen=True):
             return own
         derived = hashlib.sha256(f"{self.run.seed}/{name}".encode()).digest()
         return int.from_bytes(derived[:8], "little") >> 1
+
+    def place(self, path: KeyPath) -> tuple[str, int]:
+        """Return file and line of a key, or of the nearest table around it; the first file's top when there is none."""
+        while path and format_path(path) not in self.lines:
+            path = path[:-1]
+        return self.lines.get(format_path(path), (self.sources[0].file if self.sources else "", 1))
 
     def durability_for(self, topic: str) -> Durability:
         """Return how *topic* is journaled: by the most specific pattern that says so, of equals the later."""

@@ -1,61 +1,81 @@
-"""Checks of a deployment that need the market's vocabulary: zone, delivery day, names of limits, who checks orders."""
+"""Checks of a deployment that need the market's vocabulary: zone, names of limits, who checks orders."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from penstock_kernel.deployment import Deployment
-from penstock_kernel.problems import Problem
-from penstock_kernel.toml_lines import line_of, toml_lines
+from penstock_kernel.deployment import Deployment, check, read_deployment
+from penstock_kernel.problems import Problem, sorted_problems
 from penstock_sdk.energy import known_zones
 from penstock_sdk.events import LimitKind
-from penstock_sdk.typed import KeyPath, closest
+from penstock_sdk.typed import KeyPath, closest, format_path, shown_value
 
-__all__ = ["LIMIT_NAMES", "market_problems"]
+__all__ = ["LIMIT_NAMES", "check_deployment", "market_problems"]
 
 LIMIT_NAMES = tuple(kind.name.lower() for kind in LimitKind if kind)
 
 
+def check_deployment(
+    path: str | Path, env: Mapping[str, str] = os.environ, *, search_path: Sequence[str] | None = None
+) -> tuple[Deployment, list[Problem]]:
+    """Return what could be read of the deployment at *path*, and every problem that any check finds, each once.
+
+    Imports the classes of enabled plugins. The deployment is fit to run when no problem is an error.
+    """
+    deployment, _ = read_deployment(path, env, search_path=search_path)  # whose problems `check` tells as well
+    problems = [*check(path, env, search_path=search_path), *market_problems(deployment)]
+    return deployment, sorted_problems(problems, str(path))
+
+
 def market_problems(deployment: Deployment) -> list[Problem]:
-    """Return what is wrong with a deployment whose tables and types are right."""
-    found: list[Problem] = []
-    zones = [zone.code for zone in known_zones()]
-    if deployment.run.zone not in zones:
-        near = closest(deployment.run.zone, zones)
-        hint = f"; did you mean {near}?" if near else ""
-        found.append(
-            _problem(
-                deployment, ("run", "zone"), f'unknown bidding zone "{deployment.run.zone}"{hint}',
-                f"known: {', '.join(zones)}",
-            )
-        )  # fmt: skip
-    tables: list[tuple[KeyPath, list[str]]] = [(("limits",), list(deployment.limits))]
-    tables += [(("plugins", spec.name, "limits"), list(spec.limits)) for spec in deployment.plugins]
-    for path, names in tables:
-        for name in names:
-            if name not in LIMIT_NAMES:
-                near = closest(name, LIMIT_NAMES)
-                hint = f"; did you mean {near}?" if near else ""
-                found.append(
-                    _problem(deployment, (*path, name), f"unknown limit{hint}", f"known: {', '.join(LIMIT_NAMES)}")
-                )
+    """Return what is wrong with a deployment's zone, names of limits and checks; also with a part of one."""
+    found = _zone_problems(deployment)
+    for path in _limit_paths(deployment):
+        name = str(path[-1])
+        if name not in LIMIT_NAMES:
+            near = closest(name, LIMIT_NAMES)
+            hint = f"; did you mean {near}?" if near else ""
+            found.append(_problem(deployment, path, f"unknown limit{hint}", f"known: {', '.join(LIMIT_NAMES)}"))
+    return found + _risk_problems(deployment)
+
+
+def _zone_problems(deployment: Deployment) -> list[Problem]:
+    zone, zones = deployment.run.zone, [zone.code for zone in known_zones()]
+    if zone in zones:
+        return []
+    near = closest(zone, zones)
+    hint = f"; did you mean {near}?" if near else ""
+    text = f"unknown bidding zone {shown_value(deployment.tree['run']['zone'])}{hint}"
+    return [_problem(deployment, ("run", "zone"), text, f"known: {', '.join(zones)}")]
+
+
+def _limit_paths(deployment: Deployment) -> list[KeyPath]:
+    """Return the path of every limit as written, those of plugins that could not be read too."""
+    plugins = deployment.tree.get("plugins")
+    tables: list[tuple[KeyPath, object]] = [(("limits",), deployment.tree.get("limits"))]
+    for name, table in plugins.items() if isinstance(plugins, dict) else ():
+        if isinstance(table, dict) and table.get("enabled") is not False:
+            tables.append((("plugins", name, "limits"), table.get("limits")))
+    return [(*path, name) for path, table in tables if isinstance(table, dict) for name in table]
+
+
+def _risk_problems(deployment: Deployment) -> list[Problem]:
     kinds = {spec.manifest.kind for spec in deployment.plugins}
-    if kinds & {"strategy", "execution"} and "risk" not in kinds:
-        text = "no plugin of kind risk, so every order will be refused"
-        found.append(_problem(deployment, ("plugins",), text, 'add one, as use = "risk_limits"', warning=True))
-    return found
+    # A plugin that could not be read may be the risk check: then its own fault says enough.
+    if not deployment.whole or "risk" in kinds or not kinds & {"strategy", "execution"}:
+        return []
+    for name, kind in deployment.disabled:
+        if kind == "risk":
+            text = "no other plugin of kind risk is enabled, so every order will be refused"
+            return [_problem(deployment, ("plugins", name, "enabled"), text, "write enabled = true", "warning")]
+    text = "no plugin of kind risk, so every order will be refused"
+    return [_problem(deployment, ("plugins",), text, 'add one, as use = "risk_limits"', "warning")]
 
 
-def _problem(deployment: Deployment, path: KeyPath, message: str, way_out: str, warning: bool = False) -> Problem:
-    """Return a problem at the first of the deployment's files that has the key."""
-    dotted = ".".join(map(str, path))
-    severity: Literal["error", "warning"] = "warning" if warning else "error"
-    for source in deployment.sources:
-        try:
-            line = line_of(toml_lines(Path(source.file).read_text("utf-8-sig")), path)
-        except OSError:
-            continue
-        if line:
-            return Problem(source.file, line, dotted, message, way_out, severity)
-    return Problem(deployment.sources[0].file if deployment.sources else "", 0, dotted, message, way_out, severity)
+def _problem(
+    deployment: Deployment, path: KeyPath, message: str, way_out: str, severity: Literal["error", "warning"] = "error"
+) -> Problem:
+    return Problem(*deployment.place(path), format_path(path), message, way_out, severity)

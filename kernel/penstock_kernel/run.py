@@ -12,17 +12,20 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+import duckdb
 import msgspec
 import numpy as np
 import pluggy
 
 from penstock_kernel.boot import StartError, boot, limit_values, run_times, versions_of
 from penstock_kernel.clock import Clock, SimClock, WallClock
-from penstock_kernel.deployment import Deployment, DeploymentError, check, load_deployment, strictest
+from penstock_kernel.deployment import Deployment, DeploymentError, load_deployment, strictest
 from penstock_kernel.hooks import call_hook, hook_manager
 from penstock_kernel.journal import Journal, JournalFatal, run_identity
 from penstock_kernel.kernel import Kernel
-from penstock_kernel.market_check import market_problems
+from penstock_kernel.lake import LakeError, rebuild
+from penstock_kernel.lake.writer import read_manifest
+from penstock_kernel.market_check import check_deployment
 from penstock_kernel.replay import catch_up
 from penstock_kernel.runs import LatencyNs, RunError, RunInfo, RunPaths, new_run_dir
 from penstock_kernel.snapshots import newest_snapshot
@@ -74,11 +77,10 @@ class Run:
             DeploymentError: the deployment has faults.
             StartError: a plugin cannot be built or started; the run's folder says why.
         """
-        deployment = _changed(load_deployment(path), options)
-        problems = [*check(path), *market_problems(deployment)]
+        deployment, problems = check_deployment(path)
         if any(problem.severity == "error" for problem in problems):
             raise DeploymentError(problems)
-        deployment = msgspec.structs.replace(deployment, warnings=(*deployment.warnings, *problems))
+        deployment = _changed(msgspec.structs.replace(deployment, warnings=tuple(problems)), options)
         now_ns = time.time_ns()
         deployment, start_ns, end_ns = run_times(deployment, now_ns)
         if options.for_s is not None:
@@ -243,7 +245,13 @@ class Run:
                 kernel.run_wall(self.end_ns)
             else:
                 kernel.run_simulated(self.end_ns)
-            kernel.drain(kernel.stopping or "end of day")
+            kernel.drain(kernel.stopping or self._reason())
+
+    def _reason(self) -> str:
+        """Return what ends the run when nobody stops it. It follows from what is kept: a resumed run says the same."""
+        if self.end_ns < run_times(self.deployment, self.info.started_ns)[2]:
+            return "end of --for"
+        return "end of [run] end" if self.deployment.run.end is not None else "end of day"
 
     def abort(self) -> None:
         """Let go of everything as a crash would; the run can be resumed."""
@@ -268,7 +276,7 @@ class Run:
             failed = failed or str(error)
         info = self.info
         info.status = "failed" if failed else "complete"
-        info.reason = failed or kernel.stopping or "end of day"
+        info.reason = failed or kernel.stopping or self._reason()
         info.ended_ns = time.time_ns()
         info.wall_s = round(time.perf_counter() - self._begun_s, 3)
         info.last_seq = info.events = kernel.cascade.seq
@@ -292,6 +300,8 @@ class Run:
             info.save(self.dir)
             self._log.close()
             self._finish_lake()
+        except (LakeError, duckdb.Error) as error:  # the journal is whole, and a lake can be made again from it
+            print(f"penstock: no tables: {error}; `penstock report {info.id}` makes them anew", file=sys.stderr)
         except OSError as error:
             info.status = "failed"
             info.reason = f"{failed or 'the run came to its end'}; its folder cannot be written: {error}"
@@ -307,9 +317,6 @@ class Run:
             return
         status = self._lake.wait()
         self._lake = None
-        from penstock_kernel.lake import rebuild
-        from penstock_kernel.lake.writer import read_manifest
-
         paths = RunPaths(self.dir)
         if status or not paths.database.exists() or read_manifest(paths.lake).last_seq < self.info.last_seq:
             rebuild(self.dir)

@@ -41,7 +41,7 @@ class RunInfo(msgspec.Struct, kw_only=True):
     status: str = "running"
     """running, complete or failed."""
     reason: str = ""
-    """Why it ended: `end of day`, `stopped by operator`, the error."""
+    """Why it ended: `end of day`, `end of --for`, `end of [run] end`, `stopped by …`, the error."""
     deployment: str = ""
     """The deployment's name, as its file is called."""
     seed: int = 0

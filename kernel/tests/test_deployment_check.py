@@ -501,7 +501,9 @@ def test_no_message_shows_a_secret(secret, key, site):
 
 def test_the_plugins_own_refusal_is_told_with_the_reference_in_place_of_the_secret(site):
     text = HEAD + '[plugins.mm]\nuse = "market_maker"\nconfig.token = "bad-${TOKEN}"\n'
-    assert told(text, site, {"TOKEN": "s3cret"}) == ["plugins.toml:5: plugins.mm.config: token bad-${TOKEN} is refused"]
+    assert told(text, site, {"TOKEN": "s3cret"}) == [
+        "plugins.toml:5: plugins.mm.config.token: token bad-${TOKEN} is refused"
+    ]
 
 
 def test_problems_are_formatted_with_a_count_and_colour_on_demand():

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock_kernel.deployment import check, load_deployment
+from penstock_kernel.market_check import check_deployment
 from penstock_kernel.problems import DeploymentError
 from penstock_kernel.toml_lines import toml_lines
 from penstock_kernel.toml_text import toml_text
@@ -91,6 +92,10 @@ def problems_of(tree, site):
     file = site / "plugins.toml"
     file.write_text(text)
     found = check(file, {"NAME": SECRET}, search_path=[str(site)])
+    _, everything = check_deployment(file, {"NAME": SECRET}, search_path=[str(site)])
+    assert set(found) <= set(everything)
+    assert len(set(everything)) == len(everything)
+    assert not any(SECRET in str(problem) for problem in everything)
     try:
         load_deployment(file, {"NAME": SECRET}, search_path=[str(site)])
         loaded = True

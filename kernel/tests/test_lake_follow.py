@@ -21,7 +21,7 @@ from penstock_kernel.runs import RunInfo
 from penstock_sdk.events import Quote, RunEnd, Trade
 from penstock_sdk.schema import layout_of
 from penstock_sdk.wire.frame import encoder
-from penstock_sdk.wire.segment import JournalCorrupt
+from penstock_sdk.wire.segment import JournalCorrupt, JournalError
 
 
 def count(run_dir: Path, table: str) -> int:
@@ -164,6 +164,52 @@ def test_following_and_rebuilding_give_the_same(tmp_path: Path, make_run: Any) -
         assert tables(rebuilt) == first
     assert query(tmp_path, "SELECT * FROM fills ORDER BY seq") == fills
     assert sum(first.values()) == run.events
+
+
+def lake_files(run_dir: Path) -> dict[str, bytes]:
+    """Return what stands of a run's tables."""
+    return {p.name: p.read_bytes() for p in [*(run_dir / "lake").iterdir(), *run_dir.glob("run.duckdb*")]}
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_lake_that_cannot_be_made_anew_leaves_the_old_one(tmp_path: Path, make_run: Any, closed: bool) -> None:
+    made = make_run(tmp_path, steps=120, batch_frames=7)
+    rebuild(tmp_path)
+    if not closed:  # as a run leaves it whose kernel died
+        (tmp_path / "run.duckdb").unlink()
+    before = lake_files(tmp_path)
+    segment = tmp_path / "journal" / "000000000001.pj"
+    whole = segment.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) * 3 // 4] ^= 1
+    segment.write_bytes(damaged)
+    with pytest.raises(JournalCorrupt):
+        rebuild(tmp_path)
+    assert lake_files(tmp_path) == before
+    assert count(tmp_path, "trades") == len(made.trades)
+    segment.unlink()
+    with pytest.raises((JournalError, LakeError)):
+        rebuild(tmp_path)
+    assert lake_files(tmp_path) == before
+
+
+def test_a_lake_made_anew_leaves_nothing_of_the_old_one(
+    tmp_path: Path, make_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lake_writer, "_PARTITION_ROWS", 50)
+    made = make_run(tmp_path, steps=200)
+    for _ in range(3):
+        rebuild(tmp_path)
+        listed = {part.file for parts in read_manifest(tmp_path / "lake").tables.values() for part in parts}
+        assert {path.name for path in (tmp_path / "lake").iterdir()} == {*listed, "manifest.json", "lock"}
+        assert count(tmp_path, "trades") == len(made.trades)
+        (tmp_path / "run.duckdb").unlink()
+        assert count(tmp_path, "trades") == len(made.trades)  # from the partitions
+    (tmp_path / "lake" / "manifest.json").write_text("{")
+    (tmp_path / "lake" / "trades-000001.parquet").write_bytes(b"left by a crash")
+    rebuild(tmp_path)
+    (tmp_path / "run.duckdb").unlink()
+    assert count(tmp_path, "trades") == len(made.trades)
 
 
 def test_small_partitions_are_merged_in_order(

@@ -1,11 +1,12 @@
-"""Zone, names of limits and a missing risk check are told with their line, before anything runs."""
+"""Zone, names of limits and a missing risk check are told with their line, beside every other fault, each once."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from penstock_kernel.deployment import load_deployment
-from penstock_kernel.market_check import market_problems
+from penstock_kernel.market_check import check_deployment, market_problems
+from penstock_kernel.problems import Problem
 
 TEXT = """[run]
 zone = "DE-LX"
@@ -36,3 +37,145 @@ def test_a_sound_deployment_has_no_fault(tmp_path: Path) -> None:
     path = tmp_path / "plugins.toml"
     path.write_text('[plugins.exchange]\nuse = "exchange"\n[limits]\nqty_max_lots = 3\n')
     assert market_problems(load_deployment(path)) == []
+
+
+def problems(folder: Path, text: str) -> list[Problem]:
+    """Return what every check says of a deployment, by line."""
+    path = folder / "plugins.toml"
+    path.write_text(text)
+    return check_deployment(path, {"ZONE": "hush"})[1]
+
+
+def places(found: list[Problem]) -> list[tuple[int, str, str]]:
+    return [(problem.line, problem.path, problem.severity) for problem in found]
+
+
+EVERYTHING = """[run]
+sede = 3
+zone = "DE-LX"
+[limits]
+qty_max = 3
+[plugins.exchange]
+use = "exchang"
+[plugins.mm]
+use = "market_maker"
+bok = "power"
+config = { size_lots = 0, half_spread_tick = 3, trade_weight = 7 }
+[plugins.mm.limits]
+position_max = 5
+kill = "no"
+"""
+
+
+def test_a_fault_of_one_sort_hides_none_of_another(tmp_path: Path) -> None:
+    assert places(problems(tmp_path, EVERYTHING)) == [
+        (2, "run.sede", "error"),
+        (3, "run.zone", "error"),
+        (5, "limits.qty_max", "error"),
+        (7, "plugins.exchange.use", "error"),
+        (10, "plugins.mm.bok", "error"),
+        (11, "plugins.mm.config.size_lots", "error"),
+        (11, "plugins.mm.config.half_spread_tick", "error"),
+        (11, "plugins.mm.config.trade_weight", "error"),
+        (13, "plugins.mm.limits.position_max", "error"),
+        (14, "plugins.mm.limits.kill", "error"),
+    ]
+
+
+def test_what_is_told_twice_is_shown_once_and_a_reference_as_written(tmp_path: Path) -> None:
+    assert places(problems(tmp_path, "")) == [(1, "plugins", "warning")]
+    (told,) = problems(tmp_path, '[run]\nzone = "${ZONE}"\n[plugins.x]\nuse = "exchange"\n')
+    assert told.message == 'unknown bidding zone "${ZONE}"'
+
+
+MAKER = '[plugins.exchange]\nuse = "exchange"\n[plugins.mm]\nuse = "market_maker"\n'
+
+
+def test_a_risk_check_that_is_switched_off_is_named_with_its_line(tmp_path: Path) -> None:
+    off = '[plugins.risk]\nuse = "risk_limits"\nenabled = false\n'
+    (told,) = problems(tmp_path, MAKER + off)
+    assert str(told).endswith(
+        "plugins.toml:7: warning: plugins.risk.enabled: no other plugin of kind risk is enabled, "
+        "so every order will be refused; write enabled = true"
+    )
+    assert problems(tmp_path, MAKER + off + '[plugins.risk_2]\nuse = "risk_limits"\n') == []
+    assert places(problems(tmp_path, MAKER)) == [(1, "plugins", "warning")]
+
+
+def test_a_risk_check_that_cannot_be_read_is_not_called_missing(tmp_path: Path) -> None:
+    assert places(problems(tmp_path, MAKER + '[plugins.risk]\nuse = "risk_limit"\n')) == [
+        (6, "plugins.risk.use", "error")
+    ]
+    assert places(problems(tmp_path, 'include = ["risk.toml"]\n' + MAKER)) == [(1, "include", "error")]
+
+
+def test_the_line_is_that_of_the_file_that_rules(tmp_path: Path) -> None:
+    (tmp_path / "common.toml").write_text('\n\n[run]\nzone = "DE-LY"\n[limits]\nqty_max = 2\n')
+    text = 'include = ["common.toml"]\n[run]\nzone = "DE-LX"\n[plugins.exchange]\nuse = "exchange"\n'
+    told = [(Path(p.file).name, p.line, p.path) for p in problems(tmp_path, text)]
+    assert told == [("plugins.toml", 3, "run.zone"), ("common.toml", 6, "limits.qty_max")]
+
+
+OUT_OF_RANGE = """[plugins.exchange]
+use = "exchange"
+[plugins.exchange.config]
+half_spread = inf
+price_start = nan
+products = []
+delivery_day = "10.3.2026"
+[plugins.risk]
+use = "risk_limits"
+[plugins.risk.config]
+qty_max_lots = -1
+reference_age_s_max = 0
+listings_max = 0
+[plugins.fat_finger]
+use = "fat_finger"
+[plugins.fat_finger.config]
+cross_eur_mwh_max = 0
+cross_ticks_max = -1
+[plugins.mm]
+use = "market_maker"
+[plugins.mm.config]
+size_lots = 0
+smoothing_s = nan
+trade_weight = 1.5
+[plugins.reversion]
+use = "mean_reversion"
+[plugins.reversion.config]
+samples_min = 0
+window_s = 7200
+entry_sigmas = -1
+[plugins.portfolio]
+use = "portfolio"
+[plugins.portfolio.config]
+pnl_period_s = 0
+fee_micro_per_mwh = -1_000_000_000_000
+intervals_max = 200_000
+[plugins.audit]
+use = "audit"
+[plugins.audit.config]
+block_lines = 0
+block_minutes_max = -1
+"""
+
+
+def test_every_value_out_of_range_is_told_with_its_key_and_line(tmp_path: Path) -> None:
+    wrong = [at for at, line in enumerate(OUT_OF_RANGE.splitlines(), 1) if line[0] != "[" and line[:4] != "use "]
+    found = problems(tmp_path, OUT_OF_RANGE)
+    assert [problem.line for problem in found] == wrong
+    lines = OUT_OF_RANGE.splitlines()
+    assert all(p.path.rpartition(".")[2] == lines[p.line - 1].split(" =")[0] for p in found)
+    assert all(p.message.startswith("expected ") for p in found)
+    assert [p.message for p in found if p.path.endswith((".size_lots", ".delivery_day", ".window_s"))] == [
+        'expected string like "2026-03-10", met "10.3.2026"',
+        "expected int >= 1, met 0",
+        "expected float <= 1800.0, met 7200",
+    ]
+
+
+def test_two_values_that_do_not_go_together_are_told_at_one_of_them(tmp_path: Path) -> None:
+    text = MAKER + 'config.size_lots = 300\n[plugins.risk]\nuse = "risk_limits"\n'
+    (told,) = problems(tmp_path, text)
+    assert (told.line, told.path) == (5, "plugins.mm.config.size_lots")
+    assert told.message.startswith("met 300, wanted position_limit_lots = 40 or less")

@@ -8,12 +8,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from penstock_kernel.lake import rebuild
 from penstock_kernel.report import write_report
+from penstock_kernel.report.data import load
 from penstock_kernel.runs import RunInfo
-from penstock_sdk.events import Alert, Severity, Trade
+from penstock_sdk.events import Alert, ExecutionReport, Order, Pnl, ReportKind, Severity, Trade
 
 VOID = {"meta", "br", "link", "img"}
 
@@ -113,6 +115,23 @@ def test_a_run_in_which_nothing_happened_has_a_report_too(tmp_path: Path, journa
     page = write_report(tmp_path).read_text(encoding="utf-8")
     check_page(page)
     assert "nothing was traded" in page
+
+
+def test_a_run_without_market_data_is_drawn_to_its_last_result(tmp_path: Path, journal_writer: Any) -> None:
+    hour_ns = 3_600 * 10**9
+    writer = journal_writer(tmp_path / "journal")
+    writer.add(ExecutionReport(1, 1, ReportKind.ACCEPTED), 5 * hour_ns)
+    writer.add(Order(1, 1), 9 * hour_ns)
+    writer.add(ExecutionReport(1, 1, ReportKind.FILL, last_ticks=3, last_lots=1), 20 * hour_ns)
+    writer.add(Pnl(0, 3, realised_micro=7_000_000), 33 * hour_ns)
+    writer.close()
+    RunInfo(id="unfed", status="complete").save(tmp_path)
+    rebuild(tmp_path)
+    data = load(tmp_path)
+    assert (data.first_ns, data.last_ns) == (5 * hour_ns, 33 * hour_ns)
+    assert np.nansum(data.activity.columns["fills"]) == 1
+    assert [series.columns["total"][-1] for series in data.pnl.values()] == [7.0]
+    check_page(write_report(tmp_path).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("steps", [1, 3])

@@ -229,6 +229,48 @@ def test_a_gap_is_reported_with_the_missing_stamps_and_the_whole_runs(write: Wri
     np.testing.assert_array_equal(whole, expected(PRICES)[4:])
 
 
+RUNS = "2025/01/01 00:00:00 to 2025/01/01 00:10:00, 2025/01/01 00:20:00 to 2025/01/01 00:30:00"
+
+
+@both
+@pytest.mark.parametrize(
+    ("start", "end", "missing"),
+    [
+        (2, 6, [3, 4]),  # at its start
+        (3, 6, [4]),  # the start lies in the gap
+        (0, 4, [3, 4]),  # at its end
+        (0, 3, [3]),
+        (2, 4, [3, 4]),  # all of it
+        (3, 4, [4]),
+        (1, 5, [3, 4]),  # in its middle
+    ],
+)
+def test_a_gap_is_seen_wherever_in_the_window_it_stands(
+    write: Writer, start: int, end: int, missing: list[int], tmp_path: Path
+) -> None:
+    rows = rows_of()
+    path = write(tmp_path, [*rows[:2], *rows[4:]])
+    window = (FIRST_START_NS + start * INTERVAL_NS, FIRST_START_NS + end * INTERVAL_NS)
+    with pytest.raises(GapError) as caught:
+        read_dispatch_prices(path, "NSW1", *window)
+    assert caught.value.missing_end_ns.tolist() == [FIRST_START_NS + place * INTERVAL_NS for place in missing]
+    stamps = ", ".join(stamp(place - 1) for place in missing)
+    assert f"{len(missing)} intervals are missing, stamped {stamps}; " in str(caught.value)
+    assert str(caught.value).endswith(f"take a window inside a whole run: {RUNS}")
+
+
+@both
+def test_a_window_whose_ends_lie_inside_intervals_needs_both(write: Writer, tmp_path: Path) -> None:
+    rows = rows_of()
+    path = write(tmp_path, [*rows[:2], *rows[4:]])
+    ends = (FIRST_START_NS, FIRST_START_NS + 2 * INTERVAL_NS)
+    np.testing.assert_array_equal(read_dispatch_prices(path, "NSW1", *ends), expected(PRICES)[:2])
+    with pytest.raises(GapError, match="1 intervals are missing, stamped 2025/01/01 00:15:00;"):
+        read_dispatch_prices(path, "NSW1", ends[0], ends[1] + 1)
+    with pytest.raises(GapError, match="1 intervals are missing, stamped 2025/01/01 00:20:00;"):
+        read_dispatch_prices(path, "NSW1", FIRST_START_NS + 4 * INTERVAL_NS - 1)
+
+
 @both
 def test_a_bad_price_outside_the_window_does_not_matter_but_disorder_does(write: Writer, tmp_path: Path) -> None:
     rows = rows_of()

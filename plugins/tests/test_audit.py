@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from penstock_plugins.operations import audit
@@ -193,5 +194,5 @@ def test_a_full_disk_loses_no_line_and_leaves_no_half_one(bench, tmp_path, monke
 
 @pytest.mark.parametrize("wrong", [{"block_lines": 0}, {"block_minutes_max": -1.0}])
 def test_a_block_that_is_never_written_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"^block_\w+ met .*, wanted .*; .* is usual$"):
-        AuditConfig(**wrong)
+    with pytest.raises(ValueError, match=r"^Expected `\w+` >=? [01][.\d]* - at `[$][.]block_\w+`$"):
+        msgspec.convert(wrong, AuditConfig)

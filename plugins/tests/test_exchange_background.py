@@ -26,6 +26,7 @@ from penstock_sdk.events import (
     PluginFault,
     Quote,
     ReportKind,
+    Severity,
     Side,
     Trade,
 )
@@ -161,6 +162,43 @@ def test_without_any_feed_the_day_trades_around_the_configured_price() -> None:
     assert abs(trades["price_ticks"].mean() / 100 - -35.0) < 3.0
 
 
+def test_a_market_that_opens_without_any_price_to_go_by_says_so_once() -> None:
+    day = run_day(2, feed=False, until_hours=1.0, price_start=-35.0)
+    (alert,) = day.kernel.of(Alert)
+    assert (alert.code, alert.severity, alert.subject) == (
+        "exchange.no_fundamental",
+        Severity.WARNING,
+        "price.index",
+    )
+    assert alert.met == "trading opens with no observation of price.index and no auction result"
+    assert "price_start, -35" in alert.wanted
+    assert "add a price feed whose index_series is 'price.index'" in alert.way_out
+    # Not told again after a restart, nor where nobody trades by it.
+    restored = SimKernel(seed=2)
+    restored.add(Exchange, "exchange", ExchangeConfig(price_start=-35.0))
+    restored.restore(day.kernel.snapshot())
+    restored.run_until(day.kernel.moment.now_ns + HOUR_NS)
+    assert len(restored.of(Trade)) > 100
+    assert not restored.of(Alert)
+    assert not run_day(2, feed=False, until_hours=1.0, background=False).kernel.of(Alert)
+
+
+@pytest.mark.parametrize("told", ["auction", "index", "another index", "index without a value"])
+def test_one_auction_or_one_value_of_the_index_is_a_price_to_go_by(told: str) -> None:
+    day = run_day(2, feed=False, until_hours=0.0)
+    kernel, series = day.kernel, day.kernel.intern(IdKind.SERIES, "price.index")
+    events = {
+        "auction": AuctionResult(kernel.definitions(IdKind.CONTRACT)[0].contract_id, price_ticks=-1_000),
+        "index": Observation(series, valid_from_ns=0, valid_to_ns=1, value=7.0),
+        "another index": Observation(series + 1, valid_from_ns=0, valid_to_ns=1, value=7.0),
+        "index without a value": Observation(series, valid_from_ns=0, valid_to_ns=1, value=float("nan")),
+    }
+    kernel.feed(events[told])
+    kernel.run_until(kernel.moment.now_ns + MINUTE_NS)
+    wanted = told not in ("auction", "index")
+    assert ("exchange.no_fundamental" in [alert.code for alert in kernel.of(Alert)]) == wanted
+
+
 def test_an_index_value_that_is_no_number_is_an_alert_and_changes_nothing() -> None:
     day = run_day(2, feed=False, until_hours=1.0)
     before = [table.copy() for table in day.exchange.snapshot()]
@@ -168,7 +206,8 @@ def test_an_index_value_that_is_no_number_is_an_alert_and_changes_nothing() -> N
     for value in (float("nan"), float("inf"), -1e12):
         day.kernel.feed(Observation(series, valid_from_ns=0, valid_to_ns=1, value=value))
     day.kernel.feed(Observation(series + 1, valid_from_ns=0, valid_to_ns=1, value=1.0))
-    assert [alert.code for alert in day.kernel.of(Alert)] == ["exchange.index_value"] * 3
+    alerts = [alert.code for alert in day.kernel.of(Alert)]
+    assert alerts == ["exchange.no_fundamental", *["exchange.index_value"] * 3]
     for was, now in zip(before, day.exchange.snapshot(), strict=True):
         np.testing.assert_array_equal(was, now)
 
@@ -287,5 +326,7 @@ def test_a_config_that_makes_no_market_says_so_at_start(config: dict[str, Any], 
 
 
 def test_shares_that_leave_nobody_to_trade_with_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^informed_share 0.5 and noise_share 0.5 sum to more than 0.9"):
+    with pytest.raises(
+        ValueError, match=r"^informed_share met 0.5, wanted at most 0.9 together with noise_share = 0.5"
+    ):
         ExchangeConfig(informed_share=0.5, noise_share=0.5)

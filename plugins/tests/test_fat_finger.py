@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from penstock_plugins.compliance.fat_finger import FatFinger, FatFingerConfig
@@ -96,5 +97,5 @@ def test_a_restored_check_still_knows_what_rests(bench):
 
 
 def test_a_distance_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="^cross_eur_mwh_max met -1.0, wanted 0 … 1,000,000; "):
-        FatFingerConfig(cross_eur_mwh_max=-1.0)
+    with pytest.raises(ValueError, match="^Expected `float` > 0.0 - at `[$].cross_eur_mwh_max`"):
+        msgspec.convert({"cross_eur_mwh_max": -1.0}, FatFingerConfig)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from penstock_plugins.feeds.aemo import Aemo, AemoConfig
-from penstock_plugins.feeds.aemo_files import CaptureError
+from penstock_plugins.feeds.aemo_files import CaptureError, GapError
 from penstock_plugins.feeds.session_times import FeedError
 from penstock_plugins.venues.exchange import Exchange, ExchangeConfig
 from penstock_sdk.events import IdKind, Observation, Trade
@@ -24,15 +24,18 @@ DAY = "2025-01-22"
 STEP_NS = 300_000_000_000
 
 
-def price_file(folder: Path, first: datetime, intervals: int, region: str = "NSW1") -> Path:
+def price_file(
+    folder: Path, first: datetime, intervals: int, region: str = "NSW1", *, without: range = range(0)
+) -> Path:
     """Write a small table; the price of interval i is i − 100, so it begins negative."""
-    ends = [first + timedelta(minutes=5 * (i + 1)) for i in range(intervals)]
+    kept = [i for i in range(intervals) if i not in without]
+    ends = [first + timedelta(minutes=5 * (i + 1)) for i in kept]
     table = pa.table(
         {
             "settlementdate": pa.array(ends, pa.timestamp("us")),
-            "regionid": [region] * intervals,
-            "intervention": pa.array([0] * intervals, pa.int8()),
-            "rrp": [float(i - 100) for i in range(intervals)],
+            "regionid": [region] * len(kept),
+            "intervention": pa.array([0] * len(kept), pa.int8()),
+            "rrp": [float(i - 100) for i in kept],
         }
     )
     path = folder / "prices.parquet"
@@ -111,6 +114,32 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     elsewhere = kernel.add(Aemo, "aemo_qld", AemoConfig(path=str(short), region="QLD1", delivery_day=DAY))
     with pytest.raises(FeedError, match="^no listing of zone 'QLD1' delivers on 2025-01-22; listings stand for NSW1"):
         next(elsewhere.events())
+
+
+# From 23:00 on the 19th (interval 276) to the midnight that ends the 22nd (interval 1152).
+@pytest.mark.parametrize(
+    ("without", "first_missing", "count"),
+    [
+        (range(200, 300), "2025/01/19 23:05:00", 24),  # over the start of the window
+        (range(1100, 1200), "2025/01/22 19:45:00", 52),  # over its end
+        (range(200, 1200), "2025/01/19 23:05:00", 876),  # over all of it
+    ],
+)
+def test_a_file_with_a_gap_over_the_window_is_refused(
+    without: range, first_missing: str, count: int, tmp_path: Path
+) -> None:
+    path = price_file(tmp_path, datetime(2025, 1, 19), 5 * 288, without=without)
+    with pytest.raises(GapError, match=f"{count} intervals are missing, stamped {first_missing}, .*inside a whole run"):
+        next(market(path)[1].events())
+
+
+def test_a_file_that_is_not_there_is_told_with_the_way_to_set_it(tmp_path: Path) -> None:
+    way = r"nothing.parquet: cannot be read: No such file.*set path in \[plugins.aemo.config\], .*PENSTOCK_SHARED$"
+    _, feed = market(tmp_path / "nothing.parquet")
+    with pytest.raises(CaptureError, match=way):
+        next(feed.events())
+    with pytest.raises(CaptureError, match=way):
+        feed.capture_digest()
 
 
 def test_a_real_day_trades_below_zero_and_up_to_the_spike(shared_dir: Path) -> None:

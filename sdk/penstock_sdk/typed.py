@@ -232,6 +232,10 @@ def _explain(text: str, shown: Any, type_: Any, path: KeyPath, redact: _Redact) 
     if what.startswith(("Invalid enum value", "Invalid value")):
         return Finding(path, f"not one of the allowed values{met}")
     said = " ".join(redact(what).replace("`", "").split())
+    name, _, rest = said.partition(" ")
+    # A type's own check that begins with a field, as "size_lots met 3, wanted …", is told at that field.
+    if not steps and _is_struct(inner) and name in inner.__struct_fields__:
+        path, said = (*path, name), rest if rest.startswith("met ") else said
     return Finding(path, said[:1].lower() + said[1:] if said[1:2].islower() else said)
 
 

@@ -37,6 +37,17 @@ def bought(hello: Hello, price_ticks: int, qty_lots: int) -> OrderIntent:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("given", "met"), [(int, "int"), (7, "an instance of int"), ("hello", "an instance of str"), (Quote, "Quote")]
+)
+def test_what_is_no_plugin_is_told_and_nothing_is_added(given: Any, met: str) -> None:
+    kernel = SimKernel()
+    with pytest.raises(TypeError, match=f"^plugin z met {met}, wanted a class derived from Plugin"):
+        kernel.add(given, "z")
+    assert kernel.slots == {}
+    kernel.add(Hello, "z")
+
+
 def test_timers_and_feeds_fall_due_before_what_is_fed_timers_first() -> None:
     heard: list[tuple[int, str]] = []
 

@@ -137,6 +137,10 @@ class Checked(Struct):
     def __post_init__(self) -> None:
         if self.low == 1:
             raise ValueError(f"Low must not be 1, token {self.token}")
+        if self.low == 3:
+            raise ValueError(f"low met 3 with {self.token}, wanted 0")
+        if self.low == 4:
+            raise ValueError("low and token do not go together")
         if self.low == 2:
             raise KeyError(self.token)
 
@@ -146,6 +150,9 @@ def test_a_types_own_check_is_told_and_redacted():
         return text.replace("hush", "${T}")
 
     assert told({"low": 1, "token": "hush"}, Checked, redact=hide) == [": low must not be 1, token ${T}"]
+    hidden = {"low": 3, "token": "hush"}
+    assert told(hidden, Checked, redact=hide) == ["low: met 3 with ${T}, wanted 0"]
+    assert told({"low": 4}, Checked) == ["low: low and token do not go together"]
     assert told({"low": 2, "token": "hush"}, Checked, redact=hide) == [
         ": its own check raised KeyError: '${T}'; mend the plugin's config type"
     ]

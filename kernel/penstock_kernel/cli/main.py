@@ -6,8 +6,8 @@ import argparse
 import errno
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -16,6 +16,8 @@ __all__ = ["main"]
 Command = Callable[[argparse.Namespace, Console], int]
 DEFAULT_DEPLOYMENT = "plugins.toml"
 PIPE_COLUMNS = 160
+SECONDS_MAX = 1e9
+"""Some thirty years."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,8 +58,25 @@ def _known(error: Exception) -> str | None:
     return str(error) if isinstance(error, (*ours, FileNotFoundError, PermissionError)) else None
 
 
+class _Parser(argparse.ArgumentParser):
+    """Takes options anywhere among the arguments; argparse by itself leaves out an optional one that comes late."""
+
+    _mixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return (options, what is left), as argparse does."""
+        positionals = self._get_positional_actions()
+        if self._mixed or any(action.nargs in (argparse.PARSER, argparse.REMAINDER) for action in positionals):
+            return super().parse_known_args(args, namespace)
+        self._mixed = True  # parse_known_intermixed_args calls this again
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixed = False
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="penstock",
         description="A trading operating system for energy markets.",
         epilog="`penstock run` trades a day of quarter-hour power contracts and needs no arguments.",
@@ -77,7 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--clock", choices=["sim", "wall"], help="simulated (default) or real time")
     run.add_argument("--day", dest="delivery_day", metavar="DATE", help="delivery day, as 2026-03-29, or today")
     run.add_argument("--runs-dir", help="where runs are kept (default: runs)")
-    run.add_argument("--for", dest="for_s", type=float, metavar="SECONDS", help="end after so much of the run's time")
+    run.add_argument(
+        "--for", dest="for_s", type=_seconds, metavar="SECONDS", help="end after so much of the run's time"
+    )
     run.add_argument("--resume", metavar="RUN", help="go on with a run that was cut")
     run.add_argument("--plain", action="store_true", help="progress as plain lines")
     run.add_argument("--quiet", action="store_true", help="no progress")
@@ -118,6 +139,18 @@ def _hook_failed(who: str, error: Exception) -> None:
     print(f"penstock: hook {who} raised {type(error).__name__}: {error}", file=sys.stderr)
 
 
+def _seconds(text: str) -> float:
+    """Return a length of time in seconds; at least a nanosecond, and no more than a journal's stamps can hold."""
+    wanted = "wanted seconds above 0, as 3600"
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"met {text}, {wanted}") from None
+    if not 1e-9 <= seconds <= SECONDS_MAX:
+        raise argparse.ArgumentTypeError(f"met {text}, {wanted}")
+    return seconds
+
+
 def _deployment_path(given: Path | None) -> Path:
     """Return the deployment named, or plugins.toml here, or the one that comes with the package."""
     if given is not None:
@@ -133,13 +166,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 
 def _check(options: argparse.Namespace, console: Console) -> int:
-    from penstock_kernel.deployment import DeploymentError, check, format_problems, load_deployment
-    from penstock_kernel.market_check import market_problems
+    from penstock_kernel.deployment import format_problems
+    from penstock_kernel.market_check import check_deployment
 
     path = _deployment_path(options.deployment)
-    problems = check(path)
-    with suppress(DeploymentError):  # whose faults have been told
-        problems += market_problems(load_deployment(path))
+    _, problems = check_deployment(path)
     errors = [problem for problem in problems if problem.severity == "error"]
     if problems:
         console.print(format_problems(problems, color=False), markup=False)

@@ -55,15 +55,35 @@ def _progress(run: Run, options: argparse.Namespace) -> _NoProgress | RunProgres
 
 
 def _finish(run_dir: Path, info: RunInfo, options: argparse.Namespace, console: Console) -> int:
-    if not options.no_report and info.status != "failed":
-        from penstock_kernel.report import write_report
-        from penstock_kernel.summary import print_summary, summarise
+    """Print what the run was and return its status: the digest comes last, whatever becomes of the report."""
+    failed = info.status == "failed"
+    try:
+        if not options.no_report and info.status != "failed":
+            failed = not _report(run_dir, info, console)
+    finally:
+        if info.status == "failed":
+            console.print(f"run {info.id} failed: {info.reason}", markup=False)
+        console.print(f"run {info.id} {info.status}, {info.events:,} events in {info.wall_s:.1f} s", markup=False)
+        console.print(f"journal sha256:{info.digest}", markup=False)
+    return 1 if failed else 0
 
+
+def _report(run_dir: Path, info: RunInfo, console: Console) -> bool:
+    """Print the summary and write the report; return False after a line that says why one of them failed."""
+    from penstock_kernel.report import write_report
+    from penstock_kernel.summary import print_summary, summarise
+
+    try:
         summary = summarise(run_dir)
         print_summary(summary, console)
         console.print(f"report {write_report(run_dir, summary)}", markup=False)
-    if info.status == "failed":
-        console.print(f"run {info.id} failed: {info.reason}", markup=False)
-    console.print(f"run {info.id} {info.status}, {info.events:,} events in {info.wall_s:.1f} s", markup=False)
-    console.print(f"journal sha256:{info.digest}", markup=False)
-    return 1 if info.status == "failed" else 0
+    except BrokenPipeError:  # nobody reads what is printed: no fault of the report's
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"penstock run: no report: {type(error).__name__}: {text}; the run is whole, "
+            f"`penstock report {info.id}` tries again", markup=False,
+        )  # fmt: skip
+        return False
+    return True

@@ -30,7 +30,8 @@ _RUN_END: Final = layout_of(RunEnd).id
 def rebuild(run_dir: Path) -> Path:
     """Make the lake of a run anew from its journal; return the path of ``run.duckdb``.
 
-    Every CRC and the digest chain are checked on the way; a torn tail is left out.
+    Every CRC and the digest chain are checked on the way; a torn tail is left out. What stood before can be asked until
+    the new lake is whole, and stays when it cannot be made.
 
     Raises:
         LakeError: the run's lake process is at work, or there is no journal.
@@ -39,7 +40,7 @@ def rebuild(run_dir: Path) -> Path:
     Cost: some 2 µs an event on one core.
     """
     with _lock(run_dir):
-        writer = LakeWriter(run_dir)
+        writer = LakeWriter(run_dir, keep=True)
         try:
             learn_own_records(run_dir)
             for batch in _walk(run_dir):

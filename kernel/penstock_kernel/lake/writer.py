@@ -59,9 +59,13 @@ def read_manifest(lake_dir: Path) -> Manifest:
 
 
 class LakeWriter:
-    """Writes the lake of one run from its beginning; what an earlier writer left is removed first."""
+    """Writes the lake of one run from its beginning.
 
-    def __init__(self, run_dir: Path) -> None:
+    What an earlier writer left is removed first; with *keep* it stays, and is what readers see, until `close` puts the
+    new lake in its place. `abandon` then removes the new one.
+    """
+
+    def __init__(self, run_dir: Path, *, keep: bool = False) -> None:
         self.paths = RunPaths(run_dir)
         self.manifest = Manifest()
         self.rows = 0
@@ -73,6 +77,7 @@ class LakeWriter:
         self._pending: dict[str, list[pa.RecordBatch]] = {}
         self._pending_rows: dict[str, int] = {}
         self._files = 0
+        self._keep = keep
         self._clean()
         self._building = self.paths.lake / "building.duckdb"
         self._db = duckdb.connect(str(self._building))
@@ -84,10 +89,25 @@ class LakeWriter:
 
     def _clean(self) -> None:
         self.paths.lake.mkdir(parents=True, exist_ok=True)
+        if not self._keep:
+            (self.paths.lake / "manifest.json").unlink(missing_ok=True)
+            self.paths.database.unlink(missing_ok=True)
+        kept = self._remove_unlisted()
+        # New partitions stand beside the old ones until the manifest changes: no name may come twice.
+        numbers = (name.rpartition("-")[2].removesuffix(".parquet") for name in kept)
+        self._files = max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+    def _remove_unlisted(self) -> set[str]:
+        """Remove every file of the lake but the partitions that the manifest on disk lists; return those."""
+        try:
+            tables = read_manifest(self.paths.lake).tables
+        except msgspec.MsgspecError:  # damaged: no reader finds a partition by it
+            tables = {}
+        listed = {part.file for parts in tables.values() for part in parts}
         for path in self.paths.lake.iterdir():
-            if path.suffix in {".parquet", ".json", ".duckdb", ".wal", ".part"}:
+            if path.suffix in {".parquet", ".duckdb", ".wal", ".part"} and path.name not in listed:
                 path.unlink()
-        self.paths.database.unlink(missing_ok=True)
+        return listed
 
     def _make_table(self, name: str, schema: pa.Schema) -> None:
         columns = ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in schema)
@@ -129,7 +149,8 @@ class LakeWriter:
             self._write(table)
         if self.manifest.last_seq != self._last_seq:
             self.manifest.last_seq = self._last_seq
-            self._publish()
+            if not self._keep:
+                self._publish()
 
     def _write(self, table: str) -> None:
         rows = pa.Table.from_batches(self._pending.pop(table))
@@ -161,7 +182,8 @@ class LakeWriter:
         rows = pa.concat_tables(pq.read_table(self.paths.lake / part.file) for part in small).unify_dictionaries()
         merged = Partition(self._to_parquet(table, rows), len(rows))
         self.manifest.tables[table] = [part for part in partitions if part not in small] + [merged]
-        self._publish()
+        if not self._keep:
+            self._publish()
         for part in small:
             (self.paths.lake / part.file).unlink()
 
@@ -174,13 +196,19 @@ class LakeWriter:
         add_views(self._db)
         self._db.execute("CHECKPOINT")
         self._db.close()
-        self._building.rename(self.paths.database)
+        # The file first: readers take it where it stands, and a manifest that is behind has the lake made anew.
+        self._building.replace(self.paths.database)
+        if self._keep:
+            self._publish()
+            self._remove_unlisted()
         return self.paths.database
 
     def abandon(self) -> None:
-        """Let go without finishing: the partitions stay, the unfinished DuckDB file does not."""
+        """Let go without finishing: the unfinished DuckDB file is removed; the partitions stay that readers know of."""
         self._db.close()
         self._building.unlink(missing_ok=True)
+        if self._keep:
+            self._remove_unlisted()
 
 
 def _sql_type(kind: Any) -> str:

@@ -114,12 +114,13 @@ def _load(connection: duckdb.DuckDBPyConnection) -> ReportData:
 
 
 def _span(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
-    """Return the first and last time at which the market or an order of ours moved."""
+    """Return the first and last time of anything that is drawn: the market, our orders and what came of them."""
     row = _rows(
         connection,
         "SELECT min(at_ns) AS first, max(at_ns) AS last FROM (SELECT at_ns FROM trades "
         "UNION ALL SELECT at_ns FROM quotes UNION ALL SELECT at_ns FROM orders "
-        "UNION ALL SELECT at_ns FROM observations)",
+        "UNION ALL SELECT at_ns FROM observations UNION ALL SELECT at_ns FROM execution_reports "
+        "UNION ALL SELECT at_ns FROM pnls)",
     )[0]
     if row["first"] is None:
         return (0, NS_PER_MINUTE)

@@ -7,7 +7,7 @@ resting order of our own would print a trade without a change of ownership, whic
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -47,19 +47,12 @@ _OWNER: dict[str, Callable[[Order], int]] = {
 class FatFingerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far is too far, and who is oneself."""
 
-    cross_eur_mwh_max: float = 50.0
+    cross_eur_mwh_max: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] = 50.0
     """How far a price may lie beyond the best opposite one, in currency per MWh."""
-    cross_ticks_max: int = 0
+    cross_ticks_max: Annotated[int, msgspec.Meta(ge=0, le=10**12)] = 0
     """The same in ticks; 0 is no limit of its own, otherwise the stricter of the two holds."""
     self_trade: Literal["house", "account", "book", "strategy"] = "house"
     """Orders that share this never meet: all of ours, or those of one account, book or strategy."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a distance that is none."""
-        if not 0 < self.cross_eur_mwh_max <= 1_000_000:
-            raise ValueError(f"cross_eur_mwh_max met {self.cross_eur_mwh_max}, wanted 0 … 1,000,000; 50 is usual")
-        if not 0 <= self.cross_ticks_max <= 10**12:
-            raise ValueError(f"cross_ticks_max met {self.cross_ticks_max}, wanted 0 … 10¹²; 0 is no limit")
 
 
 class FatFinger(ComplianceCheck):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,7 +67,9 @@ class Aemo(Feed):
         day = day_listings(self.ctx, self.config.zone or self.config.region, self.config.delivery_day)
         shift_ns = self.config.days_back * 24 * _HOUR_NS
         start_ns = day.opens_ns - self.config.history_hours * _HOUR_NS - shift_ns
-        prices = read_dispatch_prices(self._path(), self.config.region, start_ns, day.day_end_ns - shift_ns)
+        with self._open():  # a file that is not there is told with the config key that leads to it
+            pass
+        prices = read_dispatch_prices(self.config.path, self.config.region, start_ns, day.day_end_ns - shift_ns)
         observed = self._observations(prices, shift_ns)
         known = int(np.searchsorted(observed["known_at_ns"], day.opens_ns, side="right"))
         if known:
@@ -80,11 +83,8 @@ class Aemo(Feed):
         Raises:
             CaptureError: the file cannot be read.
         """
-        try:
-            with self._path().open("rb") as stream:
-                return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError as error:
-            raise CaptureError(f"{self.config.path}: cannot be read: {error.strerror or error}") from error
+        with self._open() as stream:
+            return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
 
     def _ids(self) -> tuple[int, int, int]:
         """Return the ids of series, unit and source."""
@@ -95,13 +95,21 @@ class Aemo(Feed):
             ctx.intern(IdKind.SOURCE, ctx.name),
         )
 
-    def _path(self) -> Path:
+    def _open(self) -> BufferedReader:
+        """Return the configured file, opened to read."""
         if not self.config.path:
             raise FeedError(
                 'path is empty, wanted a file of dispatch prices; write path = "…" in the feed\'s config, a '
                 "DISPATCHPRICE parquet table or AEMO zip"
             )
-        return Path(self.config.path)
+        try:
+            return Path(self.config.path).open("rb")
+        except OSError as error:
+            raise CaptureError(
+                f"{self.config.path}: cannot be read: {error.strerror or error}; wanted a DISPATCHPRICE parquet table "
+                f"or AEMO zip: set path in [plugins.{self.ctx.name}.config], or the environment variable that it is "
+                "written with, such as PENSTOCK_SHARED"
+            ) from error
 
     def _observations(self, prices: npt.NDArray[np.void], shift_ns: int) -> npt.NDArray[Any]:
         """Return the prices as Observation records, known when their interval ends."""

@@ -18,7 +18,7 @@ nothing stands twice. Where the file has lost lines that were once written (a po
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -67,17 +67,10 @@ FILE_NAME = "audit.jsonl"
 class AuditConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often lines go to the file."""
 
-    block_lines: int = 4096
+    block_lines: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 4096
     """Lines that make a block."""
-    block_minutes_max: float = 15.0
+    block_minutes_max: Annotated[float, msgspec.Meta(gt=0, le=1440)] = 15.0
     """A block is written after this long even if it is short, in minutes of the run's time."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a block that is never written."""
-        if not 1 <= self.block_lines <= 1_000_000:
-            raise ValueError(f"block_lines met {self.block_lines}, wanted 1 … 1,000,000; 4096 is usual")
-        if not 0 < self.block_minutes_max <= 1440:
-            raise ValueError(f"block_minutes_max met {self.block_minutes_max}, wanted 0 … 1440; 15 is usual")
 
 
 def _names(enum: Any) -> list[str]:

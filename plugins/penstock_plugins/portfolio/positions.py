@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -42,29 +42,21 @@ _KW_MINUTES_PER_MWH = 60_000
 _LINKS_PER_INTERVAL = 4
 """Listings that deliver in an interval, on average at most: a quarter-hour, its hour, and some more."""
 
+Room = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+"""How many there is memory for, 64 bytes each and strategy."""
+
 
 class PositionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often profit and loss is told, and what trading costs."""
 
-    pnl_period_s: float = 900.0
+    pnl_period_s: Annotated[float, msgspec.Meta(ge=1, le=10**6)] = 900.0
     """From one telling of profit and loss to the next, in seconds."""
-    fee_micro_per_mwh: int = 100_000
+    fee_micro_per_mwh: Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)] = 100_000
     """The venue's fee on each MWh bought or sold, in 10⁻⁶ of the currency; negative is a rebate."""
-    listings_max: int = 512
+    listings_max: Room = 512
     """Listings that there is room for."""
-    intervals_max: int = 2_048
+    intervals_max: Room = 2_048
     """Delivery intervals that there is room for."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a period or a size that is none."""
-        if not 1 <= self.pnl_period_s <= 10**6:
-            raise ValueError(f"pnl_period_s met {self.pnl_period_s}, wanted 1 … 10⁶; 900 is usual")
-        if not abs(self.fee_micro_per_mwh) <= 10**9:
-            raise ValueError(f"fee_micro_per_mwh met {self.fee_micro_per_mwh}, wanted -10⁹ … 10⁹; 100,000 is 0.10")
-        for name in ("listings_max", "intervals_max"):
-            value = getattr(self, name)
-            if not 1 <= value <= 100_000:
-                raise ValueError(f"{name} met {value}, wanted 1 … 100,000; it is memory, 64 bytes each and strategy")
 
 
 class _Listing(NamedTuple):

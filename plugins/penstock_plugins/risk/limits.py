@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -47,47 +47,33 @@ _MINUTE_NS = 60_000_000_000
 _LINKS_PER_INTERVAL = 4
 """Listings that deliver in an interval, on average at most: a quarter-hour, its hour, and some more."""
 
+Maximum = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+"""A limit; 0 stops all trading."""
+Room = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+"""How many there is memory for, 128 bytes each and strategy."""
+
 
 class RiskLimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What binds every strategy where no stricter limit is announced."""
 
-    qty_max_lots: int = 200
+    qty_max_lots: Maximum = 200
     """Of one order, in lots."""
-    position_max_lots: int = 1_000
+    position_max_lots: Maximum = 1_000
     """Net position and working orders of one side in a delivery interval, in lots."""
-    notional_max_micro: int = 100_000_000_000
+    notional_max_micro: Maximum = 100_000_000_000
     """Of one order, price × energy, in 10⁻⁶ of the currency."""
-    collar_ticks: int = 20_000
+    collar_ticks: Maximum = 20_000
     """How far a price may be from the last mid, in ticks."""
-    orders_per_second_max: int = 1_000
+    orders_per_second_max: Maximum = 1_000
     """New orders of one strategy; as many at once, and one more each time their share of a second has passed."""
-    reference_age_s_max: float = 900.0
+    reference_age_s_max: Annotated[float, msgspec.Meta(gt=0, le=10**6)] = 900.0
     """No orders where the last mid is older, in seconds."""
     reference_required: bool = True
     """Refuse where no mid has been seen; else the collar is not checked until there is one."""
-    listings_max: int = 512
+    listings_max: Room = 512
     """Listings that the gates have room for."""
-    intervals_max: int = 2_048
+    intervals_max: Room = 2_048
     """Delivery intervals that the gates have room for."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a limit that is none."""
-        for name in (
-            "qty_max_lots",
-            "position_max_lots",
-            "notional_max_micro",
-            "collar_ticks",
-            "orders_per_second_max",
-        ):
-            value = getattr(self, name)
-            if not 0 <= value <= 10**15:
-                raise ValueError(f"{name} met {value}, wanted 0 … 10¹⁵; 0 stops all trading")
-        if not 0 < self.reference_age_s_max <= 10**6:
-            raise ValueError(f"reference_age_s_max met {self.reference_age_s_max}, wanted 0 … 10⁶; 900 is usual")
-        for name in ("listings_max", "intervals_max"):
-            value = getattr(self, name)
-            if not 1 <= value <= 100_000:
-                raise ValueError(f"{name} met {value}, wanted 1 … 100,000; it is memory, 128 bytes each and strategy")
 
 
 class _Listing(NamedTuple):

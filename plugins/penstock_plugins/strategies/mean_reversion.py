@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from math import isqrt
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -48,49 +48,42 @@ _OPENS_NS, _LAST_ENTRY_NS, _GATE_NS, _OPEN, _VENUE, _USUAL_NS, _USUAL_HALF, _COL
 _LONG_AGO = -(2**61)
 _HISTORY_NS = 1_800_000_000_000
 
+Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=10**6)]
+
 
 class MeanReversionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What counts as straying, and how much to trade on it."""
 
     listings: tuple[str, ...] = ("*",)
     """Names of listings to trade, with * and ? as wildcards."""
-    size_lots: int = 10
+    size_lots: Count = 10
     """Of each order, in lots."""
-    position_limit_lots: int = 30
+    position_limit_lots: Count = 30
     """The largest net position in a listing, in lots."""
-    mean_s: float = 600.0
+    mean_s: Amount = 600.0
     """Time constant of the smoothed mean, in seconds."""
-    entry_sigmas: float = 1.5
+    entry_sigmas: Amount = 1.5
     """Entry when the mid strays this many times as far as usual."""
-    edge_ticks_min: int = 120
+    edge_ticks_min: Count = 120
     """Entry only at a price that is at least this much better than the mean, in ticks."""
-    spread_ticks_max: int = 200
+    spread_ticks_max: Count = 200
     """No entry where bid and ask lie further apart, in ticks."""
-    window_s: float = 900.0
+    window_s: Annotated[float, msgspec.Meta(gt=0, le=_HISTORY_NS / 1e9)] = 900.0
     """The past that says what is usual, in seconds; half an hour at most."""
-    samples_min: int = 12
+    samples_min: Count = 12
     """No entry on fewer quotes in that window."""
-    warm_up_s: float = 600.0
+    warm_up_s: Amount = 600.0
     """No entry before a listing has been quoted this long, in seconds."""
-    cooldown_s: float = 60.0
+    cooldown_s: Amount = 60.0
     """The least time between two orders in a listing, in seconds."""
-    sample_s: float = 10.0
+    sample_s: Amount = 10.0
     """Quotes that come one by one are looked at this often, in seconds; frames always."""
-    flat_before_gate_s: float = 900.0
+    flat_before_gate_s: Amount = 900.0
     """From this long before gate closure positions are closed and none is opened, in seconds."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value that makes no strategy."""
-        for name in ("size_lots", "position_limit_lots", "edge_ticks_min", "spread_ticks_max", "samples_min"):
-            value = getattr(self, name)
-            if not 1 <= value <= 10**9:
-                raise ValueError(f"{name} met {value}, wanted 1 … 10⁹; give it in whole ticks, lots or quotes")
-        for name in ("mean_s", "entry_sigmas", "warm_up_s", "cooldown_s", "sample_s", "flat_before_gate_s"):
-            value = getattr(self, name)
-            if not 0 <= value <= 10**6:
-                raise ValueError(f"{name} met {value}, wanted 0 … 10⁶; give it as a plain number")
-        if not 0 < self.window_s <= _HISTORY_NS / 1e9:
-            raise ValueError(f"window_s met {self.window_s}, wanted 0 … 1800; no more of the past is kept")
+        """Raise ValueError for an order that the position limit never lets out."""
         if self.size_lots > self.position_limit_lots:
             raise ValueError(
                 f"size_lots met {self.size_lots}, wanted position_limit_lots = {self.position_limit_lots} or less; "

@@ -76,6 +76,7 @@ class Exchange(Venue):
         self._cell_background, self._cell_orders = ctx.cell("background_orders"), ctx.cell("orders")
         self._cell_fills, self._cell_rejected = ctx.cell("fills"), ctx.cell("rejected")
         self._cell_self_trades, self._cell_internal = ctx.cell("self_trades_prevented"), ctx.cell("internal_trades")
+        self._heard = np.zeros(2, np.int64)  # of prices to go by: whether any came, whether the lack was told
         self._books.warm_up()
         self._traders.warm_up(self._books.market)
 
@@ -273,6 +274,7 @@ class Exchange(Venue):
     def on_auction_result(self, result: AuctionResult) -> None:
         """Let the background traders know an auction's price."""
         if result.price_ticks != ABSENT:
+            self._heard[0] = 1
             self._traders.hear_auction(result)
 
     def on_observation(self, observation: Observation) -> Outcome:
@@ -284,12 +286,16 @@ class Exchange(Venue):
                 "exchange.index_value", Severity.WARNING, f"index value {observation.value}", "a finite price",
                 "look at the feed; the fundamental keeps its last value", subject=self.config.index_series,
             )  # fmt: skip
+        self._heard[0] = 1
         self._traders.hear_index(observation)
         return None
 
     def _step(self, now_ns: int) -> Outcome:
         """Let the background traders act; return reports on ours that they met, and the market data."""
         events: list[Event] = []
+        if not self._heard.any():  # what feeds tell at the opening has come by the first step after it
+            self._heard[1] = 1
+            events.append(self._no_fundamental())
         for orders, commands in self._traders.draw(self.ctx.random, self._books.market, now_ns):
             self._cell_background.n += orders
             done, rows = 0, len(commands)
@@ -300,6 +306,17 @@ class Exchange(Venue):
                     events.append(self._maker_fill(fill, trade_id))
                 events += data
         return events
+
+    def _no_fundamental(self) -> Event:
+        config = self.config
+        return self.ctx.alert(
+            "exchange.no_fundamental", Severity.WARNING,
+            f"trading opens with no observation of {config.index_series} and no auction result",
+            "one of them by the opening; until then background traders deal around price_start, "
+            f"{config.price_start:g}",
+            f"add a price feed whose index_series is {config.index_series!r}, of this venue's zone and delivery_day",
+            subject=config.index_series,
+        )  # fmt: skip
 
     def book_snapshot(self, listing_id: int, levels_max: int = 100) -> Frame | None:
         """Return both sides of a listing's book as a frame of BookLevel, buys first, best first; None when it is empty.
@@ -330,4 +347,4 @@ class Exchange(Venue):
             table[...] = held
 
     def _tables(self) -> list[npt.NDArray[Any]]:
-        return [*self._books.tables(), *self._traders.tables()]
+        return [*self._books.tables(), *self._traders.tables(), self._heard]

@@ -28,8 +28,8 @@ GRID_NS = 5 * MINUTE_NS
 """Step of the index grid."""
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 
 
 class ExchangeError(ValueError):
@@ -41,17 +41,17 @@ class ExchangeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     zone: str = "DE-LU"
     """Bidding zone code."""
-    delivery_day: str = "2026-03-10"
+    delivery_day: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-03-10"])] = "2026-03-10"
     """Local delivery date."""
-    products: tuple[Literal["QH", "H"], ...] = ("QH", "H")
+    products: Annotated[tuple[Literal["QH", "H"], ...], msgspec.Meta(min_length=1)] = ("QH", "H")
     """Quarter-hours, hours, or both."""
-    open_lead_hours: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    open_lead_hours: NotNegative = 0.0
     """When above 0, a contract opens at most so long before its gate closes; 0 keeps the market's opening hours."""
     gate_lead_minutes: Annotated[int, msgspec.Meta(ge=0, le=1440)] | None = None
     """How long before delivery trading ends; unset, the zone's own."""
-    tick_micro: Annotated[int, msgspec.Meta(gt=0)] = 10_000
+    tick_micro: Annotated[int, msgspec.Meta(gt=0, le=10**9)] = 10_000
     """Price step in 10⁻⁶ of the currency per MWh."""
-    lot_kw: Annotated[int, msgspec.Meta(gt=0)] = 100
+    lot_kw: Annotated[int, msgspec.Meta(gt=0, le=10**9)] = 100
     """Quantity step in kW."""
     price_limit: Annotated[int, msgspec.Meta(gt=0, le=1_000_000)] | None = None
     """Orders are priced within ± this; unset, within the zone's own limits."""
@@ -61,7 +61,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many orders can rest at once; also how many price levels."""
     index_series: str = "price.index"
     """The observed series that the fundamental price follows."""
-    price_start: float = 60.0
+    price_start: Annotated[float, msgspec.Meta(ge=-1_000_000, le=1_000_000)] = 60.0
     """The fundamental before anything is known."""
     background: bool = True
     """Whether background traders act."""
@@ -85,7 +85,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A provider's distance from its belief, near delivery; wider far from it."""
     relative_spread: NotNegative = 0.004
     """What is added to it, as a share of the price."""
-    price_grid_ticks: Annotated[int, msgspec.Meta(ge=1)] = 5
+    price_grid_ticks: Annotated[int, msgspec.Meta(ge=1, le=10**6)] = 5
     """Providers price on multiples of this."""
     belief_lag_s: Positive = 45.0
     """Providers' beliefs follow the fundamental with this time constant."""
@@ -106,8 +106,8 @@ class ExchangeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Refuse shares that leave nobody to trade with."""
         if self.informed_share + self.noise_share > 0.9:
             raise ValueError(
-                f"informed_share {self.informed_share} and noise_share {self.noise_share} sum to more than 0.9; "
-                "leave a share to those who provide liquidity"
+                f"informed_share met {self.informed_share}, wanted at most 0.9 together with noise_share = "
+                f"{self.noise_share}; leave a share to those who provide liquidity"
             )
 
 

@@ -165,8 +165,12 @@ class Core:
         """Build one plugin instance with its context; `start` makes it run.
 
         Raises:
+            TypeError: *cls* is no class of plugins.
             ValueError: the name is taken.
         """
+        if not (isinstance(cls, type) and issubclass(cls, Plugin)):
+            met = cls.__name__ if isinstance(cls, type) else f"an instance of {type(cls).__name__}"
+            raise TypeError(f"plugin {name} met {met}, wanted a class derived from Plugin, such as Strategy or Feed")
         if name in self.slots:
             raise ValueError(f"plugin name {name} is taken; give each instance its own")
         plugin_id = self.intern_input(IdKind.PLUGIN, name)

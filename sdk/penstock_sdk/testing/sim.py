@@ -73,7 +73,8 @@ class SimKernel(Core):
 
     def add(self, cls: type[P], name: str, config: Any = None, **context: Any) -> P:
         """Attach a plugin and return it. Orders carry its name as book, trader and account."""
-        slot = self.attach(cls, name, config, identity=self.identity(name, cls.__name__, 1, name, name), **context)
+        algo = getattr(cls, "__name__", name)  # what is no class is refused by attach
+        slot = self.attach(cls, name, config, identity=self.identity(name, algo, 1, name, name), **context)
         plugin: P = slot.plugin
         return plugin
 
