@@ -317,3 +317,14 @@ def test_reports_in_a_frame_get_their_owner_like_single_ones() -> None:
     assert [a.code for a in kernel.of(Alert)] == ["order.unknown_report"]
     assert [f.name for f in kernel.of(PluginFault)] == ["venue"]
     assert [o.state for o in once.orders] == [OrderState.ROUTED]
+
+
+def test_what_a_plugin_had_queued_before_its_quarantine_is_not_counted_on() -> None:
+    kernel, listens = started(lambda quote: [7, "sell", 8], faults_max=10)
+    for listing_id in range(1, 8):
+        kernel.feed(quote(listing_id))
+    assert [fault.faults for fault in kernel.of(PluginFault)] == list(range(1, 11))
+    (alert,) = kernel.of(Alert)
+    assert alert.met.startswith("10 faults, ")
+    assert kernel.slots["talks"].faults == 10
+    assert len(listens.heard) == 7

@@ -266,8 +266,11 @@ class Cascade:
     def fault(self, slot: Slot, handler: str, error: BaseException, *, at_once: bool = False) -> None:
         """Count a fault against a plugin, say it as an event, and quarantine the plugin when it has had too many.
 
-        With *at_once* it is the next event: it stands where what it is about would have stood.
+        With *at_once* it is the next event: it stands where what it is about would have stood. Of a plugin that has
+        been quarantined meanwhile nothing is counted on: what it had queued was made before.
         """
+        if slot.plugin_id and slot not in self.slots:
+            return
         slot.faults += 1
         if type(error) is RecordedFault:
             handler = error.handler
