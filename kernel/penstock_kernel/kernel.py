@@ -106,6 +106,8 @@ class Kernel(Core):
         self._snapshot_every = snapshot_every_events
         self._next_snapshot = snapshot_every_events
         self._snapshot_faults: set[str] = set()
+        self._stepped = False
+        """True while the clock is behind the run's time."""
         super().__init__(sink_for=self._sink_for, run_seed=run_seed, epoch=epoch, **limits)
         self.moment.now_ns = clock.now_ns()
         self.watch = TickWatch(self.moment)
@@ -282,7 +284,7 @@ class Kernel(Core):
         for slot in self.slots.values():
             slot.recording = None
             if slot.origin == Origin.REPLY and slot in self.cascade.slots and isinstance(slot.plugin, Feed):
-                self.sources.append(Source(slot, len(self.sources)))  # goes on with what it gives now
+                self.sources.append(Source(slot))  # goes on with what it gives now
         self.cascade.wire(self.cascade.slots)
         for data in left_over:
             self.journal.append(data)
@@ -325,7 +327,7 @@ class Kernel(Core):
         for slot in self.cascade.slots:
             failed_before = skip is not None and slot.name not in skip
             if slot.plugin_id and isinstance(slot.plugin, Feed) and slot.recording is None and not failed_before:
-                source = Source(slot, len(self.sources))
+                source = Source(slot)
                 wanted = (skip or {}).get(slot.name, 0)
                 while source.taken < wanted and not source.ended:
                     source.take()
@@ -428,8 +430,6 @@ class Kernel(Core):
             return self.moment.now_ns
         self._stepped = False
         return now_ns
-
-    _stepped = False
 
     def _poll(self, now_ns: int) -> None:
         for source in list(self.sources):
@@ -536,5 +536,4 @@ class Kernel(Core):
         """Return the core's state and how far each source was read."""
         state = super().snapshot()
         state["sources"] = {source.slot.name: source.taken for source in self.sources}
-        state["watch"] = None
         return state

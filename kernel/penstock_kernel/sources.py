@@ -19,9 +19,8 @@ class SourceError(ValueError):
 class Source:
     """A feed's recorded events, one ahead."""
 
-    def __init__(self, slot: Slot, index: int) -> None:
+    def __init__(self, slot: Slot) -> None:
         self.slot = slot
-        self.index = index
         self.taken = 0
         self.next_ns = ABSENT
         self._iterator: Iterator[tuple[int, Event]] = slot.plugin.events()

@@ -31,6 +31,7 @@ from penstock_sdk.events import (
     Timer,
 )
 from penstock_sdk.golden import positions as golden
+from penstock_sdk.golden.mids import keep_mid, keep_mids
 from penstock_sdk.plugin import Outcome, Portfolio
 from penstock_sdk.schema import ABSENT, FRAME_RECORDS_MAX, Event, Frame, layout_of
 
@@ -184,22 +185,12 @@ class Positions(Portfolio):
 
     def on_quotes(self, frame: Frame) -> Outcome:
         """Keep the mids; a side that is empty leaves a mid as old as it is."""
-        array = frame.array
-        bid, ask = array["bid_ticks"], array["ask_ticks"]
-        ids = array["listing_id"].astype(np.int64)
-        keep = (bid != ABSENT) & (ask != ABSENT) & (ids <= self.config.listings_max)
-        if not keep.all():
-            ids, bid, ask = ids[keep], bid[keep], ask[keep]
-        self._mid[0, ids] = (bid + ask) >> 1
-        self._mid[1, ids] = self.ctx.now_ns
+        keep_mids(self._mid, frame.array, self.ctx.now_ns)
         return None
 
     def on_quote(self, quote: Quote) -> Outcome:
         """Keep the mid of one listing."""
-        listing_id, bid, ask = quote.listing_id, quote.bid_ticks, quote.ask_ticks
-        if bid != ABSENT and ask != ABSENT and listing_id <= self.config.listings_max:
-            self._mid[0, listing_id] = (bid + ask) >> 1
-            self._mid[1, listing_id] = self.ctx.now_ns
+        keep_mid(self._mid, quote, self.ctx.now_ns)
         return None
 
     def on_order(self, order: Order) -> Outcome:
