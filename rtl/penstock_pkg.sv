@@ -507,6 +507,7 @@ package penstock_pkg;
     localparam logic [15:0] REASON_MALFORMED = 16'd34;
     localparam logic [15:0] REASON_UNSOLICITED = 16'd35;
     localparam logic [15:0] REASON_MARKET_ABUSE = 16'd40;
+    localparam logic [15:0] REASON_RECONCILING = 16'd41;
 
     // values of ReportKind
     localparam logic [7:0] REPORT_KIND_UNKNOWN = 8'd0;

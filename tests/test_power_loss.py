@@ -87,7 +87,7 @@ def run_noted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, RunI
     InnerVenue.sent.clear()
     run = Run.start(path, ALONE)
     # Quotes and reports alone are written in batches of their own, so that there is something to lose.
-    run.kernel.on_turn = run.kernel.write
+    run.kernel.turns = (run.kernel.write,)
     run.kernel.run_simulated(run.end_ns, turn_every=1)
     run.go()
     info = run.close()

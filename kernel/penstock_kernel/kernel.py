@@ -23,6 +23,7 @@ from penstock_kernel.snapshots import can_snapshot, save_snapshot
 from penstock_kernel.sources import Source, SourceError
 from penstock_kernel.tasks import Tasks
 from penstock_kernel.tick_watch import TickWatch
+from penstock_kernel.vitals import Vitals
 from penstock_sdk.core.core import Core
 from penstock_sdk.core.faults import Recording, error_text, fault_text, shown
 from penstock_sdk.core.received import received
@@ -43,6 +44,9 @@ from penstock_sdk.schema import ABSENT, Control, Event, Frame, Record, schema_by
 from penstock_sdk.wire.frame import HEADER, Origin
 
 __all__ = ["COMMIT_FRAMES", "Kernel"]
+
+Done = Callable[[int, int], object]
+_INPUT = Vitals.INPUT
 
 COMMIT_FRAMES = 512
 """Frames pending at which a batch is written, also without effects."""
@@ -71,6 +75,7 @@ class Kernel(Core):
         versions: dict[str, str] | None = None,
         snapshot_every_events: int = 1_000_000,
         log: Callable[[str], object] = lambda line: None,
+        vitals: Vitals | None = None,
         **limits: int,
     ) -> None:
         self.clock = clock
@@ -88,8 +93,10 @@ class Kernel(Core):
         """False while a journal is played back: no effects, no work submitted, no snapshots."""
         self.tape: list[bytes] | None = None
         """While a journal is played back: what the core recorded, to be held against it."""
-        self.on_turn: Callable[[], None] = lambda: None
-        """Called between inputs now and then: display, signals."""
+        self.turns: tuple[Callable[[], object], ...] = ()
+        """Called between inputs now and then, also while a journal is played back: display, control socket, vitals."""
+        self.vitals = vitals or Vitals(None)
+        self._busy = self.vitals.cells
         self._durability_for = durability_for
         self._by_reference: set[int] = set()
         self._want_sync = False
@@ -100,7 +107,7 @@ class Kernel(Core):
         self.recording_for: Callable[[Slot], Recording] | None = None
         """While a journal is played back: what a plugin said that is recorded, not recomputed."""
         self._log = log
-        self._commands: list[OperatorCommand] = []
+        self._commands: list[tuple[OperatorCommand, Done | None]] = []
         self._schedule: list[tuple[int, int, OperatorCommand]] = []
         self._scheduled = count()
         self._snapshot_every = snapshot_every_events
@@ -176,8 +183,10 @@ class Kernel(Core):
         """Handle one input: stamp, run to completion, write, let effects happen."""
         if at_ns is not None and at_ns > self.moment.now_ns:
             self.moment.now_ns = at_ns
+        self._busy[_INPUT] = self.cascade.seq + 1
         self.cascade.run(event, origin, slot or self.cascade.kernel_slot)
         self.settle()
+        self._busy[_INPUT] = 0
 
     def settle(self) -> None:
         """See that what must be written is, then let effects happen. Called between cascades."""
@@ -302,13 +311,30 @@ class Kernel(Core):
             with suppress(OSError):  # a full disk is told by the journal; the log must not end the run before
                 self._log(f"{self.moment.now_ns} {severity.name.lower()} {name}: {text}{more}\n")
 
-    def command(self, command: OperatorCommand) -> None:
-        """Take an operator's command; it is the next input. Safe to call from a signal handler."""
+    def command(self, command: OperatorCommand, done: Done | None = None) -> None:
+        """Take an operator's command; it is the next input. Safe to call from a signal handler.
+
+        *done* is called with the numbers of the command and of the last event that followed from it, once all of it is
+        written and its effects have happened.
+        """
         # In simulated time a command has no time of its own: it stands at the run's, so that a run can be repeated.
         if self.clock.kind == ClockKind.WALL:
             now_ns = self.clock.now_ns()
             command = msgspec.structs.replace(command, source_ns=now_ns, recv_ns=now_ns, clock=int(ClockKind.WALL))
-        self._commands.append(command)
+        self._commands.append((command, done))
+
+    def _take_command(self, at_ns: int | None = None) -> None:
+        command, done = self._commands.pop(0)
+        first_seq = self.cascade.seq + 1
+        self.input(command, Origin.OPERATOR, at_ns=at_ns)
+        if done is not None:
+            self.write()
+            done(first_seq, self.cascade.seq)
+
+    def turn(self) -> None:
+        """Let those who watch have their turn."""
+        for call in self.turns:
+            call()
 
     def command_at(self, at_ns: int, command: OperatorCommand) -> None:
         """Take a command that is due at *at_ns*."""
@@ -350,9 +376,9 @@ class Kernel(Core):
         while not self.stopping:
             turns += 1
             if turns % turn_every == 0:
-                self.on_turn()
+                self.turn()
             if self._commands:
-                self.input(self._commands.pop(0), Origin.OPERATOR)
+                self._take_command()
                 continue
             if len(self.tasks):
                 for result in self.tasks.results(wait=True):
@@ -413,7 +439,7 @@ class Kernel(Core):
             now_ns = self._wall_ns()
             if now_ns > end_ns:
                 break
-            self.on_turn()
+            self.turn()
             self._poll(now_ns)
             if not self._step_wall(now_ns):
                 self.write()
@@ -460,7 +486,7 @@ class Kernel(Core):
         """Handle what is due; return whether anything was. Commands first, timers before what came in."""
         busy = False
         while self._commands:
-            self.input(self._commands.pop(0), Origin.OPERATOR, at_ns=now_ns)
+            self._take_command(now_ns)
             busy = True
         timer_ns = self.timers.next_ns()
         while timer_ns is not None and timer_ns <= now_ns and not self.stopping:

@@ -51,7 +51,8 @@ def test_a_stale_book_is_asked_for_and_comes() -> None:
     for slot in list(kernel.slots.values()):
         kernel.start_plugin(slot)
     kernel.open_sources()
-    kernel.on_turn = lambda: setattr(kernel, "stopping", "heard" if len(seen.ctx.state.get("heard", [])) == 2 else "")
+    heard = seen.ctx.state
+    kernel.turns = (lambda: setattr(kernel, "stopping", "heard" if len(heard.get("heard", [])) == 2 else ""),)
     kernel.run_wall(1_000_000_000)
     kernel.close()
     assert seen.ctx.state["heard"] == ["STALE", -5]

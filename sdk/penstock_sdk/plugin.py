@@ -30,6 +30,7 @@ from penstock_sdk.events import (
     Reason,
     Side,
 )
+from penstock_sdk.explained import Explained
 from penstock_sdk.schema import ABSENT, Control, Event, Frame, Record
 
 __all__ = [
@@ -80,6 +81,14 @@ class Plugin:
         """Return what the plugin says first; interned ids and timers may be asked for from here on."""
         return None
 
+    def on_resume(self) -> Outcome:
+        """Return what the plugin says first in a later session of its instance, with its state restored.
+
+        Called in place of ``on_start``, after a stop, an upgrade, or a crash whose run could not be taken up as it was.
+        Time may have jumped forward by days. Timers set before are kept, those that are overdue fire at once.
+        """
+        return None
+
     def on_stop(self) -> Outcome:
         """Return what the plugin says last: it is draining, and hears nothing more."""
         return None
@@ -95,7 +104,11 @@ class Plugin:
         return None
 
     def restore(self, state: Any) -> None:
-        """Take back what `snapshot` returned; ``on_start`` is not called again."""
+        """Take back what `snapshot` returned; ``on_start`` is not called again.
+
+        Raises:
+            ValueError: it cannot be read, as that of another version; the kernel then lets the plugin hear the journal.
+        """
 
 
 class Venue(Plugin):
@@ -205,6 +218,13 @@ class Check(Plugin):
     def check_order(self, order: Order) -> CheckVerdict:
         """Return the verdict on a new order before it leaves. Raising, or returning anything else, refuses it."""
         raise TypeError(f"{type(self).__name__} is a check without check_order(order); define it")
+
+    def explain_order(self, order: Order) -> list[Explained]:
+        """Return each rule of the check as it stands for *order*, in the order they are asked; empty: the verdict alone.
+
+        Never called in a run: a play-back asks right before `check_order`, for people. It must change nothing.
+        """
+        return []
 
     def passed(self, order: Order) -> CheckVerdict:
         """Return the verdict that lets *order* pass."""

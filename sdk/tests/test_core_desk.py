@@ -20,8 +20,11 @@ from penstock_sdk.events import (
     PluginFault,
     Quote,
     Reason,
+    Reconcile,
+    Reconciled,
     ReportKind,
     RunHeader,
+    SessionReady,
 )
 from penstock_sdk.plugin import ComplianceCheck, Operations, Outcome, Strategy, Venue
 from penstock_sdk.schema import ABSENT, Frame
@@ -171,6 +174,7 @@ def test_a_restart_puts_unanswered_orders_in_doubt_and_never_repeats_an_id() -> 
     report(kernel, ReportKind.ACCEPTED)
     header = RunHeader(epoch=2, seed=0, clock_kind="wall", started_ns=0, deployment="", versions={})
     kernel.feed(header)
+    kernel.feed(SessionReady(epoch=2))
     kernel.feed(Quote(1, bid_ticks=5))
     first, second, doubt, third = kernel.of(Order)
     assert (doubt.order_id, doubt.state) == (second.order_id, OrderState.IN_DOUBT)
@@ -184,7 +188,46 @@ def test_orders_at_an_embedded_venue_are_never_in_doubt() -> None:
     kernel = desk_of((PassAll, "risk"), venue=Inside)
     kernel.feed(Quote(1, bid_ticks=5))
     kernel.feed(RunHeader(epoch=2, seed=0, clock_kind="wall", started_ns=0, deployment="", versions={}))
+    kernel.feed(SessionReady(epoch=2))
     assert [order.state for order in kernel.of(Order)] == [OrderState.ROUTED]
+
+
+class Asked(Silent):
+    """A venue that is asked where our orders stand, and answers when it is told to."""
+
+    def on_reconcile(self, question: Reconcile) -> Outcome:
+        self.ctx.state["asked"] = [list(order) for order in question.orders]
+        self.ctx.state["epoch"] = question.epoch
+        return None
+
+    def on_mark(self, mark: Mark) -> Outcome:
+        return Reconciled(venue_id=self.ctx.plugin_id, epoch=self.ctx.state["epoch"], foreign=mark.mark_ticks)
+
+
+def test_no_new_order_goes_to_a_venue_before_it_has_said_where_the_old_ones_stand() -> None:
+    kernel = desk_of((PassAll, "risk"), venue=Asked)
+    kernel.feed(Quote(1, bid_ticks=5))
+    kernel.feed(RunHeader(epoch=2, seed=0, clock_kind="wall", started_ns=0, deployment="", versions={}))
+    kernel.feed(SessionReady(epoch=2))
+    kernel.feed(Quote(1, bid_ticks=5))
+    kernel.feed(Mark(1, mark_ticks=3))
+    kernel.feed(Quote(1, bid_ticks=5))
+    first, doubt, refused, last = kernel.of(Order)
+    assert kernel.slots["venue"].plugin.ctx.state["asked"] == [[first.order_id, 0]]
+    assert (doubt.state, doubt.order_id) == (OrderState.IN_DOUBT, first.order_id)
+    assert (refused.state, refused.reason) == (OrderState.REFUSED, Reason.RECONCILING)
+    assert last.state == OrderState.ROUTED
+    assert [(alert.code, alert.met.split()[0]) for alert in kernel.of(Alert)] == [("venue.foreign_orders", "3")]
+
+
+def test_an_answer_to_an_older_question_opens_nothing() -> None:
+    kernel = desk_of((PassAll, "risk"), venue=Asked)
+    for epoch in (2, 3):
+        kernel.feed(RunHeader(epoch=epoch, seed=0, clock_kind="wall", started_ns=0, deployment="", versions={}))
+        kernel.feed(SessionReady(epoch=epoch))
+    kernel.slots["venue"].plugin.ctx.state["epoch"] = 2
+    kernel.feed(Mark(1, mark_ticks=0))
+    assert kernel.desk.reconciling
 
 
 def test_a_venue_cannot_report_on_the_orders_of_another() -> None:

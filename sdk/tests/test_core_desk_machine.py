@@ -28,6 +28,7 @@ from penstock_sdk.events import (
     Reason,
     ReportKind,
     RunHeader,
+    SessionReady,
 )
 from penstock_sdk.golden.orders import TERMINAL
 from penstock_sdk.plugin import ComplianceCheck, Outcome, RiskCheck, Strategy, Venue
@@ -331,6 +332,7 @@ class Desk(RuleBasedStateMachine):
         self.epoch += 1
         header = RunHeader(epoch=self.epoch, seed=0, clock_kind="wall", started_ns=0, deployment="", versions={})
         self.both(lambda kernel: kernel.feed(header))
+        self.both(lambda kernel: kernel.feed(SessionReady(epoch=self.epoch)))
         for order in self.of(Order):
             assert order.state == OrderState.IN_DOUBT or order.action == IntentAction.CANCEL
 

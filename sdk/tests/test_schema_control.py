@@ -30,6 +30,7 @@ STRATEGIES: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     bytes: st.binary(max_size=40),
     dict[str, str]: st.dictionaries(texts, texts, max_size=3),
+    list[tuple[int, int]]: st.lists(st.tuples(integers, integers), max_size=3),
     Any: carried,
 }
 

@@ -62,7 +62,8 @@ def control_vector(layout: Layout) -> Any:
         else:
             values[name] = {
                 str: f"{name} é", int: ABSENT if name.endswith("start_ns") else 1000 * place - 1, bool: True,
-                bytes: bytes(range(32)), dict[str, str]: {"k": "v"}, Any: [1, -2.5, None, "x", {"y": True}],
+                bytes: bytes(range(32)), dict[str, str]: {"k": "v"},
+                list[tuple[int, int]]: [(1, 0), (1 << 41, 7)], Any: [1, -2.5, None, "x", {"y": True}],
             }[kind]  # fmt: skip
     return layout.cls(**values)
 

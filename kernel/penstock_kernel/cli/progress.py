@@ -93,7 +93,7 @@ class RunProgress:
         self._rates = (0.0, 0.0)
         # A market in real time steps every few seconds: a shorter window would show nothing, then a burst.
         self._rate_s = 10.0 if run.kernel.clock.kind == ClockKind.WALL else 1.0
-        self._kernel.on_turn = self.turn
+        self._kernel.turns = (*self._kernel.turns, self.turn)
 
     def turn(self) -> None:
         """Tell the display, when it is time to."""
@@ -106,7 +106,7 @@ class RunProgress:
         """Show the last state, and end the display."""
         self._client.send(self._progress(time.perf_counter()))
         self._client.close()
-        self._kernel.on_turn = lambda: None
+        self._kernel.turns = tuple(turn for turn in self._kernel.turns if turn != self.turn)
 
     def _progress(self, now_s: float) -> Progress:
         kernel, watch = self._kernel, self._watch

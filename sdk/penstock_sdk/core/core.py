@@ -24,7 +24,10 @@ from penstock_sdk.events import (
     Limit,
     OperatorCommand,
     PluginFault,
+    PluginState,
     PluginStatus,
+    RunEnd,
+    RunHeader,
     Severity,
     Timer,
 )
@@ -35,7 +38,12 @@ from penstock_sdk.wire.frame import Origin
 __all__ = ["Core", "plugin_state"]
 
 
-COMMANDS = ("kill", "unkill", "pause", "resume", "cancel_all", "limit", "quarantine", "stop")
+COMMANDS = (
+    "kill", "unkill", "pause", "resume", "cancel_all", "limit", "limits", "quarantine", "release", "ack", "stop",
+)  # fmt: skip
+
+
+_FIRST = (PluginStatus.DISCOVERED, PluginStatus.RESOLVED, PluginStatus.STARTING)
 
 
 class _Keeper:
@@ -72,11 +80,28 @@ class _Operator:
         self.fired: Counter[int] = Counter()
         """Timers at that instant, by plugin."""
 
+    def on_run_header(self, header: RunHeader) -> None:
+        """Keep the header: what comes after it is of its session."""
+        self._core.header, self._core.session_ended = header, False
+
+    def on_run_end(self, _end: RunEnd) -> None:
+        """Know that the session is whole."""
+        self._core.session_ended = True
+
+    def on_plugin_state(self, state: PluginState) -> None:
+        """Keep who is quarantined, and why: a restart keeps to it until an operator releases the plugin."""
+        if state.status == PluginStatus.QUARANTINED:
+            self._core.quarantined[state.name] = state.reason
+
     def on_operator_command(self, command: OperatorCommand) -> Alert | None:
         """Quarantine or stop; the desk does the rest. A command that nobody knows is told, not passed over."""
         name, core = command.command, self._core
         if name == "stop":
             core.stopping = f"stopped by {command.who}: {command.why}"
+        elif name == "release":
+            if command.target not in core.quarantined:
+                return _odd_command(command, "the name of a quarantined plugin", ", ".join(core.quarantined) or "none")
+            core.quarantined.pop(command.target)
         elif name == "quarantine":
             slot = core.slots.get(command.target)
             if slot is None:
@@ -146,6 +171,12 @@ class Core:
         self.slots: dict[str, Slot] = {}
         self.lifecycle = Lifecycle()
         self.limits = _Limits(self.moment)
+        self.header: RunHeader | None = None
+        """That of the session under way."""
+        self.session_ended = False
+        """True from the session's RunEnd on."""
+        self.quarantined: dict[str, str] = {}
+        """Plugins that stay out until released, with the reason."""
         self.stopping = ""
         """Why the run is to end, or empty."""
         self._last_task_ids: dict[int, int] = {}
@@ -174,7 +205,9 @@ class Core:
         if name in self.slots:
             raise ValueError(f"plugin name {name} is taken; give each instance its own")
         plugin_id = self.intern_input(IdKind.PLUGIN, name)
-        for status in (PluginStatus.DISCOVERED, PluginStatus.RESOLVED, PluginStatus.STARTING):
+        known = self.lifecycle.status.get(plugin_id) is not None  # of an earlier session of the instance
+        first = (PluginStatus.STARTING,) if known else _FIRST
+        for status in first:
             self.say_status(plugin_id, name, status)
         ctx = Context(self, name, plugin_id, run_seed=self.run_seed, **context)
         for record in cls.history_of:
@@ -213,11 +246,14 @@ class Core:
     def _admit(self, event: Event, slot: Slot) -> Event:
         return self.desk.admit(event, slot) if type(event) is ExecutionReport else event
 
-    def start_plugin(self, slot: Slot) -> None:
+    def start_plugin(self, slot: Slot, *, resumed: bool = False) -> None:
         """Announce that a plugin runs, and let it say what it says first; not one that was quarantined meanwhile."""
         if slot not in self.cascade.slots:
             return
-        self._announce(slot, PluginStatus.RUNNING, slot.plugin.on_start, "on_start")
+        if resumed:
+            self._announce(slot, PluginStatus.RUNNING, slot.plugin.on_resume, "on_resume")
+        else:
+            self._announce(slot, PluginStatus.RUNNING, slot.plugin.on_start, "on_start")
 
     def stop_plugin(self, slot: Slot) -> None:
         """Announce that a plugin drains, and let it say what it says last."""
@@ -308,25 +344,63 @@ class Core:
             "tasks": [[plugin, number] for plugin, number in self._last_task_ids.items()],
             "plugins": {name: plugin_state(slot) for name, slot in self.slots.items()},
             "running": [s.name for s in self.cascade.slots if s.plugin_id],
+            "header": None if self.header is None else RunHeader.layout.pack(self.header),
+            "ended": self.session_ended,
+            "quarantined": dict(self.quarantined),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `snapshot` returned, with the same plugins attached."""
-        self.cascade.seq = state["seq"]
-        self.moment.now_ns = state["now_ns"]
-        self.catalog.restore(state["catalog"])
-        self.timers.restore(state["timers"])
-        self.operator.instant_ns = state["instant"][0]
-        self.operator.fired = Counter(dict(state["instant"][1]))
-        self.history_kept.restore(state["history"])
-        self.desk.restore(state["desk"])
+        self._restore_shared(state)
         self.lifecycle.status = {plugin_id: PluginStatus(status) for plugin_id, status in state["lifecycle"]}
-        self.limits.values = {(kind, who, what): value for kind, who, what, value in state["limits"]}
-        self._last_task_ids = dict(state["tasks"])
+        self.timers.restore(state["timers"])
         for name, held in state["plugins"].items():
             _restore_plugin(self.slots[name], held)
         running = set(state["running"])
         self._wire([*self._own, *(s for s in self.slots.values() if s.name in running)])
+
+    def _restore_shared(self, state: dict[str, Any]) -> None:
+        """Take back what is no plugin's own."""
+        self.cascade.seq = state["seq"]
+        self.moment.now_ns = state["now_ns"]
+        self.catalog.restore(state["catalog"])
+        self.operator.instant_ns = state["instant"][0]
+        self.operator.fired = Counter(dict(state["instant"][1]))
+        self.history_kept.restore(state["history"])
+        self.desk.restore(state["desk"])
+        self.limits.values = {(kind, who, what): value for kind, who, what, value in state["limits"]}
+        self._last_task_ids = dict(state["tasks"])
+        header = state.get("header")  # not kept before 0.2.0
+        self.header = None if header is None else RunHeader.layout.unpack(header)
+        self.session_ended = state.get("ended", False)
+        self.quarantined = dict(state.get("quarantined", {}))
+
+    def carry(self, state: dict[str, Any]) -> None:
+        """Begin a session of what an earlier one left: ids, open orders, limits, time. Plugins come after it.
+
+        The earlier session's plugins are stopped, whatever became of them; each is given its own state by
+        `carry_plugin` once it is attached, and their timers are kept for that.
+        """
+        self._restore_shared(state)
+        self.lifecycle.status = {plugin_id: PluginStatus.STOPPED for plugin_id, _ in state["lifecycle"]}
+        self.timers.restore(state["timers"])
+        self._wire(self._own)
+
+    def carry_plugin(self, slot: Slot, state: dict[str, Any]) -> bool:
+        """Give a plugin what its instance of the earlier session left; return False when there is nothing for it.
+
+        Raises:
+            ValueError: the plugin cannot read it, as of another version.
+        """
+        held = state["plugins"].get(slot.name)
+        if held is None or held.get("class", class_name(slot)) != class_name(slot):
+            return False
+        try:
+            _restore_plugin(slot, held)
+        except Exception as error:
+            raise ValueError(f"plugin {slot.name} cannot take up its state: {type(error).__name__}: {error}") from error
+        slot.faults = 0  # counted anew in each session
+        return True
 
     def poison(self, frame: Frame) -> None:
         """Overwrite a frame that has been handled, so that a plugin which kept the view is found out."""
@@ -337,10 +411,16 @@ class Core:
         frame.array.view(np.uint8)[:] = 0xA5
 
 
+def class_name(slot: Slot) -> str:
+    """Return what a plugin's state belongs to: its class."""
+    return f"{type(slot.plugin).__module__}:{type(slot.plugin).__qualname__}"
+
+
 def plugin_state(slot: Slot) -> dict[str, Any]:
     """Return all that a plugin instance needs to go on after a restart."""
     assert slot.ctx is not None
     return {
+        "class": class_name(slot),
         "state": slot.ctx.state,
         "random": slot.ctx.random.bit_generator.state if slot.kind != "feed" else None,
         "faults": slot.faults,

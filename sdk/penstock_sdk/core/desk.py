@@ -34,8 +34,11 @@ from penstock_sdk.events import (
     PluginStatus,
     Quote,
     Reason,
+    Reconcile,
+    Reconciled,
     ReportKind,
     RunHeader,
+    SessionReady,
     Severity,
 )
 from penstock_sdk.golden.orders import TABLE, TERMINAL, OrderEvent, transition
@@ -107,6 +110,9 @@ class Desk:
         self.paused: set[int] = set()
         """Strategies whose new orders are paused; 0 is all of them."""
         self.journal_failed = False
+        self.reconciling: set[int] = set()
+        """Venues that have not said yet where the orders of an earlier session stand: no new order goes there."""
+        self._can_reconcile: set[int] = set()
         self._half_ticks: dict[int, int] = {}
         """Bid plus ask by listing id; ABSENT when a side is empty."""
         self.orders = 0
@@ -121,6 +127,7 @@ class Desk:
         self._venues = {s.plugin_id for s in slots if s.is_venue}
         self.traders = {s.plugin_id: s for s in slots if s.may_order}
         self.outside = {s.plugin_id for s in slots if s.is_venue and not s.plugin.embedded}
+        self._can_reconcile = {s.plugin_id for s in slots if s.is_venue and hasattr(s.plugin, "on_reconcile")}
 
     def on_plugin_state(self, state: PluginState) -> None:
         """Take no new order from a plugin that is leaving."""
@@ -218,6 +225,8 @@ class Desk:
             return Reason.UNKNOWN_LISTING
         if listing.venue_id not in self._venues:
             return Reason.UNKNOWN_VENUE
+        if self.reconciling and listing.venue_id in self.reconciling:
+            return Reason.RECONCILING
         if intent.qty_lots <= 0 or intent.side not in (1, 2) or not 1 <= intent.kind <= 4:
             return Reason.MALFORMED
         if intent.intent_id <= self._last_intent.get(strategy_id, 0):
@@ -426,20 +435,43 @@ class Desk:
         held.state = transition(held.state, OrderEvent.LOST, held.order.order_id)
         return msgspec.structs.replace(held.order, state=int(held.state), filled_lots=held.filled_lots)
 
-    def on_run_header(self, header: RunHeader) -> list[Event] | None:
-        """Begin the epoch's order ids. After a crash, put the orders that were not answered in doubt."""
+    def on_run_header(self, header: RunHeader) -> None:
+        """Begin the epoch's order ids."""
         self._next_order_id = (header.epoch << 40) + 1
+
+    def on_session_ready(self, ready: SessionReady) -> list[Event]:
+        """Look after what an earlier session left open: doubts, cancels that may not have left, and each venue's word.
+
+        Orders without an answer are in doubt. Orders of a strategy that is killed, paused, quarantined or gone are
+        cancelled (again: the first cancel may not have left). Then every venue that can is asked where our orders are.
+        """
         out = self._lost()
-        # Of a killed, paused or quarantined strategy: the cancels may not have left before the crash, so again.
         stopped = self.killed or 0 in self.paused
         out += [
             self._cancel_one(held)
             for held in self.open.values()
-            if held.order.venue_id in self.outside
-            and held.state != OrderState.PENDING_CANCEL
+            if held.state != OrderState.PENDING_CANCEL
             and (stopped or held.order.strategy_id in self.paused or held.order.strategy_id not in self.traders)
         ]
-        return out or None
+        self.reconciling = set(self._can_reconcile)
+        for venue_id in sorted(self._can_reconcile):
+            held_there = [h for h in self.open.values() if h.order.venue_id == venue_id]
+            orders = [(h.order.order_id, h.filled_lots) for h in held_there]
+            out.append(Reconcile(venue_id=venue_id, epoch=ready.epoch, orders=orders))
+        return out
+
+    def on_reconciled(self, answer: Reconciled) -> Alert | None:
+        """Let new orders go to the venue again; tell of orders there that are not ours to know."""
+        if answer.epoch != self.epoch or answer.venue_id not in self.reconciling:
+            return None
+        self.reconciling.discard(answer.venue_id)
+        if not answer.foreign:
+            return None
+        return Alert(
+            code="venue.foreign_orders", severity=Severity.ERROR, subject=str(answer.venue_id),
+            met=f"{answer.foreign} orders in our name that the journal does not know, now cancelled",
+            wanted="orders of this journal alone", way_out="ask who else trades on this account; check the positions",
+        )  # fmt: skip
 
     @property
     def epoch(self) -> int:
@@ -469,6 +501,7 @@ class Desk:
             "leaving": sorted(self._leaving),
             "mids": [[k, v] for k, v in self._half_ticks.items()],
             "counts": [self.orders, self.fills, self.refused],
+            "reconciling": sorted(self.reconciling),
         }
 
     def restore(self, state: Any) -> None:
@@ -484,3 +517,4 @@ class Desk:
         self._leaving = set(state["leaving"])
         self._half_ticks = dict(state["mids"])
         self.orders, self.fills, self.refused = state["counts"]
+        self.reconciling = set(state.get("reconciling", ()))  # before 0.2.0 nothing was asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Container
 from operator import index
 from typing import Any
 
@@ -53,6 +54,11 @@ class Timers:
         self._live.discard((plugin_id, timer_id))
         if len(self._heap) > 2 * len(self._live) + _GONE_KEPT:
             self._heap = self._wanted()
+
+    def drop(self, keep: Container[int]) -> None:
+        """Forget the timers of every plugin but those of *keep*."""
+        self._live = {(plugin, number) for plugin, number in self._live if plugin in keep}
+        self._heap = self._wanted()
 
     def next_ns(self) -> int | None:
         """Return when the next timer falls due, or None."""

@@ -15,13 +15,13 @@ import numpy as np
 
 from penstock_sdk.context import Context
 from penstock_sdk.core.faults import Raised, Recording
-from penstock_sdk.events import Order, TaskResult, Timer
+from penstock_sdk.events import Order, Reconcile, TaskResult, Timer
 from penstock_sdk.schema import Frame, Layout, layouts
 from penstock_sdk.wire.frame import Encode, Origin, encoder, packer
 
 __all__ = ["FrameRoute", "Route", "Slot", "Target", "WiringError", "compile_routes", "handlers_of"]
 
-_OWN_METHODS = {"on_start", "on_stop"}
+_OWN_METHODS = {"on_resume", "on_start", "on_stop"}
 
 
 class WiringError(TypeError):
@@ -133,7 +133,7 @@ def _address_field(layout: Layout, kind: str) -> str | None:
     names = layout.cls.__struct_fields__
     if kind in ("strategy", "execution") and "strategy_id" in names and layout.topic.split(".")[0] != "risk":
         return "strategy_id"
-    if kind == "venue" and layout.cls is Order:
+    if kind == "venue" and layout.cls in (Order, Reconcile):
         return "venue_id"
     return None
 

@@ -25,8 +25,11 @@ __all__ = [
     "OperatorCommand",
     "PluginFault",
     "PluginState",
+    "Reconcile",
+    "Reconciled",
     "RunEnd",
     "RunHeader",
+    "SessionReady",
     "TaskResult",
     "Timer",
     "ZoneDefinition",
@@ -130,6 +133,8 @@ class Alert(Control, frozen=True, kw_only=True):
     met: str
     wanted: str = ""
     way_out: str = ""
+    cleared: bool = False
+    """True when what an earlier alert of this code and subject told of is over."""
 
 
 @control(id=105, topic="control.plugin_state")
@@ -148,12 +153,16 @@ class OperatorCommand(Control, frozen=True, kw_only=True):
     """A command: who gave it and why."""
 
     command: str
-    """kill, unkill, pause, resume, cancel_all, limit, quarantine, stop."""
+    """kill, unkill, pause, resume, cancel_all, limit, limits, quarantine, release, ack, stop."""
     who: str
     why: str
     target: str = ""
     """A plugin instance's name; empty is everything."""
     argument: str = ""
+    peer: str = ""
+    """Whom the operating system says it came from: ``uid=1000 gid=1000 pid=4242``. Roles attach to it."""
+    request: str = ""
+    """The caller's own id for it: a request that comes twice is done once."""
 
 
 @control(id=107, topic="control.run_header")
@@ -169,6 +178,12 @@ class RunHeader(Control, frozen=True, kw_only=True):
     deployment: str
     """SHA-256 of the deployment as run, which lies beside the journal."""
     versions: dict[str, str]
+    instance: str = ""
+    """The instance's name; empty for a run by itself."""
+    carried_seq: int = 0
+    """Above 0 a new session begins here, of the state kept as of this number: ``snapshots/NUMBER.carry``."""
+    cause: str = ""
+    """Why it started again, as `after a stop` or `after a crash`."""
 
 
 @control(id=108, topic="control.task_result")
@@ -220,3 +235,35 @@ class RunEnd(Control, frozen=True, kw_only=True):
     """The last event of a complete run."""
 
     reason: str
+
+
+@control(id=113, topic="control.session")
+class SessionReady(Control, frozen=True, kw_only=True):
+    """Every plugin of the session has started: what an earlier session left open is looked after now."""
+
+    epoch: int
+
+
+@control(id=114, topic="order.reconcile")
+class Reconcile(Control, frozen=True, kw_only=True):
+    """A venue is asked where our orders stand; until it answers with `Reconciled`, no new order goes there."""
+
+    venue_id: int
+    epoch: int
+    orders: list[tuple[int, int]]
+    """(order_id, filled_lots) of every order that we believe to be open there."""
+
+
+@control(id=115, topic="order.reconciled")
+class Reconciled(Control, frozen=True, kw_only=True):
+    """A venue has told of every order that it was asked about: reports came before this."""
+
+    venue_id: int
+    epoch: int
+    """That of the question; an answer to an older one opens nothing."""
+    confirmed: int = 0
+    """Orders that stand as we believed."""
+    corrected: int = 0
+    """Orders that ended or were filled meanwhile; each had its reports."""
+    foreign: int = 0
+    """Orders in our name at the venue that we do not know; it has cancelled them."""

@@ -190,6 +190,8 @@ class Reason(IntEnum):
     """The venue ended it unasked."""
     MARKET_ABUSE = 40
     """A compliance check said no."""
+    RECONCILING = 41
+    """The venue has not said yet where the orders of an earlier session stand."""
 
 
 class SessionStatus(IntEnum):
