@@ -498,7 +498,7 @@ def test_a_torn_journal_is_mended_and_the_torn_bytes_are_kept(tmp_path: Path) ->
     assert main(["run", "--quiet", "--no-report", "--resume", str(run_dir)]) == 0
     (kept,) = (run_dir / "journal").glob("torn-*.bin")
     assert kept.stat().st_size == torn
-    assert f"{torn} bytes were torn off its end; they are in {kept}" in (run_dir / "log.txt").read_text()
+    assert f"{torn} bytes were torn off its end; they are in {kept}" in (run_dir / "log.jsonl").read_text()
     whole(run_dir)
 
 

@@ -19,13 +19,25 @@ ROWS = {
         for handlers in (1, 5)
     },
     "order-path": {"tick_to_checked_order", "tick_to_position"},
-    "store": {"dict dispatch", "append", "written", "synced", "scan", "verify", "read", "start-up"},
+    "store": {
+        "dict dispatch",
+        "append",
+        "written",
+        "synced",
+        "scan",
+        "verify",
+        "read",
+        "start-up",
+        "start-up again",
+        "find",
+    },
     "rebuild": {
         "start-up: build and start the plugins",
         "scan",
         "rebuild from a snapshot",
         "rebuild from the beginning",
     },
+    "telemetry": {"off", "on"},
 }
 
 

@@ -26,7 +26,7 @@ from loop_runs import (
 
 from penstock_kernel.journal import recover
 from penstock_kernel.replay import replay
-from penstock_sdk.events import ExecutionReport, Order, RunHeader
+from penstock_sdk.events import ExecutionReport, Order, RunHeader, SessionReady
 from penstock_sdk.wire.segment import verify
 
 TICKER = "step_us = 1000"
@@ -157,7 +157,7 @@ def prove_that_it_can_fail(folder: Path) -> None:
     other = dict(twice, body=twice["body"][:-2] + "77")
     assert any("holds other bytes" in wrong for wrong in violations(journal, [*log, other], ended=True))
     unasked = [line for line in log if line.get("got") != "ask"]
-    last_header = max(entry.seq for entry in journal if type(entry.record) is RunHeader)
+    last_header = max(entry.seq for entry in journal if type(entry.record) is SessionReady)
     if any(type(e.record) is Order and e.cause_seq == last_header for e in journal):
         assert any("were not asked" in wrong for wrong in violations(journal, unasked, ended=True))
     segment = max((run_dir / "journal").glob("*.pj"))

@@ -19,7 +19,9 @@ import pdoc
 __all__ = ["build"]
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ["sdk/penstock_sdk", "kernel/penstock_kernel", "plugins/penstock_plugins", "hw/penstock_hw"]
+PACKAGES = [
+    "sdk/penstock_sdk", "kernel/penstock", "kernel/penstock_kernel", "plugins/penstock_plugins", "hw/penstock_hw",
+]  # fmt: skip
 # pdoc's warnings that cost no page: a name imported for type checkers alone is shown as it is written, and a module
 # that its package's `__all__` holds is met twice.
 HARMLESS = ("Error parsing type annotation", "The module specification")

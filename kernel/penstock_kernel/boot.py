@@ -10,24 +10,48 @@ from typing import Any
 
 import msgspec
 
-from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config
+from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config, strictest
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.own_records import save_own_records
 from penstock_kernel.sources import SourceError
 from penstock_sdk.core.wiring import Slot, WiringError
 from penstock_sdk.discovery import PluginImportError, load_class
-from penstock_sdk.energy import bidding_zone, delivery_day, tzdata_version
+from penstock_sdk.energy import announced_ns, bidding_zone, delivery_day, tzdata_version
 from penstock_sdk.energy.localtime import local_to_ns
-from penstock_sdk.events import Limit, LimitKind, PluginStatus, RunHeader
+from penstock_sdk.events import (
+    Alert,
+    Interned,
+    Limit,
+    LimitKind,
+    PluginStatus,
+    RunHeader,
+    SessionReady,
+    Severity,
+)
 from penstock_sdk.wire.frame import Origin
 
-__all__ = ["StartError", "attach_plugins", "boot", "run_times", "versions_of"]
+__all__ = [
+    "CarryError",
+    "StartError",
+    "attach_plugins",
+    "boot",
+    "boot_session",
+    "ruling_limits",
+    "run_times",
+    "versions_of",
+]
 
 _LATE_HOUR = 22
+_NEVER_NS = 2**62  # in the year 2116
+_SWITCHES = (LimitKind.KILL, LimitKind.PAUSE)
 
 
 class StartError(Exception):
     """A plugin that cannot be built or started; the run does not begin."""
+
+
+class CarryError(StartError):
+    """A plugin that cannot take up the state of its earlier session."""
 
 
 def versions_of(deployment: Deployment) -> dict[str, str]:
@@ -47,7 +71,7 @@ def run_times(deployment: Deployment, now_ns: int) -> tuple[Deployment, int, int
     """Return the deployment with its delivery day named, and start and end of the run's time.
 
     A simulated day begins 15 minutes before hours begin to trade, at 14:45 local time of the day before delivery, and
-    ends with the day; in wall time it begins now.
+    ends with the last day, or where days are rolling, never; in wall time it begins now.
     """
     run = deployment.run
     zone = bidding_zone(run.zone)
@@ -62,9 +86,13 @@ def run_times(deployment: Deployment, now_ns: int) -> tuple[Deployment, int, int
     elif run.start is not None:
         start_ns = local_to_ns(run.start, zone.timezone)
     else:
-        eve = day - timedelta(days=1)
-        start_ns = local_to_ns(datetime(eve.year, eve.month, eve.day, 14, 45), zone.timezone)
-    end_ns = local_to_ns(run.end, zone.timezone) if run.end is not None else delivery_day(zone, day).end_ns
+        start_ns = announced_ns(zone, day)
+    if run.end is not None:
+        end_ns = local_to_ns(run.end, zone.timezone)
+    elif run.days == "rolling":
+        end_ns = _NEVER_NS
+    else:
+        end_ns = delivery_day(zone, day + timedelta(days=run.days - 1)).end_ns
     return deployment, start_ns, end_ns
 
 
@@ -75,13 +103,17 @@ def zone_info(name: str) -> Any:
     return zone(name)
 
 
-def attach_plugins(kernel: Kernel, deployment: Deployment) -> list[Slot]:
-    """Build every plugin instance of the deployment.
+def attach_plugins(kernel: Kernel, deployment: Deployment, state: dict[str, Any] | None = None) -> list[Slot]:
+    """Build every plugin instance of the deployment; with *state*, give each what its instance left in it.
+
+    ``kernel.resumed`` then holds the names of those that took something up.
 
     Raises:
         StartError: a class cannot be had, or its config or constructor raises; names the instance.
+        CarryError: an instance cannot take up what it left.
     """
     slots: list[Slot] = []
+    kernel.resumed = set()
     for spec in deployment.plugins:
         try:
             cls = load_class(spec.manifest)
@@ -108,6 +140,12 @@ def attach_plugins(kernel: Kernel, deployment: Deployment) -> list[Slot]:
         kernel.wire()
     except WiringError as error:
         raise StartError(str(error)) from error
+    for slot in slots if state is not None else ():
+        try:
+            if kernel.carry_plugin(slot, state or {}):
+                kernel.resumed.add(slot.name)
+        except ValueError as error:
+            raise CarryError(str(error)) from error
     return slots
 
 
@@ -117,9 +155,10 @@ def _major(spec: PluginSpec) -> int:
 
 
 def _with_run_settings(spec: PluginSpec, config_type: Any, deployment: Deployment) -> PluginSpec:
-    """Give a plugin the run's zone and delivery day where its config has such fields and the operator named none."""
+    """Give a plugin the run's zone, day and days where its config has such fields and the operator named none."""
     wanted = {field.name for field in msgspec.structs.fields(config_type)}
-    run = {"zone": deployment.run.zone, "delivery_day": deployment.run.delivery_day}
+    settings = deployment.run
+    run = {"zone": settings.zone, "delivery_day": settings.delivery_day, "days": settings.days}
     extra = {key: value for key, value in run.items() if key in wanted and key not in spec.config}
     return msgspec.structs.replace(spec, config={**spec.config, **extra}) if extra else spec
 
@@ -135,18 +174,81 @@ def boot(kernel: Kernel, deployment: Deployment, header: RunHeader) -> None:
     if kernel.live and kernel.run_dir is not None:
         save_own_records(kernel.run_dir)
     announce_limits(kernel, deployment)
+    _start_all(kernel, slots)
+    if header.instance or kernel.desk.outside:
+        kernel.input(SessionReady(epoch=header.epoch), Origin.KERNEL)
+    _open_sources(kernel)
+
+
+def boot_session(kernel: Kernel, deployment: Deployment, header: RunHeader, state: dict[str, Any]) -> None:
+    """Begin a later session of an instance, of what the earlier one left: as `boot`, with what is known already.
+
+    Ids, open orders, limits, switches and quarantines are the earlier session's. Of two limits the stricter rules. Each
+    plugin that left a state is given it, and says first what `Plugin.on_resume` returns. What is still open is looked
+    after at `SessionReady`, when every venue listens.
+
+    Raises:
+        StartError: a plugin cannot be built, raises at its start, or cannot take up its state.
+    """
+    kernel.carry(state)
+    kernel.moment.now_ns = max(kernel.moment.now_ns, header.started_ns)
+    kernel.input(header, Origin.KERNEL)
+    for body in state.get("unsaid", ()):
+        name: Any = Interned.layout.unpack(body)
+        kernel.input(name, Origin.KERNEL)
+    slots = attach_plugins(kernel, deployment, state)
+    kernel.timers.drop({slot.plugin_id for slot in slots if slot.name in kernel.resumed})
+    _keep_out(kernel, slots)
+    if kernel.live and kernel.run_dir is not None:
+        save_own_records(kernel.run_dir)
+    ruling, alerts = ruling_limits(kernel, deployment)
+    for alert in alerts:
+        kernel.input(alert, Origin.KERNEL)
+    for limit in ruling:
+        kernel.input(limit, Origin.KERNEL)
+    _start_all(kernel, slots)
+    kernel.input(SessionReady(epoch=header.epoch), Origin.KERNEL)
+    _open_sources(kernel, from_ns=kernel.moment.now_ns)
+
+
+def _keep_out(kernel: Kernel, slots: list[Slot]) -> None:
+    """Let what was quarantined stay so: it hears nothing, and its orders are cancelled once the venues listen."""
+    kept_out = [slot for slot in slots if slot.name in kernel.quarantined]
+    if not kept_out:
+        return
+    inside = [slot for slot in kernel.cascade.slots if slot not in kept_out]
+    kernel.desk.wire(inside)
+    kernel.cascade.wire(inside)
+    for slot in kept_out:
+        reason = kernel.quarantined[slot.name]
+        kernel.say_status(slot.plugin_id, slot.name, PluginStatus.QUARANTINED, reason)
+        kernel.input(
+            Alert(
+                code="plugin.quarantined", severity=Severity.ERROR, subject=slot.name, met=reason,
+                wanted="a plugin that was released",
+                way_out=f"mend it, then `penstock release {slot.name}`; it runs again from the next start",
+            ),
+            Origin.KERNEL,
+        )  # fmt: skip
+
+
+def _start_all(kernel: Kernel, slots: list[Slot]) -> None:
     for slot in slots:
-        kernel.start_plugin(slot)
+        kernel.start_plugin(slot, resumed=slot.name in kernel.resumed)
         kernel.settle()
-        if slot.faults:
+        if slot.faults and slot in kernel.cascade.slots:
             if kernel.lifecycle.status[slot.plugin_id] != PluginStatus.QUARANTINED:
                 kernel.say_status(slot.plugin_id, slot.name, PluginStatus.FAILED, "raised in on_start")
                 kernel.settle()
             raise StartError(f"plugin {slot.name} raised in on_start: {kernel.cascade.last_fault}")
+
+
+def _open_sources(kernel: Kernel, from_ns: int | None = None) -> None:
     try:
-        kernel.open_sources()
+        kernel.open_sources(from_ns=from_ns)
     except SourceError as error:
         raise StartError(str(error)) from error
+    kernel.session_started()
 
 
 def announce_limits(kernel: Kernel, deployment: Deployment) -> None:
@@ -156,6 +258,43 @@ def announce_limits(kernel: Kernel, deployment: Deployment) -> None:
     for spec in deployment.plugins:
         for kind, value in limit_values(spec.limits):
             kernel.input(Limit(kind, strategy_id=kernel.slots[spec.name].plugin_id, value=value), Origin.KERNEL)
+
+
+def ruling_limits(kernel: Kernel, deployment: Deployment) -> tuple[list[Limit], list[Alert]]:
+    """Hold a deployment's limits against the journaled ones: return the stricter of each, and alerts that name both."""
+    owners = {0: "", **{slot.plugin_id: slot.name for slot in kernel.slots.values()}}
+    # A switch is stricter when on, a number when smaller.
+    saved = {
+        _limit_name(kind, owners[owner]): bool(value) if kind in _SWITCHES else value
+        for (kind, owner, listing), value in kernel.limits.values.items()
+        if not listing and owner in owners
+    }
+    tables = {"": deployment.limits} | {spec.name: spec.limits for spec in deployment.plugins}
+    wanted = {
+        _limit_name(kind, owner): bool(value) if kind in _SWITCHES else value
+        for owner, table in tables.items()
+        if owner in owners.values()
+        for kind, value in limit_values(table)
+    }
+    ruling, differences = strictest(saved, wanted)
+    alerts = [
+        Alert(
+            code="limit.differs", severity=Severity.WARNING, subject=difference.name, met=str(difference),
+            wanted="one value in the journal and in plugins.toml", way_out="set the limit by an operator's command",
+        )
+        for difference in differences
+    ]  # fmt: skip
+    limits = []
+    for name, value in ruling.items():
+        owner_name, _, kind_name = name.rpartition(".")
+        owner = next(number for number, known in owners.items() if known == owner_name)
+        limits.append(Limit(LimitKind[kind_name.upper()], strategy_id=owner, value=int(value)))
+    return limits, alerts
+
+
+def _limit_name(kind: int, owner: str) -> str:
+    name = LimitKind(kind).name.lower()
+    return f"{owner}.{name}" if owner else name
 
 
 def limit_values(table: dict[str, Any]) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from penstock_kernel.alerts.tables import alert_findings
 from penstock_kernel.deployment_files import MergedFiles, Source, read_files, resolve_references
 from penstock_kernel.deployment_model import (
     DEFAULT_DURABILITY,
@@ -22,10 +23,12 @@ from penstock_kernel.deployment_model import (
     TopicRule,
     deployment_digest,
 )
-from penstock_kernel.deployment_tables import DeploymentFile, RunSettings, limit_findings, run_settings
+from penstock_kernel.deployment_tables import DeploymentFile, JournalSettings, RunSettings, limit_findings, run_settings
 from penstock_kernel.problems import DeploymentError, Problem, format_problems, sorted_problems
 from penstock_kernel.strictest import LimitDifference, strictest, strictness
+from penstock_kernel.telemetry.settings import TelemetryTable, telemetry_findings
 from penstock_kernel.toml_lines import line_of, toml_lines
+from penstock_kernel.warden.settings import HealthTable, WatchdogTable, watchdog_findings
 from penstock_sdk.discovery import Discovery, PluginImportError, discover, load_class, read_path
 from penstock_sdk.manifest import KINDS, ManifestError, ManifestProblem, PluginManifest
 from penstock_sdk.typed import Finding, KeyPath, check_typed, closest, format_path, shown_value
@@ -182,7 +185,9 @@ class _Loader:
         faulty = check_typed(tree, DeploymentFile, shown=written)
         findings += faulty
         run, run_findings = run_settings(tree, written, {finding.path for finding in faulty})
-        findings += run_findings + limit_findings(tree)
+        findings += run_findings + limit_findings(tree) + watchdog_findings(tree)
+        findings += telemetry_findings(tree)
+        findings += alert_findings(tree, written, resolved.redact)
         self._add(findings)
         specs = self._specs(tree, {finding.path for finding in faulty}, asleep)
         tables = tree.get("plugins", {})
@@ -196,6 +201,10 @@ class _Loader:
             plugins=specs,
             topics=_topic_rules(tree) if not faulty else (),
             limits=tree.get("limits", {}) if not faulty else {},
+            journal=msgspec.convert(tree.get("journal", {}), JournalSettings) if not faulty else JournalSettings(),
+            watchdog=msgspec.convert(tree.get("watchdog", {}), WatchdogTable) if not faulty else WatchdogTable(),
+            health=msgspec.convert(tree.get("health", {}), HealthTable) if not faulty else HealthTable(),
+            telemetry=_telemetry(tree) if not faulty else TelemetryTable(),
             sources=self.files.sources,
             warnings=(),
             tree=written,
@@ -329,6 +338,10 @@ def _spec(name: str, table: dict[str, Any], files: MergedFiles, manifest: Plugin
         account=table.get("account", name),
         lines=lines,
     )
+
+
+def _telemetry(tree: dict[str, Any]) -> TelemetryTable:
+    return msgspec.convert(tree.get("telemetry", {}), TelemetryTable)
 
 
 def _topic_rules(tree: dict[str, Any]) -> tuple[TopicRule, ...]:

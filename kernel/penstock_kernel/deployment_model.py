@@ -11,10 +11,19 @@ import msgspec
 from msgspec import Struct
 
 from penstock_kernel.deployment_files import Source
-from penstock_kernel.deployment_tables import DeploymentFile, Durability, RunMode, RunSettings, run_settings
+from penstock_kernel.deployment_tables import (
+    DeploymentFile,
+    Durability,
+    JournalSettings,
+    RunMode,
+    RunSettings,
+    run_settings,
+)
 from penstock_kernel.problems import DeploymentError, Problem
 from penstock_kernel.strictest import LimitValue
+from penstock_kernel.telemetry.settings import TelemetryTable
 from penstock_kernel.toml_text import toml_text
+from penstock_kernel.warden.settings import HealthTable, WatchdogTable
 from penstock_sdk.manifest import PluginManifest
 from penstock_sdk.typed import KeyPath, check_typed, format_path
 
@@ -31,7 +40,8 @@ DEFAULT_DURABILITY: Durability = "written"
 DEFAULT_LIMIT_RECORDS = 65_536
 
 # These say where a run happens, not what happens in it: the digest leaves them out.
-_PLACE_KEYS = {("run", "runs_dir")}
+_PLACE_KEYS = {("run", "runs_dir"), ("journal", "segment_mb")}
+_PLACE_TABLES = {"watchdog", "health", "alerts", "telemetry"}
 
 
 class TopicRule(Struct, frozen=True):
@@ -88,6 +98,10 @@ class Deployment(Struct, frozen=True):
     whole: bool = True
     disabled: tuple[tuple[str, str], ...] = ()
     """Name and kind of each instance that is switched off and whose plugin is known."""
+    journal: JournalSettings = JournalSettings()
+    watchdog: WatchdogTable = WatchdogTable()
+    health: HealthTable = HealthTable()
+    telemetry: TelemetryTable = TelemetryTable()
     lines: dict[str, tuple[str, int]] = {}
     """(file, line) by key path: `{"run.zone": ("plugins.toml", 2)}`."""
 
@@ -162,6 +176,10 @@ def deployment_digest(tree: dict[str, Any], specs: tuple[PluginSpec, ...]) -> st
     tree = deepcopy(tree)
     for table, key in _PLACE_KEYS:
         tree.get(table, {}).pop(key, None)
+    if not tree.get("journal", True):
+        del tree["journal"]
+    for table in _PLACE_TABLES:
+        tree.pop(table, None)
     for table in tree.get("plugins", {}).values():
         table.pop("path", None)
     versions = {spec.name: f"{spec.manifest.id} {spec.manifest.version}" for spec in specs}

@@ -6,13 +6,18 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
+from penstock_kernel.alerts.tables import AlertsTable
 from penstock_kernel.strictest import LimitValue, strictness
+from penstock_kernel.telemetry.settings import TelemetryTable
+from penstock_kernel.warden.settings import HealthTable, WatchdogTable
+from penstock_sdk.energy import DAYS_MAX, Days
 from penstock_sdk.typed import Finding, KeyPath, shown_value
 
 __all__ = [
     "ClockKind",
     "DeploymentFile",
     "Durability",
+    "JournalSettings",
     "PluginTable",
     "RunMode",
     "RunSettings",
@@ -32,11 +37,15 @@ Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 
 
 class RunSettings(Struct, frozen=True):
-    """The `[run]` table. Times are local to the zone, without offset; `delivery_day` is an ISO date or "today"."""
+    """The `[run]` table. Times are local to the zone, without offset; `delivery_day` is an ISO date or "today".
+
+    `days` delivery days are traded from `delivery_day` on; "rolling" has no last one.
+    """
 
     seed: Seed = 1
     clock: ClockKind = "sim"
     delivery_day: str = "today"
+    days: Days = 1
     zone: Text = "DE-LU"
     start: datetime | None = None
     end: datetime | None = None
@@ -46,12 +55,19 @@ class RunSettings(Struct, frozen=True):
     max_faults: EventCount = 10
 
 
+class JournalSettings(Struct, frozen=True):
+    """The `[journal]` table: the size of a segment file, in MiB (2^20 bytes)."""
+
+    segment_mb: Annotated[int, Meta(ge=1, le=4096)] = 256
+
+
 class RunTable(Struct):
     """The `[run]` table as written; `run_settings` reads its day and times."""
 
     seed: Seed = 1
     clock: ClockKind = "sim"
     delivery_day: Any = "today"
+    days: Any = 1
     zone: Text = "DE-LU"
     start: Any = None
     end: Any = None
@@ -87,15 +103,20 @@ class DeploymentFile(Struct):
     """The whole file as written, without `include`."""
 
     run: RunTable = msgspec.field(default_factory=RunTable)
+    journal: JournalSettings = JournalSettings()
     topics: dict[str, TopicTable] = {}
     limits: dict[str, LimitValue] = {}
+    alerts: AlertsTable = msgspec.field(default_factory=AlertsTable)
     plugins: dict[str, PluginTable] = {}
+    watchdog: WatchdogTable = WatchdogTable()
+    health: HealthTable = HealthTable()
+    telemetry: TelemetryTable = TelemetryTable()
 
 
 def run_settings(
     tree: dict[str, Any], written: dict[str, Any], faulty: set[KeyPath]
 ) -> tuple[RunSettings, list[Finding]]:
-    """Return the `[run]` settings and the faults of its day and times; what is faulty keeps its default."""
+    """Return the `[run]` settings and the faults of its days and times; what is faulty keeps its default."""
     table, shown = tree.get("run", {}), written.get("run", {})
     if not isinstance(table, dict):
         return RunSettings(), []
@@ -109,6 +130,10 @@ def run_settings(
         text = f'expected a date like "2026-03-10" or "today", met {met}'
         findings.append(Finding(("run", "delivery_day"), text))
         del known["delivery_day"]
+    if "days" in known and not _is_days(known["days"]):
+        text = f'expected a number of days >= 1 or "rolling", met {shown_value(shown["days"])}'
+        findings.append(Finding(("run", "days"), text))
+        del known["days"]
     for key in ("start", "end"):
         if key in known and (parsed := _local_time(known[key])) is not None:
             known[key] = parsed
@@ -132,6 +157,10 @@ def _is_day(value: object) -> bool:
         return date.fromisoformat(value).isoformat() == value
     except ValueError:
         return False
+
+
+def _is_days(value: object) -> bool:
+    return value == "rolling" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= DAYS_MAX)
 
 
 def _local_time(value: object) -> datetime | None:

@@ -20,11 +20,13 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Final, NoReturn, Self
 
+from penstock_kernel.checkpoints import Checkpoint, write_checkpoint
 from penstock_kernel.journal_files import (
     FileLayer,
     JournalFatal,
@@ -37,6 +39,7 @@ from penstock_kernel.journal_files import (
 )
 from penstock_kernel.recovery import Recovery, recover, recover_locked
 from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER
+from penstock_sdk.wire.segment_chain import Chain
 from penstock_sdk.wire.segment_layout import (
     SEGMENT_BYTES,
     JournalError,
@@ -58,6 +61,7 @@ __all__ = [
 ]
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ROLL_WAIT_BYTES: Final = 1 << 20
 
 
 def run_identity(run_id: str) -> int:
@@ -100,8 +104,12 @@ class Journal:
         self._files, self._lock, self._fd = files, lock, fd
         self._index = state.index if state else 1
         self._offset = self._synced_offset = state.size_bytes if state else SEGMENT_BYTES
-        self._hasher = state.hasher if state else hashlib.sha256()
-        self._digest = self._hasher.digest()
+        self._chain = state.chain if state else Chain()
+        self._digest = self._chain.digest()
+        # Where the chain was last begun anew: the batch, and what may be said of it once that batch is synced.
+        self._restart_at = state.restart_at if state else None
+        known = state.checkpoint if state else None
+        self._checkpointed_seq = known.restart_seq if known else -1
         self._at_ns = 0
         self._segment_bytes, self._pending_limit_bytes = segment_bytes, pending_limit_bytes
         self._sync_every_bytes = sync_every_bytes
@@ -144,7 +152,7 @@ class Journal:
         try:
             if next(directory.glob("*.pj"), None) is not None:
                 raise JournalError(f"{directory}: a journal is here already; open it for append, or start another run")
-            fd = create_segment(files, directory, SegmentHeader(1, run, hashlib.sha256().digest(), 0))
+            fd = create_segment(files, directory, SegmentHeader(1, run, Chain().digest(), 0))
             sync_directory(files, directory.parent)
         except OSError as error:
             lock.release()
@@ -183,10 +191,18 @@ class Journal:
         except BaseException:
             lock.release()
             raise
-        return cls(
+        journal = cls(
             directory, lock, fd, state, run=state.run, segment_bytes=segment_bytes,
             pending_limit_bytes=pending_limit_bytes, sync_every_bytes=sync_every_bytes, files=files,
         )  # fmt: skip
+        try:
+            journal.checkpoint()  # all that was found is synced and checked: another restart need not read it again
+        except OSError:
+            pass  # it is a matter of speed
+        except BaseException:
+            journal.abort()
+            raise
+        return journal
 
     @property
     def failed(self) -> bool:
@@ -200,7 +216,7 @@ class Journal:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all logical frames written so far, hex: the run's digest."""
+        """Digest of all logical frames written so far, hex: see `penstock_sdk.wire.segment_chain`."""
         return self._digest.hex()
 
     @property
@@ -232,11 +248,13 @@ class Journal:
         first_seq, last_seq, logical = self._check(frames, data)
         if self._offset + len(data) + commit_bytes(len(frames)) > self._segment_bytes and self._offset > SEGMENT_BYTES:
             self._roll()
-        self._hasher.update(data if logical is None else b"".join(logical))
+        self._follow(frames if logical is None else logical, data if logical is None else None)
         self._write(frames, data, first_seq, last_seq)
         frames.clear()
         self._counted = self._counted_bytes = 0
-        if self._sync_every_bytes and self._offset - self._wanted[0] >= self._sync_every_bytes:
+        # Towards a segment's end syncs come closer, so that little is left for the roll to wait for.
+        room_bytes = max(self._segment_bytes - self._offset, _ROLL_WAIT_BYTES)
+        if self._sync_every_bytes and self._offset - self._wanted[0] >= min(self._sync_every_bytes, room_bytes):
             self._ask_helper()
         return last_seq
 
@@ -297,6 +315,29 @@ class Journal:
         if self.synced_seq < seq:
             self.sync()
 
+    def checkpoint(self) -> Path | None:
+        """Commit, sync, and write down where a recovery may begin to read; return the file.
+
+        None when there is nothing to gain: the run is shorter than 65,536 records, or nothing changed that much since.
+
+        Raises:
+            JournalFatal: as `sync`.
+            OSError: the file cannot be written. Nothing relies on it: the journal goes on.
+
+        Cost: that of `sync`, and two syncs of a small file and a folder.
+        """
+        self.sync()
+        restart, at = self._chain.restart, self._restart_at
+        if restart is None or at is None or restart.seq == self._checkpointed_seq:
+            return None
+        found = Checkpoint(
+            run=self.run, segment=at[0], offset=at[1], restart_seq=restart.seq, seed=restart.seed.hex(),
+            synced_seq=self.synced_seq, synced_segment=self._index, synced_offset=self._synced_offset,
+        )  # fmt: skip
+        path = write_checkpoint(self.directory, found, self._files)
+        self._checkpointed_seq = restart.seq
+        return path
+
     def abandon(self) -> int:
         """After a failure: drop what is pending, count it as unwritten, and return how many frames that are in all.
 
@@ -324,6 +365,8 @@ class Journal:
                 self.sync()
                 self._write([], b"", self.written_seq + 1, self.written_seq)
                 self.sync()
+                with suppress(OSError):  # the journal is whole without
+                    self.checkpoint()
         finally:
             self._let_go()
 
@@ -363,8 +406,16 @@ class Journal:
         self._at_ns = int.from_bytes(frames[-1][16:24], "little", signed=True)
         return first_seq, last_seq, logical
 
+    def _follow(self, logical: list[bytes], data: bytes | None) -> None:
+        """Add logical frames to the digest; *data* is all of them in one piece."""
+        if not logical:
+            return
+        last_seq = int.from_bytes(logical[-1][8:16], "little", signed=True)
+        if not self._chain.add_whole(data or b"".join(logical), last_seq) and self._chain.add_each(logical):
+            self._restart_at = (self._index, self._offset)
+
     def _write(self, frames: list[bytes], data: bytes, first_seq: int, last_seq: int) -> None:
-        digest = self._hasher.digest()
+        digest = self._chain.digest()
         commit = pack_commit(
             frames, offset=self._offset + len(data), batch_bytes=len(data), at_ns=self._at_ns,
             synced_offset=self._synced_offset, first_seq=first_seq, last_seq=last_seq, sha256=digest,
@@ -446,19 +497,20 @@ class Journal:
                     self._fdatasync(offset, seq)
 
     def _roll(self) -> None:
-        """Sync the segment and begin the next; blocks for the sync, short when `sync_every_bytes` is set."""
+        """Sync the segment and begin the next; blocks for the sync, of some 1 MiB where `sync_every_bytes` is set."""
         self._check_size()
         with self._syncing:
             if self._error is None and self._synced_offset < self._offset:
                 self._fdatasync(self._offset, self.written_seq)
             if self._error is None:
-                header = SegmentHeader(self._index + 1, self.run, self._hasher.digest(), self._offset)
+                header = SegmentHeader(self._index + 1, self.run, self._digest, self._offset)
                 try:
                     fd = create_segment(self._files, self.directory, header)
                 except OSError as error:
                     self._fail(error, SEGMENT_BYTES)
                 self._files.close(self._fd)
                 self._fd, self._index = fd, self._index + 1
+                self._chain.restarts = True  # also where the segment before was of format 1
                 self._offset = self._synced_offset = SEGMENT_BYTES
                 self._wanted = (self._offset, self.written_seq)
         if self._error is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import mmap
 import os
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +48,14 @@ class FileLayer(Protocol):
 
     def fsync(self, fd: int, /) -> None:
         """Make everything durable."""
+        ...
+
+    def posix_fadvise(self, fd: int, offset: int, length: int, advice: int, /) -> None:
+        """Tell how the bytes will be used."""
+        ...
+
+    def preadv(self, fd: int, buffers: list[mmap.mmap], offset: int, /) -> int:
+        """Fill the buffers from *offset* on, return how many bytes were read."""
         ...
 
     def ftruncate(self, fd: int, length: int, /) -> None:
@@ -109,9 +118,9 @@ class JournalFull(JournalFatal):
 class JournalLocked(JournalError):  # noqa: N818 - a state, not a fault
     """Another process has the journal open; ``pid`` is its id, 0 when it did not say."""
 
-    def __init__(self, file: Path, pid: int) -> None:
+    def __init__(self, file: Path, pid: int, what: str = "the journal is in use") -> None:
         self.file, self.pid = file, pid
-        super().__init__(f"{file}: the journal is in use by process {pid}; end that process, or start another run")
+        super().__init__(f"{file}: {what} by process {pid}; end that process, or start another run")
 
 
 class JournalLock:

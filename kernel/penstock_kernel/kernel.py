@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from time import perf_counter_ns, time_ns
 from typing import Any
 
 import msgspec
@@ -21,7 +22,9 @@ from penstock_kernel.journal import Journal, JournalFatal
 from penstock_kernel.lanes import Lanes
 from penstock_kernel.snapshots import can_snapshot, save_snapshot
 from penstock_kernel.sources import Source, SourceError
+from penstock_kernel.stopwatch import ONE_IN, Stopwatch
 from penstock_kernel.tasks import Tasks
+from penstock_kernel.telemetry.runlog import log_line
 from penstock_kernel.tick_watch import TickWatch
 from penstock_kernel.vitals import Vitals
 from penstock_sdk.core.core import Core
@@ -43,9 +46,10 @@ from penstock_sdk.plugin import Feed, Plugin
 from penstock_sdk.schema import ABSENT, Control, Event, Frame, Record, schema_by_id
 from penstock_sdk.wire.frame import HEADER, Origin
 
-__all__ = ["COMMIT_FRAMES", "Kernel"]
+__all__ = ["COMMIT_FRAMES", "Done", "Kernel"]
 
 Done = Callable[[int, int], object]
+"""Takes the numbers of a command and of the last event that followed from it."""
 _INPUT = Vitals.INPUT
 
 COMMIT_FRAMES = 512
@@ -60,6 +64,7 @@ class Kernel(Core):
         journal: where frames go; None records nothing (benches).
         durability_for: topic → synced, written, reference, none.
         run_dir: for snapshots; None takes none.
+        time_one_in: one input in so many has its handlers timed; 0 none.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Kernel(Core):
         snapshot_every_events: int = 1_000_000,
         log: Callable[[str], object] = lambda line: None,
         vitals: Vitals | None = None,
+        time_one_in: int = ONE_IN,
         **limits: int,
     ) -> None:
         self.clock = clock
@@ -89,6 +95,10 @@ class Kernel(Core):
         """Plugins of any kind that take what comes in from outside."""
         self.ended = False
         """True once the run's last event has been handled: nothing is left to do."""
+        self.started = False
+        """True once every plugin has: before that a snapshot would be of half a session."""
+        self.resumed: set[str] = set()
+        """Plugins that took up what they left in an earlier session."""
         self.live = True
         """False while a journal is played back: no effects, no work submitted, no snapshots."""
         self.tape: list[bytes] | None = None
@@ -107,7 +117,9 @@ class Kernel(Core):
         self.recording_for: Callable[[Slot], Recording] | None = None
         """While a journal is played back: what a plugin said that is recorded, not recomputed."""
         self._log = log
-        self._commands: list[tuple[OperatorCommand, Done | None]] = []
+        self._commands: list[tuple[OperatorCommand, Done | None, int]] = []
+        """(command, whom to tell, when it came on the process's own clock)"""
+        self._later: list[Event] = []
         self._schedule: list[tuple[int, int, OperatorCommand]] = []
         self._scheduled = count()
         self._snapshot_every = snapshot_every_events
@@ -119,6 +131,8 @@ class Kernel(Core):
         self.moment.now_ns = clock.now_ns()
         self.watch = TickWatch(self.moment)
         self._own.append(Slot("tick-watch", 0, self.watch, "kernel"))
+        self.stopwatch = Stopwatch(self.cascade, self.desk, time_one_in)
+        self.lanes.note_wait = self.stopwatch.lane_wait.record
         self.cascade.record_frame = self._record_frame
 
     # -- recording -------------------------------------------------------------------------------------------------
@@ -198,7 +212,7 @@ class Kernel(Core):
         if self._effects or self._want_sync or len(journal.pending) >= COMMIT_FRAMES:
             self.write()
             self._run_effects()
-        if self.cascade.seq >= self._next_snapshot and self.run_dir is not None and not len(self.tasks):
+        if self.cascade.seq >= self._next_snapshot and self.started and self.run_dir is not None and not len(self.tasks):
             self.take_snapshot()
 
     def write(self) -> None:
@@ -210,11 +224,12 @@ class Kernel(Core):
             journal.abandon()
             return
         try:
-            if self._want_sync:
-                self._want_sync = False
+            want_sync, self._want_sync = self._want_sync, False
+            journal.commit()
+            self.stopwatch.written(journal.written_seq)
+            if want_sync:
                 journal.sync()
-            else:
-                journal.commit()
+            self.stopwatch.synced(journal.synced_seq)
             self.watch.cancel_seqs.clear()
         except JournalFatal as error:
             self._journal_failed(error)
@@ -289,6 +304,8 @@ class Kernel(Core):
         assert self.journal is not None
         self.live = True
         self.tape = None
+        self.stopwatch.restart()
+        self.watch.restart()
         self.recording_for = None
         for slot in self.slots.values():
             slot.recording = None
@@ -302,14 +319,23 @@ class Kernel(Core):
         for (plugin_id, task_id), (fn, args) in self._unanswered.items():
             self.tasks.submit(plugin_id, task_id, fn, args)
         self._unanswered.clear()
+        self.session_started()
+
+    def session_started(self) -> None:
+        """Say that every plugin of the session has started; snapshots are counted from here."""
+        self.started = True
         self._next_snapshot = self.cascade.seq + self._snapshot_every
 
     def write_log(self, severity: Severity, name: str, text: str, fields: dict[str, Any]) -> None:
         """Write one line of the run's log."""
         if self.live:
-            more = "".join(f" {key}={value}" for key, value in fields.items())
+            moment, instance = self.moment, self.run_dir.name if self.run_dir is not None else ""
+            line = log_line(
+                severity, name, text, fields, at_ns=moment.now_ns, wall_ns=time_ns(), seq=moment.seq,
+                correlation_seq=moment.correlation_seq, instance=instance,
+            )  # fmt: skip
             with suppress(OSError):  # a full disk is told by the journal; the log must not end the run before
-                self._log(f"{self.moment.now_ns} {severity.name.lower()} {name}: {text}{more}\n")
+                self._log(line)
 
     def command(self, command: OperatorCommand, done: Done | None = None) -> None:
         """Take an operator's command; it is the next input. Safe to call from a signal handler.
@@ -321,12 +347,20 @@ class Kernel(Core):
         if self.clock.kind == ClockKind.WALL:
             now_ns = self.clock.now_ns()
             command = msgspec.structs.replace(command, source_ns=now_ns, recv_ns=now_ns, clock=int(ClockKind.WALL))
-        self._commands.append((command, done))
+        self._commands.append((command, done, perf_counter_ns()))
+
+    def later(self, event: Event) -> None:
+        """Take an input of the kernel's own at the next turn; for those who notice something between inputs."""
+        self._later.append(event)
+
+    def _take_later(self, at_ns: int | None = None) -> None:
+        self.input(self._later.pop(0), Origin.KERNEL, at_ns=at_ns)
 
     def _take_command(self, at_ns: int | None = None) -> None:
-        command, done = self._commands.pop(0)
+        command, done, came_ns = self._commands.pop(0)
         first_seq = self.cascade.seq + 1
         self.input(command, Origin.OPERATOR, at_ns=at_ns)
+        self.stopwatch.command.record(perf_counter_ns() - came_ns)
         if done is not None:
             self.write()
             done(first_seq, self.cascade.seq)
@@ -342,8 +376,8 @@ class Kernel(Core):
 
     # -- the loop --------------------------------------------------------------------------------------------------
 
-    def open_sources(self, skip: dict[str, int] | None = None) -> None:
-        """Begin to read the feeds; after a restart, skip what had been taken.
+    def open_sources(self, skip: dict[str, int] | None = None, from_ns: int | None = None) -> None:
+        """Begin to read the feeds; after a restart, skip what had been taken, in a later session what lies before it.
 
         Raises:
             SourceError: a feed fails before its first event, or gives fewer than had been taken.
@@ -356,6 +390,8 @@ class Kernel(Core):
                 source = Source(slot)
                 wanted = (skip or {}).get(slot.name, 0)
                 while source.taken < wanted and not source.ended:
+                    source.take()
+                while from_ns is not None and not source.ended and source.next_ns < from_ns:
                     source.take()
                 if source.taken < wanted:
                     raise SourceError(
@@ -379,6 +415,9 @@ class Kernel(Core):
                 self.turn()
             if self._commands:
                 self._take_command()
+                continue
+            if self._later:
+                self._take_later()
                 continue
             if len(self.tasks):
                 for result in self.tasks.results(wait=True):
@@ -488,6 +527,9 @@ class Kernel(Core):
         while self._commands:
             self._take_command(now_ns)
             busy = True
+        while self._later:
+            self._take_later(now_ns)
+            busy = True
         timer_ns = self.timers.next_ns()
         while timer_ns is not None and timer_ns <= now_ns and not self.stopping:
             self.input(self.timers.pop(), Origin.TIMER, at_ns=now_ns)
@@ -535,6 +577,7 @@ class Kernel(Core):
             return None
         try:
             self.journal.sync()
+            self.journal.checkpoint()
             return save_snapshot(self.run_dir / "snapshots", self.cascade.seq, self.snapshot(), self.versions)
         except JournalFatal as error:
             self._journal_failed(error)

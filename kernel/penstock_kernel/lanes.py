@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ __all__ = ["Lanes"]
 
 _FIRST = ("control", "refdata", "risk")
 _ORDERS = ("order", "position")
+MARK_EVERY = 7
+"""Of one input in so many the wait is measured; a prime, so that sources that take turns are met alike."""
+MARKS_MAX = 64
 
 
 class Lanes:
@@ -34,9 +38,17 @@ class Lanes:
         self._stale: dict[int, Any] = {}
         self.lost: Counter[str] = Counter()
         """Records that were not numbered, by what befell them: ``quote.conflated``, ``trade.dropped`` …"""
+        self.note_wait: Callable[[int], object] = lambda wait_ns: None
+        """Takes how long an input waited, in ns of the process's own clock; of one in seven."""
+        self._until_marked = MARK_EVERY
+        self._marks: dict[int, tuple[Event, int]] = {}
+        """Inputs whose wait is measured, by identity, and when they came; held, so that no other takes their place."""
 
     def offer(self, event: Event, producer: Any) -> None:
         """Add an input to its lane; makes room in the data lane where its type has a limit."""
+        self._until_marked -= 1
+        if not self._until_marked:
+            self._mark(event)
         layout = event.layout
         family = layout.topic.split(".")[0]
         if family in _FIRST:
@@ -104,14 +116,31 @@ class Lanes:
     def take(self) -> tuple[Event, Any] | None:
         """Return the next input: control before orders before data, each in its own order; None when all are empty."""
         if self._control:
-            return self._control.popleft()
-        if self._orders:
-            return self._orders.popleft()
-        if self._data:
-            event, producer = self._data.popleft()
+            item = self._control.popleft()
+        elif self._orders:
+            item = self._orders.popleft()
+        elif self._data:
+            item = self._data.popleft()
+            event = item[0]
             self._waiting[event.layout.id] -= len(event) if isinstance(event, Frame) else 1
-            return event, producer
-        return None
+        else:
+            return None
+        if self._marks:
+            marked = self._marks.pop(id(item[0]), None)
+            if marked is not None:
+                self.note_wait(perf_counter_ns() - marked[1])
+        return item
+
+    def _mark(self, event: Event) -> None:
+        """Measure how long an input waits; of those that were shed meanwhile the oldest is forgotten."""
+        self._until_marked = MARK_EVERY
+        if len(self._marks) >= MARKS_MAX:
+            del self._marks[next(iter(self._marks))]
+        self._marks[id(event)] = (event, perf_counter_ns())
+
+    def waiting(self) -> dict[str, int]:
+        """Return how many inputs wait in each lane."""
+        return {"control": len(self._control), "orders": len(self._orders), "data": len(self._data)}
 
     def stale_listings(self) -> list[tuple[int, Any]]:
         """Return (listing, producer) whose deltas were lost and whose snapshot is wanted; they are forgotten here."""

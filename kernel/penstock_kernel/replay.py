@@ -6,22 +6,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from penstock_kernel.boot import StartError, attach_plugins, boot
+from penstock_kernel.boot import StartError, attach_plugins, boot, boot_session, versions_of
 from penstock_kernel.clock import SimClock
 from penstock_kernel.deployment import Deployment, load_deployment
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.recorded import Ahead, Said
+from penstock_kernel.snapshots import load_snapshot
 from penstock_sdk.events import Alert, CaptureRef, PluginState, PluginStatus, RunEnd, RunHeader, TaskResult, Timer
 from penstock_sdk.schema import ABSENT, Event, Frame, schema_by_id
 from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER, HEADER_BYTES, Header, Origin
 from penstock_sdk.wire.segment import FrameView, read_frames, scan
 
-__all__ = ["Difference", "ReplayError", "ReplayResult", "catch_up", "replay"]
+__all__ = ["Difference", "NextSession", "ReplayError", "ReplayResult", "catch_up", "event_of", "replay"]
+
+TURN_EVERY = 1024
+"""Inputs of a play-back between two turns of those who watch."""
 
 
 class ReplayError(Exception):
@@ -36,18 +41,28 @@ class Difference(Exception):  # noqa: N818 - what a verification finds
         super().__init__(f"first difference at seq {seq}: recorded {recorded}, recomputed {recomputed}")
 
 
+class NextSession(Exception):  # noqa: N818 - a place in the journal, no error
+    """A play-back has come to where another session of the instance begins."""
+
+    def __init__(self, header: RunHeader) -> None:
+        self.header = header
+        super().__init__(f"session {header.epoch} begins after event {header.carried_seq}")
+
+
 class ReplayResult(msgspec.Struct, frozen=True):
     """What a verified replay found."""
 
     events: int
     digest: str
+    skipped: tuple[str, ...] = ()
+    """Sessions that cannot be recomputed with what is installed, and why."""
 
 
 class _Tape:
     """The recorded frames, read one ahead, with what the kernel recomputes held against them."""
 
     def __init__(self, frames: Iterator[FrameView], kernel: Kernel, until_end: bool) -> None:
-        self.ahead = Ahead(frames, _events_of)
+        self.ahead = Ahead(frames, event_of)
         self._kernel = kernel
         self.produced: list[bytes] = []
         self.until_end = until_end
@@ -95,7 +110,7 @@ def _describe_frame(data: bytes) -> str:
     return f"{layout.name}({shown}){more} by plugin {header.producer} for {header.cause_seq} at {header.at_ns}"
 
 
-def _events_of(frame: FrameView) -> Event:
+def event_of(frame: FrameView) -> Event:
     """Return the record or frame that was recorded."""
     layout = schema_by_id(frame.schema_id)
     if layout.packed and frame.count > 1:
@@ -110,13 +125,13 @@ def header_of(first: FrameView, deployment: Deployment) -> RunHeader:
     Raises:
         ReplayError: it begins with something else, or is of another deployment than *deployment*.
     """
-    header = _events_of(first)
+    header = event_of(first)
     if not isinstance(header, RunHeader):
         raise ReplayError(f"the journal begins with {type(header).__name__}, wanted RunHeader")
     if header.deployment != deployment.digest:
         raise ReplayError(
             f"deployment.toml and its plugins have the digest {deployment.digest}, the journal was begun with "
-            f"{header.deployment}; put back the file, or the plugins' versions, that the run began with"
+            f"{header.deployment}; put back the file, or the plugins' versions, that the run began with, or go on with it as an instance"
         )
     return header
 
@@ -145,11 +160,29 @@ class Player:
         boot(self.kernel, self.deployment, header)
         self.tape.hold()
 
+    def boot_session(self, state: dict[str, Any]) -> None:
+        """Play the start of a later session, of what the one before it left."""
+        first = self.tape.next
+        if first is None:
+            raise ReplayError("the journal ends where a session was to begin")
+        header = header_of(first, self.deployment)
+        self.kernel.moment.now_ns = first.at_ns
+        boot_session(self.kernel, self.deployment, header, state)
+        self.tape.hold()
+
     def play(self) -> None:
-        """Feed input after input until the tape ends."""
+        """Feed input after input until the tape ends.
+
+        Raises:
+            NextSession: another session begins.
+        """
         tape = self.tape
+        inputs = 0
         while tape.next is not None:
             frame = tape.next
+            inputs += 1
+            if inputs % TURN_EVERY == 0:
+                self.kernel.turn()
             if frame.seq != self.kernel.cascade.seq + 1:
                 raise ReplayError(
                     f"inputs {self.kernel.cascade.seq + 1} to {frame.seq - 1} are not in the journal: their topic has "
@@ -174,18 +207,22 @@ class Player:
         if origin == Origin.EXTERNAL:
             self._feed_external(frame)
             return
-        event = _events_of(frame)
+        event = event_of(frame)
         if origin == Origin.KERNEL and isinstance(event, PluginState) and event.status == PluginStatus.DRAINING:
             kernel.stop_plugin(kernel.slots[event.name])
             return
+        if isinstance(event, RunHeader) and event.carried_seq:
+            raise NextSession(event)
         if isinstance(event, TaskResult):
             kernel.answered(event.plugin_id, event.task_id)
         if isinstance(event, RunEnd):
             kernel.ended, kernel.stopping = True, event.reason
+        elif isinstance(event, RunHeader):
+            kernel.ended, kernel.stopping = False, ""
         kernel.cascade.run(event, origin, kernel.slot_by_id(frame.producer))
 
     def _feed_timer(self, frame: FrameView) -> None:
-        recorded: Any = _events_of(frame)
+        recorded: Any = event_of(frame)
         if self.kernel.slot_by_id(recorded.plugin_id).recording is not None:
             # Set by a handler that is not called here.
             self.kernel.cascade.run(recorded, Origin.TIMER, self.kernel.cascade.kernel_slot)
@@ -208,28 +245,92 @@ class Player:
                 )
             kernel.cascade.run(from_source, Origin.EXTERNAL, slot)
             return
-        event = _events_of(frame)
+        event = event_of(frame)
         if source is not None and source.error is not None and isinstance(event, Alert) and event.code == "feed.failed":
             kernel.forget_source(source)  # so that its failure is not told again
         kernel.cascade.run(event, Origin.EXTERNAL, slot)
 
 
 def replay(run_dir: Path) -> ReplayResult:
-    """Replay a run from its journal alone, and verify every recorded byte.
+    """Replay a run from its journal alone, and verify every recorded byte; of an instance, every session.
+
+    Sessions that ran with other versions than are installed cannot be recomputed; ``skipped`` names them.
 
     Raises:
         Difference: the first event that differs.
         ReplayError: inputs of the run were not kept, or its deployment is another one.
         StartError: a plugin fails to start that started in the run.
     """
-    deployment = load_deployment(run_dir / "deployment.toml")
-    check_inputs_kept(deployment)
     journal = run_dir / "journal"
     result = scan(journal)
+    state: dict[str, Any] | None = None
+    events, after_seq, skipped = 0, 0, []
+    while True:
+        frames = (frame for frame in read_frames(journal, from_seq=after_seq + 1) if frame.seq > after_seq)
+        first = next(frames, None)
+        if first is None:
+            raise ReplayError("the journal holds no event: the run was cut before it had begun; start another")
+        deployment = deployment_of(run_dir, first)
+        header = event_of(first)
+        other = ""
+        if isinstance(header, RunHeader) and (state is not None or _has_sessions(run_dir)):
+            other = _other_code(deployment, header)
+        session = None
+        if other:
+            skipped.append(f"the session that begins at event {first.seq}: {other}")
+            session = _next_header(frames)
+        else:
+            check_inputs_kept(deployment)
+            try:
+                events += _replay_session(run_dir, deployment, chain((first,), frames), state)
+            except NextSession as next_session:
+                events += next_session.header.carried_seq - after_seq
+                session = next_session.header
+        if session is None:
+            return ReplayResult(events=events, digest=result.digest or "", skipped=tuple(skipped))
+        after_seq = session.carried_seq
+        state = load_snapshot(run_dir / "snapshots" / f"{after_seq:012}.carry", None)[1]
+
+
+def _has_sessions(run_dir: Path) -> bool:
+    return (run_dir / "deployments").exists()
+
+
+def deployment_of(run_dir: Path, first: FrameView) -> Deployment:
+    """Return the deployment of the session that begins with a frame."""
+    header = event_of(first)
+    name = f"{header.deployment}.toml" if isinstance(header, RunHeader) else ""
+    kept = run_dir / "deployments" / name
+    return load_deployment(kept if name and kept.exists() else run_dir / "deployment.toml")
+
+
+def _other_code(deployment: Deployment, header: Any) -> str:
+    installed = versions_of(deployment)
+    names = sorted(n for n in {*header.versions, *installed} if header.versions.get(n) != installed.get(n))
+    return ", ".join(f"{name} {header.versions.get(name)}, installed {installed.get(name)}" for name in names)
+
+
+def _next_header(frames: Iterator[FrameView]) -> RunHeader | None:
+    """Return the header of the next session, or None when this is the last."""
+    for frame in frames:
+        if frame.schema_id == RunHeader.layout.id:
+            header = event_of(frame)
+            if isinstance(header, RunHeader) and header.carried_seq:
+                return header
+    return None
+
+
+def _replay_session(
+    run_dir: Path, deployment: Deployment, frames: Iterator[FrameView], state: dict[str, Any] | None
+) -> int:
     kernel = kernel_for(deployment, run_dir)
-    player = Player(kernel, deployment, read_frames(journal), until_end=False)
+    player = Player(kernel, deployment, frames, until_end=False)
+    begun_seq = state["seq"] if state is not None else 0
     try:
-        player.boot()
+        if state is None:
+            player.boot()
+        else:
+            player.boot_session(state)
         player.play()
     except StartError:
         # A start that failed is whole when it fails again at the same place.
@@ -238,7 +339,7 @@ def replay(run_dir: Path) -> ReplayResult:
             raise
     finally:
         kernel.close()
-    return ReplayResult(events=kernel.cascade.seq, digest=result.digest or "")
+    return kernel.cascade.seq - begun_seq
 
 
 def check_inputs_kept(deployment: Deployment) -> None:

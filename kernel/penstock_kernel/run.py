@@ -7,34 +7,41 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import duckdb
 import msgspec
-import numpy as np
 import pluggy
 
-from penstock_kernel.boot import StartError, boot, limit_values, run_times, versions_of
+from penstock_kernel.boot import StartError, boot, ruling_limits, run_times, versions_of
 from penstock_kernel.clock import Clock, SimClock, WallClock
-from penstock_kernel.deployment import Deployment, DeploymentError, load_deployment, strictest
+from penstock_kernel.deployment import Deployment, DeploymentError, load_deployment
+from penstock_kernel.disk import DiskForecast
 from penstock_kernel.hooks import call_hook, hook_manager
 from penstock_kernel.journal import Journal, JournalFatal, run_identity
-from penstock_kernel.kernel import Kernel
+from penstock_kernel.kernel import Done, Kernel
 from penstock_kernel.lake import LakeError, rebuild
 from penstock_kernel.lake.writer import read_manifest
 from penstock_kernel.market_check import check_deployment
 from penstock_kernel.replay import catch_up
 from penstock_kernel.runs import LatencyNs, RunError, RunInfo, RunPaths, new_run_dir
+from penstock_kernel.services import Services
 from penstock_kernel.snapshots import newest_snapshot
-from penstock_sdk.events import Alert, Limit, LimitKind, OperatorCommand, RunHeader, Severity
+from penstock_kernel.telemetry.collect import Telemetry
+from penstock_kernel.telemetry.histogram import Histogram
+from penstock_kernel.telemetry.runlog import RunLog
+from penstock_kernel.vitals import Phase, Vitals
+from penstock_sdk.events import Alert, OperatorCommand, RunHeader, SessionReady, Severity
 from penstock_sdk.wire.frame import Origin
 
-__all__ = ["Run", "RunOptions"]
+__all__ = ["Run", "RunOptions", "changed", "make_kernel", "open_log"]
 
-_SWITCHES = (LimitKind.KILL, LimitKind.PAUSE)
+RECONCILE_LIMIT_NS = 10_000_000_000
+"""How long a venue may take to say where our orders stand, before a person is told."""
+_TICK_NS = 10_000_000
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,19 +60,37 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Run:
     """A run that has begun. `start` or `resume` makes one, `go` runs it to its end, `close` leaves it complete."""
 
-    def __init__(self, deployment: Deployment, run_dir: Path, info: RunInfo, kernel: Kernel, log: TextIO) -> None:
+    def __init__(self, deployment: Deployment, run_dir: Path, info: RunInfo, kernel: Kernel, log: RunLog) -> None:
         self.deployment = deployment
         self.dir = run_dir
         self.info = info
         self.kernel = kernel
         self.end_ns = info.last_at_ns
         self._log = log
+        self._told = Phase.STARTING
+        self._tick_ns = self._asked_ns = 0
+        self.observers: list[Callable[[], object]] = []
+        """Called between inputs now and then, whichever kernel the run has: the control socket, exporters."""
+        self.take_over(kernel)
+        self.live = False
+        """False while its journal is played back."""
+        self._early: list[tuple[OperatorCommand, Done | None]] = []
+        self.services: Services | None = None
+        """Control socket, alerts' file, disk watch: in an instance, and in any run in wall time."""
         self._hooks: pluggy.PluginManager | None = None
         self._lake: subprocess.Popen[bytes] | None = None
         self._leave = ExitStack()
         # From here on, also while a journal is played back: by default the signal would end the process.
-        self._leave.enter_context(_signals(kernel, {signal.SIGUSR1: "kill"}))
+        self._leave.enter_context(_signals(self, {signal.SIGUSR1: "kill"}))
+        self._leave.callback(self._publish().close)
         self._begun_s = time.perf_counter()
+
+    def _publish(self) -> Telemetry:
+        """Have the kernel's counters published, whichever kernel the run has."""
+        every_ns = self.deployment.telemetry.publish_ms * 1_000_000
+        telemetry = Telemetry(lambda: self.kernel, self.dir, every_ns)
+        self.observers.append(telemetry.turn)
+        return telemetry
 
     # -- beginning -------------------------------------------------------------------------------------------------
 
@@ -80,7 +105,7 @@ class Run:
         deployment, problems = check_deployment(path)
         if any(problem.severity == "error" for problem in problems):
             raise DeploymentError(problems)
-        deployment = _changed(msgspec.structs.replace(deployment, warnings=tuple(problems)), options)
+        deployment = changed(msgspec.structs.replace(deployment, warnings=tuple(problems)), options)
         now_ns = time.time_ns()
         deployment, start_ns, end_ns = run_times(deployment, now_ns)
         if options.for_s is not None:
@@ -93,10 +118,14 @@ class Run:
             versions=versions_of(deployment),
         )  # fmt: skip
         info.save(run_dir)
-        journal = Journal.create(run_dir / "journal", run=run_identity(run_dir.name))
+        journal = Journal.create(
+            run_dir / "journal", run=run_identity(run_dir.name), segment_bytes=deployment.journal.segment_mb << 20
+        )
         clock = WallClock() if deployment.run.clock == "wall" else SimClock(start_ns)
         run = cls._make(deployment, run_dir, info, clock, journal)
         run.kernel.moment.now_ns = start_ns
+        if deployment.run.clock == "wall":
+            run.serve()
         header = RunHeader(
             epoch=1, seed=deployment.run.seed, clock_kind=deployment.run.clock, started_ns=start_ns,
             deployment=deployment.digest, versions=info.versions,
@@ -129,7 +158,7 @@ class Run:
             raise RunError(f"run {info.id} is complete, so nothing is left to resume; start another")
         deployment = load_deployment(run_dir / "deployment.toml")
         configured = load_deployment(deployment_path) if deployment_path is not None else None
-        journal = Journal.open_for_append(run_dir / "journal")
+        journal = Journal.open_for_append(run_dir / "journal", segment_bytes=deployment.journal.segment_mb << 20)
         clock = WallClock() if deployment.run.clock == "wall" else SimClock(info.first_at_ns)
         if info.status != "running":  # a run that failed left when it did so, not when it was to end
             info.last_at_ns = run_times(deployment, info.started_ns)[2]
@@ -137,6 +166,8 @@ class Run:
             info.last_at_ns = min(info.last_at_ns, clock.now_ns() + round(options.for_s * 1e9))
         info.pid, info.status, info.reason = os.getpid(), "running", ""
         run = cls._make(deployment, run_dir, info, clock, journal)
+        if deployment.run.clock == "wall":
+            run.serve()
         try:
             assert journal.recovery is not None
             snapshot = newest_snapshot(run_dir / "snapshots", journal.recovery.last_seq, run.kernel.versions)
@@ -156,6 +187,7 @@ class Run:
                 deployment=deployment.digest, versions=info.versions,
             )  # fmt: skip
             run.kernel.input(header, Origin.KERNEL, at_ns=clock.now_ns())
+            run.kernel.input(SessionReady(epoch=info.epoch), Origin.KERNEL)
             info.save(run_dir)
         if configured is not None:
             run.apply_limits(configured)
@@ -169,51 +201,32 @@ class Run:
 
     @classmethod
     def _make(cls, deployment: Deployment, run_dir: Path, info: RunInfo, clock: Clock, journal: Journal) -> Run:
-        log = (run_dir / "log.txt").open("a", buffering=1)
-        kernel = Kernel(
-            clock,
-            journal=journal,
-            durability_for=deployment.durability_for,
-            limit_for=deployment.limit_for,
-            run_dir=run_dir,
-            run_seed=deployment.run.seed,
-            versions=versions_of(deployment),
-            snapshot_every_events=deployment.run.snapshot_every_events,
-            log=log.write,
-            events_per_input_max=deployment.run.max_events_per_input,
-            faults_max=deployment.run.max_faults,
-        )
+        log = open_log(deployment, run_dir)
+        kernel = make_kernel(deployment, run_dir, clock, journal, log, Vitals(run_dir / "vitals"))
         return cls(deployment, run_dir, info, kernel, log)
+
+    def command(self, command: OperatorCommand, done: Done | None = None) -> None:
+        """Take an operator's command: at once, or as soon as the run is live. Safe to call from a signal handler."""
+        if self.live:
+            self.kernel.command(command, done)
+        else:
+            self._early.append((command, done))
+
+    def _go_live(self) -> None:
+        """Carry out what was commanded while the run was taken up."""
+        self.live = True
+        while self._early:
+            self.kernel.command(*self._early.pop(0))
 
     def apply_limits(self, configured: Deployment) -> None:
         """Hold a deployment's limits against the journaled ones: the stricter rule, and an alert names both."""
         kernel = self.kernel
-        owners = {0: "", **{slot.plugin_id: slot.name for slot in kernel.slots.values()}}
-        # A switch is stricter when on, a number when smaller.
-        saved = {
-            _limit_name(kind, owners.get(owner, "")): bool(value) if kind in _SWITCHES else value
-            for (kind, owner, listing), value in kernel.limits.values.items()
-            if not listing
-        }
-        tables = {"": configured.limits} | {spec.name: spec.limits for spec in configured.plugins}
-        wanted = {
-            _limit_name(kind, owner): bool(value) if kind in _SWITCHES else value
-            for owner, table in tables.items()
-            if owner in owners.values()
-            for kind, value in limit_values(table)
-        }
-        ruling, differences = strictest(saved, wanted)
-        for difference in differences:
-            alert = Alert(
-                code="limit.differs", severity=Severity.WARNING, subject=difference.name, met=str(difference),
-                wanted="one value in the journal and in plugins.toml", way_out="set the limit by an operator's command",
-            )  # fmt: skip
+        ruling, alerts = ruling_limits(kernel, configured)
+        for alert in alerts:
             kernel.input(alert, Origin.KERNEL)
-        for name, value in ruling.items():
-            if saved.get(name) != value:
-                owner_name, _, kind_name = name.rpartition(".")
-                owner = next(number for number, known in owners.items() if known == owner_name)
-                kernel.input(Limit(LimitKind[kind_name.upper()], strategy_id=owner, value=int(value)), Origin.KERNEL)
+        for limit in ruling:
+            if kernel.limits.values.get((limit.kind, limit.strategy_id, limit.listing_id)) != limit.value:
+                kernel.input(limit, Origin.KERNEL)
 
     def follow(self) -> None:
         """Start the lake process beside the kernel."""
@@ -240,12 +253,85 @@ class Run:
         kernel = self.kernel
         if kernel.ended:
             return
-        with _signals(kernel, {signal.SIGINT: "stop", signal.SIGTERM: "stop"}):
+        self._go_live()
+        with _signals(self, {signal.SIGINT: "stop", signal.SIGTERM: "stop"}):
+            self._phase(Phase.READY)
             if isinstance(kernel.clock, WallClock):
                 kernel.run_wall(self.end_ns)
             else:
                 kernel.run_simulated(self.end_ns)
+            self._phase(Phase.DRAINING)
             kernel.drain(kernel.stopping or self._reason())
+            self._turn()
+
+    def _phase(self, phase: Phase, done: int = 0, wanted: int = 0) -> None:
+        self._told = phase
+        self.kernel.vitals.phase(phase, done, wanted)
+
+    def _turn(self) -> None:
+        self._tick()
+        for observe in self.observers:
+            observe()
+
+    def serve(self) -> None:
+        """Open the run to its operator and its watchdog. Its journal must be locked."""
+        self.services = Services(self)
+        self._leave.callback(self.services.close)
+
+    @property
+    def disk(self) -> DiskForecast | None:
+        """What is to be expected of the run's disk; None where nobody looks."""
+        return self.services.disk if self.services is not None else None
+
+    def take_over(self, kernel: Kernel) -> None:
+        """Make *kernel* the run's for good."""
+        self.kernel = kernel
+        kernel.turns = (self._turn,)
+
+    def watch_recovery(self, kernel: Kernel, last_seq: int) -> Kernel:
+        """Make *kernel* the run's while it plays the journal back, and tell how far it has come."""
+        self.kernel = kernel
+
+        def turn() -> None:
+            self._phase(Phase.RECOVERING, kernel.cascade.seq, last_seq)
+            for observe in self.observers:
+                observe()
+
+        kernel.turns = (turn,)
+        return kernel
+
+    def _tick(self) -> None:
+        """Write the kernel's signs of life, a hundred times a second; see that venues answer."""
+        now_ns = time.monotonic_ns()
+        if now_ns < self._tick_ns:
+            return
+        self._tick_ns = now_ns + _TICK_NS
+        kernel, desk = self.kernel, self.kernel.desk
+        kernel.vitals.turn(
+            now_ns=kernel.moment.now_ns, seq=kernel.cascade.seq,
+            synced_seq=kernel.journal.synced_seq if kernel.journal is not None else 0, epoch=desk.epoch,
+            killed=desk.killed, reconciling=len(desk.reconciling), orders=desk.orders, open_orders=len(desk.open),
+        )  # fmt: skip
+        if self._told == Phase.READY and desk.reconciling:
+            self._phase(Phase.RECONCILING)
+            self._asked_ns = now_ns
+        elif self._told == Phase.RECONCILING and not desk.reconciling:
+            self._phase(Phase.READY)
+        if self._told == Phase.RECONCILING and now_ns - self._asked_ns > RECONCILE_LIMIT_NS:
+            self._asked_ns = now_ns
+            self._venue_silent()
+
+    def _venue_silent(self) -> None:
+        """Tell of the venues that have not answered; the alert is deduplicated, so it may be told again."""
+        for venue_id in sorted(self.kernel.desk.reconciling):
+            alert = Alert(
+                code="venue.not_reconciled", severity=Severity.ERROR,
+                subject=self.kernel.slot_by_id(venue_id).name,
+                met=f"no answer for {RECONCILE_LIMIT_NS // 1_000_000_000} s on where our orders stand",
+                wanted="Reconciled from the venue; until then no new order goes there",
+                way_out="see the venue's connection; quarantine it to trade elsewhere",
+            )  # fmt: skip
+            self.kernel.later(alert)
 
     def _reason(self) -> str:
         """Return what ends the run when nobody stops it. It follows from what is kept: a resumed run says the same."""
@@ -289,12 +375,13 @@ class Run:
             for name, cell in slot.ctx.cells.items()
             if name == "background_orders"
         )
-        info.tick_to_order = _latency(np.frombuffer(kernel.watch.samples_ns, np.int64))
+        info.tick_to_order = _latency(kernel.watch.tick_to_order)
         info.extra = {
             "orders_sent": kernel.desk.orders, "orders_refused": kernel.desk.refused, "fills": kernel.desk.fills,
             "journal_bytes": sum(path.stat().st_size for path in (self.dir / "journal").glob("*.pj")),
             **{f"lost.{name}": count for name, count in sorted(kernel.lanes.lost.items())},
         }  # fmt: skip
+        self._phase(Phase.FAILED if failed else Phase.ENDED)
         self._leave.close()
         try:
             info.save(self.dir)
@@ -322,7 +409,8 @@ class Run:
             rebuild(self.dir)
 
 
-def _changed(deployment: Deployment, options: RunOptions) -> Deployment:
+def changed(deployment: Deployment, options: RunOptions) -> Deployment:
+    """Return the deployment with what the command line says in place of its own."""
     changes: dict[str, Any] = {
         "seed": options.seed, "clock": options.clock, "runs_dir": options.runs_dir,
         "delivery_day": options.delivery_day,
@@ -333,25 +421,43 @@ def _changed(deployment: Deployment, options: RunOptions) -> Deployment:
     return deployment.with_run(**changes) if changes else deployment
 
 
-def _limit_name(kind: int, owner: str) -> str:
-    name = LimitKind(kind).name.lower()
-    return f"{owner}.{name}" if owner else name
+def make_kernel(
+    deployment: Deployment, run_dir: Path, clock: Clock, journal: Journal | None, log: RunLog, vitals: Vitals
+) -> Kernel:
+    """Return the kernel of a deployment's run."""
+    return Kernel(
+        clock,
+        journal=journal,
+        durability_for=deployment.durability_for,
+        limit_for=deployment.limit_for,
+        run_dir=run_dir,
+        run_seed=deployment.run.seed,
+        versions=versions_of(deployment),
+        snapshot_every_events=deployment.run.snapshot_every_events,
+        log=log.write,
+        vitals=vitals,
+        time_one_in=deployment.telemetry.handlers_one_in,
+        events_per_input_max=deployment.run.max_events_per_input,
+        faults_max=deployment.run.max_faults,
+    )
 
 
-def _latency(samples_ns: np.ndarray[Any, np.dtype[np.int64]]) -> LatencyNs:
-    if not len(samples_ns):
-        return LatencyNs()
-    p50, p99, p999 = np.percentile(samples_ns, [50, 99, 99.9]).astype(int).tolist()
-    return LatencyNs(len(samples_ns), p50, p99, p999, int(samples_ns.max()))
+def open_log(deployment: Deployment, run_dir: Path) -> RunLog:
+    """Return the run's log, open for what comes."""
+    return RunLog(run_dir, deployment.telemetry.log_file_mb << 20, deployment.telemetry.log_files)
+
+
+def _latency(histogram: Histogram) -> LatencyNs:
+    return LatencyNs(histogram.count, *histogram.percentiles_ns(50, 99, 99.9, 100))
 
 
 @contextmanager
-def _signals(kernel: Kernel, commands: dict[signal.Signals, str]) -> Iterator[None]:
+def _signals(run: Run, commands: dict[signal.Signals, str]) -> Iterator[None]:
     """Make a command of each signal, an input like any: Ctrl-C and SIGTERM stop the run, SIGUSR1 is the kill switch."""
 
     def command(number: int, _frame: object) -> None:
         name = signal.Signals(number).name
-        kernel.command(OperatorCommand(command=commands[signal.Signals(number)], who=f"uid {os.getuid()}", why=name))
+        run.command(OperatorCommand(command=commands[signal.Signals(number)], who=f"uid {os.getuid()}", why=name))
 
     try:
         before = {number: signal.signal(number, command) for number in commands}

@@ -42,6 +42,8 @@ class RunInfo(msgspec.Struct, kw_only=True):
     """running, complete or failed."""
     reason: str = ""
     """Why it ended: `end of day`, `end of --for`, `end of [run] end`, `stopped by …`, the error."""
+    instance: str = ""
+    """The instance's name, which is its id too; empty for a run by itself."""
     deployment: str = ""
     """The deployment's name, as its file is called."""
     seed: int = 0

@@ -18,7 +18,15 @@ from penstock_kernel.runs import write_atomically
 from penstock_sdk.core.core import plugin_state
 from penstock_sdk.core.wiring import Slot
 
-__all__ = ["SnapshotError", "can_snapshot", "load_snapshot", "newest_snapshot", "save_snapshot"]
+__all__ = [
+    "SnapshotError",
+    "any_snapshot",
+    "can_snapshot",
+    "load_snapshot",
+    "newest_snapshot",
+    "save_carry",
+    "save_snapshot",
+]
 
 FORMAT = 1
 _ARRAY = 1
@@ -38,12 +46,26 @@ class _Head(msgspec.Struct, frozen=True):
 
 def save_snapshot(folder: Path, seq: int, state: dict[str, Any], versions: dict[str, str]) -> Path:
     """Write *state* as of *seq*; return the file."""
-    folder.mkdir(exist_ok=True)
+    return _save(folder / f"{seq:012}.snap", seq, state, versions)
+
+
+def _save(path: Path, seq: int, state: dict[str, Any], versions: dict[str, str]) -> Path:
+    path.parent.mkdir(exist_ok=True)
     body = msgspec.msgpack.encode(_plain(state))
     head = _Head(FORMAT, seq, versions, _sha256(seq, versions, body))
-    path = folder / f"{seq:012}.snap"
     write_atomically(path, msgspec.json.encode(head) + b"\n" + body)
     return path
+
+
+def save_carry(folder: Path, seq: int, state: dict[str, Any], versions: dict[str, str]) -> Path:
+    """Keep the state that a session begins with after event *seq*; written before the session's header is."""
+    return _save(folder / f"{seq:012}.carry", seq, state, versions)
+
+
+def any_snapshot(folder: Path, last_seq: int) -> list[Path]:
+    """Return the snapshots that the journal reaches, newest first, of whatever versions."""
+    found = [*folder.glob("[0-9]*.snap"), *folder.glob("[0-9]*.carry")]
+    return sorted((path for path in found if int(path.stem) <= last_seq), key=lambda p: int(p.stem), reverse=True)
 
 
 def can_snapshot(slot: Slot) -> bool:
@@ -55,8 +77,8 @@ def can_snapshot(slot: Slot) -> bool:
     return True
 
 
-def load_snapshot(path: Path, versions: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    """Return (seq, state).
+def load_snapshot(path: Path, versions: dict[str, str] | None) -> tuple[int, dict[str, Any]]:
+    """Return (seq, state). None takes a snapshot of any versions.
 
     Raises:
         SnapshotError: it is damaged, of another format, or of other versions of the plugins.
@@ -69,7 +91,7 @@ def load_snapshot(path: Path, versions: dict[str, str]) -> tuple[int, dict[str, 
         raise SnapshotError(f"{path} has no readable head: {error}") from None
     if head.format != FORMAT:
         raise SnapshotError(f"{path} has format {head.format}, wanted {FORMAT}")
-    if head.versions != versions:
+    if versions is not None and head.versions != versions:
         raise SnapshotError(f"{path} is of versions {head.versions}, wanted {versions}")
     if _sha256(head.seq, head.versions, body) != head.sha256:
         raise SnapshotError(f"{path} is damaged: its SHA-256 is not the one in its head")

@@ -50,6 +50,7 @@ class Vitals:
     """
 
     INPUT = _INPUT
+    TURN = _TURN_NS
 
     def __init__(self, path: Path | None) -> None:
         """Map *path*, made when missing; None keeps the integers in memory alone."""
@@ -73,6 +74,11 @@ class Vitals:
         self.cells[_DONE], self.cells[_WANTED] = done, wanted
         self.cells[_PHASE] = phase
         self.cells[_TURN_NS] = time.monotonic_ns()
+
+    @property
+    def where(self) -> tuple[Phase, int, int]:
+        """What `phase` said last: (phase, done, wanted)."""
+        return Phase(self.cells[_PHASE]), self.cells[_DONE], self.cells[_WANTED]
 
     def turn(
         self, *, now_ns: int, seq: int, synced_seq: int, epoch: int, killed: bool, reconciling: int, orders: int,

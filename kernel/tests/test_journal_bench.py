@@ -25,6 +25,8 @@ def test_the_store_bench_gives_every_row_and_the_digest_of_its_records(tmp_path:
         ("verify", None, 60),
         ("read", None, 60),
         ("start-up", None, 60),
+        ("start-up again", None, 60),
+        ("find", None, 60),
     ]
     assert all(row["records_per_s"] > 0 and len(row["wall_s"]) == 2 for row in report["rows"])
     rng = random.Random(4)

@@ -221,7 +221,7 @@ def test_small_partitions_are_merged_in_order(
     for number in range(22):
         journal.add(Trade(number, number % 3), 0)
         for batch in tail.poll():
-            writer.add(batch)
+            writer.add(batch, tail.place.segment)
             writer.flush()
     writer.abandon()
     partitions = read_manifest(tmp_path / "lake").tables["trades"]

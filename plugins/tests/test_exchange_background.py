@@ -201,14 +201,14 @@ def test_one_auction_or_one_value_of_the_index_is_a_price_to_go_by(told: str) ->
 
 def test_an_index_value_that_is_no_number_is_an_alert_and_changes_nothing() -> None:
     day = run_day(2, feed=False, until_hours=1.0)
-    before = [table.copy() for table in day.exchange.snapshot()]
+    before = day.exchange.snapshot()["days"][0]["tables"]
     series = day.kernel.intern(IdKind.SERIES, "price.index")
     for value in (float("nan"), float("inf"), -1e12):
         day.kernel.feed(Observation(series, valid_from_ns=0, valid_to_ns=1, value=value))
     day.kernel.feed(Observation(series + 1, valid_from_ns=0, valid_to_ns=1, value=1.0))
     alerts = [alert.code for alert in day.kernel.of(Alert)]
     assert alerts == ["exchange.no_fundamental", *["exchange.index_value"] * 3]
-    for was, now in zip(before, day.exchange.snapshot(), strict=True):
+    for was, now in zip(before, day.exchange.snapshot()["days"][0]["tables"], strict=True):
         np.testing.assert_array_equal(was, now)
 
 

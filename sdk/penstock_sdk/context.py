@@ -135,8 +135,8 @@ class Context:
         """The instance's ``[plugins.NAME.limits]`` table, checked by the risk plugin."""
         self.run_dir = run_dir
         """The run's folder, for plugins that leave files; written to by effects alone. None where a run leaves none."""
-        own_seed = zlib.crc32(name.encode()) if seed is None else seed
-        self.random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([run_seed, own_seed])))
+        self._seeds = (run_seed, zlib.crc32(name.encode()) if seed is None else seed)
+        self.random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._seeds)))
         """Seeded by the run and by the instance: independent of every other plugin's draws."""
         self.state: dict[str, Any] = {}
         """Key/value state that snapshots keep: str keys, values that msgpack carries, or numpy arrays."""
@@ -157,6 +157,15 @@ class Context:
     def correlation_seq(self) -> int:
         """The sequence number of the input at the root of the event being handled."""
         return self._moment.correlation_seq
+
+    def random_for(self, key: int) -> np.random.Generator:
+        """Return a new generator for a *key* above 0, such as a delivery day's number: the same whenever it is made.
+
+        What it has drawn is the plugin's to keep: ``generator.bit_generator.state`` goes into `Plugin.snapshot`.
+        """
+        if key <= 0:
+            raise ValueError(f"key met {key}, wanted an integer above 0, such as date.toordinal()")
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence((*self._seeds, key))))
 
     def set_timer(self, due_ns: int, tag: int = 0) -> int:
         """Ask for ``on_timer`` at *due_ns* (at once when that has passed); return the timer's id."""

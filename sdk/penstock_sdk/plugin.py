@@ -14,7 +14,7 @@ A name that starts with ``on_`` and belongs to no record is refused when the plu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -122,6 +122,9 @@ class Venue(Plugin):
     kind = "venue"
     embedded: ClassVar[bool] = False
     """True when the market place itself is in this plugin: a restart restores it and leaves nothing in doubt."""
+    cancel_all_outside: ClassVar[Callable[[Any], int] | None] = None
+    """A static method that takes the config, cancels every order of ours at the market over a connection of its own,
+    and returns how many. The watchdog calls it in a process of its own when the kernel hangs; None: no such way."""
 
     def on_order(self, order: Order) -> Outcome:
         """Do what ``order.action`` says (NEW, CANCEL, CANCEL_ALL); only orders routed to this venue come here.
@@ -220,7 +223,7 @@ class Check(Plugin):
         raise TypeError(f"{type(self).__name__} is a check without check_order(order); define it")
 
     def explain_order(self, order: Order) -> list[Explained]:
-        """Return each rule of the check as it stands for *order*, in the order they are asked; empty: the verdict alone.
+        """Return each rule of the check as it stands for *order*, first asked first; empty: the verdict says it all.
 
         Never called in a run: a play-back asks right before `check_order`, for people. It must change nothing.
         """
@@ -257,6 +260,13 @@ class Portfolio(Plugin):
     """Keeps positions, profit and loss."""
 
     kind = "portfolio"
+
+    def standing(self) -> Sequence[Record]:
+        """Return a Position for each holding that is not flat, and a Pnl with listing 0 per strategy and currency.
+
+        For those who look (`penstock status`), at any time between inputs: it must change nothing.
+        """
+        return ()
 
 
 class Offload(Plugin):

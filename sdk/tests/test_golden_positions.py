@@ -226,3 +226,40 @@ def test_a_wrong_contract_is_refused_by_name(
 def test_a_size_below_one_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="^contract_count is 0; wanted at least 1$"):
         p.new_grid(1, 0, 1, 1)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(FILLS, max_size=15), st.integers(0, 2), st.lists(FILLS, max_size=10))
+def test_dropping_a_contract_leaves_the_others_as_they_are_and_its_number_free(
+    before: list[Fill], gone: int, after: list[Fill]
+) -> None:
+    grid = filled(before)
+    kept = p.positions(grid).copy()
+    p.drop_contract(grid, gone)
+    others = [contract for contract in range(3) if contract != gone]
+    assert (p.positions(grid)[:, others] == kept[:, others]).all()
+    assert p.apply_fill(grid, 0, gone, p.BUY, 1, 1) == p.REFUSED_UNKNOWN
+    # Where nobody delivers any more, nothing is held; where somebody does, what was dealt stays.
+    shared = {interval for contract in others for interval in CONTRACTS[contract][0]}
+    for account in range(3):
+        for interval in range(4):
+            met = p.interval_net_kw(grid)[account, interval]
+            wanted = sum(
+                signed(f) * CONTRACTS[f[1]][2] for f in before if f[0] == account and interval in CONTRACTS[f[1]][0]
+            )
+            assert met == (wanted if interval in shared else 0)
+    # Defined anew elsewhere, with links behind those that moved up, it is as new.
+    p.define_contract(grid, gone, [2, 1], cash_micro_per_lot_tick=5, kw_per_lot=10)
+    assert p.positions(grid)[:, gone, : p.POSITION_LAST].any() == np.False_
+    had = p.interval_net_kw(grid).copy()
+    links = {contract: CONTRACTS[contract][0] for contract in others} | {gone: [2, 1]}
+    kw = {contract: CONTRACTS[contract][2] for contract in others} | {gone: 10}
+    for fill in after:
+        assert p.apply_fill(grid, *fill) == p.APPLIED
+        had[fill[0], links[fill[1]]] += signed(fill) * kw[fill[1]]
+    assert (p.interval_net_kw(grid) == had).all()
+
+
+def test_only_what_is_defined_can_be_dropped() -> None:
+    with pytest.raises(ValueError, match=r"^contract 3 is not defined; only what was defined can be dropped"):
+        p.drop_contract(new_grid(), 3)

@@ -494,3 +494,40 @@ def test_every_reason_of_the_gate_has_a_line_and_a_count() -> None:
     codes = {value for name, value in vars(g).items() if name.startswith("REASON_")} | {g.OK}
     assert codes == set(g.REASONS)
     assert max(codes) < 48, "the three rows of counts hold codes 0 to 47"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 2), st.integers(1, 5)), max_size=12),
+    st.integers(0, 3),
+    st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True),
+)
+def test_dropping_a_listing_leaves_the_others_as_they_are_and_its_number_free(
+    fills: list[tuple[int, int, int]], gone: int, anew: list[int]
+) -> None:
+    gate = gate_of(usual())
+    for listing, side, lots in fills:
+        g.fill(gate, listing, side, lots)
+    held = g.exposures(gate).copy()
+    g.drop_listing(gate, gone)
+    assert g.check_order(gate, gone, g.BUY, 0, 1, 0, 10**6, g.new_verdicts(1)) == g.REASON_LISTING
+    others = [listing for listing in INTERVALS if listing != gone]
+    shared = {interval for listing in others for interval in INTERVALS[listing]}
+    for interval in range(4):
+        wanted = held[interval] if interval in shared else held[interval] * 0
+        assert (g.exposures(gate)[interval] == wanted).all()
+    assert [g.intervals_of(gate, listing) for listing in others] == [INTERVALS[listing] for listing in others]
+    more = {"qty_max_lots": 1, "collar_ticks": 1, "notional_max": 1, "ref_age_max_ns": 1, "minutes": 1, "kw_per_lot": 7}
+    g.define_listing(gate, gone, anew, **more)
+    assert g.intervals_of(gate, gone) == anew
+    assert [g.intervals_of(gate, listing) for listing in others] == [INTERVALS[listing] for listing in others]
+    assert gate[g.LISTING_ROW + gone, g.LISTING_REF] == g.ABSENT
+    before = g.exposures(gate).copy()
+    assert g.fill(gate, gone, g.SELL, 3) == g.REASON_NOT_RESERVED
+    before[anew, g.INTERVAL_NET] -= 21
+    assert (g.exposures(gate)[:, g.INTERVAL_NET] == before[:, g.INTERVAL_NET]).all()
+
+
+def test_only_a_listing_with_limits_can_be_dropped() -> None:
+    with pytest.raises(ValueError, match=r"^listing 4 is not defined; only what was defined can be dropped"):
+        g.drop_listing(gate_of(usual()), 4)

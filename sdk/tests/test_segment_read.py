@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock_sdk.wire.segment import JournalCorrupt, JournalError, read_frames, scan, verify
+from penstock_sdk.wire.segment_chain import sha256_of_frames
 from penstock_sdk.wire.segment_layout import (
     SEGMENT_BYTES,
     SegmentHeader,
@@ -43,6 +44,7 @@ class Builder:
         self.hasher = hashlib.sha256()
         self.data: list[bytearray] = []
         self.last_seq = -1
+        self.stretch: int | None = None
         self.synced_offset = 0
         self.begin()
 
@@ -57,8 +59,12 @@ class Builder:
         data = self.data[-1]
         for frame in frames:
             if frame[7] < 0x80:
+                seq = int.from_bytes(frame[8:16], "little")
+                if self.stretch not in (None, seq // 65_536):
+                    self.hasher = hashlib.sha256(self.hasher.digest())
+                self.stretch = seq // 65_536
                 self.hasher.update(frame)
-                self.last_seq = int.from_bytes(frame[8:16], "little") + int.from_bytes(frame[40:44], "little") - 1
+                self.last_seq = seq + int.from_bytes(frame[40:44], "little") - 1
         first = int.from_bytes(frames[0][8:16], "little") if frames else self.last_seq + 1
         body = b"".join(frames)
         commit = pack_commit(
@@ -143,7 +149,7 @@ def test_frames_come_back_as_they_were_and_the_digest_covers_the_logical_ones(
         assert bytes(view.body) == frame[48 : 48 + view.body_bytes]
     logical = [frame for frame in frames if frame[7] < 0x80]
     result = verify(directory, allow_gaps=False)
-    assert result.digest == hashlib.sha256(b"".join(logical)).hexdigest()
+    assert result.digest == builder.hasher.hexdigest() == sha256_of_frames(logical)
     assert (result.frames, result.diagnostics) == (len(frames), len(frames) - len(logical))
     assert result.records == sum(result.records_by_schema.values()) == sum(view.count for view in read)
     assert (result.commits, result.segments, result.torn_bytes) == (len(batches), len(builder.data), 0)
@@ -161,7 +167,7 @@ def test_the_commit_frame_and_the_segment_header_are_the_bytes_of_the_tables() -
     assert commit == by_hand + struct.pack("<I", zlib.crc32(by_hand))
     assert [commit_bytes(n) for n in range(4)] == [120, 120, 128, 128]
     header = SegmentHeader(2, RUN, b"\xa5" * 32, 4096).pack()
-    head = b"PENSTOCK" + struct.pack("<HHIQ", 1, 64, 2, RUN) + b"\xa5" * 32 + struct.pack("<I", 512)
+    head = b"PENSTOCK" + struct.pack("<HHIQ", 2, 64, 2, RUN) + b"\xa5" * 32 + struct.pack("<I", 512)
     assert header == head + struct.pack("<I", zlib.crc32(head))
 
 
@@ -345,9 +351,9 @@ def test_a_folder_without_segments_and_another_format_are_named(tmp_path: Path) 
     with pytest.raises(JournalError, match="no journal segment"):
         scan(tmp_path)
     head = bytearray(SegmentHeader(1, RUN, hashlib.sha256().digest(), 0).pack()[:-4])
-    head[8] = 2
+    head[8] = 3
     segment_path(tmp_path, 1).write_bytes(bytes(head) + struct.pack("<I", zlib.crc32(head)))
-    with pytest.raises(JournalError, match="journal format 2 .* this reader knows format 1"):
+    with pytest.raises(JournalError, match="journal format 3 .* this reader knows formats 1 to 2"):
         scan(tmp_path)
     segment_path(tmp_path, 1).write_bytes(b"PENSTOCK")
     with pytest.raises(JournalCorrupt, match="segment has 8 bytes, its header alone needs 64"):

@@ -15,7 +15,7 @@ from penstock_sdk.events import (
     Order,
     OrderState,
     ReportKind,
-    RunHeader,
+    SessionReady,
     Severity,
     Side,
 )
@@ -69,10 +69,10 @@ def _in_doubt(journal: list[Entry], log: list[dict[str, Any]], ended: bool) -> I
     asked = {line["seq"] for line in log if line.get("got") == "ask"}
     waiting: dict[int, str] = {}
     left: dict[int, int] = {}
-    headers = [entry.seq for entry in journal if type(entry.record) is RunHeader]
+    headers = [entry.seq for entry in journal if type(entry.record) is SessionReady]
     for entry in journal:
         record = entry.record
-        if type(record) is RunHeader:
+        if type(record) is SessionReady:
             doubted = {
                 other.record.order_id: other.seq
                 for other in journal

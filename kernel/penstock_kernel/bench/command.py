@@ -38,11 +38,18 @@ def _rebuild(tiny: bool) -> dict[str, Any]:
     return bench_rebuild(hours=0.6) if tiny else bench_rebuild()
 
 
+def _telemetry(tiny: bool) -> dict[str, Any]:
+    from penstock_kernel.bench.telemetry import bench_telemetry
+
+    return bench_telemetry(orders=128, rounds=1) if tiny else bench_telemetry()
+
+
 BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
     "bus": _bus,
     "order-path": _order_path,
     "store": _store,
     "rebuild": _rebuild,
+    "telemetry": _telemetry,
 }
 
 

@@ -75,10 +75,10 @@ class _Stopwatch(Operations):
 class _Market:
     """A kernel in the middle of a trading day, with the chain of an order and nothing else going on."""
 
-    def __init__(self, folder: Path | None, watch: bool) -> None:
+    def __init__(self, folder: Path | None, watch: bool, **kernel_options: Any) -> None:
         found = discover(CONTRACT_MAJORS).manifests
         self.journal = None if folder is None else Journal.create(folder, run=1)
-        self.kernel = Kernel(SimClock(START_NS), journal=self.journal)
+        self.kernel = Kernel(SimClock(START_NS), journal=self.journal, **kernel_options)
         kernel = self.kernel
         # First of all plugins: it reads the clock when the order comes to the venue, not when the venue is done.
         self.stopwatch: Any = kernel.attach(_Stopwatch, "stopwatch").plugin if watch else None

@@ -23,6 +23,7 @@ SECONDS_MAX = 1e9
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 0 done, 1 failed or a difference found, 2 wrong usage or bad input."""
     options = _parser().parse_args(arguments)
+    options.arguments = list(sys.argv[1:] if arguments is None else arguments)
     # A file or a pipe takes lines of any length: no table is cut to 80 columns there.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -45,6 +46,7 @@ def _known(error: Exception) -> str | None:
     """Return the text of an error that is the input's fault, None for a bug of ours."""
     from penstock_kernel.boot import StartError
     from penstock_kernel.deployment import DeploymentError
+    from penstock_kernel.inspect.asked import InspectError
     from penstock_kernel.journal import JournalError
     from penstock_kernel.lake import LakeError
     from penstock_kernel.replay import ReplayError
@@ -52,7 +54,10 @@ def _known(error: Exception) -> str | None:
     from penstock_kernel.sources import SourceError
     from penstock_sdk.energy import EnergyError
 
-    ours = (DeploymentError, EnergyError, JournalError, LakeError, ReplayError, RunError, SourceError, StartError)
+    ours = (
+        DeploymentError, EnergyError, InspectError, JournalError, LakeError, ReplayError, RunError, SourceError,
+        StartError,
+    )  # fmt: skip
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{error.filename or 'a file of the run'}: {error.strerror}; make room, or give another --runs-dir"
     return str(error) if isinstance(error, (*ours, FileNotFoundError, PermissionError)) else None
@@ -100,6 +105,15 @@ def _parser() -> argparse.ArgumentParser:
         "--for", dest="for_s", type=_seconds, metavar="SECONDS", help="end after so much of the run's time"
     )
     run.add_argument("--resume", metavar="RUN", help="go on with a run that was cut")
+    run.add_argument(
+        "--instance", metavar="NAME", help="run as this instance, and go on with its journal whatever ended it before"
+    )
+    run.add_argument("--no-watchdog", action="store_true", help="an instance's kernel alone, without a process beside")
+    run.add_argument("--health", metavar="HOST:PORT", help="serve /livez, /readyz and /metrics, as 127.0.0.1:9464")
+    run.add_argument(
+        "--quarantine", metavar="PLUGIN", action="append", default=[], help="keep a plugin of the instance out"
+    )
+    run.add_argument("--cause", default="", metavar="TEXT", help="why it is started, for the journal")
     run.add_argument("--plain", action="store_true", help="progress as plain lines")
     run.add_argument("--quiet", action="store_true", help="no progress")
     run.add_argument("--no-report", action="store_true", help="leave lake, summary and report out")
@@ -121,11 +135,18 @@ def _parser() -> argparse.ArgumentParser:
     replay = add("replay", _replay, "replay a run", "Feed a run's recorded inputs and recompute what followed.")
     replay.add_argument("run", nargs="?", default="latest")
     replay.add_argument("--verify", action="store_true", help="hold every byte against the journal (always done)")
-    for sub in (runs, query, report, replay):
+    verify = add("verify", _verify, "read a run's whole journal", "Check every byte of a run's journal, old and new.")
+    verify.add_argument("run", nargs="?", default="latest")
+    for sub in (runs, query, report, replay, verify):
         sub.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
 
+    from penstock_kernel.cli import inspect, logs, operate
+
+    inspect.add_commands(add)
+    logs.add_commands(add)
+    operate.add_commands(add)
     bench = add("bench", _bench, "measure", "Measure one path, in interleaved rounds beside a bare dict dispatch.")
-    bench.add_argument("bench", choices=["bus", "order-path", "store", "rebuild", "all"])
+    bench.add_argument("bench", choices=["bus", "order-path", "store", "rebuild", "telemetry", "all"])
     bench.add_argument("--json", action="store_true", help="print one JSON object")
     bench.add_argument("--size", choices=["tiny", "full"], default="full")
 
@@ -160,8 +181,10 @@ def _deployment_path(given: Path | None) -> Path:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
-    from penstock_kernel.cli.run import run_command
+    from penstock_kernel.cli.run import run_command, run_instance
 
+    if options.instance:
+        return run_instance(options, console)
     return run_command(options, _deployment_path(options.deployment), console)
 
 
@@ -201,6 +224,12 @@ def _replay(options: argparse.Namespace, console: Console) -> int:
     from penstock_kernel.cli.show import replay_run
 
     return replay_run(options.runs_dir, options.run, console)
+
+
+def _verify(options: argparse.Namespace, console: Console) -> int:
+    from penstock_kernel.cli.show import verify_run
+
+    return verify_run(options.runs_dir, options.run, console)
 
 
 def _bench(options: argparse.Namespace, console: Console) -> int:

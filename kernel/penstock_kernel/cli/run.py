@@ -10,10 +10,11 @@ from rich.console import Console
 
 from penstock_kernel.cli.progress import RunProgress
 from penstock_kernel.deployment import format_problems
+from penstock_kernel.instance import Instance, Starting
 from penstock_kernel.run import Run, RunOptions
 from penstock_kernel.runs import RunInfo, find_run
 
-__all__ = ["run_command"]
+__all__ = ["run_command", "run_instance"]
 
 
 def run_command(options: argparse.Namespace, path: Path, console: Console) -> int:
@@ -39,6 +40,34 @@ def run_command(options: argparse.Namespace, path: Path, console: Console) -> in
     show.close()
     info = run.close()
     return _finish(run.dir, info, options, console)
+
+
+def run_instance(options: argparse.Namespace, console: Console) -> int:
+    """Run an instance until it is stopped; return 0, or 1 when it failed. Its watchdog is the process that is asked."""
+    if not options.no_watchdog:
+        from penstock_kernel.warden.command import supervise
+
+        return supervise(options.arguments)
+    choices = RunOptions(
+        seed=options.seed, clock=options.clock, runs_dir=options.runs_dir, delivery_day=options.delivery_day,
+        for_s=options.for_s, lake=not options.no_report,
+    )  # fmt: skip
+    path = options.deployment
+    if path is None and not (Path(options.runs_dir or "runs") / options.instance / "source.toml").exists():
+        path = Path("plugins.toml") if Path("plugins.toml").exists() else None
+    starting = Starting(cause=options.cause, quarantine=tuple(options.quarantine))
+    run = Instance.open(options.instance, path, choices, starting)
+    show = _progress(run, options)
+    try:
+        run.go()
+    except BaseException as error:
+        show.close()
+        run.close(failed=f"{type(error).__name__}: {error}")
+        raise
+    show.close()
+    info = run.close()
+    console.print(f"instance {info.id} {info.status}: {info.reason}; {info.events:,} events", markup=False)
+    return 1 if info.status == "failed" else 0
 
 
 class _NoProgress:

@@ -1,7 +1,8 @@
-"""Looking at runs: list, query, report, replay."""
+"""Looking at runs: list, query, report, replay, verify."""
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from penstock_kernel.runs import find_run, list_runs
+from penstock_kernel.runs import RunInfo, find_run, list_runs
 
-__all__ = ["print_query", "print_runs", "rebuild_report", "replay_run"]
+__all__ = ["print_query", "print_runs", "rebuild_report", "replay_run", "verify_run"]
 
 
 def print_runs(runs_dir: Path, console: Console) -> int:
@@ -37,16 +38,19 @@ def print_runs(runs_dir: Path, console: Console) -> int:
 
 
 def print_query(runs_dir: Path, name: str, sql: str | None, form: str, console: Console) -> int:
-    """Print a query's answer, or the tables when no SQL is given."""
-    from penstock_kernel.lake import connect, print_table, query, tables
+    """Print a query's answer, or the tables when no SQL is given; of a live run, say up to which event."""
+    from penstock_kernel.lake import Reader, print_table
 
     run_dir = find_run(runs_dir, name)
-    if sql is None:
-        with connect(run_dir) as connection:
-            for table, count in tables(connection).items():
+    with Reader(run_dir) as reader:
+        if sql is None:
+            for table, count in reader.tables().items():
                 console.print(f"{table:28} {count:>12,}", markup=False)
-        return 0
-    print_table(query(run_dir, sql), form=form)
+        else:
+            print_table(reader.query(sql), form=form)
+        if reader.live:  # beside the answer, which a program may read
+            state = RunInfo.load(run_dir).state
+            print(f"run {run_dir.name} is {state}, read up to event {reader.last_seq:,}", file=sys.stderr)
     return 0
 
 
@@ -79,5 +83,32 @@ def replay_run(runs_dir: Path, name: str, console: Console) -> int:
     console.print(
         f"replay {run_dir.name}: {result.events:,} events recomputed in {took_s:.1f} s, no difference", markup=False
     )
+    for session in result.skipped:
+        console.print(f"replay {run_dir.name}: not recomputed, {session}", markup=False)
     console.print(f"journal sha256:{result.digest}", markup=False)
     return 0
+
+
+def verify_run(runs_dir: Path, name: str, console: Console) -> int:
+    """Read a run's whole journal; say that every byte is as it was written, or the first place where it is not."""
+    from penstock_kernel.verify import verify_journal
+    from penstock_sdk.wire.segment import JournalCorrupt
+
+    run_dir = find_run(runs_dir, name)
+    begun = time.perf_counter()
+    try:
+        found = verify_journal(run_dir)
+    except JournalCorrupt as error:
+        console.print(f"verify {run_dir.name}: {error}", markup=False)
+        return 1
+    took_s = time.perf_counter() - begun
+    scan = found.scan
+    console.print(
+        f"verify {run_dir.name}: {scan.records:,} events in {scan.segments} segments, {scan.size_bytes:,} bytes, "
+        f"read in {took_s:.1f} s; {found.checkpoints} checkpoints agree",
+        markup=False,
+    )
+    for fault in found.faults:
+        console.print(f"verify {run_dir.name}: {fault}", markup=False)
+    console.print(f"journal sha256:{scan.digest}", markup=False)
+    return 1 if found.faults else 0

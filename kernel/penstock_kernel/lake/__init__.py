@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 from penstock_kernel.lake.follow import follow, rebuild
-from penstock_kernel.lake.query import connect, print_table, query, tables
+from penstock_kernel.lake.query import connect, print_table, query
+from penstock_kernel.lake.reader import Reader, tables
 from penstock_kernel.lake.views import VIEWS
 from penstock_kernel.lake.writer import LakeError
 
-__all__ = ["VIEWS", "LakeError", "connect", "follow", "print_table", "query", "rebuild", "tables"]
+__all__ = ["VIEWS", "LakeError", "Reader", "connect", "follow", "print_table", "query", "rebuild", "tables"]

@@ -43,20 +43,22 @@ def rebuild(run_dir: Path) -> Path:
         writer = LakeWriter(run_dir, keep=True)
         try:
             learn_own_records(run_dir)
-            for batch in _walk(run_dir):
-                writer.add(batch)
+            for batch, segment in _walk(run_dir):
+                writer.add(batch, segment)
             return writer.close()
         except BaseException:
             writer.abandon()
             raise
 
 
-def _walk(run_dir: Path) -> Iterator[Batch]:
+def _walk(run_dir: Path) -> Iterator[tuple[Batch, int]]:
+    """Yield each batch of an ended journal, checked, and the number of the segment it stands in."""
     try:
         walk = Walk(RunPaths(run_dir).journal)
     except JournalError as error:
         raise LakeError(str(error)) from None
-    yield from walk.batches()
+    for batch in walk.batches():
+        yield batch, walk.index
     if walk.torn_commits:  # as `verify` judges: bad bytes with whole commits behind them are no torn tail
         what = f"{walk.torn}, yet {walk.torn_commits} commits follow"
         raise JournalCorrupt(walk.path, walk.end, what, seq=walk.last_seq + 1)
@@ -144,7 +146,7 @@ def follow(
                 quiet = True
                 for batch in tail.poll():
                     learnt = learnt or learn_own_records(run_dir)
-                    writer.add(batch)
+                    writer.add(batch, tail.place.segment)
                     quiet = False
                     ending.see(batch)
                 if quiet and (ended or orphaned):

@@ -10,54 +10,76 @@ import mmap
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER_BYTES
 from penstock_sdk.wire.segment import Batch, JournalCorrupt
 from penstock_sdk.wire.segment_layout import COMMIT_SCHEMA, SEGMENT_BYTES, SegmentHeader, segment_path, unpack_commit
 
-__all__ = ["Tail"]
+__all__ = ["Place", "Tail", "journal_end"]
+
+
+class Place(NamedTuple):
+    """How far a journal was read: so many bytes of the segment of this number, all before it included."""
+
+    segment: int = 1
+    offset: int = SEGMENT_BYTES
+
+
+_BEGINNING: Final = Place()
+
+
+def journal_end(journal_dir: Path) -> Place:
+    """Return where the journal's files end at this moment; its beginning when there are none."""
+    last = max(journal_dir.glob("[0-9]*.pj"), default=None)
+    return _BEGINNING if last is None else Place(int(last.stem), last.stat().st_size)
 
 
 class Tail:
-    """A reader that follows one journal folder from its first segment on.
+    """A reader that follows one journal folder, from its first segment or from where another reader stopped.
 
     Attributes:
+        place: where the last batch read ends.
         last_seq: highest number read so far, -1 before the first.
     """
 
-    def __init__(self, journal_dir: Path) -> None:
+    def __init__(self, journal_dir: Path, place: Place = _BEGINNING) -> None:
         self._dir = journal_dir
-        self._index = 1
-        self._end = SEGMENT_BYTES  # bytes of the current segment up to the end of its last batch read
+        self.place = place
         self.last_seq = -1
 
-    def poll(self) -> Iterator[Batch]:
+    def poll(self, until: Place | None = None) -> Iterator[Batch]:
         """Yield the batches committed since the last poll, in order; their CRCs are checked.
 
-        A batch's ``data`` is the whole segment, mapped read-only; it stays valid while it is held.
+        With *until*, a batch that begins there or later is left for the next poll: so a reader beside a kernel that
+        never rests comes to an end. A batch's ``data`` is the whole segment, mapped read-only; it stays valid while it
+        is held.
 
         Raises:
             JournalCorrupt: a committed frame is not what its commit vouches for.
         """
         while True:
-            path = segment_path(self._dir, self._index)
-            closed = segment_path(self._dir, self._index + 1).exists()  # asked before reading: then nothing is missed
-            if path.exists() and path.stat().st_size > self._end:
-                yield from self._read(path)
-            if not closed:
+            segment = self.place.segment
+            path = segment_path(self._dir, segment)
+            closed = segment_path(self._dir, segment + 1).exists()  # asked before reading: then nothing is missed
+            if path.exists() and path.stat().st_size > self.place.offset:
+                yield from self._read(path, until)
+            if not closed or (until is not None and self.place >= until):
                 return
-            self._index += 1
-            self._end = SEGMENT_BYTES
+            self.place = Place(segment + 1)
 
-    def _read(self, path: Path) -> Iterator[Batch]:
+    def _read(self, path: Path, until: Place | None) -> Iterator[Batch]:
         with path.open("rb") as file:
-            if self._end == SEGMENT_BYTES:
+            if self.place.offset == SEGMENT_BYTES:
                 SegmentHeader.unpack(file.read(SEGMENT_BYTES), path)
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         words = data[: len(data) & -8].cast("I")
-        while (batch := _batch_at(data, words, self._end)) is not None:
+        while until is None or self.place < until:
+            batch = _batch_at(data, words, self.place.offset)
+            if batch is None:
+                return
             _check(batch, path)
-            self._end = batch.commit.end
+            self.place = Place(self.place.segment, batch.commit.end)
             self.last_seq = batch.commit.last_seq
             yield batch
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from penstock_sdk.energy import ns_to_local
 
-__all__ = ["VIEWS", "add_views"]
+__all__ = ["VIEWS", "add_delivery_times", "add_views"]
 
 _NAME = "(SELECT name FROM names WHERE kind = '{kind}' AND id = {id})"
 
@@ -153,7 +153,14 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
 
 
 def add_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the views in a database that has a table per record type, and the table of local delivery times.
+    """Make the views in a database that has a table per record type, and the table of local delivery times."""
+    add_delivery_times(connection)
+    for name, (_, select) in VIEWS.items():
+        connection.execute(f'CREATE VIEW "{name}" AS {select}')
+
+
+def add_delivery_times(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the table of local delivery times from the contracts and zones there are, in place of one that stands.
 
     Local times come from the pinned tzdata, not from the machine's zone files.
     """
@@ -171,6 +178,4 @@ def add_views(connection: duckdb.DuckDBPyConnection) -> None:
         }
     )
     assert times.num_rows == len(rows)
-    connection.execute("CREATE TABLE delivery_times AS SELECT * FROM times")
-    for name, (_, select) in VIEWS.items():
-        connection.execute(f'CREATE VIEW "{name}" AS {select}')
+    connection.execute("CREATE OR REPLACE TABLE delivery_times AS SELECT * FROM times")

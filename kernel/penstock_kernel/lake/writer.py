@@ -1,8 +1,9 @@
 """The lake of one run: journal batches in, Parquet partitions and a DuckDB file out.
 
 A partition ``lake/quotes-000003.parquet`` is written beside, renamed, and then listed in ``lake/manifest.json``: who
-reads the manifest (`penstock_kernel.lake.query`) sees closed partitions only. When small ones pile up in a long live
-run they are merged into one, and the manifest changes in one step. The rows also go into a DuckDB file that nobody
+reads the manifest (`penstock_kernel.lake.reader`) sees closed partitions only, and learns up to where in the journal
+they reach: all tables to the same event. When small ones pile up in a long live run they are merged into one, and the
+manifest changes in one step. The rows also go into a DuckDB file that nobody
 opens before the close, when it gets its views and its name ``run.duckdb``.
 """
 
@@ -18,12 +19,13 @@ import pyarrow.parquet as pq
 
 import penstock_sdk.events  # noqa: F401 - registers the records
 from penstock_kernel.lake.decode import Decoder, arrow_schema
+from penstock_kernel.lake.tail import Place
 from penstock_kernel.lake.views import add_views
 from penstock_kernel.runs import RunPaths, write_atomically
 from penstock_sdk.schema import layouts
 from penstock_sdk.wire.segment import Batch
 
-__all__ = ["LakeError", "LakeWriter", "Manifest", "Partition", "read_manifest"]
+__all__ = ["LakeError", "LakeWriter", "Manifest", "Partition", "read_manifest", "sql_columns"]
 
 _CHUNK_FRAMES: Final = 1 << 16
 _CHUNK_BYTES: Final = 1 << 24
@@ -44,14 +46,27 @@ class Partition(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct):
-    """The closed partitions of a run, by table, and the last event in them."""
+    """The closed partitions of a run, by table, the last event in them, and where in the journal that one ends."""
 
     last_seq: int = -1
     tables: dict[str, list[Partition]] = {}
+    segment: int = 0
+    """The journal segment up to which they reach; 0 in lakes of 0.1.0, which did not say."""
+    offset: int = 0
+    """Bytes of that segment."""
+
+    @property
+    def place(self) -> Place | None:
+        """Return where in the journal what is not in the partitions begins; None when it is not known."""
+        return Place(self.segment, self.offset) if self.segment else None
 
 
 def read_manifest(lake_dir: Path) -> Manifest:
-    """Return the lake's manifest; an empty one when nothing was written yet."""
+    """Return the lake's manifest; an empty one when nothing was written yet.
+
+    Raises:
+        msgspec.MsgspecError: it is damaged.
+    """
     try:
         return msgspec.json.decode((lake_dir / "manifest.json").read_bytes(), type=Manifest)
     except FileNotFoundError:
@@ -74,6 +89,7 @@ class LakeWriter:
         self._starts: list[int] = []
         self._first_byte = 0
         self._last_seq = -1
+        self._place = Place()
         self._pending: dict[str, list[pa.RecordBatch]] = {}
         self._pending_rows: dict[str, int] = {}
         self._files = 0
@@ -110,12 +126,15 @@ class LakeWriter:
         return listed
 
     def _make_table(self, name: str, schema: pa.Schema) -> None:
-        columns = ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in schema)
-        self._db.execute(f'CREATE TABLE "{name}" ({columns})')
+        self._db.execute(f'CREATE TABLE "{name}" ({sql_columns(schema)})')
         self._tables.add(name)
 
-    def add(self, batch: Batch) -> None:
-        """Take one committed batch of the journal; full partitions are written."""
+    def add(self, batch: Batch, segment: int) -> None:
+        """Take one committed batch of the journal, which stands in its segment number *segment*.
+
+        Full partitions are written; readers learn of them with the next `flush`.
+        """
+        self._place = Place(segment, batch.commit.end)
         starts = batch.starts
         if not starts:
             return
@@ -145,12 +164,17 @@ class LakeWriter:
     def flush(self) -> None:
         """Close a partition of everything taken so far, and tell readers of it."""
         self._decode()
+        fresh = bool(self._pending) or self.manifest.last_seq != self._last_seq
         for table in list(self._pending):
             self._write(table)
-        if self.manifest.last_seq != self._last_seq:
+        merged = [part for table in list(self.manifest.tables) for part in self._merge(table)]
+        if fresh:
             self.manifest.last_seq = self._last_seq
+            self.manifest.segment, self.manifest.offset = self._place
             if not self._keep:
                 self._publish()
+        for part in merged:
+            (self.paths.lake / part.file).unlink()
 
     def _write(self, table: str) -> None:
         rows = pa.Table.from_batches(self._pending.pop(table))
@@ -161,8 +185,6 @@ class LakeWriter:
         partitions = self.manifest.tables.setdefault(table, [])
         partitions.append(Partition(self._to_parquet(table, rows), len(rows)))
         self.rows += len(rows)
-        if sum(part.rows < _PARTITION_ROWS for part in partitions) >= _MERGE_FILES:
-            self._merge(table)
 
     def _to_parquet(self, table: str, rows: pa.Table) -> str:
         self._files += 1
@@ -175,17 +197,20 @@ class LakeWriter:
         part.rename(self.paths.lake / name)
         return name
 
-    def _merge(self, table: str) -> None:
-        """Write the small partitions of *table* as one. Their rows stay in order, a full one may stand before them."""
+    def _merge(self, table: str) -> list[Partition]:
+        """Write the small partitions of *table* as one when they are many; return those that it takes the place of.
+
+        Their rows stay in order, a full one may stand before them. Readers learn of it with all the rest: a manifest
+        that had one table further than the others would be no cut.
+        """
         partitions = self.manifest.tables[table]
         small = [part for part in partitions if part.rows < _PARTITION_ROWS]
+        if len(small) < _MERGE_FILES:
+            return []
         rows = pa.concat_tables(pq.read_table(self.paths.lake / part.file) for part in small).unify_dictionaries()
         merged = Partition(self._to_parquet(table, rows), len(rows))
         self.manifest.tables[table] = [part for part in partitions if part not in small] + [merged]
-        if not self._keep:
-            self._publish()
-        for part in small:
-            (self.paths.lake / part.file).unlink()
+        return small
 
     def _publish(self) -> None:
         write_atomically(self.paths.lake / "manifest.json", msgspec.json.encode(self.manifest))
@@ -209,6 +234,11 @@ class LakeWriter:
         self._building.unlink(missing_ok=True)
         if self._keep:
             self._remove_unlisted()
+
+
+def sql_columns(schema: pa.Schema) -> str:
+    """Return a table's columns as ``CREATE TABLE`` wants them."""
+    return ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in schema)
 
 
 def _sql_type(kind: Any) -> str:

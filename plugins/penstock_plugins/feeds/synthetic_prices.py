@@ -1,22 +1,26 @@
-"""A made-up power day: the day-ahead auction's result, then an index price every five minutes.
+"""Made-up power days: each day-ahead auction's result, and an index price every five minutes.
 
 The day has the shape that solar and wind give a European zone: a morning peak, a solar dip that takes midday below zero
 on sunny days, an evening peak. Around it the index wanders, spikes to several hundred or thousand and falls below zero;
 every day holds at least one of each. All randomness is the context's: the same seed gives the same day.
+
+Of a single delivery day the index begins when trading does, on the day before, and one shape reaches over both. Of
+several, each local day has its own draws, from the seed and its date: a day is the same wherever the run began.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated
+from datetime import date, timedelta
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from penstock_plugins.feeds.session_times import DayListings, day_listings
-from penstock_sdk.energy import ns_to_local
+from penstock_plugins.feeds.session_times import DayListings, FeedError, day_listings
+from penstock_sdk.energy import Days, EnergyError, TradingDays, day_contracts, delivery_day, ns_to_local
 from penstock_sdk.events import AuctionResult, IdKind, Observation
 from penstock_sdk.plugin import Feed
 from penstock_sdk.schema import Event, Frame
@@ -36,7 +40,9 @@ class SyntheticPricesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     zone: str = "DE-LU"
     """Bidding zone, as the venue's."""
     delivery_day: str = "2026-03-10"
-    """Local delivery date."""
+    """Local delivery date, the first one where there are several."""
+    days: Days = 1
+    """How many delivery days in a row, or "rolling", as the venue's."""
     index_series: str = "price.index"
     """The series that observations carry; the venue follows the one of this name."""
     unit: str = "EUR/MWh"
@@ -61,28 +67,108 @@ class SyntheticPricesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """How many excursions below zero come on average beside the first."""
 
 
+class _Made(NamedTuple):
+    """A local day's figures, in five-minute steps from its midnight."""
+
+    shape: F64
+    hour_error: F64
+    prices: F64
+
+
 class SyntheticPrices(Feed):
-    """The day-ahead result at the first opening, an index price every five minutes after it."""
+    """Each day-ahead result at its first opening, an index price every five minutes after the first of them."""
 
     Config = SyntheticPricesConfig
     config: SyntheticPricesConfig
 
     def on_start(self) -> None:
-        """Give names their ids."""
+        """Give names their ids, and note where the feed begins."""
         self._ids()
+        # Of a single day that is entered late all is told at once, as that is all there is to know of it.
+        self.ctx.state["from_ns"] = self.ctx.now_ns if self.config.days != 1 else 0
+
+    def on_resume(self) -> None:
+        """Go on from now; what the index was in the gap is not told. A day's auction result is told again."""
+        self._ids()
+        self.ctx.state["from_ns"] = self.ctx.now_ns
 
     def events(self) -> Iterator[tuple[int, Event]]:
-        """Yield a frame of AuctionResult at the first opening, then an Observation as each five minutes end.
+        """Yield a frame of AuctionResult at each day's first opening, and an Observation as each five minutes end.
+
+        Endless where the days are: what comes is made a day at a time.
 
         Raises:
             FeedError: no listing of the zone and day stands.
         """
-        day = day_listings(self.ctx, self.config.zone, self.config.delivery_day)
-        shape = self._shape(day)
-        yield day.opens_ns, self._auction(day, shape)
-        index = self._index(day, shape)
-        series, unit, source = self._ids()
+        return self._one_day() if self.config.days == 1 else self._many_days()
+
+    def _one_day(self) -> Iterator[tuple[int, Event]]:
+        config, random = self.config, self.ctx.random
+        day = day_listings(self.ctx, config.zone, config.delivery_day)
         first_ns = _grid_start(day)
+        from_ns = self.ctx.state.get("from_ns", 0)
+        shape = self._shape(random, first_ns, day.day_end_ns, day.timezone)
+        hour_error = self._hour_error(random, day.day_start_ns, day.day_end_ns)
+        yield max(day.opens_ns, from_ns), self._auction(day, shape, first_ns, hour_error)
+        for at_ns, event in self._observations(first_ns, self._index(random, shape)):
+            if at_ns >= from_ns:
+                yield at_ns, event
+
+    def _many_days(self) -> Iterator[tuple[int, Event]]:
+        """Merge what is told in the order of time; an auction comes before the index of its moment.
+
+        A later day that was never listed, as while nobody was up, has no result: only the first must be there.
+        """
+        try:
+            days = TradingDays.of(self.config.zone, self.config.delivery_day, self.config.days)
+        except EnergyError:
+            raise
+        except ValueError as error:
+            raise FeedError(str(error)) from None
+        zone, from_ns = days.zone, self.ctx.state.get("from_ns", 0)
+        today = ns_to_local(from_ns, zone.timezone).date()
+        auctions = self._auctions(days, max(days.first, today), from_ns)
+        next_auction, told = next(auctions, None), False
+        while True:
+            period = delivery_day(zone, today)
+            for at_ns, event in self._observations(period.start_ns, self._made(days, today).prices):
+                if at_ns < from_ns:
+                    continue
+                while next_auction is not None and next_auction[0] <= at_ns:
+                    try:
+                        yield next_auction[0], self._result(days, next_auction[1])
+                        told = True
+                    except FeedError:
+                        if not told:
+                            raise
+                    next_auction = next(auctions, None)
+                yield at_ns, event
+            if next_auction is None and today + timedelta(days=1) not in days:
+                return
+            today += timedelta(days=1)
+
+    @staticmethod
+    def _auctions(days: TradingDays, day: date, from_ns: int) -> Iterator[tuple[int, date]]:
+        """Yield (when, delivery day) of each result: as the market opens, or at once where it has."""
+        while day in days:
+            opens_ns = min(contract.opens_ns for contract in day_contracts(days.zone, day))
+            yield max(opens_ns, from_ns), day
+            day += timedelta(days=1)
+
+    def _result(self, days: TradingDays, day: date) -> Frame:
+        made, listings = self._made(days, day), day_listings(self.ctx, self.config.zone, day.isoformat())
+        return self._auction(listings, made.shape, listings.day_start_ns, made.hour_error)
+
+    def _made(self, days: TradingDays, day: date) -> _Made:
+        """Return a local day's figures; all follow from the seed and the date."""
+        random, period = self.ctx.random_for(day.toordinal()), delivery_day(days.zone, day)
+        shape = self._shape(random, period.start_ns, period.end_ns, days.zone.timezone)
+        hour_error = self._hour_error(random, period.start_ns, period.end_ns)
+        return _Made(shape, hour_error, self._index(random, shape))
+
+    def _observations(self, first_ns: int, index: F64) -> Iterator[tuple[int, Event]]:
+        """Yield the index, each value as its five minutes end."""
+        series, unit, source = self._ids()
         for at, value in enumerate(index.tolist()):
             end_ns = first_ns + (at + 1) * INTERVAL_NS
             yield (
@@ -99,15 +185,14 @@ class SyntheticPrices(Feed):
             ctx.intern(IdKind.SOURCE, ctx.name),
         )
 
-    def _shape(self, day: DayListings) -> F64:
-        """Return the expected index of each five minutes from the first opening to the end of delivery."""
-        config, random = self.config, self.ctx.random
+    def _shape(self, random: np.random.Generator, first_ns: int, end_ns: int, timezone: str) -> F64:
+        """Return the expected index of each five minutes from *first_ns* to *end_ns*."""
+        config = self.config
         dip = random.uniform(config.solar_dip_min, max(config.solar_dip_min, config.solar_dip_max))
         morning, evening = random.uniform(18.0, 40.0), random.uniform(45.0, 95.0)
         noon, dusk = random.uniform(12.6, 13.6), random.uniform(18.5, 19.8)
-        first_ns = _grid_start(day)
-        starts_ns = range(first_ns, day.day_end_ns, INTERVAL_NS)
-        hour = np.array([_local_hour(start_ns, day.timezone) for start_ns in starts_ns])
+        starts_ns = range(first_ns, end_ns, INTERVAL_NS)
+        hour = np.array([_local_hour(start_ns, timezone) for start_ns in starts_ns])
         shape: F64 = (
             config.base_price
             + morning * np.exp(-(((hour - 7.8) / 1.6) ** 2))
@@ -117,10 +202,14 @@ class SyntheticPrices(Feed):
         )
         return shape
 
-    def _auction(self, day: DayListings, shape: F64) -> Frame:
-        """Return the day-ahead result: the mean shape of each delivery and an error of its hour."""
-        hour_error = self.ctx.random.normal(0.0, 2.5, (day.day_end_ns - day.day_start_ns) // (12 * INTERVAL_NS))
-        first_ns = _grid_start(day)
+    @staticmethod
+    def _hour_error(random: np.random.Generator, start_ns: int, end_ns: int) -> F64:
+        """Return how far the auction is from the shape, for each hour of a day."""
+        return random.normal(0.0, 2.5, (end_ns - start_ns) // (12 * INTERVAL_NS))
+
+    @staticmethod
+    def _auction(day: DayListings, shape: F64, first_ns: int, hour_error: F64) -> Frame:
+        """Return the day-ahead result: the mean shape (from *first_ns* on) of each delivery and its hour's error."""
         results = []
         for listing, contract in day.pairs:
             start = (contract.delivery_start_ns - first_ns) // INTERVAL_NS
@@ -136,9 +225,9 @@ class SyntheticPrices(Feed):
             )
         return Frame.of(results)
 
-    def _index(self, day: DayListings, shape: F64) -> F64:
+    def _index(self, random: np.random.Generator, shape: F64) -> F64:
         """Return the index of each five minutes: shape, wandering, spikes and plunges; to 0.01."""
-        config, random = self.config, self.ctx.random
+        config = self.config
         keep = 0.5 ** (5.0 / config.noise_half_life_minutes)
         shocks = random.normal(0.0, config.noise_sd * math.sqrt(1.0 - keep * keep), len(shape))
         index, noise = shape.copy(), 0.0

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from penstock_plugins.risk.limits_words import explained
 from penstock_sdk.compiled import compile_golden
 from penstock_sdk.context import Context
 from penstock_sdk.events import (
@@ -34,16 +35,21 @@ from penstock_sdk.events import (
     ReportKind,
     Severity,
 )
+from penstock_sdk.explained import Explained
 from penstock_sdk.golden import risk_gate as golden
 from penstock_sdk.golden.mids import keep_mid, keep_mids
+from penstock_sdk.golden.risk_gate_explained import explain
+from penstock_sdk.grid_room import GridRoom
 from penstock_sdk.plugin import Outcome, RiskCheck
 from penstock_sdk.schema import ABSENT, Frame
+from penstock_sdk.slots import check_state, over_ns
 
 __all__ = ["RiskLimits", "RiskLimitsConfig"]
 
 _FILL, _NEW, _REFUSED = int(ReportKind.FILL), int(IntentAction.NEW), int(OrderState.REFUSED)
 _ENDINGS = frozenset(map(int, (ReportKind.CANCELLED, ReportKind.EXPIRED, ReportKind.REJECTED)))
-_NOTIONAL, _POSITION = int(Reason.NOTIONAL), int(Reason.POSITION)
+_NOTIONAL, _POSITION, _UNKNOWN = int(Reason.NOTIONAL), int(Reason.POSITION), int(Reason.UNKNOWN_LISTING)
+_STATE_VERSION = 2
 _MINUTE_NS = 60_000_000_000
 _LINKS_PER_INTERVAL = 4
 """Listings that deliver in an interval, on average at most: a quarter-hour, its hour, and some more."""
@@ -72,9 +78,9 @@ class RiskLimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     reference_required: bool = True
     """Refuse where no mid has been seen; else the collar is not checked until there is one."""
     listings_max: Room = 512
-    """Listings that the gates have room for."""
+    """Listings that the gates have room for, of those that are not delivered yet."""
     intervals_max: Room = 2_048
-    """Delivery intervals that the gates have room for."""
+    """Delivery intervals that the gates have room for, of the same."""
 
 
 class _Listing(NamedTuple):
@@ -116,12 +122,13 @@ class RiskLimits(RiskCheck):
         self._limits: dict[tuple[int, int, int], int] = {}
         """Announced limits by (kind, strategy, listing)."""
         self._listings: dict[int, _Listing] = {}
-        self._slot_of: dict[int, int] = {}
-        """The gates' number of each delivery interval."""
+        cfg = self.config
+        self._room = GridRoom(cfg.listings_max, cfg.intervals_max, _LINKS_PER_INTERVAL * cfg.intervals_max)
+        """The gates' number of each listing, its slot, and of each delivery interval."""
         self._working: dict[int, tuple[golden.Table, int, int, int, int]] = {}
-        """By order: gate, strategy, listing, side, lots that still work."""
-        self._mid: npt.NDArray[np.int64] = np.full((2, self.config.listings_max + 1), ABSENT, np.int64)
-        """(last mid in ticks or when it was seen, listing id)."""
+        """By order: gate, strategy, slot, side, lots that still work."""
+        self._mid: npt.NDArray[np.int64] = np.full((2, cfg.listings_max + 1), ABSENT, np.int64)
+        """(last mid in ticks or when it was seen, slot)."""
         self._auctions: dict[int, int] = {}
         """Clearing prices in ticks, by contract."""
         self._verdicts = golden.new_verdicts(1)
@@ -138,27 +145,28 @@ class RiskLimits(RiskCheck):
         alerts = [self.on_listing_definition(listing) for listing in self.ctx.listings()]
         return [alert for alert in alerts if alert is not None]  # type: ignore[misc]
 
+    def on_resume(self) -> Outcome:
+        """Learn what was listed meanwhile, forget what was delivered."""
+        self._forget()
+        return self.on_start()
+
     def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
-        """Let orders in a listing pass within the limits; where the gates are full, say so, and they stay refused."""
-        if listing.listing_id in self._listings:
+        """Let orders in a listing pass within the limits; where the gates are full, say so, and they stay refused.
+
+        What has been delivered by now is forgotten, and makes room.
+        """
+        self._forget()
+        if listing.listing_id in self._listings or over_ns(listing) <= self.ctx.now_ns:
             return None
-        first = listing.interval_start_ns // listing.interval_ns
-        intervals = range(first, first + listing.interval_count)
-        slots_used = len(self._slot_of) + sum(interval not in self._slot_of for interval in intervals)
-        links_used = sum(len(held.slots) for held in self._listings.values()) + len(intervals)
-        cfg = self.config
-        if (
-            listing.listing_id > cfg.listings_max
-            or slots_used > cfg.intervals_max
-            or links_used > _LINKS_PER_INTERVAL * cfg.intervals_max
-        ):
+        cfg, intervals_used = self.config, self._room.used(listing)
+        slots = self._room.take(listing)
+        if slots is None:
             return self.ctx.alert(
                 "risk.gate_full", Severity.ERROR,
-                f"listing {listing.name}, number {listing.listing_id}, with {slots_used} delivery intervals in all",
+                f"listing {listing.name}, number {listing.listing_id}, with {intervals_used} delivery intervals in all",
                 f"at most {cfg.listings_max} listings and {cfg.intervals_max} delivery intervals",
                 "its orders are refused; raise listings_max and intervals_max",
             )  # fmt: skip
-        slots = [self._slot_of.setdefault(interval, len(self._slot_of)) for interval in intervals]
         self._listings[listing.listing_id] = _Listing(
             slots, max(1, listing.interval_ns * listing.interval_count // _MINUTE_NS), listing.lot_kw,
             listing.price_min_ticks, listing.price_max_ticks, max(1, listing.cash_micro_per_lot_tick),
@@ -169,6 +177,31 @@ class RiskLimits(RiskCheck):
         if listing.contract_id in self._auctions:
             self._refer_to_auction(listing.listing_id)
         return None
+
+    def _forget(self) -> None:
+        """Let go of listings that have been delivered. Cost: one comparison while there is none."""
+        over = self._room.over(self.ctx.now_ns)
+        for listing_id, _, _ in over:
+            slot = self._room.slots.slot_of[listing_id]
+            # Nothing of it should work any more; what no venue ever ended must not stay behind in another's interval.
+            for order_id in [order_id for order_id, held in self._working.items() if held[2] == slot]:
+                gate, _, _, side, lots = self._working.pop(order_id)
+                self._release(gate, slot, side, lots)
+            del self._listings[listing_id]
+            freed = self._room.drop(listing_id)
+            for gate in self._gates.values():
+                golden.drop_listing(gate, slot)
+                golden.exposures(gate)[freed, : golden.INTERVAL_SHORT_MAX + 1] = golden.UNLIMITED
+            self._mid[:, slot] = ABSENT
+        if over:
+            gone = {listing_id for listing_id, _, _ in over}
+            self._limits = {key: value for key, value in self._limits.items() if key[2] not in gone}
+            self._auctions = {
+                contract_id: ticks
+                for contract_id, ticks in self._auctions.items()
+                if (contract := self.ctx.contract(contract_id)) is not None
+                and contract.delivery_end_ns > self.ctx.now_ns
+            }
 
     def on_limit(self, limit: Limit) -> Outcome:
         """Let a limit hold from now on, whatever it was before."""
@@ -182,11 +215,14 @@ class RiskLimits(RiskCheck):
         """Return a strategy's gate, a new one at its first order."""
         gate = self._gates.get(strategy_id)
         if gate is None:
-            cfg = self.config
-            # The order desk refuses intents that come twice, so few ids need to be remembered here.
-            gate = golden.new_gate(cfg.listings_max + 1, cfg.intervals_max, _LINKS_PER_INTERVAL * cfg.intervals_max, 15)
-            self._gates[strategy_id] = gate
-            self._bind(gate, strategy_id)
+            gate = self._gates[strategy_id] = self._new_gate(strategy_id)
+        return gate
+
+    def _new_gate(self, strategy_id: int) -> golden.Table:
+        cfg = self.config
+        # The order desk refuses intents that come twice, so few ids need to be remembered here.
+        gate = golden.new_gate(cfg.listings_max + 1, cfg.intervals_max, _LINKS_PER_INTERVAL * cfg.intervals_max, 15)
+        self._bind(gate, strategy_id)
         return gate
 
     def _strictest(self, kind: int, strategy_id: int, listing_id: int, default: int) -> int:
@@ -217,7 +253,7 @@ class RiskLimits(RiskCheck):
         notional_micro = strictest(LimitKind.NOTIONAL_MAX_MICRO, cfg.notional_max_micro)
         golden.define_listing(
             gate,
-            listing_id,
+            self._room.slots.slot_of[listing_id],
             listing.slots,
             qty_max_lots=strictest(LimitKind.QTY_MAX_LOTS, cfg.qty_max_lots),
             collar_ticks=strictest(LimitKind.COLLAR_TICKS, cfg.collar_ticks),
@@ -247,18 +283,18 @@ class RiskLimits(RiskCheck):
         return None
 
     def _refer_to_auction(self, listing_id: int) -> None:
-        listing = self._listings[listing_id]
-        if self._mid[1, listing_id] == ABSENT:
-            self._mid[:, listing_id] = self._auctions[listing.contract_id], max(self.ctx.now_ns, listing.opens_ns)
+        listing, slot = self._listings[listing_id], self._room.slots.slot_of[listing_id]
+        if self._mid[1, slot] == ABSENT:
+            self._mid[:, slot] = self._auctions[listing.contract_id], max(self.ctx.now_ns, listing.opens_ns)
 
     def on_quotes(self, frame: Frame) -> Outcome:
         """Keep the mids, against which collars are held; a side that is empty leaves the mid as old as it is."""
-        keep_mids(self._mid, frame.array, self.ctx.now_ns)
+        keep_mids(self._mid, frame.array, self.ctx.now_ns, self._room.slots)
         return None
 
     def on_quote(self, quote: Quote) -> Outcome:
         """Keep the mid of one listing."""
-        keep_mid(self._mid, quote, self.ctx.now_ns)
+        keep_mid(self._mid, quote, self.ctx.now_ns, self._room.slots)
         return None
 
     # The check, and what becomes of what it let pass.
@@ -272,16 +308,17 @@ class RiskLimits(RiskCheck):
         gate = self._gates.get(strategy_id)
         if gate is None:
             gate = self._gate(strategy_id)
-        if listing_id in self._listings:
-            seen_ns = self._mid.item(1, listing_id)
+        slot = self._room.slots.slot_of.get(listing_id, 0)  # the gates know nothing of slot 0
+        if slot:
+            seen_ns = self._mid.item(1, slot)
             if seen_ns != ABSENT:
-                self._mark(gate, listing_id, self._mid.item(0, listing_id), seen_ns)
+                self._mark(gate, slot, self._mid.item(0, slot), seen_ns)
         side = int(order.side)  # compiled code takes an IntEnum too, but looks up its type for 30 µs each time
         reason = self._check(
-            gate, listing_id, side, order.price_ticks, order.qty_lots, now_ns, order.intent_id, self._verdicts
+            gate, slot, side, order.price_ticks, order.qty_lots, now_ns, order.intent_id, self._verdicts
         )
         if reason == 0:
-            self._working[order.order_id] = (gate, strategy_id, listing_id, side, order.qty_lots)
+            self._working[order.order_id] = (gate, strategy_id, slot, side, order.qty_lots)
             return self.passed(order)
         met, limit = self._verdicts.item(0, golden.VERDICT_MET), self._verdicts.item(0, golden.VERDICT_LIMIT)
         if reason == _POSITION:
@@ -290,13 +327,33 @@ class RiskLimits(RiskCheck):
         elif reason == _NOTIONAL:
             listing = self._listings[listing_id]
             met, limit = (v * listing.cash_micro_per_lot_tick // listing.minutes for v in (met, limit))
+        elif reason == _UNKNOWN:
+            met = listing_id
         return self.refused(order, reason, met, limit)
+
+    def explain_order(self, order: Order) -> list[Explained]:
+        """Return every rule of the gate as it stands for *order*, in the units of its verdicts."""
+        held = self._gates.get(order.strategy_id)
+        gate = self._new_gate(order.strategy_id) if held is None else held.copy()
+        listing = self._listings.get(order.listing_id)
+        slot = self._room.slots.slot_of.get(order.listing_id, 0)
+        if listing is not None and self._mid.item(1, slot) != ABSENT:
+            golden.mark_reference(gate, slot, *self._mid[:, slot].tolist())
+        rules = explain(
+            gate, slot, int(order.side), order.price_ticks, order.qty_lots, self.ctx.now_ns, order.intent_id
+        )
+        if listing is None:
+            return [explained(rule) for rule in rules]
+        terms = self.ctx.listing(order.listing_id)
+        step_ns = terms.interval_ns if terms is not None else 0
+        begins_ns = {number: interval * step_ns for interval, number in self._room.intervals.items()}
+        return [explained(rule, listing, begins_ns.get(rule.interval, ABSENT)) for rule in rules]
 
     def on_order(self, order: Order) -> Outcome:
         """Let go of an order that passed here and was refused by a later check."""
         if order.state == _REFUSED and order.order_id in self._working:
-            gate, _, listing_id, side, lots = self._working.pop(order.order_id)
-            self._release(gate, listing_id, side, lots)
+            gate, _, slot, side, lots = self._working.pop(order.order_id)
+            self._release(gate, slot, side, lots)
         return None
 
     def on_execution_report(self, report: ExecutionReport) -> Outcome:
@@ -307,18 +364,18 @@ class RiskLimits(RiskCheck):
             if held is None:
                 # Not ours to have let pass (found after a restart, say); the position is real all the same.
                 if report.listing_id in self._listings:
-                    gate = self._gate(report.strategy_id)
-                    self._fill(gate, report.listing_id, int(report.side), report.last_lots)
+                    slot = self._room.slots.slot_of[report.listing_id]
+                    self._fill(self._gate(report.strategy_id), slot, int(report.side), report.last_lots)
                 return None
-            gate, strategy_id, listing_id, side, lots = held
-            self._fill(gate, listing_id, side, report.last_lots)
+            gate, strategy_id, slot, side, lots = held
+            self._fill(gate, slot, side, report.last_lots)
             if lots > report.last_lots:
-                self._working[report.order_id] = (gate, strategy_id, listing_id, side, lots - report.last_lots)
+                self._working[report.order_id] = (gate, strategy_id, slot, side, lots - report.last_lots)
             else:
                 del self._working[report.order_id]
         elif kind in _ENDINGS and held is not None:
-            gate, _, listing_id, side, lots = self._working.pop(report.order_id)
-            self._release(gate, listing_id, side, lots)
+            gate, _, slot, side, lots = self._working.pop(report.order_id)
+            self._release(gate, slot, side, lots)
         return None
 
     def exposure_lots(self, strategy_id: int, listing_id: int) -> list[tuple[int, int, int]]:
@@ -331,26 +388,32 @@ class RiskLimits(RiskCheck):
     def snapshot(self) -> dict[str, Any]:
         """Return gates, limits, working orders and mids."""
         return {
+            "version": _STATE_VERSION,
             "gates": [[strategy_id, gate.copy()] for strategy_id, gate in self._gates.items()],
             "limits": [[*key, value] for key, value in self._limits.items()],
             "listings": [[listing_id, *listing] for listing_id, listing in self._listings.items()],
-            "slots": [[interval, slot] for interval, slot in self._slot_of.items()],
+            "room": self._room.snapshot(),
             "working": [[order_id, *held[1:]] for order_id, held in self._working.items()],
             "mid": self._mid.copy(),
             "auctions": [[contract_id, price_ticks] for contract_id, price_ticks in self._auctions.items()],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `snapshot` returned."""
+        """Take back what `snapshot` returned.
+
+        Raises:
+            ValueError: it is of another version.
+        """
+        check_state(state, _STATE_VERSION, self.ctx.name)
         self._gates = {strategy_id: np.array(gate, np.int64) for strategy_id, gate in state["gates"]}
         self._limits = {
             (kind, strategy_id, listing_id): value for kind, strategy_id, listing_id, value in state["limits"]
         }
         self._listings = {listing_id: _Listing(list(slots), *rest) for listing_id, slots, *rest in state["listings"]}
-        self._slot_of = dict(state["slots"])
+        self._room.restore(state["room"])
         self._working = {
-            order_id: (self._gates[strategy_id], strategy_id, listing_id, side, lots)
-            for order_id, strategy_id, listing_id, side, lots in state["working"]
+            order_id: (self._gates[strategy_id], strategy_id, slot, side, lots)
+            for order_id, strategy_id, slot, side, lots in state["working"]
         }
         self._mid = np.array(state["mid"], np.int64)
         self._auctions = dict(state["auctions"])

@@ -46,6 +46,14 @@ class IntervalNet:
             self._listings_at.setdefault(interval, []).append(listing_id)
             self._net_lots.setdefault(interval, 0)
 
+    def uncover(self, listing_id: int) -> None:
+        """Forget a listing that has been delivered, and what is held where no other delivers; KeyError if unknown."""
+        for interval in self._intervals.pop(listing_id):
+            self._listings_at[interval].remove(listing_id)
+            if not self._listings_at[interval]:
+                del self._listings_at[interval], self._net_lots[interval]
+        del self._lot_kw[listing_id]
+
     def fill(self, listing_id: int, signed_lots: int) -> list[int]:
         """Add a fill, sales negative; return the listings whose `span` it changed. Cost: a few microseconds."""
         touched: dict[int, None] = {}

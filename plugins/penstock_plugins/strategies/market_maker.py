@@ -54,6 +54,7 @@ from penstock_sdk.events import (
 )
 from penstock_sdk.plugin import Outcome, Strategy
 from penstock_sdk.schema import ABSENT, Frame
+from penstock_sdk.slots import Deliveries, check_state, over_ns
 
 __all__ = ["MarketMaker", "MarketMakerConfig"]
 
@@ -65,6 +66,7 @@ _CANCELLED = int(ReportKind.CANCELLED)
 _BUY, _SELL, _LIMIT = int(Side.BUY), int(Side.SELL), int(OrderKind.LIMIT)
 _HALTS = (int(LimitKind.KILL), int(LimitKind.PAUSE))
 _EMPTY, _PENDING, _LIVE, _CANCELLING = range(4)
+_STATE_VERSION = 2
 
 
 class _Quoted:
@@ -109,6 +111,8 @@ class MarketMaker(Strategy):
         self._net = IntervalNet()
         self._halts: list[tuple[int, int]] = []
         """(kind, strategy or 0 for all) of each kill or pause in force."""
+        self._deliveries = Deliveries()
+        self._stopped = False
 
     # What there is to quote.
 
@@ -118,12 +122,22 @@ class MarketMaker(Strategy):
             self.on_listing_definition(listing)
         return None
 
+    def on_resume(self) -> Outcome:
+        """Quote again; cover what was listed meanwhile, forget what was delivered."""
+        self._stopped = False
+        self._forget()
+        return self.on_start()
+
     def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
-        """Cover a listing whose name fits; others are never quoted."""
+        """Cover a listing whose name fits; others are never quoted. What has been delivered by now is forgotten."""
         listing_id = listing.listing_id
+        self._forget()
         if listing_id in self._sides or not any(fnmatchcase(listing.name, p) for p in self.config.listings):
             return None
+        if over_ns(listing) <= self.ctx.now_ns:
+            return None
         self._net.cover(listing)
+        self._deliveries.cover(listing)
         stop_ns = listing.gate_closure_ns - self._quiet_ns
         self._quotes.cover(listing, stop_ns)
         size_lots = self.config.size_lots
@@ -134,6 +148,24 @@ class MarketMaker(Strategy):
             self._quotes.anchor(listing_id, self._anchors[listing.contract_id], self.ctx.now_ns)
         self.ctx.set_timer(stop_ns, listing_id)
         return None
+
+    def _forget(self) -> None:
+        """Let go of all that is kept of delivered listings. Cost: one comparison while there is none."""
+        now_ns, over = self.ctx.now_ns, self._deliveries.over(self.ctx.now_ns)
+        for listing_id, contract_id, venue_id in over:
+            self._quotes.uncover(listing_id)
+            self._net.uncover(listing_id)
+            del self._sides[listing_id]
+            for table, key in ((self._contracts, contract_id), (self._venues, venue_id)):
+                table[key].remove(listing_id)
+                if not table[key]:
+                    del table[key]
+        if over:
+            self._anchors = {
+                contract_id: ticks
+                for contract_id, ticks in self._anchors.items()
+                if (contract := self.ctx.contract(contract_id)) is not None and contract.delivery_end_ns > now_ns
+            }
 
     # What the market says.
 
@@ -147,13 +179,14 @@ class MarketMaker(Strategy):
 
     def on_trades(self, frame: Frame) -> Outcome:
         """Draw fair values towards the last trade of each listing; orders wait for the next quotes."""
-        self._quotes.draw(frame.array["listing_id"].astype(np.int64), frame.array["price_ticks"])
+        self._quotes.draw(frame.array["listing_id"], frame.array["price_ticks"])
         return None
 
     def on_trade(self, trade: Trade) -> Outcome:
         """As `on_trades`, for one."""
-        if trade.listing_id in self._sides:
-            self._quotes.draw_one(trade.listing_id, trade.price_ticks)
+        slot = self._quotes.slots.slot_of.get(trade.listing_id)
+        if slot is not None:
+            self._quotes.draw_one(slot, trade.price_ticks)
         return None
 
     def on_session_state(self, session: SessionState) -> Outcome:
@@ -163,7 +196,7 @@ class MarketMaker(Strategy):
         out: list[OrderIntent] = []
         for listing_id in ids:
             if listing_id in self._sides:
-                self._quotes.cells[[OPEN, DIRTY], listing_id] = is_open, 1
+                self._quotes.cells[[OPEN, DIRTY], self._quotes.slots.slot_of[listing_id]] = is_open, 1
                 if not is_open:
                     self._withdraw(listing_id, out)
         return out
@@ -181,10 +214,8 @@ class MarketMaker(Strategy):
 
         A venue tells every change of its best prices, ours among them: most need an answer of no more than this look.
         """
-        listing_id = quote.listing_id
-        if listing_id not in self._sides:
-            return None
-        if self.ctx.now_ns - self._quotes.cells.item(SAMPLED_NS, listing_id) < self._requote_ns:
+        slot = self._quotes.slots.slot_of.get(quote.listing_id)
+        if slot is None or self.ctx.now_ns - self._quotes.cells.item(SAMPLED_NS, slot) < self._requote_ns:
             return None
         return self._requote(Frame.of([quote]).array)
 
@@ -195,7 +226,7 @@ class MarketMaker(Strategy):
     def _requote(self, quotes: npt.NDArray[np.void]) -> list[OrderIntent] | None:
         """Take in quotes, and act on the listings that they stir. Cost: `QuoteTable.screen`, and 4 µs a listing."""
         stirred = self._quotes.screen(quotes, self.ctx.now_ns)
-        if stirred is None or self._halts:
+        if stirred is None or self._halts or self._stopped:
             return None
         out: list[OrderIntent] = []
         for listing_id, bid_ticks, ask_ticks in self._quotes.targets(stirred, self.ctx.now_ns):
@@ -214,33 +245,34 @@ class MarketMaker(Strategy):
 
     def _place(self, listing_id: int, quoted: _Quoted, out: list[OrderIntent]) -> None:
         """Ask for an order at the target, if its side may have one now; where it may not yet, the next quotes try."""
-        now_ns, cells = self.ctx.now_ns, self._quotes.cells
+        now_ns, cells, slot = self.ctx.now_ns, self._quotes.cells, self._quotes.slots.slot_of[listing_id]
         price_ticks, qty_lots = quoted.target_ticks, quoted.size_lots
-        if qty_lots == 0 or self._halts or now_ns >= cells.item(STOP_NS, listing_id):
+        if qty_lots == 0 or self._halts or now_ns >= cells.item(STOP_NS, slot):
             return
-        if not cells.item(OPEN, listing_id):
+        if not cells.item(OPEN, slot) or self._stopped:
             return
         other = self._sides[listing_id][2 - quoted.side]
         meets = price_ticks >= other.price_ticks if quoted.side == _BUY else price_ticks <= other.price_ticks
         if now_ns < quoted.blocked_ns or (meets and other.state != _EMPTY):
-            cells[DIRTY, listing_id] = 1
+            cells[DIRTY, slot] = 1
             return
-        seen_half = cells.item(SEEN_HALF, listing_id)
+        seen_half = cells.item(SEEN_HALF, slot)
         intent = self.intent(listing_id, quoted.side, price_ticks, qty_lots, kind=_LIMIT, decision_half_ticks=seen_half)
         quoted.state, quoted.intent_id, quoted.order_id = _PENDING, intent.intent_id, 0
         quoted.price_ticks, quoted.leaves_lots = price_ticks, qty_lots
         column = OWN_BID if quoted.side == _BUY else OWN_ASK
-        cells[column, listing_id] = price_ticks
-        cells[column + 1, listing_id] = qty_lots
+        cells[column, slot] = price_ticks
+        cells[column + 1, slot] = qty_lots
         out.append(intent)
 
     def _free(self, listing_id: int, quoted: _Quoted, blocked: bool) -> None:
         """An order has ended."""
+        slot = self._quotes.slots.slot_of[listing_id]
         quoted.state = _EMPTY
-        self._quotes.cells[OWN_BID if quoted.side == _BUY else OWN_ASK, listing_id] = ABSENT
+        self._quotes.cells[OWN_BID if quoted.side == _BUY else OWN_ASK, slot] = ABSENT
         if blocked:
             quoted.blocked_ns = self.ctx.now_ns + self._pause_ns
-        self._quotes.cells[DIRTY, listing_id] = 1
+        self._quotes.cells[DIRTY, slot] = 1
 
     def _withdraw(self, listing_id: int, out: list[OrderIntent]) -> None:
         for quoted in self._sides[listing_id]:
@@ -258,7 +290,8 @@ class MarketMaker(Strategy):
         if order.state == _ROUTED:
             quoted.order_id = order.order_id
             quoted.state = _LIVE
-            if self.ctx.now_ns >= self._quotes.cells.item(STOP_NS, order.listing_id):
+            slot = self._quotes.slots.slot_of[order.listing_id]
+            if self.ctx.now_ns >= self._quotes.cells.item(STOP_NS, slot):
                 quoted.state = _CANCELLING
                 return self.cancel(order.order_id, order.listing_id)
         elif order.state == _REFUSED:
@@ -270,14 +303,14 @@ class MarketMaker(Strategy):
         listing_id, kind = report.listing_id, report.kind
         if listing_id not in self._sides:
             return None
-        quoted = self._sides[listing_id][report.side - 1]
+        quoted, slot = self._sides[listing_id][report.side - 1], self._quotes.slots.slot_of[listing_id]
         if kind == _FILL:
             self._book(listing_id, report.last_lots if report.side == _BUY else -report.last_lots)
         if quoted.state == _EMPTY or quoted.order_id != report.order_id:
             return None
         if kind == _FILL:
             quoted.leaves_lots = report.leaves_lots
-            self._quotes.cells[(OWN_BID if quoted.side == _BUY else OWN_ASK) + 1, listing_id] = report.leaves_lots
+            self._quotes.cells[(OWN_BID if quoted.side == _BUY else OWN_ASK) + 1, slot] = report.leaves_lots
             if report.leaves_lots == 0:
                 self._free(listing_id, quoted, blocked=False)
         elif kind in _ENDINGS:
@@ -285,7 +318,7 @@ class MarketMaker(Strategy):
             self._free(listing_id, quoted, blocked=not asked)
             if asked:
                 out: list[OrderIntent] = []
-                self._quotes.cells[DIRTY, listing_id] = 0
+                self._quotes.cells[DIRTY, slot] = 0
                 # The other side too: it may have been waiting for this one to go.
                 for side in self._sides[listing_id]:
                     if side.state == _EMPTY:
@@ -303,12 +336,13 @@ class MarketMaker(Strategy):
         limit_lots, size_lots = self.config.position_limit_lots, self.config.size_lots
         for touched_id in self._net.fill(listing_id, signed_lots):
             low, high, total = self._net.span(touched_id)
-            self._quotes.cells[SKEW, touched_id] = -total * self._skew_fine // self._net.interval_count(touched_id)
+            slot = self._quotes.slots.slot_of[touched_id]
+            self._quotes.cells[SKEW, slot] = -total * self._skew_fine // self._net.interval_count(touched_id)
             buy, sell = self._sides[touched_id]
             room = (max(0, min(size_lots, limit_lots - high)), max(0, min(size_lots, limit_lots + low)))
             if room != (buy.size_lots, sell.size_lots):
                 buy.size_lots, sell.size_lots = room
-                self._quotes.cells[DIRTY, touched_id] = 1
+                self._quotes.cells[DIRTY, slot] = 1
 
     # The end of a listing, and of the run.
 
@@ -321,7 +355,7 @@ class MarketMaker(Strategy):
 
     def on_stop(self) -> Outcome:
         """Leave no order behind, and send none in the place of those that are cancelled now."""
-        self._quotes.cells[OPEN] = 0
+        self._stopped = True
         return self.cancel_all()
 
     def snapshot(self) -> dict[str, Any]:
@@ -331,7 +365,10 @@ class MarketMaker(Strategy):
             for listing_id, pair in self._sides.items()
         ]
         return {
-            "table": self._quotes.cells.copy(),
+            "version": _STATE_VERSION,
+            "quotes": self._quotes.snapshot(),
+            "stopped": self._stopped,
+            "deliveries": self._deliveries.snapshot(),
             "sides": sides,
             "net": self._net.snapshot(),
             "halts": [list(halt) for halt in self._halts],
@@ -341,8 +378,15 @@ class MarketMaker(Strategy):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `snapshot` returned."""
-        self._quotes.restore(state["table"])
+        """Take back what `snapshot` returned.
+
+        Raises:
+            ValueError: it is of another version.
+        """
+        check_state(state, _STATE_VERSION, self.ctx.name)
+        self._quotes.restore(state["quotes"])
+        self._stopped = state["stopped"]
+        self._deliveries = Deliveries.restored(state["deliveries"])
         self._net.restore(state["net"])
         self._halts = [(kind, strategy_id) for kind, strategy_id in state["halts"]]
         self._contracts = {key: list(ids) for key, ids in state["contracts"]}

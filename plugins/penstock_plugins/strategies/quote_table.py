@@ -14,6 +14,7 @@ from penstock_plugins.strategies.market_maker_config import MarketMakerConfig
 from penstock_plugins.strategies.smoothing import FINE, I64s, bounds_fine, last_rows, smooth
 from penstock_sdk.events import ListingDefinition
 from penstock_sdk.schema import ABSENT
+from penstock_sdk.slots import ListingSlots
 
 __all__ = [
     "DIRTY",
@@ -29,7 +30,7 @@ __all__ = [
     "Stirred",
 ]
 
-# One column each; columns run along listing ids.
+# One column each; columns run along the slots of listings.
 FAIR, SAMPLED_NS, ANCHOR, SKEW, QUOTED, REQUOTED_NS, DIRTY, OPEN = range(8)
 OPENS_NS, STOP_NS, MIN_TICKS, MAX_TICKS = range(8, 12)
 OWN_BID, OWN_BID_LOTS, OWN_ASK, OWN_ASK_LOTS, SEEN_HALF, UNREST, COLUMNS = range(12, 19)
@@ -39,9 +40,9 @@ LONG_AGO = -(2**61)
 
 
 class Stirred(NamedTuple):
-    """The listings to requote: their ids, where quotes are to centre, and what others bid and ask, in fine ticks."""
+    """The listings to requote: their slots, where quotes are to centre, and what others bid and ask, in fine ticks."""
 
-    ids: I64s
+    slots: I64s
     centre: I64s
     low: I64s
     high: I64s
@@ -59,62 +60,55 @@ class QuoteTable:
         self._tau_ms = round(config.smoothing_s * 1e3)
         self._trade_fine = round(config.trade_weight * FINE)
         self._anchor_fine = round(config.anchor_weight * FINE)
-        self.cells: I64s = np.zeros((COLUMNS, 0), np.int64)
-        """(column, listing id)."""
-        self._mark: I64s = np.zeros(0, np.int64)
-        self.grow(256)
-
-    def grow(self, width: int) -> None:
-        """Make room for listing ids below *width*."""
-        had = self.cells.shape[1]
-        if width <= had:
-            return
-        cells = np.zeros((COLUMNS, max(width, 2 * had)), np.int64)
-        # Never quoted before, never sampled, not covered: stopped since ever.
-        cells[[FAIR, ANCHOR, SEEN_HALF, OWN_BID, OWN_ASK]] = ABSENT
-        cells[[SAMPLED_NS, QUOTED, REQUOTED_NS, STOP_NS]] = LONG_AGO
-        cells[:, :had] = self.cells
-        self.cells, self._mark = cells, np.zeros(cells.shape[1], np.int64)
+        self.slots = ListingSlots()
+        self.cells: I64s = _blank(256)
+        """(column, slot). Slot 0, which all other listings share, is never quoted."""
+        self._mark: I64s = np.zeros(256, np.int64)
 
     def cover(self, listing: ListingDefinition, stop_ns: int) -> None:
         """Let a listing be quoted from its opening until *stop_ns*."""
-        self.grow(listing.listing_id + 1)
-        self.cells[[OPENS_NS, STOP_NS, OPEN, MIN_TICKS, MAX_TICKS], listing.listing_id] = (
+        slot, had = self.slots.take(listing.listing_id), self.cells.shape[1]
+        if slot >= had:
+            self.cells = np.concatenate([self.cells, _blank(had)], axis=1)
+            self._mark = np.zeros(2 * had, np.int64)
+        self.cells[[OPENS_NS, STOP_NS, OPEN, MIN_TICKS, MAX_TICKS], slot] = (
             listing.opens_ns, stop_ns, 1, listing.price_min_ticks, listing.price_max_ticks,
         )  # fmt: skip
 
+    def uncover(self, listing_id: int) -> None:
+        """Forget a listing; its column is another's from now on."""
+        self.cells[:, self.slots.drop(listing_id)] = _blank(1)[:, 0]
+
     def anchor(self, listing_id: int, price_ticks: int, now_ns: int) -> None:
-        """Take a price as anchor, and as the fair value where there is none yet."""
-        self.cells[ANCHOR, listing_id] = price_ticks * FINE
-        if self.cells[FAIR, listing_id] == ABSENT:
-            self.cells[FAIR, listing_id] = price_ticks * FINE
-            self.cells[SAMPLED_NS, listing_id] = now_ns
+        """Take a price as a listing's anchor, and as its fair value where there is none yet."""
+        slot = self.slots.slot_of[listing_id]
+        self.cells[ANCHOR, slot] = price_ticks * FINE
+        if self.cells[FAIR, slot] == ABSENT:
+            self.cells[FAIR, slot] = price_ticks * FINE
+            self.cells[SAMPLED_NS, slot] = now_ns
 
-    def draw(self, ids: I64s, price_ticks: I64s) -> None:
+    def draw(self, listing_ids: npt.NDArray[Any], price_ticks: I64s) -> None:
         """Draw fair values towards trades; of several in one listing the last counts."""
-        self.grow(int(ids.max()) + 1)
-        fair = self.cells[FAIR, ids]
+        slots = self.slots.of(listing_ids)
+        fair = self.cells[FAIR, slots]
         pull = (price_ticks * FINE - fair) * self._trade_fine // FINE
-        self.cells[FAIR, ids] = np.where(fair == ABSENT, ABSENT, fair + pull)
+        self.cells[FAIR, slots] = np.where(fair == ABSENT, ABSENT, fair + pull)
 
-    def draw_one(self, listing_id: int, price_ticks: int) -> None:
-        """As `draw`, for one trade in a known listing."""
-        fair = self.cells.item(FAIR, listing_id)
+    def draw_one(self, slot: int, price_ticks: int) -> None:
+        """As `draw`, for one trade in a covered listing's slot."""
+        fair = self.cells.item(FAIR, slot)
         if fair != ABSENT:
-            self.cells[FAIR, listing_id] = fair + (price_ticks * FINE - fair) * self._trade_fine // FINE
+            self.cells[FAIR, slot] = fair + (price_ticks * FINE - fair) * self._trade_fine // FINE
 
     def screen(self, quotes: npt.NDArray[np.void], now_ns: int) -> Stirred | None:
         """Update fair values from the rows of a quote frame; return what needs new orders, or None.
 
         Cost: some 50 µs for 80 rows.
         """
-        try:
-            ids, bid, bid_lots, ask, ask_lots = last_rows(quotes, self._mark)
-        except IndexError:
-            self.grow(int(quotes["listing_id"].max()) + 1)
-            ids, bid, bid_lots, ask, ask_lots = last_rows(quotes, self._mark)
+        slots = self.slots.of(quotes["listing_id"])
+        slots, bid, bid_lots, ask, ask_lots = last_rows(quotes, slots, self._mark)
         cells = self.cells
-        t = cells.take(ids, axis=1)
+        t = cells.take(slots, axis=1)
         has_bid, has_ask = bid != ABSENT, ask != ABSENT
         others_bid = has_bid & ((bid != t[OWN_BID]) | (bid_lots > t[OWN_BID_LOTS]))
         others_ask = has_ask & ((ask != t[OWN_ASK]) | (ask_lots > t[OWN_ASK_LOTS]))
@@ -127,10 +121,10 @@ class QuoteTable:
         elapsed_ns = now_ns - t[SAMPLED_NS]
         fair = np.where(known, smooth(t[FAIR], sample, elapsed_ns, self._tau_ms), ABSENT)
         astray = np.where(had, np.abs(sample - t[FAIR]), 0)
-        cells[FAIR, ids] = fair
-        cells[UNREST, ids] = smooth(t[UNREST], astray, elapsed_ns, self._unrest_tau_ms)
-        cells[SAMPLED_NS, ids] = now_ns
-        cells[SEEN_HALF, ids] = np.where(has_bid & has_ask, bid + ask, ABSENT)
+        cells[FAIR, slots] = fair
+        cells[UNREST, slots] = smooth(t[UNREST], astray, elapsed_ns, self._unrest_tau_ms)
+        cells[SAMPLED_NS, slots] = now_ns
+        cells[SEEN_HALF, slots] = np.where(has_bid & has_ask, bid + ask, ABSENT)
 
         centre = fair + t[SKEW]
         if self._anchor_fine:
@@ -138,26 +132,41 @@ class QuoteTable:
         moved = (np.abs(centre - t[QUOTED]) >= self._requote_fine) | (t[DIRTY] != 0)
         due = (now_ns - t[REQUOTED_NS] >= self._requote_ns) & (now_ns < t[STOP_NS]) & (now_ns >= t[OPENS_NS])
         rows = np.flatnonzero(known & moved & due & (t[OPEN] != 0))
-        return Stirred(ids[rows], centre[rows], low[rows], high[rows]) if len(rows) else None
+        return Stirred(slots[rows], centre[rows], low[rows], high[rows]) if len(rows) else None
 
     def targets(self, stirred: Stirred, now_ns: int) -> list[tuple[int, int, int]]:
         """Return (listing id, bid, ask) in ticks, and note that they are quoted now.
 
         Prices are a tick clear of what others offer, within the listing's bounds, and never equal.
         """
-        ids, centre, low, high = stirred
+        slots, centre, low, high = stirred
         cells = self.cells
-        cells[QUOTED, ids] = centre
-        cells[REQUOTED_NS, ids] = now_ns
-        cells[DIRTY, ids] = 0
-        floor, cap = cells[MIN_TICKS, ids], cells[MAX_TICKS, ids]
-        half = self._half_fine + cells[UNREST, ids] * self._unrest_fine // FINE
+        cells[QUOTED, slots] = centre
+        cells[REQUOTED_NS, slots] = now_ns
+        cells[DIRTY, slots] = 0
+        floor, cap = cells[MIN_TICKS, slots], cells[MAX_TICKS, slots]
+        half = self._half_fine + cells[UNREST, slots] * self._unrest_fine // FINE
         bids = np.minimum((centre - half) // FINE, high // FINE - 1)
         asks = np.maximum(-((-centre - half) // FINE), low // FINE + 1)
         bids, asks = np.clip(bids, floor, cap - 1), np.clip(asks, floor + 1, cap)
-        return list(zip(ids.tolist(), bids.tolist(), asks.tolist(), strict=True))
+        listing_at = self.slots.listing_at
+        ids = [listing_at[slot] for slot in slots.tolist()]
+        return list(zip(ids, bids.tolist(), asks.tolist(), strict=True))
 
-    def restore(self, cells: Any) -> None:
-        """Take back a copy of ``cells``."""
-        self.cells = np.array(cells, np.int64)
+    def snapshot(self) -> list[Any]:
+        """Return cells and slots."""
+        return [self.cells.copy(), self.slots.snapshot()]
+
+    def restore(self, state: list[Any]) -> None:
+        """Take back what `snapshot` returned."""
+        self.cells = np.array(state[0], np.int64)
         self._mark = np.zeros(self.cells.shape[1], np.int64)
+        self.slots = ListingSlots.restored(state[1])
+
+
+def _blank(width: int) -> I64s:
+    """Return columns of listings never quoted before, never sampled and not covered: stopped since ever."""
+    cells = np.zeros((COLUMNS, width), np.int64)
+    cells[[FAIR, ANCHOR, SEEN_HALF, OWN_BID, OWN_ASK]] = ABSENT
+    cells[[SAMPLED_NS, QUOTED, REQUOTED_NS, STOP_NS]] = LONG_AGO
+    return cells

@@ -28,23 +28,20 @@ I64s = npt.NDArray[np.int64]
 FiveColumns = tuple[I64s, I64s, I64s, I64s, I64s]
 
 
-def last_rows(quotes: npt.NDArray[np.void], mark: I64s) -> FiveColumns:
-    """Return (listing_id, bid_ticks, bid_lots, ask_ticks, ask_lots) of each listing's last tradable row.
+def last_rows(quotes: npt.NDArray[np.void], slots: I64s, mark: I64s) -> FiveColumns:
+    """Return (slot, bid_ticks, bid_lots, ask_ticks, ask_lots) of the last tradable row of each slot.
 
     Args:
         quotes: the array of a frame of Quote.
-        mark: scratch, longer than the largest listing id; its contents do not matter.
-
-    Raises:
-        IndexError: a listing id is beyond *mark*.
+        slots: its listings' columns; several may share one that nobody looks at.
+        mark: scratch, longer than the largest slot; its contents do not matter.
     """
-    ids = quotes["listing_id"].astype(np.int64)
-    rows = np.arange(len(ids))
-    mark[ids] = rows
-    keep = (mark[ids] == rows) & (quotes["tradability"] == Tradability.TRADABLE)
+    rows = np.arange(len(slots))
+    mark[slots] = rows
+    keep = (mark[slots] == rows) & (quotes["tradability"] == Tradability.TRADABLE)
     if not keep.all():
-        quotes, ids = quotes[keep], ids[keep]
-    return ids, quotes["bid_ticks"], quotes["bid_lots"], quotes["ask_ticks"], quotes["ask_lots"]
+        quotes, slots = quotes[keep], slots[keep]
+    return slots, quotes["bid_ticks"], quotes["bid_lots"], quotes["ask_ticks"], quotes["ask_lots"]
 
 
 def bounds_fine(bid_ticks: I64s, bid_there: Any, ask_ticks: I64s, ask_there: Any) -> tuple[I64s, I64s]:

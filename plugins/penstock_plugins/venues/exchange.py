@@ -1,10 +1,12 @@
-"""The embedded exchange: quarter-hours and hours of one delivery day, price-time priority, a gate closure each.
+"""The embedded exchange: quarter-hours and hours of a delivery day or of many, price-time priority, a gate for each.
 
 Matching is the golden model's (`penstock_sdk.golden.matching`, compiled). Background traders act every few seconds
 around a fundamental price (`exchange_traders`). Their orders go through the same books as ours; they get no reports,
 and we see of them what the market data says.
 
-Everything random comes from the context, everything in time from timers: the same seed and inputs give the same day.
+Each delivery day is a market of its own (`exchange_market`): made when it is announced, let go after its last gate. So
+memory stays that of the two days that trade at once. Everything random comes from the context, everything in time from
+timers: the same seed and inputs give the same day.
 """
 
 # ruff: noqa: F403, F405 -- the columns of two tables are this module's vocabulary
@@ -12,21 +14,22 @@ Everything random comes from the context, everything in time from timers: the sa
 from __future__ import annotations
 
 import math
+from datetime import date
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from penstock_plugins.venues.exchange_books import Books
-from penstock_plugins.venues.exchange_day import ExchangeConfig, ExchangeError, plan_day
+from penstock_plugins.venues.exchange_day import ExchangeConfig, ExchangeError
 from penstock_plugins.venues.exchange_layout import *
-from penstock_plugins.venues.exchange_traders import Traders
+from penstock_plugins.venues.exchange_market import DayMarket
+from penstock_plugins.venues.exchange_reports import accepted, ended, maker_fill, taker_fill, without_fill
+from penstock_sdk.energy import EnergyError, TradingDays, announced_ns
 from penstock_sdk.events import (
     AuctionResult,
     ExecutionReport,
     IdKind,
     IntentAction,
-    Liquidity,
+    ListingDefinition,
     Observation,
     Order,
     OrderKind,
@@ -36,21 +39,23 @@ from penstock_sdk.events import (
     SessionState,
     SessionStatus,
     Severity,
-    Side,
     Timer,
 )
 from penstock_sdk.golden import matching
 from penstock_sdk.golden.matching_layout import *
 from penstock_sdk.plugin import Outcome, Venue
 from penstock_sdk.schema import ABSENT, Event, Frame, layout_of
+from penstock_sdk.slots import check_state
 
 __all__ = ["Exchange", "ExchangeConfig", "ExchangeError"]
 
-_STEP, _OPEN, _GATE = 1, 2, 3  # tags of timers
+_STEP, _OPEN, _GATE, _ANNOUNCE = 1, 2, 3, 4  # tags of timers, below the number of the day they are for
+_TAG_BITS = 3
+_STATE_VERSION = 2
 
 
 class Exchange(Venue):
-    """A continuous market in the contracts of one delivery day.
+    """A continuous market in the contracts of one delivery day or of many.
 
     Cells: orders, rejected, fills (of ours), background_orders, self_trades_prevented (orders of ours cancelled because
     the same strategy met them) and internal_trades (two strategies of ours dealt with each other).
@@ -61,24 +66,28 @@ class Exchange(Venue):
     config: ExchangeConfig
 
     def _build(self) -> None:
-        """Make the day's books, closed and empty; ids come from the context and are the same after a restart."""
+        """Make what stands before any day does; ids come from the context and are the same after a restart."""
         ctx, config = self.ctx, self.config
-        plan = plan_day(ctx, config)
-        self._plan, self._terms, self._listings = plan, plan.terms, plan.listings
-        self._book_of = {listing.listing_id: book for book, listing in enumerate(plan.listings)}
-        self._gates_ns: list[int] = plan.terms[:, TERM_GATE_NS].tolist()
-        self._opens_ns: list[int] = plan.terms[:, TERM_OPENS_NS].tolist()
-        self._last_gate_ns = max(self._gates_ns)
+        try:
+            self._days = TradingDays.of(config.zone, config.delivery_day, config.days)
+        except EnergyError:
+            raise
+        except ValueError as error:
+            raise ExchangeError(str(error)) from None
+        self._markets: dict[int, DayMarket] = {}
+        """By their number, the earliest day first; one that has closed is no longer here, but if it is the only one."""
+        self._place: dict[int, tuple[DayMarket, int]] = {}
+        """Market and book by listing id."""
+        self._announced: date | None = None
+        """The last day that was announced."""
+        self._timers: set[int] = set()
+        """Ids of timers that have not fired."""
+        self._series_id = 0
         self._step_ns = round(config.step_s * 1e9)
-        self._series_id = ctx.intern(IdKind.SERIES, config.index_series)
-        self._books, self._traders = Books(plan.terms, config.order_capacity), Traders(plan, config)
-        self._engine, self._state, self._out = self._books.engine, self._books.state, self._books.out
         self._cell_background, self._cell_orders = ctx.cell("background_orders"), ctx.cell("orders")
         self._cell_fills, self._cell_rejected = ctx.cell("fills"), ctx.cell("rejected")
         self._cell_self_trades, self._cell_internal = ctx.cell("self_trades_prevented"), ctx.cell("internal_trades")
         self._heard = np.zeros(2, np.int64)  # of prices to go by: whether any came, whether the lack was told
-        self._books.warm_up()
-        self._traders.warm_up(self._books.market)
 
     def on_start(self) -> Outcome:
         """Return the definitions of zone, contracts and listings, and that all are before their opening.
@@ -87,50 +96,151 @@ class Exchange(Venue):
             EnergyError, ExchangeError: the config makes no market.
         """
         self._build()
-        for opens_ns in sorted(set(self._opens_ns)):
-            self.ctx.set_timer(opens_ns, _OPEN)
-        for gate_ns in sorted(set(self._gates_ns)):
-            self.ctx.set_timer(gate_ns, _GATE)
+        return self._announce(self._days.first) if self.config.days == 1 else self._announce_live()
+
+    def on_resume(self) -> Outcome:
+        """Return what has ended while nobody traded, what opens now, and which days have been announced meanwhile.
+
+        Background traders go on from now: what they would have done in the gap is not made up for.
+        """
+        now_ns = self.ctx.now_ns
+        self._forget_timers()
+        events: list[Event] = []
+        for market in list(self._markets.values()):
+            late = [b for b, gate_ns in enumerate(market.gates_ns) if gate_ns <= now_ns and market.books.is_open(b)]
+            if late:
+                events += self._close(market, late)
+            self._let_go(market)
+        for market in self._markets.values():
+            events += self._go_on(market)
+        return events + (self._announce_other() if self.config.days == 1 else self._announce_live())
+
+    # -- days ------------------------------------------------------------------------------------------------------
+
+    def _announce(self, day: date) -> list[Event]:
+        """Make a day's market and tell of it; its timers open and close it."""
+        market = DayMarket(self.ctx, self.config, day)
+        self._series_id = self.ctx.intern(IdKind.SERIES, self.config.index_series)
+        self._take_in(market)
+        self._announced = day
+        for opens_ns in sorted(set(market.opens_ns)):
+            self._wake(market, opens_ns, _OPEN)
+        for gate_ns in sorted(set(market.gates_ns)):
+            self._wake(market, gate_ns, _GATE)
         if self.config.background and self.config.orders_per_day:
-            self.ctx.set_timer(min(self._opens_ns) + self._step_ns, _STEP)
-        events: list[Event] = [self._plan.zone, *self._plan.contracts, *self._listings]
-        events.append(self._session(list(range(len(self._listings))), SessionStatus.PRE_OPEN))
+            self._wake(market, market.first_open_ns + self._step_ns, _STEP)
+        plan = market.plan
+        events: list[Event] = [plan.zone, *plan.contracts, *market.listings]
+        events.append(self._session(market, list(range(len(market.listings))), SessionStatus.PRE_OPEN))
         return events
+
+    def _take_in(self, market: DayMarket) -> None:
+        self._markets[market.number] = market
+        for book, listing in enumerate(market.listings):
+            self._place[listing.listing_id] = (market, book)
+
+    def _announce_live(self) -> list[Event]:
+        """Announce what is due by now; days that are over by then are left out. Ask to be woken for the next."""
+        events: list[Event] = []
+        for day in self._days.live(self.ctx.now_ns):
+            if self._announced is None or day > self._announced:
+                events += self._announce(day)
+        next_day = self._days.next(self._announced or self._days.first, self.ctx.now_ns)
+        if next_day is not None:
+            tag = next_day.toordinal() << _TAG_BITS | _ANNOUNCE
+            self._timers.add(self.ctx.set_timer(announced_ns(self._days.zone, next_day), tag))
+        return events
+
+    def _announce_other(self) -> list[Event]:
+        """Announce the only day of a config that names a later one than the session before, once that has closed."""
+        held = self._markets.get(0)
+        first = self._days.first
+        if held is None or first <= held.day or held.last_gate_ns > self.ctx.now_ns:
+            return []
+        for listing in held.listings:
+            del self._place[listing.listing_id]
+        return self._announce(first)
+
+    def _let_go(self, market: DayMarket) -> None:
+        """Forget a day whose last gate has closed; the only day of a run stays to be looked at."""
+        if market.number and market.last_gate_ns <= self.ctx.now_ns:
+            del self._markets[market.number]
+            for listing in market.listings:
+                del self._place[listing.listing_id]
+
+    def _go_on(self, market: DayMarket) -> list[Event]:
+        """Set a restored day's timers; return that its open books are open, and open those whose time has come."""
+        now_ns, is_open = self.ctx.now_ns, market.books.is_open
+        events: list[Event] = []
+        books = [book for book, gate_ns in enumerate(market.gates_ns) if gate_ns > now_ns]
+        due = [book for book in books if market.opens_ns[book] <= now_ns]
+        for book in due:
+            if not is_open(book):
+                market.books.engine.open_book(market.books.state, market.books.out, book)
+        if due:
+            events.append(self._session(market, due, SessionStatus.OPEN))
+        for opens_ns in sorted({market.opens_ns[book] for book in books if market.opens_ns[book] > now_ns}):
+            self._wake(market, opens_ns, _OPEN)
+        for gate_ns in sorted({market.gates_ns[book] for book in books}):
+            self._wake(market, gate_ns, _GATE)
+        steps = max((now_ns - market.first_open_ns) // self._step_ns, 0) + 1
+        next_ns = market.first_open_ns + steps * self._step_ns
+        if self.config.background and self.config.orders_per_day and next_ns < market.last_gate_ns:
+            self._wake(market, next_ns, _STEP)
+        return events
+
+    def _wake(self, market: DayMarket, due_ns: int, tag: int) -> None:
+        self._timers.add(self.ctx.set_timer(due_ns, market.number << _TAG_BITS | tag))
+
+    def _forget_timers(self) -> None:
+        for timer_id in sorted(self._timers):
+            self.ctx.cancel_timer(timer_id)
+        self._timers.clear()
 
     # -- time ------------------------------------------------------------------------------------------------------
 
     def on_timer(self, timer: Timer) -> Outcome:
-        """Open, close, or let the background traders act."""
-        if timer.tag == _STEP:
-            next_ns = self.ctx.now_ns + self._step_ns
-            if next_ns < self._last_gate_ns:
-                self.ctx.set_timer(next_ns, _STEP)
-            return self._step(self.ctx.now_ns)
-        return self._open(timer.due_ns) if timer.tag == _OPEN else self._close(timer.due_ns)
+        """Open, close, announce a day, or let the background traders act."""
+        self._timers.discard(timer.timer_id)
+        tag, number, now_ns = timer.tag & (1 << _TAG_BITS) - 1, timer.tag >> _TAG_BITS, self.ctx.now_ns
+        if tag == _ANNOUNCE:
+            return self._announce_live()
+        market = self._markets.get(number)
+        if market is None:
+            return None
+        if tag == _STEP:
+            next_ns = now_ns + self._step_ns
+            if next_ns < market.last_gate_ns:
+                self._wake(market, next_ns, _STEP)
+            return self._step(market, now_ns)
+        if tag == _OPEN:
+            return self._open(market, [b for b, opens_ns in enumerate(market.opens_ns) if opens_ns == timer.due_ns])
+        events = self._close(market, [b for b, gate_ns in enumerate(market.gates_ns) if gate_ns == timer.due_ns])
+        self._let_go(market)
+        return events
 
-    def _open(self, due_ns: int) -> Outcome:
-        books = [book for book, opens_ns in enumerate(self._opens_ns) if opens_ns == due_ns]
+    def _open(self, market: DayMarket, books: list[int]) -> Outcome:
         for book in books:
-            self._engine.open_book(self._state, self._out, book)
-        return self._session(books, SessionStatus.OPEN)
+            market.books.engine.open_book(market.books.state, market.books.out, book)
+        return self._session(market, books, SessionStatus.OPEN)
 
-    def _close(self, due_ns: int) -> Outcome:
-        """Close the books whose gate this is; what rests there expires."""
-        books = [book for book, gate_ns in enumerate(self._gates_ns) if gate_ns == due_ns]
+    def _close(self, market: DayMarket, books: list[int]) -> list[Event]:
+        """Close books; what rests there expires."""
+        engine, state, out = market.books.engine, market.books.state, market.books.out
         events: list[Event] = []
         for book in books:
             status = MORE
             while status == MORE:
-                status = self._engine.close_book(self._state, self._out, book)
-                events += self._ended(ReportKind.EXPIRED, Reason.GATE_CLOSED)
-                events += self._books.publish(self.ctx.now_ns)
-        events.append(self._session(books, SessionStatus.CLOSED))
+                status = engine.close_book(state, out, book)
+                events += self._ended(market, ReportKind.EXPIRED, Reason.GATE_CLOSED)
+                events += market.books.publish(self.ctx.now_ns)
+        events.append(self._session(market, books, SessionStatus.CLOSED))
         return events
 
-    def _session(self, books: list[int], status: SessionStatus) -> Frame:
+    def _session(self, market: DayMarket, books: list[int], status: SessionStatus) -> Frame:
         now_ns, reason = self.ctx.now_ns, Reason.GATE_CLOSED if status == SessionStatus.CLOSED else Reason.NONE
         array = np.zeros(len(books), layout_of(SessionState).dtype)
-        array["listing_id"] = self._terms[books, TERM_LISTING]
+        array["listing_id"] = market.terms[books, TERM_LISTING]
         array["venue_id"], array["status"], array["reason"] = self.ctx.plugin_id, status, reason
         array["effective_ns"] = array["source_ns"] = now_ns
         array["recv_ns"] = ABSENT
@@ -152,40 +262,41 @@ class Exchange(Venue):
 
     def _new(self, order: Order) -> Outcome:
         self._cell_orders.n += 1
-        book = self._book_of.get(order.listing_id, -1)
-        reason = self._refusal(order, book)
-        if reason:
+        place = self._place.get(order.listing_id)
+        reason = self._no_place(order) if place is None else self._refusal(order, *place)
+        if place is None or reason:
             self._cell_rejected.n += 1
             return self._report(order, ReportKind.REJECTED, reason)
+        market, book = place
+        books = market.books
         order_id, owner, side, kind, qty_lots = (
             order.order_id, order.strategy_id, order.side, order.kind, order.qty_lots,
         )  # fmt: skip
         price = 0 if kind == OrderKind.MARKET else order.price_ticks
-        status = self._engine.submit(self._state, self._out, book, order_id, owner, side, kind, price, qty_lots)
+        status = books.engine.submit(books.state, books.out, book, order_id, owner, side, kind, price, qty_lots)
         if status >= REFUSED:
             self._cell_rejected.n += 1
             return self._report(order, ReportKind.REJECTED, matching.REASON_OF_STATUS[status])
         now_ns = self.ctx.now_ns
-        events: list[Event] = [
-            ExecutionReport(
-                order_id, order.listing_id, ReportKind.ACCEPTED, side, 0, 0, ABSENT, 0, qty_lots, ABSENT, order_id,
-                owner, 0, 0, now_ns,
-            )
-        ]  # fmt: skip
-        if status != ACCEPTED or self._out[0, OUT_CANCELS]:
-            self._dealt(order, events)
-        events += self._books.publish(now_ns, singles=True)
+        events: list[Event] = [accepted(order, now_ns)]
+        if status != ACCEPTED or books.out[0, OUT_CANCELS]:
+            self._dealt(market, order, events)
+        events += books.publish(now_ns, singles=True)
         return events
 
-    def _refusal(self, order: Order, book: int) -> int:
+    def _no_place(self, order: Order) -> int:
+        """Return why an order has no book here: its day is over, or it never was one of ours."""
+        listing = self.ctx.listing(order.listing_id)
+        ours = isinstance(listing, ListingDefinition) and listing.venue_id == self.ctx.plugin_id
+        return Reason.GATE_CLOSED if ours else Reason.UNKNOWN_LISTING
+
+    def _refusal(self, order: Order, market: DayMarket, book: int) -> int:
         """Return why an order is not even shown to the book, or 0."""
-        if book < 0:
-            return Reason.UNKNOWN_LISTING
-        if not self._opens_ns[book] <= self.ctx.now_ns < self._gates_ns[book]:
+        if not market.opens_ns[book] <= self.ctx.now_ns < market.gates_ns[book]:
             return Reason.GATE_CLOSED
         if order.qty_lots > self.config.qty_max_lots:
             return Reason.QTY_MAX
-        listing = self._listings[book]
+        listing = market.listings[book]
         if order.kind != OrderKind.MARKET and not (
             listing.price_min_ticks <= order.price_ticks <= listing.price_max_ticks
         ):
@@ -193,81 +304,58 @@ class Exchange(Venue):
         # Ids of background orders, and owners that are theirs, are out of reach.
         return 0 if 0 < order.order_id < BACKGROUND_ID and order.strategy_id < BACKGROUND_OWNER else Reason.MALFORMED
 
-    def _dealt(self, order: Order, events: list[Event]) -> None:
+    def _dealt(self, market: DayMarket, order: Order, events: list[Event]) -> None:
         """Add the reports of an order that met others: its fills, makers of ours, what was cancelled."""
-        out, now_ns = self._out, self.ctx.now_ns
-        for number, fill in enumerate(matching.fills(out).tolist(), self._books.next_trade_id):
-            events.append(
-                ExecutionReport(
-                    order.order_id, order.listing_id, ReportKind.FILL, order.side, Liquidity.TAKER, 0,
-                    fill[FILL_PRICE], fill[FILL_QTY], fill[FILL_TAKER_REMAINING], number, order.order_id,
-                    order.strategy_id, 0, 0, now_ns,
-                )
-            )  # fmt: skip
+        out, now_ns = market.books.out, self.ctx.now_ns
+        for number, fill in enumerate(matching.fills(out).tolist(), market.books.next_trade_id):
+            events.append(taker_fill(order, fill, number, now_ns))
             self._cell_fills.n += 1
             if fill[FILL_MAKER_OWNER] < BACKGROUND_OWNER:
                 self._cell_internal.n += 1
-                events.append(self._maker_fill(fill, number))
+                events.append(self._maker_fill(market, fill, number))
         if out[0, OUT_CANCELS]:
             self._cell_self_trades.n += int(out[0, OUT_CANCELS])
-            events += self._ended(ReportKind.CANCELLED, Reason.SELF_TRADE)
+            events += self._ended(market, ReportKind.CANCELLED, Reason.SELF_TRADE)
         result = matching.results(out)[0]
         if result[RESULT_CANCELLED]:
             events.append(self._report(order, ReportKind.CANCELLED, Reason.NO_LIQUIDITY))
 
-    def _maker_fill(self, fill: list[int], trade_id: int) -> ExecutionReport:
-        """Return the report on a resting order of ours that was met."""
+    def _maker_fill(self, market: DayMarket, fill: list[int], trade_id: int) -> ExecutionReport:
         self._cell_fills.n += 1
-        side = Side.SELL if fill[FILL_SIDE] == BUY else Side.BUY
-        return ExecutionReport(
-            fill[FILL_MAKER_ID], self._listings[fill[FILL_BOOK]].listing_id, ReportKind.FILL, side,
-            Liquidity.MAKER, 0, fill[FILL_PRICE], fill[FILL_QTY], fill[FILL_MAKER_REMAINING], trade_id,
-            fill[FILL_MAKER_ID], fill[FILL_MAKER_OWNER], 0, 0, self.ctx.now_ns,
-        )  # fmt: skip
+        return maker_fill(market, fill, trade_id, self.ctx.now_ns)
 
     def _cancel(self, order: Order) -> Outcome:
-        if not 0 < order.order_id < BACKGROUND_ID:
-            return self._report(order, ReportKind.CANCEL_REJECTED, Reason.UNKNOWN_ORDER)
-        status = self._engine.cancel(self._state, self._out, order.order_id)
-        if status >= REFUSED:
-            return self._report(order, ReportKind.CANCEL_REJECTED, matching.REASON_OF_STATUS[status])
-        events = self._ended(ReportKind.CANCELLED, Reason.NONE)
-        events += self._books.publish(self.ctx.now_ns, singles=True)
-        return events
+        place, status = self._place.get(order.listing_id), REFUSED_UNKNOWN_ORDER
+        if 0 < order.order_id < BACKGROUND_ID:
+            # A cancel that names no listing may mean an order of any day.
+            for market in self._markets.values() if place is None else (place[0],):
+                books = market.books
+                status = books.engine.cancel(books.state, books.out, order.order_id)
+                if status < REFUSED:
+                    events = self._ended(market, ReportKind.CANCELLED, Reason.NONE)
+                    events += books.publish(self.ctx.now_ns, singles=True)
+                    return events
+        return self._report(order, ReportKind.CANCEL_REJECTED, matching.REASON_OF_STATUS[status])
 
     def _cancel_all(self, order: Order) -> Outcome:
         """Cancel a strategy's orders in one listing, or (0) in all."""
-        book = self._book_of.get(order.listing_id, -1) if order.listing_id else ALL_BOOKS
-        events: list[Event] = []
-        if order.strategy_id >= BACKGROUND_OWNER or (order.listing_id and book < 0):
+        place = self._place.get(order.listing_id)
+        if order.strategy_id >= BACKGROUND_OWNER or (order.listing_id and place is None):
             return None
-        status = MORE
-        while status == MORE:
-            status = self._engine.cancel_owner(self._state, self._out, book, order.strategy_id)
-            events += self._ended(ReportKind.CANCELLED, Reason.NONE)
-            events += self._books.publish(self.ctx.now_ns)
+        events: list[Event] = []
+        for market, book in [(m, ALL_BOOKS) for m in self._markets.values()] if place is None else [place]:
+            books, status = market.books, MORE
+            while status == MORE:
+                status = books.engine.cancel_owner(books.state, books.out, book, order.strategy_id)
+                events += self._ended(market, ReportKind.CANCELLED, Reason.NONE)
+                events += books.publish(self.ctx.now_ns)
         return events
 
     def _report(self, order: Order, kind: int, reason: int) -> ExecutionReport:
-        """Return a report without a fill; nothing of the order works after it, as far as this venue knows."""
-        return ExecutionReport(
-            order.order_id, order.listing_id, kind, order.side, 0, 0, ABSENT, 0, 0, ABSENT, ABSENT, order.strategy_id,
-            reason, 0, self.ctx.now_ns,
-        )  # fmt: skip
+        return without_fill(order, kind, reason, self.ctx.now_ns)
 
-    def _ended(self, kind: int, reason: int) -> list[Event]:
-        """Return a report on each order of ours that the last call took out of the book without a fill."""
-        if not self._out[0, OUT_CANCELS]:
-            return []
-        now_ns = self.ctx.now_ns
-        return [
-            ExecutionReport(
-                row[CANCEL_ORDER_ID], self._listings[row[CANCEL_BOOK]].listing_id, kind, row[CANCEL_SIDE], 0, 0,
-                ABSENT, 0, 0, ABSENT, row[CANCEL_ORDER_ID], row[CANCEL_OWNER], reason, 0, now_ns,
-            )
-            for row in matching.cancels(self._out).tolist()
-            if row[CANCEL_OWNER] < BACKGROUND_OWNER
-        ]  # fmt: skip
+    def _ended(self, market: DayMarket, kind: int, reason: int) -> list[Event]:
+        return ended(market, kind, reason, self.ctx.now_ns)
 
     # -- background ------------------------------------------------------------------------------------------------
 
@@ -275,7 +363,8 @@ class Exchange(Venue):
         """Let the background traders know an auction's price."""
         if result.price_ticks != ABSENT:
             self._heard[0] = 1
-            self._traders.hear_auction(result)
+            for market in self._markets.values():
+                market.traders.hear_auction(result)
 
     def on_observation(self, observation: Observation) -> Outcome:
         """Let the background traders know the index."""
@@ -287,23 +376,25 @@ class Exchange(Venue):
                 "look at the feed; the fundamental keeps its last value", subject=self.config.index_series,
             )  # fmt: skip
         self._heard[0] = 1
-        self._traders.hear_index(observation)
+        for market in self._markets.values():
+            market.traders.hear_index(observation)
         return None
 
-    def _step(self, now_ns: int) -> Outcome:
-        """Let the background traders act; return reports on ours that they met, and the market data."""
+    def _step(self, market: DayMarket, now_ns: int) -> Outcome:
+        """Let a day's background traders act; return reports on ours that they met, and the market data."""
         events: list[Event] = []
         if not self._heard.any():  # what feeds tell at the opening has come by the first step after it
             self._heard[1] = 1
             events.append(self._no_fundamental())
-        for orders, commands in self._traders.draw(self.ctx.random, self._books.market, now_ns):
+        books = market.books
+        for orders, commands in market.traders.draw(market.random, books.market, now_ns):
             self._cell_background.n += orders
             done, rows = 0, len(commands)
             while done < rows:
-                done = self._engine.submit_frame(self._state, self._out, commands, done)
-                data = self._books.publish(now_ns)
-                for trade_id, fill in self._books.own_fills():
-                    events.append(self._maker_fill(fill, trade_id))
+                done = books.engine.submit_frame(books.state, books.out, commands, done)
+                data = books.publish(now_ns)
+                for trade_id, fill in books.own_fills():
+                    events.append(self._maker_fill(market, fill, trade_id))
                 events += data
         return events
 
@@ -324,27 +415,34 @@ class Exchange(Venue):
         Raises:
             ExchangeError: no such listing here.
         """
-        book = self._book_of.get(listing_id)
-        if book is None:
+        place = self._place.get(listing_id)
+        if place is None:
             raise ExchangeError(f"listing {listing_id} is not traded at {self.ctx.name}, wanted one of its own")
-        return self._books.snapshot_of(book, levels_max, self.ctx.now_ns)
+        return place[0].books.snapshot_of(place[1], levels_max, self.ctx.now_ns)
 
     # -- state -----------------------------------------------------------------------------------------------------
 
-    def snapshot(self) -> Any:
-        """Return the books, what traders believe, and what was last published."""
-        return [table.copy() for table in self._tables()]
+    def snapshot(self) -> dict[str, Any]:
+        """Return the days that trade: books, what traders believe, and what was last published."""
+        return {
+            "version": _STATE_VERSION,
+            "days": [market.snapshot() for market in self._markets.values()],
+            "announced": "" if self._announced is None else self._announced.isoformat(),
+            "timers": sorted(self._timers),
+            "heard": self._heard.copy(),
+        }
 
     def restore(self, state: Any) -> None:
-        """Take back what `snapshot` returned; listings and ids follow from the config."""
-        self._build()
-        for table, held in zip(self._tables(), state, strict=True):
-            if table.shape != held.shape:
-                raise ExchangeError(
-                    f"snapshot holds a table of shape {held.shape}, this config makes {table.shape}; restore with the "
-                    "config of the run"
-                )
-            table[...] = held
+        """Take back what `snapshot` returned; listings and ids follow from the config.
 
-    def _tables(self) -> list[npt.NDArray[Any]]:
-        return [*self._books.tables(), *self._traders.tables(), self._heard]
+        Raises:
+            ValueError: the state is of another version, or (ExchangeError) of another config.
+        """
+        check_state(state, _STATE_VERSION, self.ctx.name)
+        self._build()
+        for held in state["days"]:
+            self._take_in(DayMarket.restored(self.ctx, self.config, held))
+        self._series_id = self.ctx.intern(IdKind.SERIES, self.config.index_series)
+        self._announced = date.fromisoformat(state["announced"]) if state["announced"] else None
+        self._timers = set(state["timers"])
+        self._heard[:] = state["heard"]

@@ -34,9 +34,10 @@ class Books:
     Args:
         terms: (books, TERM_WIDTH).
         order_capacity: how many orders, and how many levels, can rest at once.
+        first_trade_id: the number of their first trade.
     """
 
-    def __init__(self, terms: I64, order_capacity: int) -> None:
+    def __init__(self, terms: I64, order_capacity: int, first_trade_id: int = 1) -> None:
         self.engine = compile_golden(matching)
         self._publish = compile_golden(exchange_kernels).publish
         self._terms = terms
@@ -45,7 +46,7 @@ class Books:
         """What the engine's last call did."""
         self.market = np.zeros((len(terms), MARKET_WIDTH), np.int64)
         self.market[:, (MARKET_BID, MARKET_ASK, MARKET_BID_LOTS, MARKET_ASK_LOTS)] = ABSENT
-        self._trades = np.ones(1, np.int64)
+        self._trades = np.full(1, first_trade_id, np.int64)
         self._few = [np.empty((_SINGLES_MAX, words), np.int64) for words in (DELTA_WORDS, TRADE_WORDS, QUOTE_WORDS)]
         self._own, self._counts = np.zeros(_OUT_ROWS, np.int64), np.zeros(COUNT_WIDTH, np.int64)
 
@@ -66,6 +67,10 @@ class Books:
     def next_trade_id(self) -> int:
         """The number that the first trade of the next `publish` gets."""
         return int(self._trades[0])
+
+    def is_open(self, book: int) -> bool:
+        """Return whether a book takes orders."""
+        return bool(self.state[1 + book, BOOK_OPEN])
 
     def own_fills(self) -> list[tuple[int, list[int]]]:
         """Return (trade id, FILL row) of the fills in which the last published call met a resting order of ours."""

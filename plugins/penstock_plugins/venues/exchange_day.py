@@ -1,4 +1,4 @@
-"""What the exchange trades on a delivery day, and how: its config, its listings, the tables that follow from both."""
+"""What the exchange trades on one delivery day, and how: its config, its listings, the tables that follow from both."""
 
 # ruff: noqa: F403, F405 -- the tables' columns are this module's vocabulary
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from penstock_plugins.venues.exchange_layout import *
 from penstock_sdk.context import Context
-from penstock_sdk.energy import BiddingZone, Contract, ListingTerms, bidding_zone, day_contracts, delivery_day
+from penstock_sdk.energy import BiddingZone, Contract, Days, ListingTerms, bidding_zone, day_contracts, delivery_day
 from penstock_sdk.energy import listing_terms as usual_terms
 from penstock_sdk.events import ContractDefinition, IdKind, ListingDefinition, ZoneDefinition
 
@@ -37,12 +37,15 @@ class ExchangeError(ValueError):
 
 
 class ExchangeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The day that is traded and the traders in the background. Prices in the zone's currency per MWh."""
+    """The days that are traded and the traders in the background. Prices in the zone's currency per MWh."""
 
     zone: str = "DE-LU"
     """Bidding zone code."""
     delivery_day: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-03-10"])] = "2026-03-10"
-    """Local delivery date."""
+    """Local delivery date, the first one where there are several."""
+    days: Days = 1
+    """How many delivery days in a row, or "rolling": each is announced at 14:45 the day before and trades beside the
+    one that is delivered. With more than one, each day's background flow follows from the seed and its date alone."""
     products: Annotated[tuple[Literal["QH", "H"], ...], msgspec.Meta(min_length=1)] = ("QH", "H")
     """Quarter-hours, hours, or both."""
     open_lead_hours: NotNegative = 0.0
@@ -58,7 +61,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     qty_max_lots: Annotated[int, msgspec.Meta(gt=0, le=2**40)] = 10_000
     """The largest order taken."""
     order_capacity: Annotated[int, msgspec.Meta(ge=1_000, le=2**22)] = 16_384
-    """How many orders can rest at once; also how many price levels."""
+    """How many orders of a delivery day can rest at once; also how many price levels."""
     index_series: str = "price.index"
     """The observed series that the fundamental price follows."""
     price_start: Annotated[float, msgspec.Meta(ge=-1_000_000, le=1_000_000)] = 60.0
@@ -129,18 +132,14 @@ class DayPlan(NamedTuple):
     """Hours of the delivery day."""
 
 
-def plan_day(ctx: Context, config: ExchangeConfig) -> DayPlan:
-    """Return the day's books, with ids from *ctx*. Ids that are known stay what they are.
+def plan_day(ctx: Context, config: ExchangeConfig, day: date) -> DayPlan:
+    """Return a delivery day's books, with ids from *ctx*. Ids that are known stay what they are.
 
     Raises:
         EnergyError: an unknown zone, or a day whose price limits are not known.
-        ExchangeError: a date that cannot be read, no product, or a contract that never opens.
+        ExchangeError: no product, or a contract that never opens.
     """
     zone = bidding_zone(config.zone)
-    try:
-        day = date.fromisoformat(config.delivery_day)
-    except ValueError:
-        raise ExchangeError(f"delivery_day met {config.delivery_day!r}, wanted a date such as '2026-03-10'") from None
     if not config.products:
         raise ExchangeError("products is empty, wanted QH, H or both")
     contracts = day_contracts(zone, day, config.products)

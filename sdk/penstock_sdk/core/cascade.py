@@ -18,6 +18,7 @@ import msgspec
 
 from penstock_sdk.context import Moment
 from penstock_sdk.core.faults import Raised, RecordedFault, fault_text, shown
+from penstock_sdk.core.timing import Timing, timed
 from penstock_sdk.core.wiring import FrameRoute, Route, Slot, Target, compile_routes
 from penstock_sdk.events import Alert, ExecutionReport, PluginFault, PluginState, PluginStatus, Severity
 from penstock_sdk.schema import ABSENT, Event, Frame
@@ -83,6 +84,13 @@ class Cascade:
         """Routes as plain tuples: the interpreter unpacks those twice as fast as named ones."""
         self._frames: dict[int, FrameRoute] = {}
         self._sinks: dict[int, Sink | None] = {}
+        self.timing: Timing | None = None
+        """Times the handlers of an input now and then. Set it, `wire` anew, then set `until_timed` to 1 or more."""
+        self.until_timed = 0
+        """Counts down to the next timed input; at 0 or below none comes."""
+        self._timed_routes: dict[type, tuple[Any, ...]] = {}
+        self._timed_frames: dict[int, FrameRoute] = {}
+        self._being_timed = False
 
     def wire(self, slots: Iterable[Slot]) -> None:
         """Compile who hears what; also while a cascade runs."""
@@ -97,6 +105,26 @@ class Cascade:
             self._routes[cls] = _plain(route._replace(sink=self._sinks[cls.layout.id]))  # type: ignore[attr-defined]
         self._frames.clear()
         self._frames.update(frames)
+        if self.timing is not None:
+            self._wire_timed(self.timing)
+
+    def _wire_timed(self, timing: Timing) -> None:
+        """Compile the same routes once more, with every handler timed."""
+        known: dict[int, tuple[Any, ...]] = {}
+
+        def target(plain: tuple[Any, ...]) -> tuple[Any, ...]:
+            call, slot, name = plain
+            if id(plain) not in known:
+                known[id(plain)] = (timed(call, timing.note_for(slot.name, name)), slot, name)
+            return known[id(plain)]
+
+        self._timed_routes.clear()
+        for cls, (targets, *between, by_id) in self._routes.items():
+            by_address = {address: tuple(map(target, hearing)) for address, hearing in by_id.items()}
+            self._timed_routes[cls] = (tuple(map(target, targets)), *between, by_address)
+        self._timed_frames.clear()
+        for schema_id, route in self._frames.items():
+            self._timed_frames[schema_id] = FrameRoute(tuple(Target(*target(t)) for t in route.targets))
 
     def run(self, event: Event, origin: int, producer: Slot) -> None:
         """Handle one input and all that follows from it. ``moment.now_ns`` has been set to its stamp.
@@ -104,6 +132,9 @@ class Cascade:
         Cost: some 0.3 µs an event and handler, and as much again to encode it.
         """
         moment, queue, routes = self.moment, self._queue, self._routes
+        self.until_timed = until_timed = self.until_timed - 1
+        if not until_timed and self.timing is not None:
+            routes = self._begin_timed(self.timing)
         seq = self.seq
         now_ns, cause, root, last = moment.now_ns, ABSENT, seq + 1, 0
         moment.correlation_seq = root
@@ -161,6 +192,15 @@ class Cascade:
                         break
             event, cause, origin, producer = queue.popleft()
         self.seq = seq
+        if not until_timed and self.timing is not None:
+            self._being_timed = False
+            self.until_timed = self.timing.end()
+
+    def _begin_timed(self, timing: Timing) -> dict[type, tuple[Any, ...]]:
+        """Return the timed routes; frames go through theirs until the input has been handled."""
+        self._being_timed = True
+        timing.begin()
+        return self._timed_routes
 
     def run_with(self, event: Event, origin: int, producer: Slot, then: Target) -> None:
         """Handle one input, and call *then* right after its handlers: a plugin's ``on_start`` or ``on_stop``."""
@@ -171,6 +211,20 @@ class Cascade:
         """Add an event to the cascade that is running, caused by the event at hand."""
         slot = producer or self.kernel_slot
         self._queue.append((event, self.moment.seq, slot.origin, slot))
+
+    def hearers(self, event: Event) -> tuple[Target, ...]:
+        """Return who hears an event, in order."""
+        if type(event) is Frame:
+            return self._frames[event.layout.id].targets
+        route = Route(*self._routes[type(event)])
+        targets = route.targets if route.address is None else route.by_id.get(route.address(event), route.targets)
+        return tuple(Target(*target) for target in targets)
+
+    def take_queue(self) -> list[Any]:
+        """Return what handlers have queued outside of a cascade, and forget it."""
+        queued = [event for event, *_ in self._queue]
+        self._queue.clear()
+        return queued
 
     @property
     def running(self) -> bool:
@@ -230,7 +284,7 @@ class Cascade:
         self.seq += len(frame)
         moment.seq = seq
         moment.producer = producer.plugin_id
-        for target in self._frames[layout.id].targets:
+        for target in (self._timed_frames if self._being_timed else self._frames)[layout.id].targets:
             self._call(target, frame)
         if self.after_frame is not None:
             self.after_frame(frame)

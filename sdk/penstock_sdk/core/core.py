@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from penstock_sdk.context import Context, Identity, Moment
+from penstock_sdk.core.alert_book import AlertBook
 from penstock_sdk.core.cascade import EVENTS_PER_INPUT_MAX, FAULTS_MAX, Cascade, Sink
 from penstock_sdk.core.catalog import Catalog
 from penstock_sdk.core.desk import Desk, loosens
 from penstock_sdk.core.history import History
+from penstock_sdk.core.ledger import Ledger
 from penstock_sdk.core.lifecycle import Lifecycle
 from penstock_sdk.core.timers import Timers
 from penstock_sdk.core.wiring import Slot, Target
@@ -91,7 +93,7 @@ class _Operator:
     def on_plugin_state(self, state: PluginState) -> None:
         """Keep who is quarantined, and why: a restart keeps to it until an operator releases the plugin."""
         if state.status == PluginStatus.QUARANTINED:
-            self._core.quarantined[state.name] = state.reason
+            self._core.quarantined.setdefault(state.name, state.reason)
 
     def on_operator_command(self, command: OperatorCommand) -> Alert | None:
         """Quarantine or stop; the desk does the rest. A command that nobody knows is told, not passed over."""
@@ -171,6 +173,7 @@ class Core:
         self.slots: dict[str, Slot] = {}
         self.lifecycle = Lifecycle()
         self.limits = _Limits(self.moment)
+        self.alerts = AlertBook(self.moment)
         self.header: RunHeader | None = None
         """That of the session under way."""
         self.session_ended = False
@@ -181,11 +184,13 @@ class Core:
         """Why the run is to end, or empty."""
         self._last_task_ids: dict[int, int] = {}
         self.operator = _Operator(self)
+        self.ledger = Ledger(self.moment, lambda plugin_id: self.catalog.name_of(IdKind.PLUGIN, plugin_id))
         self._own = [
             Slot(part_name, 0, part, "kernel")
             for part_name, part in (
                 ("catalog", self.catalog), ("history", _Keeper(self.history_kept)), ("limits", self.limits),
-                ("desk", self.desk), ("operator", self.operator),
+                ("desk", self.desk), ("operator", self.operator), ("ledger", self.ledger),
+                ("alerts", self.alerts),
             )
         ]  # fmt: skip
         self._wire(self._own)
@@ -347,6 +352,8 @@ class Core:
             "header": None if self.header is None else RunHeader.layout.pack(self.header),
             "ended": self.session_ended,
             "quarantined": dict(self.quarantined),
+            "ledger": self.ledger.snapshot(),
+            "alerts": self.alerts.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -374,6 +381,8 @@ class Core:
         self.header = None if header is None else RunHeader.layout.unpack(header)
         self.session_ended = state.get("ended", False)
         self.quarantined = dict(state.get("quarantined", {}))
+        self.ledger.restore(state.get("ledger"))
+        self.alerts.restore(state.get("alerts", {}))
 
     def carry(self, state: dict[str, Any]) -> None:
         """Begin a session of what an earlier one left: ids, open orders, limits, time. Plugins come after it.

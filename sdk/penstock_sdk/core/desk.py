@@ -15,6 +15,7 @@ import numpy as np
 from penstock_sdk.context import Moment
 from penstock_sdk.core.catalog import Catalog
 from penstock_sdk.core.faults import shown
+from penstock_sdk.core.limit_rows import limit_rows
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.events import (
     Alert,
@@ -43,6 +44,7 @@ from penstock_sdk.events import (
 )
 from penstock_sdk.golden.orders import TABLE, TERMINAL, OrderEvent, transition
 from penstock_sdk.schema import ABSENT, Event, Frame
+from penstock_sdk.slots import Deliveries
 
 __all__ = ["Desk", "OpenOrder"]
 
@@ -59,7 +61,7 @@ _ANSWERS = (CheckResult.PASSED, CheckResult.REFUSED)
 _HALF_MAX = 2**62
 """Bid plus ask of prices below it fit 64 bits; beyond, there is no mid."""
 
-_COMMANDS = ("kill", "unkill", "pause", "resume", "cancel_all", "limit")
+_COMMANDS = ("kill", "unkill", "pause", "resume", "cancel_all", "limit", "limits")
 
 
 def loosens(limit: Limit, moment: Moment) -> bool:
@@ -115,9 +117,15 @@ class Desk:
         self._can_reconcile: set[int] = set()
         self._half_ticks: dict[int, int] = {}
         """Bid plus ask by listing id; ABSENT when a side is empty."""
+        self._deliveries = Deliveries()
+        """When each of these listings is over."""
+        self.ask: Callable[[Slot, Order], CheckVerdict] = self._ask
+        """Asks a check; a stopwatch puts itself before it."""
         self.orders = 0
         self.fills = 0
         self.refused = 0
+        self.cancels = 0
+        """Cancels sent since this process began."""
 
     def wire(self, slots: list[Slot]) -> None:
         """Learn who checks and who trades; called whenever a plugin joins or leaves."""
@@ -139,8 +147,12 @@ class Desk:
     # -- market ----------------------------------------------------------------------------------------------------
 
     def on_listing_definition(self, listing: ListingDefinition) -> None:
-        """Make room for a listing's mid."""
-        self._half_ticks.setdefault(listing.listing_id, ABSENT)
+        """Make room for a listing's mid; those that are over by now make it."""
+        for listing_id, _, _ in self._deliveries.over(self._moment.now_ns):
+            self._half_ticks.pop(listing_id, None)
+        if listing.listing_id not in self._half_ticks:
+            self._half_ticks[listing.listing_id] = ABSENT
+            self._deliveries.cover(listing)
 
     def on_quotes(self, frame: Frame) -> None:
         """Keep bid plus ask of each listing, the arrival mid of the orders to come."""
@@ -191,11 +203,11 @@ class Desk:
         listing = self._catalog.definition(IdKind.LISTING, intent.listing_id)
         order_id = self._next_order_id
         self._next_order_id = order_id + 1
-        arrival = self._half_ticks[intent.listing_id]
+        arrival = self._half_ticks.get(intent.listing_id, ABSENT)
         pending = self._order(intent, order_id, OrderState.PENDING_CHECK, listing.venue_id, arrival, Reason.NONE)
         out: list[Event] = []
         for slot in self.checks:
-            verdict = self._ask(slot, pending)
+            verdict = self.ask(slot, pending)
             out.append(verdict)
             if verdict.result != CheckResult.PASSED:
                 self.refused += 1
@@ -279,6 +291,7 @@ class Desk:
 
     def _cancel_one(self, held: OpenOrder) -> Order:
         held.state = transition(held.state, OrderEvent.CANCEL_REQUESTED, held.order.order_id)
+        self.cancels += 1
         o = held.order
         return Order(
             o.order_id, o.listing_id, int(IntentAction.CANCEL), o.side, o.kind, int(held.state),
@@ -406,6 +419,8 @@ class Desk:
             )
         if name == "limit":
             return self._set_limit(command, target)
+        if name == "limits":
+            return self._set_limits(command)
         return self._cancel_all(target, again=True)
 
     def _set_limit(self, command: OperatorCommand, target: int) -> Limit | Alert:
@@ -419,6 +434,22 @@ class Desk:
                 wanted="name=value", way_out=f"limits are {known}; values are integers",
             )  # fmt: skip
         return Limit(kind, strategy_id=target, value=int(value))
+
+    def _set_limits(self, command: OperatorCommand) -> list[Event] | Event:
+        """Return every limit of ``argument``, JSON rows of [owner, name, value]; one bad row, and none is set."""
+        rows, faults = limit_rows(command.argument, [slot.name for slot in self.traders.values()])
+        if faults:
+            return Alert(
+                code="command.bad_limit", severity=Severity.WARNING, subject="limits", met="; ".join(faults),
+                wanted="rows of [owner, name, value], every one of them good",
+                way_out="none was set; mend the rows and give them again",
+            )  # fmt: skip
+        limits: list[Event] = []
+        for owner, kind, value in rows:
+            strategy_id = self._target(owner)
+            assert strategy_id is not None
+            limits.append(Limit(kind, strategy_id=strategy_id, value=value))
+        return limits
 
     def _target(self, name: str) -> int | None:
         if not name:
@@ -473,6 +504,15 @@ class Desk:
             wanted="orders of this journal alone", way_out="ask who else trades on this account; check the positions",
         )  # fmt: skip
 
+    def saw_intent(self, intent: OrderIntent) -> None:
+        """Keep a recorded intent's number: it is not taken twice."""
+        if intent.action == IntentAction.NEW and intent.intent_id > self._last_intent.get(intent.strategy_id, 0):
+            self._last_intent[intent.strategy_id] = intent.intent_id
+
+    def saw_order_id(self, order_id: int) -> None:
+        """Keep a recorded order's id: it is not given again."""
+        self._next_order_id = max(self._next_order_id, order_id + 1)
+
     @property
     def epoch(self) -> int:
         """The epoch that order ids are of: that of the last run header."""
@@ -516,5 +556,9 @@ class Desk:
         self.paused = set(state["paused"])
         self._leaving = set(state["leaving"])
         self._half_ticks = dict(state["mids"])
+        self._deliveries = Deliveries()
+        for listing_id in self._half_ticks:
+            if (listing := self._catalog.definition(IdKind.LISTING, listing_id)) is not None:
+                self._deliveries.cover(listing)
         self.orders, self.fills, self.refused = state["counts"]
         self.reconciling = set(state.get("reconciling", ()))  # before 0.2.0 nothing was asked

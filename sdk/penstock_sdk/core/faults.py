@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from penstock_sdk.core import timing
 from penstock_sdk.events import CheckVerdict, TaskResult
 
 __all__ = ["Raised", "RecordedFault", "Recording", "error_text", "fault_text", "shown", "task_result"]
@@ -74,7 +75,8 @@ def fault_text(error: BaseException) -> str:
     """Return `error_text` and where it was raised, as ``(name.py:12)``; folders differ between machines."""
     if type(error) is RecordedFault:
         return error.text
-    frames = traceback.extract_tb(error.__traceback__)
+    # A handler that is timed is called through one frame more: a fault must not tell of that.
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != timing.__file__]
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if len(frames) > 1 else ""
     return error_text(error) + where
 

@@ -57,6 +57,7 @@ __all__ = [
     "SELL",
     "Table",
     "define_contract",
+    "drop_contract",
     "interval_net_kw",
     "new_grid",
     "positions",
@@ -150,7 +151,7 @@ def new_grid(account_count: int, contract_count: int, interval_count: int, link_
 def define_contract(
     grid: Table, contract: int, intervals: Sequence[int], *, cash_micro_per_lot_tick: int, kw_per_lot: int
 ) -> None:
-    """Say once what a contract delivers and what a tick of it is worth.
+    """Say what a contract delivers and what a tick of it is worth: once, and again after `drop_contract`.
 
     Args:
         intervals: the delivery intervals it adds to, four quarter-hours for an hour.
@@ -181,6 +182,33 @@ def define_contract(
     cells[first : first + len(intervals)] = intervals
     grid[0, HEAD_LINKS] = first + len(intervals)
     row[: CONTRACT_LINK_COUNT + 1] = (cash_micro_per_lot_tick, kw_per_lot, first, len(intervals))
+
+
+def drop_contract(grid: Table, contract: int) -> None:
+    """Forget a contract that has been delivered and every position in it, so that its number can be defined anew.
+
+    Intervals in which nothing else delivers are flat afterwards, whatever was held there to the end. The link cells are
+    free again. Cost: O(links + contracts).
+
+    Raises:
+        ValueError: the contract is not defined.
+    """
+    _wanted("contract", contract, 0, int(grid[0, HEAD_CONTRACTS]) - 1)
+    rows = grid[CONTRACT_ROW : CONTRACT_ROW + int(grid[0, HEAD_CONTRACTS])]
+    cash, _, first, count = (int(cell) for cell in rows[contract, : CONTRACT_LINK_COUNT + 1])
+    if cash == 0:
+        raise ValueError(f"contract {contract} is not defined; only what was defined can be dropped")
+    cells = grid[int(grid[0, HEAD_LINK_BASE]) : int(grid[0, HEAD_POSITION_BASE])].reshape(-1)
+    used = int(grid[0, HEAD_LINKS])
+    intervals = cells[first : first + count].copy()
+    cells[first : used - count] = cells[first + count : used]
+    cells[used - count : used] = 0
+    grid[0, HEAD_LINKS] = used - count
+    rows[contract] = 0
+    rows[rows[:, CONTRACT_LINK] > first, CONTRACT_LINK] -= count
+    positions(grid)[:, contract] = 0
+    positions(grid)[:, contract, POSITION_LAST] = ABSENT
+    interval_net_kw(grid)[:, intervals[~np.isin(intervals, cells[: used - count])]] = 0
 
 
 def state_arrays(grid: Table) -> tuple[Table, ...]:

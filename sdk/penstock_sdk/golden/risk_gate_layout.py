@@ -100,6 +100,7 @@ __all__ = [
     "Table",
     "counts",
     "define_listing",
+    "drop_listing",
     "exposures",
     "intervals_of",
     "new_gate",
@@ -284,7 +285,8 @@ def define_listing(
     """Make a listing known, or give it other limits; its reference price stays as it is, absent at first.
 
     Args:
-        intervals: the delivery intervals it adds to; four quarter-hours for an hour. They cannot be changed later.
+        intervals: the delivery intervals it adds to; four quarter-hours for an hour. They cannot be changed later, but
+            by `drop_listing`.
         qty_max_lots: of one order.
         collar_ticks: how far from the reference price an order may be.
         notional_max: of one order, in ticks * lots * minutes.
@@ -335,6 +337,31 @@ def define_listing(
     )
     row[LISTING_REF_AGE_MAX] = ref_age_max_ns
     row[LISTING_REF_REQUIRED] = int(ref_required)
+
+
+def drop_listing(gate: Table, listing: int) -> None:
+    """Forget a listing that has been delivered, so that its number can be defined anew.
+
+    Intervals in which nothing else delivers are flat afterwards, nothing works there, and their limits are 0 again. The
+    link cells are free. What of the listing's orders still works in other intervals is to be released before.
+    Cost: O(links + listings).
+
+    Raises:
+        ValueError: the gate has no limits for the listing.
+    """
+    _wanted("listing", listing, 0, int(gate[0, HEAD_LISTINGS]) - 1)
+    rows = gate[LISTING_ROW : LISTING_ROW + int(gate[0, HEAD_LISTINGS])]
+    first, count = int(rows[listing, LISTING_LINK]), int(rows[listing, LISTING_LINK_COUNT])
+    if count == 0:
+        raise ValueError(f"listing {listing} is not defined; only what was defined can be dropped")
+    cells, used = _links(gate), int(gate[0, HEAD_LINKS])
+    intervals = cells[first : first + count].copy()
+    cells[first : used - count] = cells[first + count : used]
+    cells[used - count : used] = 0
+    gate[0, HEAD_LINKS] = used - count
+    rows[listing] = 0
+    rows[rows[:, LISTING_LINK] > first, LISTING_LINK] -= count
+    exposures(gate)[intervals[~np.isin(intervals, cells[: used - count])]] = 0
 
 
 def intervals_of(gate: Table, listing: int) -> list[int]:

@@ -9,7 +9,6 @@ assert kernel.of(OrderIntent) == [...]
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -32,6 +31,7 @@ from penstock_sdk.events import (
 from penstock_sdk.plugin import Feed, Plugin
 from penstock_sdk.schema import Event, layout_of, schema_by_id
 from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER, HEADER_BYTES, Origin
+from penstock_sdk.wire.segment_chain import sha256_of_frames
 
 __all__ = ["SimKernel"]
 
@@ -240,12 +240,8 @@ class SimKernel(Core):
         return out
 
     def digest(self) -> str:
-        """Return the SHA-256 of every logical frame so far, in hex."""
-        hasher = hashlib.sha256()
-        for data in self.frames:
-            if not data[7] & DIAGNOSTIC:
-                hasher.update(data)
-        return hasher.hexdigest()
+        """Return the digest of every logical frame so far, in hex: that of a journal with the same frames."""
+        return sha256_of_frames(data for data in self.frames if not data[7] & DIAGNOSTIC)
 
 
 def _as_elsewhere(fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:

@@ -17,7 +17,7 @@ meaning of their own; n is frame_count
 60     u32   reserved          0
 64     i64   first_seq         of the batch; last_seq + 1 in a seal
 72     i64   last_seq          highest number given out so far
-80     32 B  sha256            of all logical frames (padding included) since the run's beginning
+80     32 B  sha256            running digest of all logical frames: `penstock_sdk.wire.segment_chain`
 112    u32*n crc               CRC-32 (zlib) of each frame of the batch, padding included, in order
 112+4n        0 or 4 zeros     4 when n is even, so that the commit frame ends on a multiple of 8
 last 4 u32   commit_crc        CRC-32 of the commit frame up to here
@@ -27,7 +27,7 @@ Segment header, 64 bytes (``"<8sHHIQ32sII"``)
 
 ====== ===== ================= ==========================================================================
 0      8 B   magic             ``PENSTOCK``
-8      u16   format_version    1
+8      u16   format_version    2; 1 where the digest knows no stretches
 10     u16   header_bytes      64
 12     u32   index             1, 2, 3 ...; also the file's name
 16     u64   run               identity of the run, the same in all its segments
@@ -37,6 +37,8 @@ Segment header, 64 bytes (``"<8sHHIQ32sII"``)
 ====== ===== ================= ==========================================================================
 
 The digest leaves out commit frames and diagnostic frames, so it depends neither on where commits fall nor on logging.
+The two formats differ in nothing else. A journal begun in format 1 goes on in it to the end of its last segment, and in
+format 2 from the next one on.
 A segment gets its name only after everything before it is synced and its own header is synced: so a fault in any
 segment but the last is corruption, and a segment always has its header.
 """
@@ -73,7 +75,7 @@ __all__ = [
 
 COMMIT_SCHEMA: Final = 0xFFFF
 MAGIC: Final = b"PENSTOCK"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 SEGMENT_BYTES: Final = 64
 
 _COMMIT: Final = struct.Struct("<IHBBqqqqIHHQIIqq32s")
@@ -154,17 +156,18 @@ class Commit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SegmentHeader:
-    """The first 64 bytes of a segment; ``previous_bytes`` is the length of the segment before it."""
+    """The first 64 bytes of a segment; ``previous_bytes`` is the length of the segment before it, 0 in the first."""
 
     index: int
     run: int
     sha256: bytes
     previous_bytes: int
+    version: int = FORMAT_VERSION
 
     def pack(self) -> bytes:
         """Return the 64 bytes."""
         words = self.previous_bytes >> 3
-        head = _SEGMENT.pack(MAGIC, FORMAT_VERSION, SEGMENT_BYTES, self.index, self.run, self.sha256, words, 0)[:-4]
+        head = _SEGMENT.pack(MAGIC, self.version, SEGMENT_BYTES, self.index, self.run, self.sha256, words, 0)[:-4]
         return head + _CRC.pack(zlib.crc32(head))
 
     @classmethod
@@ -182,12 +185,12 @@ class SegmentHeader:
             raise JournalCorrupt(file, 0, f"segment begins with {magic!r}, not {MAGIC!r}")
         if found != crc:
             raise JournalCorrupt(file, 0, "segment header is damaged", crc_expected=crc, crc_found=found)
-        if version != FORMAT_VERSION or size != SEGMENT_BYTES:
+        if not 1 <= version <= FORMAT_VERSION or size != SEGMENT_BYTES:
             raise JournalError(
-                f"{file}: journal format {version} with a header of {size} bytes; this reader knows format "
+                f"{file}: journal format {version} with a header of {size} bytes; this reader knows formats 1 to "
                 f"{FORMAT_VERSION} with {SEGMENT_BYTES}; read it with the Penstock version that wrote it"
             )
-        return cls(index, run, sha256, words << 3)
+        return cls(index, run, sha256, words << 3, version)
 
 
 def pack_frame(

@@ -1,0 +1,297 @@
+"""Operators' commands: refused when they make no sense, else done one after another, each answered after its effect."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from penstock_kernel.control.facts import Facts, Served, phase_of
+from penstock_kernel.control.peers import Peer, Peers
+from penstock_kernel.control.protocol import CommandAnswer, CommandRequest, Refusal
+from penstock_kernel.control.state import Cause
+from penstock_kernel.kernel import Kernel
+from penstock_kernel.vitals import Phase
+from penstock_sdk.core.limit_rows import limit_rows
+from penstock_sdk.events import LimitKind, OperatorCommand, OrderState
+
+__all__ = ["COMMANDS", "Commands"]
+
+COMMANDS = ("kill", "unkill", "pause", "resume", "cancel_all", "limits", "quarantine", "release", "ack", "stop")
+EARLY = ("kill", "pause", "cancel_all", "stop")
+"""What stops may be told while the kernel recovers: it is the first thing that it does once it is live."""
+TARGETED = ("pause", "resume", "cancel_all", "quarantine", "release")
+WAITING_MAX = 1_000
+ANSWERS_KEPT = 256
+TEXT_MAX = 500
+NAME_MAX = 200
+
+Reply = Callable[[CommandAnswer | Refusal], object]
+
+
+class _Met(NamedTuple):
+    """What a command meets: cancels sent so far, open orders of its target, and whether what it wants is so already."""
+
+    cancels: int
+    open_orders: int
+    stood: str
+
+
+class _Job:
+    """A command on its way: who waits for its answer."""
+
+    def __init__(self, request: CommandRequest, command: OperatorCommand) -> None:
+        self.request = request
+        self.command = command
+        self.waiting: list[Reply] = []
+        self.answer: CommandAnswer | Refusal | None = None
+
+    def settle(self, answer: CommandAnswer | Refusal) -> None:
+        """Answer all who wait, and whoever asks later."""
+        self.answer = answer
+        for reply in self.waiting:
+            reply(answer)
+        self.waiting.clear()
+
+
+class Commands:
+    """Takes commands for a run.
+
+    One is done before the next is begun, so that each answer tells of its own effects alone.
+    """
+
+    def __init__(self, run: Served, facts: Facts, peers: Peers) -> None:
+        self._run = run
+        self._facts = facts
+        self._peers = peers
+        self._waiting: deque[_Job] = deque()
+        self._running: _Job | None = None
+        self._known: dict[str, _Job] = {}
+        """By the caller's own id, the oldest first."""
+
+    @property
+    def _kernel(self) -> Kernel:
+        return self._run.kernel
+
+    def take(self, request: CommandRequest, peer: Peer, reply: Reply) -> None:
+        """Take a command; *reply* is called with its answer, now or later."""
+        known = self._known.get(request.request) if request.request else None
+        if known is not None:
+            self._again(known, request, reply)
+            return
+        answer = self._misshapen(request) or self._done_before(request)
+        if answer is not None:
+            reply(answer)
+            return
+        command = OperatorCommand(
+            command=request.command, who=self._peers.name(peer), why=request.reason.strip(), target=request.target,
+            argument=request.argument, peer=self._peers.identity(peer), request=request.request,
+        )  # fmt: skip
+        job = _Job(request, command)
+        early = self._early(request)
+        if isinstance(early, Refusal):
+            reply(early)
+            return
+        if not early and (refused := self._nonsense(request)):
+            reply(Refusal(code="refused", text=refused))
+            return
+        if request.request:
+            self._remember(job)
+        self._waiting.append(job)
+        if early and not request.wait:
+            reply(CommandAnswer(outcome="queued", text=early))
+        else:
+            job.waiting.append(reply)
+        self.next()
+
+    def _again(self, known: _Job, request: CommandRequest, reply: Reply) -> None:
+        """Answer a request that came before: the same, once there is one."""
+        same = known.request
+        if (same.command, same.target, same.argument) != (request.command, request.target, request.argument):
+            text = f"request {request.request} was {same.command} {same.target}; give each command an id of its own"
+            reply(Refusal(code="refused", text=" ".join(text.split())))
+        elif known.answer is not None:
+            reply(known.answer)
+        elif len(known.waiting) < WAITING_MAX:
+            known.waiting.append(reply)
+        else:
+            reply(Refusal(code="busy", text=f"{WAITING_MAX} callers wait for this request already; ask later"))
+
+    def _misshapen(self, request: CommandRequest) -> Refusal | None:
+        """Return what is wrong with a request by itself."""
+        text = ""
+        if request.command not in COMMANDS:
+            text = f"command {request.command[:NAME_MAX]!r} is not known; there are {', '.join(COMMANDS)}"
+        elif not request.reason.strip():
+            text = f"{request.command} met no reason, wanted some words on why; give --reason"
+        elif len(request.reason) > TEXT_MAX or not request.reason.isprintable():
+            text = f"reason of {len(request.reason)} characters, wanted at most {TEXT_MAX} on one line"
+        elif len(request.target) > NAME_MAX or len(request.request) > NAME_MAX:
+            text = f"target or request id of more than {NAME_MAX} characters"
+        elif len(self._waiting) >= WAITING_MAX:
+            return Refusal(code="busy", text=f"{WAITING_MAX} commands wait already; try again")
+        return Refusal(code="refused", text=text) if text else None
+
+    def _done_before(self, request: CommandRequest) -> CommandAnswer | None:
+        """Return the answer to a request that the journal knows from before a restart."""
+        seq = self._kernel.ledger.requests.get(request.request) if request.request else None
+        if seq is None:
+            return None
+        text = f"done before the kernel was restarted, at seq {seq}"
+        return CommandAnswer(outcome="done", text=text, seq=seq, last_seq=seq)
+
+    def _remember(self, job: _Job) -> None:
+        self._known[job.request.request] = job
+        for request, held in list(self._known.items()):
+            if len(self._known) <= ANSWERS_KEPT:
+                break
+            if held.answer is not None:
+                del self._known[request]
+
+    # -- what makes no sense ----------------------------------------------------------------------------------------
+
+    def _early(self, request: CommandRequest) -> Refusal | str:
+        """Return what to say while the kernel is not live, a refusal where it must be; nothing when it is."""
+        phase, done, wanted = phase_of(self._kernel)
+        if self._kernel.ended or phase in (Phase.ENDED, Phase.FAILED):
+            return Refusal(code="refused", text=f"the run is over: {self._kernel.stopping or phase.name.lower()}")
+        if self._run.live:
+            return ""
+        where = f"{phase.name.lower()}, {100 * done // wanted} %" if wanted else phase.name.lower()
+        if request.command not in EARLY:
+            text = f"{request.command} is not taken while the kernel is {where}; try again, or give --wait"
+            return Refusal(code="recovering", text=text)
+        names = [spec.name for spec in self._run.deployment.plugins]
+        if request.target and request.target not in names:
+            return Refusal(code="refused", text=_unknown(request, names))
+        return f"queued: {where}; it is the first that is done then"
+
+    def _nonsense(self, request: CommandRequest) -> str:
+        """Return why a command cannot be done as things stand, with what there is; or nothing."""
+        kernel, name, target = self._kernel, request.command, request.target
+        traders = [slot.name for slot in kernel.desk.traders.values()]
+        if target and name not in TARGETED and name != "ack":
+            return f"{name} met target {target}, wanted none: it is for everything"
+        if name in ("pause", "resume", "cancel_all") and target and target not in traders:
+            return _unknown(request, traders)
+        if name == "quarantine" and target not in kernel.slots:
+            return _unknown(request, kernel.slots)
+        if name == "release" and target not in kernel.quarantined:
+            held = ", ".join(kernel.quarantined) or "none is"
+            return f"release met {target or 'no name'}, wanted a quarantined plugin; there are: {held}"
+        if name == "limits":
+            return "; ".join(limit_rows(request.argument, traders)[1])
+        if name == "ack" and not kernel.alerts.find(request.argument or request.target):
+            some = ", ".join(f"{alert.code}:{alert.subject}" for alert in kernel.alerts.open[:10]) or "none"
+            met = request.argument or request.target or "nothing"
+            return f"ack met {met}, wanted CODE, CODE:SUBJECT or the id of an open alert, or all; open are {some}"
+        return ""
+
+    # -- doing -----------------------------------------------------------------------------------------------------
+
+    def next(self) -> None:
+        """Begin the next command, when none is under way."""
+        if self._running is not None or not self._waiting:
+            return
+        job = self._running = self._waiting.popleft()
+        # While a kernel recovers, what stands now is not what the command will meet.
+        met = _Met(self._kernel.desk.cancels, self._open(job), self._stood(job.command)) if self._run.live else None
+        self._run.command(job.command, lambda first, last: self._done(job, met, first, last))
+
+    def _done(self, job: _Job, met: _Met | None, first_seq: int, last_seq: int) -> None:
+        answer = self._told(job, met, first_seq, last_seq)
+        self._running = None
+        job.settle(answer)
+        self.next()
+
+    def _open(self, job: _Job) -> int:
+        """Return how many orders of the target are open."""
+        desk = self._kernel.desk
+        if not job.command.target:
+            return len(desk.open)
+        owners = [slot.plugin_id for slot in self._kernel.slots.values() if slot.name == job.command.target]
+        return sum(h.order.strategy_id in owners or h.order.venue_id in owners for h in desk.open.values())
+
+    def _stood(self, command: OperatorCommand) -> str:
+        """Return `already on since …` where a command finds what it wants."""
+        ledger, target = self._kernel.ledger, command.target
+        if command.command == "stop":
+            return f"already under way: {self._kernel.stopping}" if self._kernel.stopping else ""
+        if command.command == "quarantine" and target in self._kernel.quarantined:
+            change = ledger.quarantines.get(target)
+            return _since(None if change is None else Cause(change.seq, change.at_ns, change.who, change.why))
+        if command.command == "kill" and (killed := self._facts.killed()) is not None:
+            return _since(killed.since)
+        if command.command == "pause":
+            stop = next((stop for stop in self._facts.pauses() if stop.name == target), None)
+            return "" if stop is None else _since(stop.since)
+        return ""
+
+    def _told(self, job: _Job, met: _Met | None, first_seq: int, last_seq: int) -> CommandAnswer | Refusal:
+        """Return the answer to a command that has been done."""
+        kernel, command = self._kernel, job.command
+        text = _WORDS[command.command].format(target=command.target or "every strategy")
+        if command.command == "limits":
+            rows, _ = limit_rows(command.argument, [slot.name for slot in kernel.desk.traders.values()])
+            values = kernel.limits.values
+            ids = {slot.name: slot.plugin_id for slot in kernel.slots.values()} | {"": 0}
+            if not rows or any(values.get((kind, ids[owner], 0)) != value for owner, kind, value in rows):
+                return Refusal(code="refused", text="limits changed meanwhile, none was set; see `penstock alerts`")
+            text = f"{len(rows)} limits set: " + ", ".join(_row(*row) for row in rows)
+        cancels = None if met is None else kernel.desk.cancels - met.cancels
+        if met is not None and met.stood:
+            text += f", {met.stood}: done again"
+        if met is not None and command.command in ("kill", "pause", "cancel_all", "quarantine"):
+            text += f"; {cancels} cancels sent, {met.open_orders} orders open before"
+        doubt = sum(held.state == OrderState.IN_DOUBT for held in kernel.desk.open.values())
+        text += f"; {doubt} orders are in doubt" if doubt else ""
+        if kernel.journal is not None and kernel.journal.error is not None:
+            text += f"; the journal could not keep it: {kernel.journal.error}"
+        return CommandAnswer(
+            outcome="done", text=text, seq=first_seq, last_seq=last_seq, cancels=cancels,
+            open_before=None if met is None else met.open_orders,
+        )  # fmt: skip
+
+    @property
+    def under_way(self) -> int:
+        """Commands that are not done yet."""
+        return len(self._waiting) + (self._running is not None)
+
+    def over(self, text: str) -> None:
+        """Tell all who wait that the run ended before their command was done."""
+        jobs = [*([self._running] if self._running else []), *self._waiting]
+        self._running = None
+        self._waiting.clear()
+        for job in jobs:
+            job.settle(Refusal(code="failed", text=text))
+
+
+_WORDS = {
+    "kill": "kill switch on",
+    "unkill": "kill switch off",
+    "pause": "paused {target}",
+    "resume": "resumed {target}",
+    "cancel_all": "cancelled the orders of {target}",
+    "limits": "limits set",
+    "quarantine": "quarantined {target}",
+    "release": "released {target}; it starts with the next session",
+    "ack": "acknowledged",
+    "stop": "stopping: every plugin drains, then the run is complete",
+}
+
+
+def _row(owner: str, kind: LimitKind, value: int) -> str:
+    name = kind.name.lower()
+    return f"{owner}.{name}={value}" if owner else f"{name}={value}"
+
+
+def _since(cause: Cause | None) -> str:
+    if cause is None:
+        return "already so"
+    why = f" ({cause.why})" if cause.why else ""
+    return f"already so since seq {cause.seq} by {cause.who}{why}"
+
+
+def _unknown(request: CommandRequest, names: Iterable[str]) -> str:
+    known = ", ".join(names) or "none"
+    return f"{request.command} met {request.target or 'no name'}, which is not here; there are {known}"

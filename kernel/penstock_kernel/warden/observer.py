@@ -1,0 +1,143 @@
+"""Looks at one kernel's process: its signs of life, what holds it, whether it is to be ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from penstock_kernel.vitals import Phase, VitalsView
+from penstock_kernel.warden.asking import Asker
+from penstock_kernel.warden.child import Child
+from penstock_kernel.warden.health import Condition
+from penstock_kernel.warden.held import JOURNAL, Held
+from penstock_kernel.warden.settings import WatchdogTable
+from penstock_kernel.warden.told import slow_journal
+from penstock_kernel.warden.watch import Look, Verdict, Watch
+from penstock_sdk.events import Alert
+
+__all__ = ["Observer"]
+
+ASK_LIMIT_S = 0.1
+_STOPPED = "Tt"
+_CANNOT_RUN = "TtDZ"
+
+
+class Observer:
+    """Watches one kernel's process.
+
+    Attributes:
+        held: what holds the kernel, as it was last asked; None when it is not held, or could not say.
+        held_ms: how long it has been held.
+    """
+
+    def __init__(
+        self, child: Child, run_dir: Path, limits: WatchdogTable, tell: Callable[[Alert], object],
+        say: Callable[[str], object],
+    ) -> None:  # fmt: skip
+        self._child = child
+        self._path = run_dir / "vitals"
+        self._limits = limits
+        self._tell = tell
+        self._say = say
+        self._asker = Asker(child, run_dir / "control")
+        self._watch = Watch(limits, child.started_ns)
+        self._view: VitalsView | None = None
+        self._slow_told = False
+        self._past_limit = False
+        self.held: Held | None = None
+        self.held_ms = 0
+        self._last = Look(child.started_ns, Phase.NONE, 0, 0, 0, True)
+
+    @property
+    def stands_still(self) -> bool:
+        """True when the last look saw what the one before saw."""
+        return self._watch.held_ns > 0
+
+    @property
+    def phase(self) -> Phase:
+        """Where the kernel is in its life."""
+        return self._last.phase
+
+    @property
+    def can_be_asked(self) -> bool:
+        """True once the kernel's process takes signals."""
+        return self._asker.roster() is not None
+
+    @property
+    def in_hand(self) -> bool:
+        """True while nothing holds the kernel longer than the second limit."""
+        return self._watch.held_ns < self._watch.limits_ns(self.phase)[1]
+
+    def look(self, now_ns: int) -> bool:
+        """Look once; return whether the kernel hangs and is to be ended."""
+        look = self._last = self._look(now_ns)
+        verdict = self._watch.look(look)
+        if not self._watch.held_ns:
+            self.held, self.held_ms, self._past_limit, self._slow_told = None, 0, False, False
+        if verdict != Verdict.FINE and self._hangs(look, verdict):
+            return True
+        self._tell_slow()
+        return False
+
+    def condition(self, instance: str, restarts: int) -> Condition:
+        """Return how it is, for those who ask."""
+        view, look = self._view, self._last
+        holder = str(self.held or "something that could not be named") if self._past_limit else ""
+        held_ms = self._watch.held_ns // 1_000_000
+        if view is None:
+            return Condition(instance, look.at_ns, self._child.pid, restarts=restarts, held_ms=held_ms, holder=holder)
+        done, wanted = view.progress
+        return Condition(
+            instance, look.at_ns, self._child.pid, look.phase, done, wanted, view.reconciling, view.killed, held_ms,
+            holder, restarts=restarts,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Let go of the mapping."""
+        if self._view is not None:
+            self._view.close()
+            self._view = None
+
+    def _look(self, now_ns: int) -> Look:
+        """Return what the signs of life say now; of a kernel that has not begun to give any, nothing."""
+        # What the operating system says of it is asked only of one that stands still.
+        can_run = not self._watch.held_ns or self._child.state() not in _CANNOT_RUN
+        view = self._view or self._open_view()
+        if view is None:
+            return Look(now_ns, Phase.NONE, 0, 0, 0, can_run)
+        return Look(now_ns, view.phase, view.input_seq, view.turn_ns, view.progress[0], can_run)
+
+    def _open_view(self) -> VitalsView | None:
+        try:
+            view = VitalsView(self._path)
+        except (OSError, ValueError):
+            return None
+        if view.pid != self._child.pid:  # of the kernel before
+            view.close()
+            return None
+        self._view = view
+        return view
+
+    def _hangs(self, look: Look, verdict: Verdict) -> bool:
+        """Name what holds the kernel; return whether it is to be ended for that."""
+        held = self._asker.ask(look.input_seq, ASK_LIMIT_S)
+        if self._look(look.at_ns)[1:5] != look[1:5]:
+            return False  # it has moved meanwhile, and what it answered is no longer so
+        self.held, self.held_ms, self._past_limit = held, self._watch.held_ns // 1_000_000, True
+        self._say(f"held for {self.held_ms} ms by {held or 'something that could not be named'}")
+        if verdict != Verdict.HUNG:
+            return False
+        if held is not None and (held.debugged or held.plugins == (JOURNAL,)):
+            self._watch.excuse()
+            return False
+        return True
+
+    def _tell_slow(self) -> None:
+        """Tell once of a kernel that has waited for its disk longer than the second limit."""
+        watch = self._watch
+        journal = self.held is not None and self.held.plugins == (JOURNAL,)
+        waited_ns = watch.blocked_ns + (watch.held_ns if journal else 0)
+        if self._slow_told or waited_ns < self._limits.hang_limit_ms * 1_000_000 or self._child.state() in _STOPPED:
+            return
+        self._slow_told = True
+        self._tell(slow_journal(waited_ns // 1_000_000))

@@ -1,0 +1,272 @@
+"""The watchdog process of an instance: starts its kernel, watches it, ends and restarts it, says how it is."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import selectors
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from penstock_kernel.notify import Notifier
+from penstock_kernel.vitals import Phase
+from penstock_kernel.warden.child import Child, end_orphan, reap_strangers
+from penstock_kernel.warden.health import Condition
+from penstock_kernel.warden.held import Held, read_roster
+from penstock_kernel.warden.observer import Observer
+from penstock_kernel.warden.outside import OutsideCancels
+from penstock_kernel.warden.restarts import Plan, Restarts, is_crash
+from penstock_kernel.warden.settings import WatchdogTable
+from penstock_kernel.warden.spool import put_alert
+from penstock_kernel.warden.told import Teller, crashed, gave_up, not_cancelled, restarted
+from penstock_sdk.events import Alert
+
+__all__ = ["BAD_INPUT", "FAILED", "Warden"]
+
+FAILED = 1
+"""Exit status: the run failed, or its kernel ended too often, or not in order."""
+BAD_INPUT = 2
+"""Exit status: it cannot be started like this, and starting it again would change nothing."""
+
+LOOK_S = 0.02
+"""Between two looks; the kernel says a hundred times a second that it moves."""
+LOOK_CLOSELY_S = 0.01
+"""Between two looks at one that stands still."""
+PUBLISH_NS = 200_000_000
+
+
+class _End(NamedTuple):
+    """How a kernel's process ended."""
+
+    status: int
+    words: str
+    """Status and last words, for people."""
+    lived_ns: int
+    hung: bool = False
+    """The watchdog ended it."""
+    held: Held | None = None
+    held_ms: int = 0
+    cancelled: str = ""
+    """What venues cancelled outside, in words."""
+
+
+class Warden:
+    """Supervises one instance.
+
+    Args:
+        instance: its name.
+        run_dir: its folder.
+        command: the kernel's command line; what a restart adds (``--quarantine``, ``--cause``) comes behind it.
+        limits: the ``[watchdog]`` table.
+        notifier: tells the supervisor.
+    """
+
+    def __init__(
+        self, instance: str, run_dir: Path, command: Sequence[str], limits: WatchdogTable | None = None,
+        notifier: Notifier | None = None,
+    ) -> None:  # fmt: skip
+        self.instance = instance
+        self.run_dir = run_dir
+        self.control = run_dir / "control"
+        self.condition = Condition(instance, time.monotonic_ns())
+        """How it is, as of the last look; read by other threads."""
+        self._command = list(command)
+        self._limits = limits or WatchdogTable()
+        self._teller = Teller(instance, notifier or Notifier({}))
+        self._restarts = Restarts()
+        self._child: Child | None = None
+        self._stop = 0
+        """The signal that asked for the end."""
+        self._kill_waits = False
+        """The kill switch was asked for, and no kernel has taken it yet."""
+        self._quarantine: tuple[str, ...] = ()
+        self._cause = ""
+        self._venues: tuple[str, ...] = ()
+        """Those that can cancel without the kernel, as the last kernel said that knew."""
+
+    def run(self) -> int:
+        """Supervise until the kernel ends in order, fails, or ends too often; return the exit status. Main thread."""
+        with ExitStack() as leave:
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+            self.control.mkdir(mode=0o700, exist_ok=True)
+            if not self._lock(leave):
+                return BAD_INPUT
+            wake = self._take_signals(leave)
+            if said := end_orphan(self.run_dir, self._limits.start_limit_ms / 1e3):
+                self._teller.say(said)
+            while True:
+                end = self._one_kernel(wake)
+                if self._stop or not (end.hung or is_crash(end.status)):
+                    return self._last(end)
+                plan = self._judge(end)
+                if not plan.restart:
+                    self._tell(gave_up(self.instance, plan.why, self._cancel_outside()))
+                    return FAILED
+                self._rest(wake, plan.wait_ns)
+                if self._stop:
+                    return 0
+
+    def _lock(self, leave: ExitStack) -> bool:
+        """Take the instance for this watchdog; the lock goes with the process, however it ends."""
+        fd = os.open(self.control / "warden.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        leave.callback(os.close, fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(fd, 32, 0).decode().strip()
+            self._teller.say(f"instance {self.instance} runs already: its watchdog is pid {pid}; stop that first")
+            return False
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        return True
+
+    # -- signals ---------------------------------------------------------------------------------------------------
+
+    def _take_signals(self, leave: ExitStack) -> selectors.BaseSelector:
+        """Pass signals on from here; return what wakes the loop when one came."""
+        wake = leave.enter_context(selectors.DefaultSelector())
+        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        leave.callback(os.close, reading)
+        leave.callback(os.close, writing)
+        wake.register(reading, selectors.EVENT_READ)
+        leave.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(writing, warn_on_full_buffer=False))
+        takers = dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), self._stopped)
+        for number, taker in {**takers, signal.SIGUSR1: self._killed}.items():
+            leave.callback(signal.signal, number, signal.signal(number, taker))
+        return wake
+
+    def _stopped(self, number: int, _frame: object) -> None:
+        self._stop = number
+        if self._child is not None:
+            self._child.send(signal.SIGTERM)
+
+    def _killed(self, _number: int, _frame: object) -> None:
+        self._kill_waits = True
+
+    # -- one kernel ------------------------------------------------------------------------------------------------
+
+    def _one_kernel(self, wake: selectors.BaseSelector) -> _End:
+        """Start a kernel and watch it to its end."""
+        more = [word for name in self._quarantine for word in ("--quarantine", name)]
+        more += ["--cause", self._cause] if self._cause else []
+        child = self._child = Child([*self._command, *more], self.run_dir)
+        if self._stop:  # it came while there was none
+            child.send(signal.SIGTERM)
+        wake.register(child.pidfd, selectors.EVENT_READ)
+        observer = Observer(child, self.run_dir, self._limits, self._tell, self._teller.say)
+        try:
+            hung = self._watch(child, observer, wake)
+            cancels = self._outside() if hung else None
+            if hung:
+                child.send(signal.SIGKILL)
+            wake.unregister(child.pidfd)
+            status = child.reap()
+            lived_ns = time.monotonic_ns() - child.started_ns
+            cancelled = self._cancelled(cancels) if cancels is not None else ""
+            return _End(
+                status, child.words(), lived_ns, hung, observer.held, observer.held_ms, cancelled,
+            )  # fmt: skip
+        finally:
+            observer.close()
+            self._child = None
+
+    def _watch(self, child: Child, observer: Observer, wake: selectors.BaseSelector) -> bool:
+        """Look until the kernel ends, or hangs: then True."""
+        publish_ns = 0
+        while not child.ended():
+            _sleep(wake, LOOK_CLOSELY_S if observer.stands_still else LOOK_S)
+            now_ns = time.monotonic_ns()
+            if self._stop:
+                self._teller.stopping()
+            if observer.look(now_ns):
+                return True
+            if now_ns >= publish_ns:
+                publish_ns = now_ns + PUBLISH_NS
+                child.pump()
+                self._publish(observer.condition(self.instance, self._restarts.count), in_hand=observer.in_hand)
+                self._see_to(child, observer)
+        return False
+
+    def _see_to(self, child: Child, observer: Observer) -> None:
+        """Do what waits for the kernel to be far enough; as process 1 of a container, reap what nobody else does."""
+        if os.getpid() == 1:
+            reap_strangers(child.pid)
+        if self._kill_waits and observer.can_be_asked:
+            self._kill_waits = False
+            child.send(signal.SIGUSR1)
+        if observer.phase in (Phase.READY, Phase.RECONCILING):
+            # It has journaled why it was started and whom it left out: the next need not be told so again.
+            self._quarantine, self._cause = (), ""
+
+    def _publish(self, known: Condition, *, in_hand: bool) -> None:
+        self.condition = known
+        self._teller.publish(known, stopping=bool(self._stop), in_hand=in_hand)
+
+    # -- between two kernels ---------------------------------------------------------------------------------------
+
+    def _last(self, end: _End) -> int:
+        """Return the exit status after the last kernel."""
+        self._teller.stopping()
+        if not self._stop:
+            return end.status
+        if end.hung or end.status not in (0, -signal.SIGTERM):  # SIGTERM ends one that has not begun to take signals
+            self._tell(crashed(self.instance, end.words, end.lived_ns, "out of order, while it was told to stop,"))
+            return FAILED
+        return 0
+
+    def _judge(self, end: _End) -> Plan:
+        """Tell of an end that should not have been; return what to do about it."""
+        at_ns = time.monotonic_ns()
+        if not end.hung:
+            self._cause = f"watchdog: the kernel crashed: {end.words}"
+            self._tell(crashed(self.instance, end.words, end.lived_ns, "by itself"))
+            return self._restarts.after_crash(at_ns, end.lived_ns)
+        named = end.held.plugins if end.held is not None else ()
+        holder = end.held or "something that could not be named"
+        self._cause = f"watchdog: {holder} held the kernel for {end.held_ms / 1e3:.1f} s"
+        self._quarantine = tuple(dict.fromkeys((*self._quarantine, *named)))
+        self._tell(restarted(named, self._cause, end.cancelled))
+        return self._restarts.after_hang(at_ns, end.lived_ns, named=bool(named))
+
+    def _rest(self, wake: selectors.BaseSelector, wait_ns: int) -> None:
+        """Wait before the next start, unless told to stop."""
+        until_ns = time.monotonic_ns() + wait_ns
+        while (now_ns := time.monotonic_ns()) < until_ns and not self._stop:
+            down = f"the kernel ended; the next starts in {(until_ns - now_ns) / 1e9:.1f} s"
+            self._publish(Condition(self.instance, now_ns, down=down, restarts=self._restarts.count), in_hand=True)
+            _sleep(wake, min((until_ns - now_ns) / 1e9, 0.2))
+
+    def _outside(self) -> OutsideCancels:
+        """Have the venues cancel that can do so without a kernel."""
+        roster = read_roster(self.control / "plugins.json")
+        if roster is not None and roster.plugins:
+            self._venues = tuple(plugin.name for plugin in roster.plugins if plugin.cancels_outside)
+        return OutsideCancels(self.run_dir, self._venues, self._limits.cancel_limit_ms / 1e3)
+
+    def _cancelled(self, cancels: OutsideCancels) -> str:
+        """Return in words what came of it; tell of each venue that did not cancel."""
+        results = cancels.wait()
+        for result in results:
+            if result.error:
+                self._tell(not_cancelled(result))
+        return ", ".join(f"{result.venue} cancelled {result.orders} orders" for result in results if not result.error)
+
+    def _cancel_outside(self) -> str:
+        return self._cancelled(self._outside())
+
+    def _tell(self, alert: Alert) -> None:
+        """Tell of something: on standard error now, and in the journal by the kernel that lives or comes next."""
+        self._teller.say(f"{alert.code}: {alert.met}; {alert.way_out}")
+        with suppress(OSError):
+            put_alert(self.control, alert)
+
+
+def _sleep(wake: selectors.BaseSelector, wait_s: float) -> None:
+    """Wait, but not longer than until a signal comes or the kernel ends."""
+    for key, _ in wake.select(wait_s):
+        with suppress(BlockingIOError, OSError):
+            os.read(key.fd, 512)  # of a process's descriptor nothing can be read, and nothing need be

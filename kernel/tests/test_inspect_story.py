@@ -1,0 +1,262 @@
+"""What a journal tells of an order without a play-back: refusals without a check, cancels by whom, orders not ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock_kernel.inspect import InspectError, diff_runs, explain_order
+from penstock_kernel.inspect.asked import order_id_of, order_name
+from penstock_kernel.inspect.journal_view import JournalView, entries_of
+from penstock_kernel.inspect.lines import difference_lines, explanation_lines
+from penstock_kernel.inspect.market_words import MarketWords, span_text, utc_text
+from penstock_kernel.runs import RunInfo
+from penstock_sdk.events import (
+    BookOrderDelta,
+    ClockKind,
+    ExecutionReport,
+    IdKind,
+    IntentAction,
+    Interned,
+    Order,
+    OrderIntent,
+    OrderKind,
+    OrderState,
+    PluginState,
+    PluginStatus,
+    Quote,
+    Reason,
+    ReportKind,
+    RunHeader,
+    Side,
+)
+from penstock_sdk.schema import ABSENT, Frame
+from penstock_sdk.wire.frame import Origin
+
+FIRST = (1 << 40) + 1
+NS = 1_000_000_000
+HEADER = RunHeader(epoch=1, seed=7, clock_kind="wall", started_ns=0, deployment="d", versions={"a": "1", "b": "2"})
+
+
+class Book:
+    """A journal written by hand: a quote, and what a test lets follow from it."""
+
+    def __init__(self, run_dir: Path, new_writer: Callable[..., Any], header: RunHeader = HEADER) -> None:
+        run_dir.mkdir()
+        RunInfo(id=run_dir.name, status="complete").save(run_dir)
+        self.dir = run_dir
+        self.writer = new_writer(run_dir / "journal")
+        self.add(header, origin=Origin.KERNEL)
+        for number, name in enumerate(("venue", "risk", "dip"), 1):
+            self.add(Interned(kind=IdKind.PLUGIN, id=number, name=name), origin=Origin.KERNEL)
+        self.root = 0
+
+    def add(self, event: Any, at_s: int = 0, **header: Any) -> int:
+        return int(self.writer.add(event, at_s * NS, **header))
+
+    def quote(self, at_s: int, **stamps: int) -> int:
+        """Begin a cascade."""
+        self.root = self.writer.seq
+        return self.add(
+            Quote(1, bid_ticks=10, ask_ticks=20, **stamps), at_s, root=self.root, origin=Origin.EXTERNAL, by=1
+        )
+
+    def then(self, event: Any, cause: int, by: int = 0, at_s: int = 0) -> int:
+        """Add what follows."""
+        return self.add(event, at_s, cause=cause, root=self.root, by=by)
+
+    def ask(self, cause: int, price_ticks: int = 15) -> int:
+        intent = OrderIntent(1, 1, Side.BUY, OrderKind.LIMIT, price_ticks=price_ticks, qty_lots=2, strategy_id=3)
+        return self.then(intent, cause, by=3)
+
+    def order(self, cause: int, state: int, reason: int = 0, order_id: int = FIRST, action: int = 1) -> int:
+        order = Order(
+            order_id, 1, action, Side.BUY, OrderKind.LIMIT, state, 15, 2, venue_id=1, reason=reason, strategy_id=3
+        )
+        return self.then(order, cause)
+
+    def report(self, cause: int, kind: int, **more: int) -> int:
+        return self.then(ExecutionReport(FIRST, 1, kind, Side.BUY, strategy_id=3, **more), cause, by=1)
+
+    def explained(self, order: str = str(FIRST)) -> Any:
+        self.writer.commit()
+        return explain_order(self.dir, order, replay=False)
+
+
+@pytest.fixture
+def book(tmp_path: Path, journal_writer: Callable[..., Any]) -> Book:
+    return Book(tmp_path / "run", journal_writer)
+
+
+def test_an_order_refused_before_any_check_tells_reason_and_way_out(book: Book) -> None:
+    book.order(book.ask(book.quote(1)), OrderState.REFUSED, Reason.KILL_SWITCH)
+    found = book.explained()
+    assert (found.state, found.reason, found.checks, found.open) == ("REFUSED", "KILL_SWITCH", [], False)
+    lines = explanation_lines(found)
+    (standing,) = [line for line in lines if "REFUSED" in line and "way out" in line]
+    assert standing.startswith("  REFUSED, KILL_SWITCH; way out: find out why") and "`unkill`" in standing
+    assert "  none was asked: what stands above refused or sent it without them" in lines
+
+
+def test_a_quarantine_is_named_as_what_cancelled(book: Book) -> None:
+    quote = book.quote(1)
+    book.order(book.ask(quote), OrderState.ROUTED)
+    quote = book.quote(2)
+    state = PluginState(
+        plugin_id=3, name="dip", status=PluginStatus.QUARANTINED, previous=PluginStatus.RUNNING, reason="10 faults"
+    )
+    book.then(state, quote)
+    book.order(quote, OrderState.PENDING_CANCEL, action=IntentAction.CANCEL)
+    found = book.explained()
+    assert [cancel.why for cancel in found.cancels] == ["quarantine of dip: 10 faults"]
+    assert (found.state, found.open) == ("PENDING_CANCEL", True)
+
+
+def test_a_restart_is_named_as_what_cancelled(book: Book) -> None:
+    book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    book.root = book.writer.seq
+    header = book.add(HEADER, 2, root=book.root, origin=Origin.KERNEL)
+    book.order(header, OrderState.PENDING_CANCEL, action=IntentAction.CANCEL)
+    assert book.explained().cancels[0].why == "restart: the cancel of before the crash may not have left"
+
+
+@pytest.mark.parametrize(("reports", "state"), [
+    ([(ReportKind.ACCEPTED, 0)], "WORKING"),
+    ([(ReportKind.FILL, 1)], "PARTLY_FILLED"),
+    ([(ReportKind.FILL, 1), (ReportKind.FILL, 1)], "FILLED"),
+    ([(ReportKind.FILL, 1), (ReportKind.CANCELLED, 0), (ReportKind.CANCEL_REJECTED, 0)], "CANCELLED"),
+    ([(ReportKind.REJECTED, 0)], "REJECTED"),
+])  # fmt: skip
+def test_the_last_state_is_where_the_reports_lead(book: Book, reports: list[tuple[int, int]], state: str) -> None:
+    order = book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    for kind, lots in reports:
+        book.report(order, kind, last_lots=lots, last_ticks=15)
+    found = book.explained()
+    assert found.state == state
+    assert found.fills.count == sum(lots > 0 for _, lots in reports)
+
+
+def test_times_are_told_from_the_root_and_from_the_source_s_stamp(book: Book) -> None:
+    quote = book.quote(5, source_ns=4_999_999_000, recv_ns=5 * NS, clock=int(ClockKind.WALL))
+    book.order(book.ask(quote), OrderState.ROUTED)
+    book.root = book.writer.seq
+    book.add(ExecutionReport(FIRST, 1, ReportKind.ACCEPTED), 7, root=book.root, origin=Origin.EXTERNAL, by=1)
+    found = book.explained()
+    assert [step.latency_ns for step in found.began] == [1_000, None]
+    assert found.sent[-1].since_root_ns == 2 * NS
+    assert "1 µs after its source's stamp" in "\n".join(explanation_lines(found))
+
+
+def test_an_order_that_only_the_venue_knows_was_never_ours(book: Book) -> None:
+    book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    seq = book.add(ExecutionReport(99, 1, ReportKind.FILL), 2, root=book.writer.seq, origin=Origin.EXTERNAL, by=1)
+    with pytest.raises(InspectError, match=rf"order 99 was never sent by this run: venue reports on it at seq {seq}"):
+        book.explained("99")
+
+
+def test_an_order_of_the_market_is_none_of_ours(book: Book) -> None:
+    book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    book.then(Frame.of([BookOrderDelta(1, order_ref=55), BookOrderDelta(1, order_ref=56)]), book.root, by=1)
+    with pytest.raises(InspectError, match="order 56 is an order of the market's in listing#1"):
+        book.explained("56")
+    with pytest.raises(InspectError, match=rf"order 57 is not among the run's 1 orders; nearest are {FIRST} \(1:1\)"):
+        book.explained("57")
+
+
+def test_a_run_without_orders_says_so(book: Book) -> None:
+    with pytest.raises(InspectError, match="it sent no order, and refused none"):
+        book.explained("1:1")
+
+
+@pytest.mark.parametrize("text", ["", "x", "1:", ":1", "1:x", "-1:2", f"1:{1 << 40}", "1.5"])
+def test_what_is_no_order_id_is_told(text: str) -> None:
+    with pytest.raises(InspectError, match="is no order id"):
+        order_id_of(text)
+
+
+def test_both_ways_to_name_an_order_are_one() -> None:
+    assert order_id_of("3:17") == order_id_of(str((3 << 40) + 17)) == (3 << 40) + 17
+    assert order_name(order_id_of("3:17")) == "3:17"
+    assert order_id_of(" 1_000 ") == 1_000
+
+
+def test_any_event_is_found_by_its_number_also_inside_frames(made: Any) -> None:
+    view = JournalView.read(made.run_dir / "journal")
+    assert (view.records, view.last_seq, view.torn) == (made.events, made.events, None)
+    frame = next(frame for frame in view.of(Quote.layout.id) if frame.count > 2)
+    for seq in (frame.seq, frame.seq + frame.count - 1):
+        found = view.frame_at(seq)
+        assert found is not None and found.seq == frame.seq
+    assert [entry.seq for entry in entries_of(frame)] == list(range(frame.seq, frame.seq + frame.count))
+    assert view.frame_at(0) is None and view.frame_at(made.events + 1) is None
+    last = view.frame_at(made.events)
+    assert last is not None
+    assert view.records_before(frame.seq) == frame.seq - 1
+    assert all(
+        other.correlation_seq == ABSENT or other.seq >= other.correlation_seq for other in view.frames(frame.seq)
+    )
+
+
+def test_prices_and_delivery_are_told_as_the_market_does(made: Any) -> None:
+    words = MarketWords(JournalView.read(made.run_dir / "journal"))
+    assert words.price(6_427, 1) == "64.27 EUR/MWh" and words.price(-5, 1) == "-0.05 EUR/MWh"
+    assert words.price(ABSENT, 1) == "no price" and words.price(7, 9_999) == "7 ticks"
+    assert words.qty(15, 1) == "1.5 MW" and words.money(16_067_500, 1) == "16.07 EUR"
+    assert words.delivery(1) == ("2026-03-10 00:00 +0100 to 00:15 +0100", "2026-03-09 23:00 to 23:15 UTC")
+    assert words.local(1_773_068_585_000_000_001, 1) == "2026-03-09 16:03:05.000000001 +0100"
+    assert words.amount(140 * NS, "ns", 1) == "140 s" and words.amount(ABSENT, "lots", 1) == ""
+    assert [span_text(ns) for ns in (42, 1_500, -2_000_000)] == ["42 ns", "1.5 µs", "-2 ms"]
+    assert utc_text(1_773_068_585_123_000_000) == "2026-03-09T15:03:05.123Z" and utc_text(ABSENT) == ""
+
+
+def test_headers_that_differ_are_told_key_by_key_and_passed_over(
+    tmp_path: Path, journal_writer: Callable[..., Any]
+) -> None:
+    other = RunHeader(
+        epoch=1, seed=8, clock_kind="wall", started_ns=0, deployment="d", versions={"a": "1", "b": "three"}
+    )
+    books = [Book(tmp_path / name, journal_writer, header) for name, header in (("a", HEADER), ("b", other))]
+    for book in books:
+        book.quote(1)
+        book.writer.commit()
+    found = diff_runs(*(book.dir for book in books))
+    assert (found.equal, found.equal_events) == (True, 4)
+    assert [(f.field, f.a, f.b) for f in found.headers] == [("seed", 7, 8), ("versions.b", "2", "three")]
+    assert "  versions.b               A '2'   B 'three'" in difference_lines(found)
+
+
+def test_an_event_caused_by_another_differs_in_its_cause(tmp_path: Path, journal_writer: Callable[..., Any]) -> None:
+    books = [Book(tmp_path / name, journal_writer) for name in "ab"]
+    for book, cause_of in zip(books, (0, -1), strict=True):
+        quote = book.quote(1)
+        book.ask(quote + cause_of)
+        book.writer.commit()
+    found = diff_runs(*(book.dir for book in books))
+    assert [(f.field, f.a, f.b) for f in found.fields] == [("cause_seq", found.seq - 1, found.seq - 2)]
+
+
+def test_of_events_of_two_types_the_types_are_named(tmp_path: Path, journal_writer: Callable[..., Any]) -> None:
+    books = [Book(tmp_path / name, journal_writer) for name in "ab"]
+    books[0].ask(books[0].quote(1))
+    books[1].order(books[1].quote(1), OrderState.ROUTED)
+    for book in books:
+        book.writer.commit()
+    found = diff_runs(*(book.dir for book in books))
+    assert ("record", "OrderIntent", "Order") in [(f.field, f.a, f.b) for f in found.fields]
+    assert found.event_a is not None and found.event_a.text.startswith("dip wants to buy 2 lots listing#1 at 15 ticks")
+
+
+def test_the_record_of_a_frame_that_differs_is_the_one_named(
+    tmp_path: Path, journal_writer: Callable[..., Any]
+) -> None:
+    books = [Book(tmp_path / name, journal_writer) for name in "ab"]
+    for book, ask_ticks in zip(books, (20, 21), strict=True):
+        quotes = [Quote(1, ask_ticks=20), Quote(2, ask_ticks=20), Quote(3, ask_ticks=ask_ticks), Quote(4, ask_ticks=20)]
+        book.add(Frame.of(quotes), 1, origin=Origin.EXTERNAL, by=1)
+        book.writer.commit()
+    found = diff_runs(*(book.dir for book in books))
+    assert (found.seq, found.equal_events) == (7, 6)
+    assert [(f.field, f.a, f.b) for f in found.fields] == [("ask_ticks", 20, 21)]

@@ -1,0 +1,142 @@
+"""Every alert code of Penstock's own: what it means, how much it matters, what to do.
+
+A code is stable: scripts, filters and people's habits hang on it. docs/alerts.md shows this table, and a test holds the
+two together; another finds every alert that the code raises and wants it here.
+
+A *lasting* alert tells of a state: whoever raised it says with ``cleared=True`` when it is over, and acknowledging it
+only says that somebody knows. A *momentary* one tells of something that happened: acknowledging it closes it.
+
+A plugin may raise codes of its own, as ``acme.something``; they need not stand here, and count as momentary.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import msgspec
+
+from penstock_sdk.events.enums import Severity
+
+__all__ = ["CODES", "CODE_PATTERN", "AlertCode", "is_lasting", "known_code", "table"]
+
+CODE_PATTERN = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+"""What a code looks like: where it comes from, then what it is."""
+
+
+class AlertCode(msgspec.Struct, frozen=True):
+    """One code, declared."""
+
+    code: str
+    severity: Severity
+    """That it is raised with, unless the one who raises it knows better."""
+    meaning: str
+    """One sentence: what has happened."""
+    action: str
+    """One sentence: what a person does about it."""
+    lasting: bool = False
+
+
+_INFO, _WARNING, _ERROR, _CRITICAL = Severity.INFO, Severity.WARNING, Severity.ERROR, Severity.CRITICAL
+
+CODES: tuple[AlertCode, ...] = (
+    AlertCode("alerts.full", _ERROR, "More alerts are open than the book holds; the least of them were dropped.",
+              "Acknowledge what is known, and find out which code floods."),
+    AlertCode("alerts.sink_failed", _ERROR, "Alerts cannot be delivered to one of the sinks.",
+              "Mend what the alert names; what waits is delivered then.", lasting=True),
+    AlertCode("alerts.suppressed", _INFO, "More alerts came than a sink takes in a minute; this one counts them.",
+              "See `penstock alerts` for what is open."),
+    AlertCode("alerts.test", _INFO, "An operator asked for a test of the sinks.", "Nothing."),
+    AlertCode("command.bad_limit", _WARNING, "A command was to set a limit that does not exist, or to no number.",
+              "Give it again as NAME=VALUE."),
+    AlertCode("command.unknown", _WARNING, "A command was given that nobody knows, or for what is not there.",
+              "See the names that the alert lists."),
+    AlertCode("command.unknown_target", _WARNING, "A command was given for a plugin that does not trade.",
+              "Name a plugin of the deployment."),
+    AlertCode("control.denied", _WARNING, "Somebody who is not the run's owner called its control socket.",
+              "Find out who that is; the folder of the run should be its owner's alone."),
+    AlertCode("disk.low", _ERROR, "The disk that holds the journal will soon be full.",
+              "Make room, or move old runs away; a full disk ends the run.", lasting=True),
+    AlertCode("effect.failed", _ERROR, "What a plugin was to send to the outside failed.",
+              "See the plugin's log, and look at the venue whether it left."),
+    AlertCode("exchange.index_value", _WARNING, "The embedded exchange met an index value that is no price.",
+              "Look at the feed."),
+    AlertCode("exchange.no_fundamental", _WARNING, "The embedded exchange opened without a price to deal around.",
+              "Add a price feed of its zone and day."),
+    AlertCode("feed.failed", _ERROR, "A feed raised an error and gives nothing more.",
+              "Mend its source and start again; its values are stale."),
+    AlertCode("handler.overrun", _WARNING, "A plugin's handler held the kernel longer than it may.",
+              "Mend the handler that is named: work that takes long belongs in ctx.submit."),
+    AlertCode("journal.slow", _WARNING, "Writing or syncing the journal held the kernel longer than it may.",
+              "Look at the disk and who else uses it."),
+    AlertCode("kernel.crashed", _CRITICAL, "The kernel's process ended without being told to.",
+              "Read the cause and the log; the watchdog starts it again."),
+    AlertCode("limit.differs", _WARNING, "A limit in plugins.toml is not the one in force; the stricter rules.",
+              "Set the limit by an operator's command, or mend the file."),
+    AlertCode("limit.not_allowed", _ERROR, "A plugin was to switch a kill switch or a pause off; it was not.",
+              "Mend the plugin; only an operator's command does that."),
+    AlertCode("order.foreign_cancel", _WARNING, "A plugin was to cancel another's order; it was not.",
+              "Mend the plugin, or cancel by command."),
+    AlertCode("order.illegal_transition", _ERROR, "A venue reported what an order's state does not allow.",
+              "Reconcile the order with its venue."),
+    AlertCode("order.unknown_report", _ERROR, "A venue reported on an order that we do not know.",
+              "Reconcile with the venue: a fill that is not ours is a position that is not ours."),
+    AlertCode("plugin.quarantined", _ERROR, "A plugin had too many faults and hears nothing more.",
+              "Mend it and release it; its orders are cancelled.", lasting=True),
+    AlertCode("plugin.state_doubtful", _ERROR, "A plugin raised an error while it heard the journal at a restart.",
+              "Check its positions and limits before it trades on, and mend it."),
+    AlertCode("plugin.state_lost", _ERROR, "A plugin could not take up the state that its earlier session left.",
+              "Compare its positions and parameters with what they were before it trades on."),
+    AlertCode("portfolio.fill_refused", _CRITICAL, "A fill could not be valued: the position is not the venue's.",
+              "Reconcile the position by hand."),
+    AlertCode("portfolio.full", _ERROR, "The portfolio has no room for another listing.",
+              "Raise listings_max and intervals_max."),
+    AlertCode("risk.gate_full", _ERROR, "The risk gate has no room for another listing; its orders are refused.",
+              "Raise listings_max and intervals_max."),
+    AlertCode("session.upgraded", _INFO, "An instance goes on with other versions or another deployment.",
+              "Nothing, if that was meant."),
+    AlertCode("snapshot.not_taken", _WARNING, "The run's state could not be kept.",
+              "Mend the plugin that is named; until then a restart reads the whole journal."),
+    AlertCode("telemetry.export_failed", _WARNING, "Metrics or spans cannot be delivered.",
+              "Look at the collector; trading does not depend on it.", lasting=True),
+    AlertCode("venue.foreign_orders", _ERROR, "A venue knew orders in our name that the journal does not know.",
+              "Find out who else trades on this account, and check the positions."),
+    AlertCode("venue.not_reconciled", _ERROR, "A venue has not said where our orders stand: none is sent to it.",
+              "Look at the venue's connection; ask it by telephone where the orders stand.", lasting=True),
+    AlertCode("watchdog.gave_up", _CRITICAL, "The kernel ended or hung too often, and the instance stays down.",
+              "See at the venues what is open, read the alerts before this one, then start the instance again."),
+    AlertCode("watchdog.not_cancelled", _CRITICAL, "A venue did not cancel outside the kernel when it was to.",
+              "See at the venue what is open."),
+    AlertCode("watchdog.restarted", _CRITICAL, "The kernel hung; it was ended and started with a plugin quarantined.",
+              "Check the venue's orders and positions, mend the plugin that is named, then release it."),
+    AlertCode("watchdog.unnamed", _CRITICAL, "The kernel hung, and the handler that held it could not be named.",
+              "Read the stack in the log; a second time within ten minutes it stays down."),
+)  # fmt: skip
+
+_BY_CODE = {known.code: known for known in CODES}
+
+
+def known_code(code: str) -> AlertCode | None:
+    """Return a code's declaration; None for a plugin's own."""
+    return _BY_CODE.get(code)
+
+
+def is_lasting(code: str) -> bool:
+    """Return whether a code tells of a state, which ends when it is cleared; a plugin's own does not."""
+    known = _BY_CODE.get(code)
+    return known is not None and known.lasting
+
+
+def table() -> str:
+    """Return the table of docs/alerts.md."""
+    rows = [
+        f"| `{known.code}` | {known.severity.name.lower()} | {'clears' if known.lasting else ''} "
+        f"| {known.meaning} | {known.action} |"
+        for known in CODES
+    ]
+    head = "| Code | Severity | | What it means | What to do |\n|---|---|---|---|---|\n"
+    return head + "".join(row.replace("|  |", "| |") + "\n" for row in rows)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table())

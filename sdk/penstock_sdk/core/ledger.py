@@ -1,0 +1,132 @@
+"""Who set each switch and limit, quarantined a plugin, stopped the run: since when, and why. For those who ask.
+
+Nothing of the run follows from it. It hears rare events only, and a restart keeps it, so that every stop names its
+cause on the second day too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from penstock_sdk.context import Moment
+from penstock_sdk.core.desk import loosens
+from penstock_sdk.events import (
+    ConnectionState,
+    ConnectionStatus,
+    Limit,
+    OperatorCommand,
+    PluginState,
+    PluginStatus,
+    RunEnd,
+)
+
+__all__ = ["Change", "Ledger"]
+
+REQUESTS_KEPT = 256
+"""Operators' requests that are known again; each is a few dozen bytes."""
+
+
+class Change(msgspec.Struct, frozen=True, array_like=True):
+    """Something took a value: at which event and time, by whom, why."""
+
+    value: int
+    seq: int
+    at_ns: int
+    who: str
+    why: str
+
+
+class Ledger:
+    """The last change of each switch, limit, quarantine and link.
+
+    Attributes:
+        limits: by (kind, strategy, listing), as `core.limits.values`.
+        quarantines: by the plugin's name; a released plugin is taken out.
+        links: `ConnectionStatus` of venues and feeds, by plugin id.
+        requests: event number of the command, by the caller's id for it, the oldest first.
+        stopped: why the last session ended; None while none has.
+    """
+
+    def __init__(self, moment: Moment, name_of: Callable[[int], str]) -> None:
+        self._moment = moment
+        self._name_of = name_of
+        self._command: tuple[int, str, str] = (-1, "", "")
+        self.limits: dict[tuple[int, int, int], Change] = {}
+        self.quarantines: dict[str, Change] = {}
+        self.links: dict[int, Change] = {}
+        self.requests: dict[str, int] = {}
+        self.stopped: Change | None = None
+
+    def _change(self, value: int, why: str = "") -> Change:
+        moment = self._moment
+        seq, who, reason = self._command
+        if moment.producer:
+            who, reason = f"plugin {self._name_of(moment.producer)}", why
+        elif seq != moment.correlation_seq:
+            who, reason = "kernel", why
+        return Change(value, moment.seq, moment.now_ns, who, reason)
+
+    def on_operator_command(self, command: OperatorCommand) -> None:
+        """Keep who commands, for what follows from it; and that this request was done."""
+        self._command = (self._moment.seq, command.who, command.why)
+        if command.request:
+            self.requests[command.request] = self._moment.seq
+            while len(self.requests) > REQUESTS_KEPT:
+                del self.requests[next(iter(self.requests))]
+        if command.command == "release":
+            self.quarantines.pop(command.target, None)
+
+    def on_limit(self, limit: Limit) -> None:
+        """Keep who changed it; said again with the same value it stands since it was said first."""
+        if loosens(limit, self._moment):
+            return
+        key = (limit.kind, limit.strategy_id, limit.listing_id)
+        held = self.limits.get(key)
+        if held is None or held.value != limit.value:
+            self.limits[key] = self._change(limit.value, "as deployed" if not self._moment.producer else "")
+
+    def on_plugin_state(self, state: PluginState) -> None:
+        """Keep since when a plugin is quarantined, and by what."""
+        if state.status == PluginStatus.QUARANTINED:
+            change = self._change(1)
+            change = msgspec.structs.replace(change, why=state.reason.removeprefix(f"by {change.who}: "))
+            self.quarantines.setdefault(state.name, change)  # each session says it again
+
+    def on_connection_state(self, state: ConnectionState) -> None:
+        """Keep where a link stands, and since when."""
+        held = self.links.get(state.plugin_id)
+        if held is None or held.value != state.status:
+            known = state.status in ConnectionStatus._value2member_map_
+            name = ConnectionStatus(state.status).name.lower() if known else str(state.status)
+            self.links[state.plugin_id] = self._change(int(state.status), name)
+
+    def on_run_end(self, end: RunEnd) -> None:
+        """Keep why the session ended."""
+        self.stopped = Change(1, self._moment.seq, self._moment.now_ns, "", end.reason)
+
+    def snapshot(self) -> Any:
+        """Return it as msgpack carries it."""
+        plain = msgspec.to_builtins
+        return {
+            "command": list(self._command),
+            "limits": [[list(key), plain(change)] for key, change in self.limits.items()],
+            "quarantines": [[name, plain(change)] for name, change in self.quarantines.items()],
+            "links": [[plugin_id, plain(change)] for plugin_id, change in self.links.items()],
+            "requests": [[request, seq] for request, seq in self.requests.items()],
+            "stopped": None if self.stopped is None else plain(self.stopped),
+        }
+
+    def restore(self, state: Any) -> None:
+        """Take back what `snapshot` returned; nothing is known of a run from before 0.2.0."""
+        if not state:
+            return
+        seq, who, why = state["command"]
+        self._command = (seq, who, why)
+        self.limits = {(kind, who, what): Change(*change) for (kind, who, what), change in state["limits"]}
+        self.quarantines = {name: Change(*change) for name, change in state["quarantines"]}
+        self.links = {plugin_id: Change(*change) for plugin_id, change in state["links"]}
+        self.requests = dict(state["requests"])
+        self.stopped = None if state["stopped"] is None else Change(*state["stopped"])

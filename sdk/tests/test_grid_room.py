@@ -1,0 +1,58 @@
+"""Rooms in a grid: numbers are given once at a time, come free after delivery, and limits are kept to the last one."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock_sdk.events import ListingDefinition
+from penstock_sdk.grid_room import GridRoom
+
+QUARTER_NS = 900_000_000_000
+
+
+def listing(listing_id: int, first: int, count: int) -> ListingDefinition:
+    return ListingDefinition(
+        listing_id=listing_id, contract_id=listing_id + 1_000, venue_id=9, name=f"L{listing_id}", tick_micro=1,
+        lot_kw=1, price_min_ticks=-1, price_max_ticks=1, opens_ns=0, gate_closure_ns=first * QUARTER_NS,
+        cash_micro_per_lot_tick=1, interval_start_ns=first * QUARTER_NS, interval_ns=QUARTER_NS, interval_count=count,
+    )  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from([1, 4])), max_size=30), st.integers(0, 3))
+def test_no_two_that_live_share_a_number_and_what_is_over_leaves_nothing(
+    wanted: list[tuple[int, int]], lag: int
+) -> None:
+    room, live, now = GridRoom(6, 12, 20), dict[int, tuple[ListingDefinition, list[int]]](), 0
+    for listing_id, (ahead, count) in enumerate(wanted, 1):
+        now += lag
+        for gone, contract_id, venue_id in room.over(now * QUARTER_NS):
+            assert (contract_id, venue_id) == (gone + 1_000, 9)
+            _, numbers = live.pop(gone)
+            still = {number for _, others in live.values() for number in others}
+            assert sorted(room.drop(gone)) == sorted(set(numbers) - still)
+        new = listing(listing_id, now + 1 + ahead, count)
+        covered = {now + 1 + ahead + nth for nth in range(count)}
+        fits = len(live) < 6 and room.used(new) <= 12 and sum(len(n) for _, n in live.values()) + count <= 20
+        numbers = room.take(new)
+        assert (numbers is not None) == fits
+        assert room.used(new) == len(covered | set(room.intervals))
+        if numbers is not None:
+            live[listing_id] = (new, numbers)
+        assert set(room.slots) == set(live)
+        assert sorted(set(room.intervals.values())) == sorted({n for _, numbers in live.values() for n in numbers})
+        assert all(0 <= number < 12 for number in room.intervals.values())
+        assert all(0 < slot <= 6 for slot in room.slots.slot_of.values())
+        held = msgspec.msgpack.decode(msgspec.msgpack.encode(room.snapshot()), strict=False)
+        again = GridRoom(6, 12, 20)
+        again.restore(held)
+        assert again.snapshot() == room.snapshot()
+        room = again
+
+
+def test_a_state_of_another_size_is_refused() -> None:
+    room = GridRoom(6, 12, 20)
+    with pytest.raises(ValueError, match=r"^state holds room for \[6, 12, 20\] listings, .*wanted \[7, 12, 20\]"):
+        GridRoom(7, 12, 20).restore(room.snapshot())
