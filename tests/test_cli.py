@@ -22,7 +22,11 @@ from penstock_kernel.cli.main import main
 from penstock_kernel.lake import VIEWS
 from penstock_sdk.events import Alert
 
-COMMANDS = ["run", "check", "runs", "query", "report", "replay", "bench"]
+COMMANDS = [
+    "run", "check", "runs", "query", "report", "replay", "verify", "explain", "debug", "diff", "logs",
+    "status", "top", "alerts", "limits", "pause", "resume", "cancel-all", "kill", "unkill", "quarantine", "release",
+    "stop", "bench",
+]  # fmt: skip
 PACKAGED = ROOT / "kernel/penstock_kernel/default/plugins.toml"
 
 
@@ -72,7 +76,7 @@ def test_each_command_helps(command: str, capsys: pytest.CaptureFixture[str]) ->
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = asked(capsys, "--help")
     assert status == 0
-    listed = re.findall(r"^    (\w+) ", out, re.M)
+    listed = re.findall(r"^    ([\w-]+)(?: |$)", out, re.M)
     assert listed == COMMANDS
 
 

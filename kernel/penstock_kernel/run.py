@@ -405,6 +405,8 @@ class Run:
         status = self._lake.wait()
         self._lake = None
         paths = RunPaths(self.dir)
+        if self.info.instance:
+            return  # its lake goes on with the next session, from where it ends
         if status or not paths.database.exists() or read_manifest(paths.lake).last_seq < self.info.last_seq:
             rebuild(self.dir)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock_kernel.alerts.alert_log import ALERTS_FILE, AlertLog
-from penstock_kernel.alerts.delivery import Delivery
+from penstock_kernel.alerts.delivery import POLL_S, Cursor, Delivery, write_cursors
 from penstock_kernel.alerts.lines import AlertLine, LineFile, end_of_lines, read_lines
 from penstock_kernel.alerts.sinks import SinkError
 from penstock_kernel.alerts.tables import LogTable
@@ -109,8 +109,8 @@ def test_an_append_that_finds_no_room_leaves_nothing_behind(tmp_path: Path, monk
 @pytest.mark.parametrize("offset", [3, 10**6])
 def test_an_offset_that_is_no_end_of_a_line_means_the_beginning(tmp_path: Path, offset: int):
     append(tmp_path, line(1), line(2), line(3))
-    found, end = read_lines(tmp_path / "a.jsonl", offset, (1, 1, 1))
-    assert [one.seq for one in found] == [2, 3]
+    found, end = read_lines(tmp_path / "a.jsonl", offset, (0, 0, 0))
+    assert [one.seq for one in found] == [1, 2, 3]
     assert end == (tmp_path / "a.jsonl").stat().st_size
 
 
@@ -289,6 +289,18 @@ def test_without_a_crash_each_line_is_delivered_once_in_order(tmp_path: Path):
     run_dry(again)
     assert again._sources[0].cursor.offset == (tmp_path / "a.jsonl").stat().st_size
     assert [one.seq for one in sink.lines] == list(range(1, 60))
+
+
+def test_a_file_that_was_put_back_is_read_over_without_telling_it_again(tmp_path: Path):
+    append(tmp_path, line(1), line(2))
+    write_cursors(tmp_path / "log.cursor", {"a": Cursor(offset=10**6, position=(1, 2, 2))})
+    sink = Keeping()
+    made = delivery(tmp_path, sink)
+    run_dry(made)
+    assert made.step(0.0) == POLL_S
+    append(tmp_path, line(3))
+    run_dry(made)
+    assert [one.seq for one in sink.lines] == [3]
 
 
 def test_a_sink_gets_what_it_wants_and_nothing_else(tmp_path: Path):

@@ -21,12 +21,15 @@ from penstock_sdk.events import (
     IdKind,
     IntentAction,
     Interned,
+    ListingDefinition,
     Order,
     OrderIntent,
     OrderKind,
     OrderState,
     PluginState,
     PluginStatus,
+    Pnl,
+    Position,
     Quote,
     Reason,
     ReportKind,
@@ -260,3 +263,43 @@ def test_the_record_of_a_frame_that_differs_is_the_one_named(
     found = diff_runs(*(book.dir for book in books))
     assert (found.seq, found.equal_events) == (7, 6)
     assert [(f.field, f.a, f.b) for f in found.fields] == [("ask_ticks", 20, 21)]
+
+
+def test_reports_that_came_in_one_frame_are_the_order_s_too(book: Book) -> None:
+    book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    reports = [
+        ExecutionReport(number, 1, ReportKind.FILL, Side.BUY, last_ticks=15, last_lots=2) for number in (7, FIRST)
+    ]
+    book.add(Frame.of(reports), 2, root=book.writer.seq, origin=Origin.EXTERNAL, by=1)
+    found = book.explained()
+    assert (found.state, found.fills.count) == ("FILLED", 1)
+
+
+def test_what_a_fill_moved_is_followed_on_and_other_orders_are_only_counted(book: Book) -> None:
+    order = book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    fill = book.report(order, ReportKind.FILL, last_lots=2, last_ticks=15)
+    position = book.then(Position(1, 3, net_lots=2), fill, by=2)
+    pnl = book.then(Pnl(1, 3), position, by=2)
+    again = book.ask(fill)
+    book.order(again, OrderState.ROUTED, order_id=FIRST + 1)
+    found = book.explained()
+    assert [step.seq for step in found.caused] == [position, pnl]
+    assert found.others == {"OrderIntent": 1}
+
+
+@pytest.mark.parametrize(("side", "cost"), [(Side.BUY, 0.03), (Side.SELL, -0.03)])
+def test_a_price_above_the_mid_costs_who_buys_and_earns_who_sells(
+    tmp_path: Path, journal_writer: Callable[..., Any], made: Any, side: Side, cost: float
+) -> None:
+    book = Book(tmp_path / "run", journal_writer)
+    for frame in JournalView.read(made.run_dir / "journal").of(ListingDefinition.layout.id):
+        book.add(next(entries_of(frame)).record, origin=Origin.KERNEL)
+    cause = book.ask(book.quote(1))
+    order = Order(
+        FIRST, 1, 1, side, OrderKind.LIMIT, OrderState.ROUTED, 15, 2, decision_half_ticks=24, arrival_half_ticks=26,
+        venue_id=1, strategy_id=3,
+    )  # fmt: skip
+    book.report(book.then(order, cause), ReportKind.FILL, last_lots=2, last_ticks=15)
+    fills = book.explained().fills
+    assert (fills.average_price, fills.mid_at_decision, fills.qty_mw) == (0.15, 0.12, 0.2)
+    assert (fills.cost_to_decision, fills.cost_to_arrival) == (pytest.approx(cost), pytest.approx(cost * 2 / 3))

@@ -1,4 +1,4 @@
-"""What OpenTelemetry is given: instruments that read the cells, histograms beside them, spans; decoded from the wire."""
+"""What OpenTelemetry is given: instruments that read the cells, histograms, spans; decoded from the wire."""
 
 from __future__ import annotations
 

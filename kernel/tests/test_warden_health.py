@@ -67,7 +67,14 @@ READY = {"pid": 42, "phase": Phase.READY}
             503,
             "the kernel ended; the next starts in 0.2 s",
         ),
-        ({**READY, "held_ms": 130, "holder": "mm.on_quote"}, 503, 503, "held for 130 ms by mm.on_quote"),
+        ({**READY, "held_ms": 130, "holder": "mm.on_quote"}, 200, 200, ""),
+        (
+            {**READY, "held_ms": 2100, "holder": "mm.on_quote", "hangs": True},
+            503,
+            503,
+            "held for 2100 ms by mm.on_quote",
+        ),
+        ({"pid": 42, "held_ms": 30100, "holder": "x", "hangs": True}, 503, 503, "held for 30100 ms by x"),
     ],
 )
 def test_every_condition(

@@ -88,5 +88,5 @@ def test_a_kernel_that_recovers_asks_for_time_and_one_that_hangs_is_not_said_to_
     ]  # fmt: skip
     ready = Condition("desk", now_ns, 42, Phase.READY, killed=True)
     assert told(listening, address, ready) == ["READY=1", "STATUS=ready; kill switch on", "WATCHDOG=1"]
-    hanging = Condition("desk", now_ns, 42, Phase.READY, held_ms=2_100, holder="mm.on_quote (mm.py:3)")
+    hanging = Condition("desk", now_ns, 42, Phase.READY, held_ms=2_100, holder="mm.on_quote (mm.py:3)", hangs=True)
     assert told(listening, address, hanging, in_hand=False) == ["STATUS=held for 2100 ms by mm.on_quote (mm.py:3)"]

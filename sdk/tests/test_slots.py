@@ -13,9 +13,7 @@ IDS = st.integers(1, 2**32 - 1)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 60)), max_size=80), st.integers(0, 2**31))
-def test_slots_are_what_a_plain_dict_of_lowest_free_numbers_gives(
-    steps: list[tuple[bool, int]], first_id: int
-) -> None:
+def test_slots_are_what_a_plain_dict_of_lowest_free_numbers_gives(steps: list[tuple[bool, int]], first_id: int) -> None:
     slots, wanted = ListingSlots(), dict[int, int]()
     for takes, at in steps:
         listing_id = first_id + at

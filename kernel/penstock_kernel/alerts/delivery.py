@@ -19,7 +19,7 @@ from penstock_kernel.alerts.sinks import Sink, SinkError
 from penstock_kernel.alerts.tables import SinkTable
 from penstock_kernel.runs import write_atomically
 
-__all__ = ["POLL_S", "Cursor", "Delivery", "SinkState", "read_cursors", "write_cursors"]
+__all__ = ["POLL_S", "Cursor", "Delivery", "SinkState", "write_cursors"]
 
 POLL_S = 0.2
 """How often a sink looks for new lines."""
@@ -61,17 +61,13 @@ class _Saved(msgspec.Struct):
     severity: str = "info"
 
 
-def read_cursors(path: Path) -> dict[str, Cursor]:
-    """Return the cursors kept at *path*; none where the file is missing or torn: then all is delivered again."""
-    return _read(path).cursors
-
-
 def write_cursors(path: Path, cursors: dict[str, Cursor]) -> None:
     """Keep cursors at *path*."""
     write_atomically(path, msgspec.json.encode(_Saved(cursors=cursors)))
 
 
 def _read(path: Path) -> _Saved:
+    """Return what is kept at *path*; nothing where it is missing or torn: then all is delivered again."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Saved)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):

@@ -185,7 +185,7 @@ def read_lines(path: Path, offset: int, after: Position, *, sync: bool = False) 
         return [], 0
     try:
         size = os.fstat(fd).st_size
-        if offset > size or (offset and os.pread(fd, 1, offset - 1) != b"\n"):
+        if offset and os.pread(fd, 1, offset - 1) != b"\n":  # nothing at all behind the end
             offset = 0
         if offset == size:
             return [], offset

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         text = _known(error)
         if text is None:
-            raise
+            if not getattr(options, "no_watchdog", False):
+                raise
+            traceback.print_exc()  # a bug of ours in a kernel that is watched: its watchdog starts it again
+            return os.EX_SOFTWARE
         errors.print(f"penstock {options.name}: {text}", markup=False)
         return 2
 

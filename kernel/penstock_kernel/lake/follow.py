@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from penstock_kernel.lake.tail import Tail
-from penstock_kernel.lake.writer import LakeError, LakeWriter
+import msgspec
+
+from penstock_kernel.lake.tail import Place, Tail, journal_end
+from penstock_kernel.lake.writer import LakeError, LakeWriter, Manifest, read_manifest
 from penstock_kernel.own_records import learn_own_records
 from penstock_kernel.runs import RunError, RunInfo, RunPaths
 from penstock_sdk.events import RunEnd
@@ -137,7 +139,7 @@ def follow(
     """
     ending = _Ending(run_dir, stop or threading.Event())
     with _lock(run_dir, _LOCK_S):
-        writer, tail = LakeWriter(run_dir), Tail(RunPaths(run_dir).journal)
+        writer, tail = _writer_and_tail(run_dir)
         flushed_s = time.monotonic()
         learnt = False
         try:
@@ -159,6 +161,36 @@ def follow(
         except BaseException:
             writer.abandon()
             raise
+
+
+def _writer_and_tail(run_dir: Path) -> tuple[LakeWriter, Tail]:
+    """Return where to go on: an instance's lake from where it ends, a run's from its beginning."""
+    paths = RunPaths(run_dir)
+    if not _is_instance(run_dir):
+        return LakeWriter(run_dir), Tail(paths.journal)
+    try:
+        manifest = read_manifest(paths.lake)
+    except msgspec.MsgspecError:  # damaged: it is made anew
+        manifest = Manifest()
+    place = manifest.place
+    if place is None or not _reaches(paths.journal, place, manifest.last_seq):
+        return LakeWriter(run_dir, after=Manifest()), Tail(paths.journal)
+    return LakeWriter(run_dir, after=manifest), Tail(paths.journal, place)
+
+
+def _is_instance(run_dir: Path) -> bool:
+    try:
+        return bool(RunInfo.load(run_dir).instance)
+    except RunError:
+        return False
+
+
+def _reaches(journal: Path, place: Place, last_seq: int) -> bool:
+    """Return whether the journal holds all that a lake was made from: a power loss may have taken its end."""
+    if place > journal_end(journal):
+        return False
+    following = next(Tail(journal, place).poll(), None)
+    return following is None or following.commit.first_seq == last_seq + 1
 
 
 def _finish(writer: LakeWriter, ended: bool) -> Path | None:

@@ -74,29 +74,31 @@ def read_manifest(lake_dir: Path) -> Manifest:
 
 
 class LakeWriter:
-    """Writes the lake of one run from its beginning.
+    """Writes the lake of one run from its beginning, or from where the lake ends.
 
     What an earlier writer left is removed first; with *keep* it stays, and is what readers see, until `close` puts the
-    new lake in its place. `abandon` then removes the new one.
+    new lake in its place. `abandon` then removes the new one. With *after*, the manifest of the lake that is there, it
+    goes on behind it, and makes no DuckDB file: an instance's lake is read by its partitions, however long it runs.
     """
 
-    def __init__(self, run_dir: Path, *, keep: bool = False) -> None:
+    def __init__(self, run_dir: Path, *, keep: bool = False, after: Manifest | None = None) -> None:
         self.paths = RunPaths(run_dir)
-        self.manifest = Manifest()
+        self.manifest = after if after is not None else Manifest()
+        self._goes_on = after is not None
         self.rows = 0
         self._decoder = Decoder()
         self._data: memoryview | None = None
         self._starts: list[int] = []
         self._first_byte = 0
-        self._last_seq = -1
-        self._place = Place()
+        self._last_seq = self.manifest.last_seq
+        self._place = self.manifest.place or Place()
         self._pending: dict[str, list[pa.RecordBatch]] = {}
         self._pending_rows: dict[str, int] = {}
         self._files = 0
         self._keep = keep
         self._clean()
         self._building = self.paths.lake / "building.duckdb"
-        self._db = duckdb.connect(str(self._building))
+        self._db = duckdb.connect(":memory:" if self._goes_on else str(self._building))
         self._db.execute("SET threads = 1")  # the other core is the kernel's
         self._db.execute("SET checkpoint_threshold = '1GB'")
         self._tables: set[str] = set()
@@ -106,7 +108,8 @@ class LakeWriter:
     def _clean(self) -> None:
         self.paths.lake.mkdir(parents=True, exist_ok=True)
         if not self._keep:
-            (self.paths.lake / "manifest.json").unlink(missing_ok=True)
+            if not self._goes_on or self.manifest.last_seq < 0:
+                (self.paths.lake / "manifest.json").unlink(missing_ok=True)
             self.paths.database.unlink(missing_ok=True)
         kept = self._remove_unlisted()
         # New partitions stand beside the old ones until the manifest changes: no name may come twice.
@@ -181,7 +184,8 @@ class LakeWriter:
         del self._pending_rows[table]
         if table not in self._tables:
             self._make_table(table, rows.schema)
-        self._db.execute(f'INSERT INTO "{table}" SELECT * FROM rows')
+        if not self._goes_on:
+            self._db.execute(f'INSERT INTO "{table}" SELECT * FROM rows')
         partitions = self.manifest.tables.setdefault(table, [])
         partitions.append(Partition(self._to_parquet(table, rows), len(rows)))
         self.rows += len(rows)
@@ -216,8 +220,14 @@ class LakeWriter:
         write_atomically(self.paths.lake / "manifest.json", msgspec.json.encode(self.manifest))
 
     def close(self) -> Path:
-        """Write what is left, finish the DuckDB file and give it its name ``run.duckdb``; return its path."""
+        """Write what is left, finish the DuckDB file and give it its name ``run.duckdb``; return its path.
+
+        A lake that goes on has no such file; its folder is returned.
+        """
         self.flush()
+        if self._goes_on:
+            self._db.close()
+            return self.paths.lake
         add_views(self._db)
         self._db.execute("CHECKPOINT")
         self._db.close()

@@ -144,8 +144,10 @@ class WithHistograms(MetricExporter):
         """Send everything; return what the exporter says."""
         added = []
         for of in metrics_data.resource_metrics:
-            scope = ScopeMetrics(_SCOPE, self._histograms(), "")
-            added.append(ResourceMetrics(of.resource, [*of.scope_metrics, scope], of.schema_url))
+            # Of two scopes of the same name the encoder keeps one: all go into one.
+            metrics = [metric for scope in of.scope_metrics for metric in scope.metrics]
+            scope = ScopeMetrics(_SCOPE, [*metrics, *self._histograms()], "")
+            added.append(ResourceMetrics(of.resource, [scope], of.schema_url))
         return self._exporter.export(MetricsData(added), timeout_millis=timeout_millis, **more)
 
     def _histograms(self) -> list[Metric]:

@@ -50,7 +50,7 @@ def supervise(argv: Sequence[str]) -> int:
                 print(f"penstock run: cannot listen on {listen}: {error}", file=sys.stderr)
                 return BAD_INPUT
             leave.callback(server.close)
-            print(f"penstock watchdog {options.instance}: health on port {server.port}", file=sys.stderr, flush=True)
+            print(f"watchdog {options.instance}: health on port {server.port}", file=sys.stderr, flush=True)
         return warden.run()
 
 

@@ -1,8 +1,8 @@
 """How the service is, for supervisors that ask over HTTP: ``/livez``, ``/readyz``, ``/metrics``.
 
-``/livez`` is 200 while the watchdog looks and its kernel moves; ``/readyz`` is 200 in phase READY alone. The kill
-switch and pauses leave it ready: the desk obeys its operator, and a supervisor that restarts it would undo nothing of
-that. The body of both says in JSON what is so and, where it is 503, why.
+``/livez`` is 200 while the watchdog looks and its kernel does not hang; ``/readyz`` is 200 in phase READY alone. The
+kill switch and pauses leave it ready: the desk obeys its operator, and a supervisor that restarts it would undo nothing
+of that. The body of both says in JSON what is so and, where it is 503, why.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Condition(msgspec.Struct, frozen=True):
     held_ms: int = 0
     """So long the kernel has not moved."""
     holder: str = ""
-    """What holds it, when it is past its limit."""
+    """What holds it, when it is past its first limit."""
+    hangs: bool = False
+    """It is past its second limit."""
     down: str = ""
     """Why there is no kernel."""
     restarts: int = 0
@@ -52,11 +54,11 @@ class Condition(msgspec.Struct, frozen=True):
             return f"the watchdog has not looked for {(now_ns - self.looked_ns) // 1_000_000} ms"
         if not self.pid:
             return self.down or "no kernel"
-        return f"held for {self.held_ms} ms by {self.holder}" if self.holder else ""
+        return f"held for {self.held_ms} ms by {self.holder}" if self.hangs else ""
 
     def why_not_ready(self, now_ns: int) -> str:
         """Return why the service is not ready, or empty."""
-        if self.phase == Phase.READY or not self.pid:
+        if self.phase == Phase.READY or self.hangs or not self.pid:
             return self.why_not_live(now_ns)
         if self.phase == Phase.RECONCILING:
             return f"reconciling with {self.reconciling} venue{'s'[: self.reconciling != 1]}"
@@ -67,8 +69,8 @@ class Condition(msgspec.Struct, frozen=True):
         """Return what is told beside *why*."""
         told: dict[str, Any] = {"ok": not why, "why": why, "instance": self.instance, "phase": self.phase.name.lower()}
         return told | {
-            "kernel_pid": self.pid, "killed": self.killed, "held_ms": self.held_ms, "restarts": self.restarts,
-            "done": self.done, "wanted": self.wanted,
+            "kernel_pid": self.pid, "killed": self.killed, "held_ms": self.held_ms, "holder": self.holder,
+            "restarts": self.restarts, "done": self.done, "wanted": self.wanted,
         }  # fmt: skip
 
 

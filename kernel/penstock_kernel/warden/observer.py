@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from penstock_kernel.vitals import Phase, VitalsView
 from penstock_kernel.warden.asking import Asker
 from penstock_kernel.warden.child import Child
@@ -83,14 +85,16 @@ class Observer:
         """Return how it is, for those who ask."""
         view, look = self._view, self._last
         holder = str(self.held or "something that could not be named") if self._past_limit else ""
-        held_ms = self._watch.held_ns // 1_000_000
-        if view is None:
-            return Condition(instance, look.at_ns, self._child.pid, restarts=restarts, held_ms=held_ms, holder=holder)
-        done, wanted = view.progress
-        return Condition(
-            instance, look.at_ns, self._child.pid, look.phase, done, wanted, view.reconciling, view.killed, held_ms,
-            holder, restarts=restarts,
+        known = Condition(
+            instance, look.at_ns, self._child.pid, look.phase, held_ms=self._watch.held_ns // 1_000_000, holder=holder,
+            hangs=not self.in_hand, restarts=restarts,
         )  # fmt: skip
+        if view is None:
+            return known
+        done, wanted = view.progress
+        return msgspec.structs.replace(
+            known, done=done, wanted=wanted, reconciling=view.reconciling, killed=view.killed
+        )
 
     def close(self) -> None:
         """Let go of the mapping."""

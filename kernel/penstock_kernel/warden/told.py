@@ -102,7 +102,7 @@ class Teller:
 
     def say(self, text: str) -> None:
         """Write a line on standard error."""
-        print(f"penstock watchdog {self._instance}: {text}", file=sys.stderr, flush=True)
+        print(f"watchdog {self._instance}: {text}", file=sys.stderr, flush=True)
 
     def stopping(self) -> None:
         """Tell the supervisor, once, that it is on its way out."""
