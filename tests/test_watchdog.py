@@ -25,7 +25,7 @@ sys.path.append(str(SUPPORT / "hang"))
 from market import Market  # noqa: E402
 
 from penstock_kernel.vitals import Phase, VitalsView  # noqa: E402
-from penstock_sdk.events import Alert, OperatorCommand, PluginState, PluginStatus, RunEnd, RunHeader  # noqa: E402
+from penstock_sdk.events import Alert, OperatorCommand, Order, PluginState, PluginStatus, RunEnd, RunHeader  # noqa: E402
 from penstock_sdk.schema import schema_by_id  # noqa: E402
 from penstock_sdk.wire.segment import read_frames  # noqa: E402
 
@@ -40,6 +40,7 @@ class Desk:
         self.market = market
         self.run_dir = folder / "runs" / "desk"
         self.when = folder / "hang"
+        self.venue = "hang_venue"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *more: str, **env: str) -> subprocess.Popen[bytes]:
@@ -57,7 +58,7 @@ class Desk:
         tables = "".join(
             f'[plugins.{name}]\nuse = "{use}"\npath = "{SUPPORT / "hang"}"\n[plugins.{name}.config]\n{config}\n'
             for name, use, config in (
-                ("market", "hang_venue", f'socket = "{self.market.path}"'),
+                ("market", self.venue, f'socket = "{self.market.path}"'),
                 ("check", "hang_check", ""),
                 ("steady", "hang_quoter", "orders = 3"),
                 ("stuck", "hang_stuck", f'when = "{self.when}"\norders = 2'),
@@ -166,6 +167,26 @@ def test_an_endless_loop_with_live_orders(desk: Desk, how: str, handler: str) ->
     assert ("steady", PluginStatus.QUARANTINED) not in states
 
 
+def test_a_venue_that_only_the_kernel_speaks_to_is_cancelled_at_by_the_next_kernel(desk: Desk) -> None:
+    desk.venue = "hang_plain_venue"
+    desk.start()
+    first = desk.wait("a kernel that trades", desk.kernel_pid)
+    desk.wait("live orders", lambda: len(desk.market.resting) == 5)
+    desk.when.write_text("sleep")
+    desk.wait("another kernel", lambda: desk.kernel_pid(first))
+    # Those of the plugin that hung are gone, the others' rest as they did.
+    desk.wait("the cancels", lambda: len(desk.market.resting) == 3)
+    assert desk.stop() == 0
+    assert desk.market.asked("cancel_all") == 0
+    asked = [do for do, _ in desk.market.log]
+    assert [do for do in asked if do != "cancel"] == ["list", *["new"] * 5, "list"]
+    assert asked[-1] == "list"  # cancelled first, then reconciled
+    cancelled = {order_id for do, order_id in desk.market.log if do == "cancel"}
+    owners = {order.order_id: order.strategy_id for order in desk.events(Order)}
+    stuck = next(state.plugin_id for state in desk.events(PluginState) if state.name == "stuck")
+    assert [owners[order_id] for order_id in cancelled] == [stuck, stuck]
+
+
 def test_a_handler_that_is_only_slow_is_told_and_trades_on(desk: Desk) -> None:
     desk.start()
     first = desk.wait("a kernel that trades", desk.kernel_pid)
@@ -208,6 +229,8 @@ def test_too_many_crashes_stay_down_and_the_venues_cancel(desk: Desk) -> None:
     assert process.wait(DEADLINE_S) == 1
     assert desk.market.resting == set()
     assert "watchdog.gave_up: 5 crashes within 60 s; it stays down; market cancelled 5 orders" in desk.said()
+    # No kernel will journal it: the sinks had it from the watchdog itself, before it ended.
+    assert "watchdog.gave_up" in (desk.run_dir / "alerts" / "own.jsonl").read_text()
 
 
 def test_without_its_watchdog_the_kernel_stops_in_order(desk: Desk) -> None:

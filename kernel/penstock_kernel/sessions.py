@@ -26,13 +26,24 @@ from penstock_kernel.boot import CarryError, attach_plugins, versions_of
 from penstock_kernel.deployment import Deployment, DeploymentError, load_deployment
 from penstock_kernel.hearing import Hearing
 from penstock_kernel.kernel import Kernel
-from penstock_kernel.replay import NextSession, Player, event_of
+from penstock_kernel.replay import Difference, NextSession, Player, ReplayError, event_of
 from penstock_kernel.snapshots import SnapshotError, any_snapshot, load_snapshot, save_carry
+from penstock_kernel.sources import SourceError
 from penstock_sdk.events import Interned, RunHeader
 from penstock_sdk.schema import schema_by_id
 from penstock_sdk.wire.segment import FrameView, read_frames
 
-__all__ = ["TakenUp", "begin_state", "keep_deployment", "stored_deployment", "take_up"]
+__all__ = [
+    "OtherCode",
+    "TakenUp",
+    "can_carry",
+    "differing",
+    "hear",
+    "keep_deployment",
+    "save_begin",
+    "stored_deployment",
+    "take_up",
+]
 
 MakeKernel = Callable[[Deployment], Kernel]
 
@@ -88,7 +99,8 @@ def take_up(run_dir: Path, last_seq: int, make_kernel: MakeKernel) -> TakenUp:
     """Recompute an instance to the end of its journal.
 
     Raises:
-        OtherCode: the session at the journal's end ran with other versions than are installed.
+        OtherCode: the session at the journal's end ran with other code than is installed, or cannot be recomputed.
+        StartError: a plugin cannot be built.
     """
     point = _newest_point(run_dir, last_seq)
     header = _header_at(run_dir, point)
@@ -100,10 +112,22 @@ def take_up(run_dir: Path, last_seq: int, make_kernel: MakeKernel) -> TakenUp:
         except NextSession as session:
             kernel.tasks.close()
             header = session.header
-            seq, state = load_snapshot(run_dir / "snapshots" / f"{header.carried_seq:012}.carry", None)
-            point = _Point(seq, state, True)
+            point = _carried(run_dir, header)
             continue
+        except CarryError as error:
+            raise OtherCode(header, str(error)) from None
+        except (Difference, ReplayError, SourceError) as error:
+            # Code that changed while its version did not, a source that is gone, inputs that were not kept.
+            raise OtherCode(header, f"what was recorded cannot be recomputed: {error}") from None
         return TakenUp(kernel, deployment, left_over, point.seq)
+
+
+def _carried(run_dir: Path, header: RunHeader) -> _Point:
+    try:
+        seq, state = load_snapshot(run_dir / "snapshots" / f"{header.carried_seq:012}.carry", None)
+    except (SnapshotError, OSError) as error:
+        raise OtherCode(header, f"the state that it began with cannot be read: {error}") from None
+    return _Point(seq, state, True)
 
 
 def _same_code(run_dir: Path, header: RunHeader) -> Deployment:
@@ -169,7 +193,10 @@ def _play(kernel: Kernel, deployment: Deployment, run_dir: Path, point: _Point) 
         kernel.tape = []
         kernel.cascade.wire(kernel.cascade.slots)
         attach_plugins(kernel, deployment)
-        kernel.restore(point.state)
+        try:
+            kernel.restore(point.state)
+        except Exception as error:
+            raise CarryError(f"the snapshot of event {point.seq}: {type(error).__name__}: {error}") from error
         kernel.open_sources(skip=point.state["sources"])
         player = Player(kernel, deployment, _frames(run_dir, point.seq), until_end=True)
     player.play()
@@ -207,11 +234,6 @@ def _names(run_dir: Path, after_seq: int) -> Iterator[Interned]:
     for frame in _frames(run_dir, after_seq):
         if frame.schema_id == wanted:
             yield schema_by_id(wanted).unpack(bytes(frame.body))
-
-
-def begin_state(state: dict[str, Any], quarantine: dict[str, str]) -> dict[str, Any]:
-    """Return the state with more plugins kept out of the session that begins with it."""
-    return {**state, "quarantined": {**quarantine, **state.get("quarantined", {})}}
 
 
 def can_carry(deployment: Deployment, state: dict[str, Any], make_kernel: MakeKernel) -> str:

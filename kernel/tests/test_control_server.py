@@ -514,28 +514,52 @@ def test_half_a_message_is_waited_for_and_then_dropped(served: Served, monkeypat
     assert not patient.gone
 
 
-def test_a_caller_that_asks_and_never_reads_is_dropped(served: Served, monkeypatch: pytest.MonkeyPatch):
-    caller = served.caller()
+def send_many(caller: Caller, request: Request, count: int) -> None:
+    """Send as many requests as the system takes, *count* at most."""
     caller.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-    request = frame(StatusRequest())
-    sent = 0
-    held = 0
+    data = frame(request)
+    try:
+        for _ in range(count):
+            caller.sock.send(data)
+    except BlockingIOError:
+        pass
+
+
+def test_a_caller_that_asks_and_never_reads_is_dropped(served: Served, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server_module, "ANSWER_BYTES_MAX", 300_000)
+    caller = served.caller()
+    send_many(caller, StatusRequest(), 2_000)
+    served.until(lambda: served.server._clients)
     until_s = time.monotonic() + DEADLINE_S
-    while sent < 3_000 and time.monotonic() < until_s:
-        try:
-            caller.sock.send(request)
-            sent += 1
-        except BlockingIOError:
-            break
-    for _ in range(50):
+    while served.server._clients:
+        assert time.monotonic() < until_s
         served.server._poll_due_ns = 0
         served.kernel.turn()
-        held = max(held, sum(len(client.out) for client in served.server._clients.values()))
-    assert 0 < held <= ANSWER_BYTES_MAX
+        assert all(len(client.out) <= 300_000 for client in served.server._clients.values())
+    caller.read()
+    assert caller.gone and len(caller.answers) < 2_000
+    assert served.state().run_id == served.run.info.id
+
+
+def test_a_caller_that_reads_too_late_is_dropped(served: Served, monkeypatch: pytest.MonkeyPatch):
+    caller = served.caller()
+    send_many(caller, StatusRequest(), 300)
+    served.until(lambda: any(client.out for client in served.server._clients.values()))
     monkeypatch.setattr(server_module, "HALF_MESSAGE_NS_MAX", 0)
     served.server._sweep_due_ns = 0
     served.until(lambda: not served.server._clients)
-    assert served.state().run_id == served.run.info.id
+
+
+def test_what_is_asked_faster_than_it_is_answered_waits_in_the_system(served: Served, monkeypatch: pytest.MonkeyPatch):
+    caller = served.caller()
+    served.until(lambda: served.server._clients)
+    (client,) = served.server._clients.values()
+    monkeypatch.setattr(server_module, "TURN_NS_MAX", -1)  # no time to answer anybody
+    send_many(caller, StatusRequest(), 10_000)
+    for _ in range(20):
+        served.server._poll_due_ns = 0
+        served.server.turn()
+    assert 0 < sum(map(len, client.asked)) <= server_module.RECV_BYTES
 
 
 def test_two_hundred_callers_are_served_and_the_first_too_many_is_told(served: Served):

@@ -411,6 +411,7 @@ def test_a_full_file_is_read_into_its_settings(full):
         "seed": 3,
         "clock": "wall",
         "delivery_day": "2026-03-10",
+        "days": 1,
         "zone": "AT",
         "start": "2026-03-10T00:00:00",
         "end": "2026-03-11T00:00:00",
@@ -524,4 +525,4 @@ def test_problems_are_formatted_with_a_count_and_colour_on_demand():
 
 
 def test_run_settings_have_the_documented_defaults():
-    assert RunSettings() == RunSettings(1, "sim", "today", "DE-LU", None, None, "runs", 100_000, 1_000_000, 10)
+    assert RunSettings() == RunSettings(1, "sim", "today", 1, "DE-LU", None, None, "runs", 100_000, 1_000_000, 10)

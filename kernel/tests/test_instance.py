@@ -17,6 +17,7 @@ from penstock_kernel.journal import Journal, JournalLocked
 from penstock_kernel.replay import event_of, replay
 from penstock_kernel.run import RunOptions
 from penstock_kernel.runs import RunError
+from penstock_plugins.strategies.market_maker import MarketMaker
 from penstock_sdk.events import (
     Alert,
     ExecutionReport,
@@ -345,3 +346,38 @@ def test_run_json_tells_of_the_instance(tmp_path: Path) -> None:
     session(tmp_path, SMALL, 60)
     told = msgspec.json.decode((tmp_path / "desk" / "run.json").read_bytes())
     assert (told["id"], told["instance"], told["status"], told["epoch"]) == ("desk", "desk", "complete", 1)
+
+
+def test_code_that_changed_without_its_version_is_heard_not_recomputed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = crashed(tmp_path, SMALL, after_s=2700)
+    make = MarketMaker.intent
+
+    def cheaper(self: Any, listing: int, side: int, price: int, *more: Any, **named: Any) -> Any:
+        return make(self, listing, side, price - 1, *more, **named)
+
+    monkeypatch.setattr(MarketMaker, "intent", cheaper)
+    before = run.kernel.cascade.seq
+    again = session(tmp_path)
+    (alert,) = [alert for alert in events(tmp_path, Alert, after=before) if alert.code == "session.upgraded"]
+    assert alert.met.startswith("what was recorded cannot be recomputed: first difference at seq ")
+    told = net_as_told(tmp_path, before)
+    whole = net_of_fills(tmp_path)
+    assert {key: whole[key] for key in told} == told
+    assert again.kernel.header is not None
+    assert again.kernel.header.carried_seq >= before
+
+
+@pytest.mark.parametrize("suffix", [".carry", ".snap"])
+def test_a_damaged_snapshot_costs_time_alone(tmp_path: Path, suffix: str) -> None:
+    session(tmp_path, SMALL, QUARTER_PAST_THREE)
+    crashed(tmp_path)
+    for path in (tmp_path / "desk" / "snapshots").glob(f"*{suffix}"):
+        path.write_bytes(path.read_bytes()[:-7])
+    session(tmp_path)
+    told = net_as_told(tmp_path, 0)
+    whole = net_of_fills(tmp_path)
+    assert {key: whole[key] for key in told} == told
+    new = [order.order_id for order in events(tmp_path, Order) if order.action == 1]
+    assert len(new) == len(set(new))

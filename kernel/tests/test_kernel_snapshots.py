@@ -164,7 +164,7 @@ def test_a_snapshot_that_cannot_be_taken_is_logged_and_the_run_goes_on(tmp_path:
     kernel = start(kernel_in(tmp_path, log=lines.append), QUIET)
     kernel.slots["one"].ctx.state["odd"] = object()  # type: ignore[union-attr]
     assert kernel.take_snapshot() is None
-    assert "snapshot: not taken" in lines[-1]
+    assert '"plugin":"snapshot","text":"not taken' in lines[-1]
     kernel.run_simulated(END_NS)
     kernel.close()
     assert kernel.moment.now_ns == END_NS

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock_kernel.cli.main import _parser
+from penstock_kernel.cli.main import _parser, main
 from penstock_kernel.warden.process import BAD_INPUT, FAILED
 from penstock_kernel.warden.restarts import EX_SOFTWARE, is_crash
 
@@ -79,3 +79,18 @@ def test_the_image_runs_as_nobody_in_particular_and_starts_the_watchdog() -> Non
     assert (options.instance, options.health, options.no_watchdog) == ("desk", "0.0.0.0:9464", False)
     # Names of images and packages alone: where they come from is the builder's affair.
     assert "://" not in text.replace("http://127.0.0.1", "")
+
+
+def test_a_bug_in_a_watched_kernel_has_the_status_that_has_it_started_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import penstock_kernel.cli.run as run
+
+    def fails(*_: object) -> int:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(run, "run_instance", fails)
+    assert main(["run", "--instance", "x", "--no-watchdog"]) == EX_SOFTWARE
+    assert "RuntimeError: a bug" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="^a bug$"):
+        main(["run", "--instance", "x"])

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from penstock_kernel.deployment import load_deployment
+from penstock_kernel.deployment import Deployment, load_deployment
 from penstock_kernel.notify import Notifier
 from penstock_kernel.warden.health import HealthServer
-from penstock_kernel.warden.process import BAD_INPUT, Warden
+from penstock_kernel.warden.process import BAD_INPUT, Deliver, Warden
 from penstock_kernel.warden.settings import split_address
 
 __all__ = ["kernel_command", "supervise"]
+
+FLUSH_S = 3.0
+"""So long the watchdog waits at its end for sinks that are behind; what is left, they take the next time."""
 
 
 def supervise(argv: Sequence[str]) -> int:
@@ -40,7 +42,10 @@ def supervise(argv: Sequence[str]) -> int:
         )
         return BAD_INPUT
     deployment = load_deployment(source)
-    warden = Warden(options.instance, run_dir, kernel_command(argv), deployment.watchdog, Notifier())
+    warden = Warden(
+        options.instance, run_dir, kernel_command(argv), deployment.watchdog, notifier=Notifier(),
+        begin=lambda leave: _courier(options.instance, run_dir, deployment, leave),
+    )  # fmt: skip
     with ExitStack() as leave:
         listen = getattr(options, "health", None) or deployment.health.listen
         if listen:
@@ -59,10 +64,24 @@ def kernel_command(argv: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "penstock_kernel.cli.main", *argv, "--no-watchdog"]
 
 
-def _metrics(run_dir: Path) -> bytes | None:
-    """Return what an exporter says of the run, or None where there is none."""
+def _courier(instance: str, run_dir: Path, deployment: Deployment, leave: ExitStack) -> Deliver:
+    """Have the deployment's sinks hear of alerts, the kernel's and the watchdog's own; return what takes the latter."""
+    from penstock_kernel.alerts.courier import Courier, CourierRunning
+    from penstock_kernel.alerts.tables import sinks_of
+
     try:
-        render = importlib.import_module("penstock_kernel.telemetry").render
-    except (ImportError, AttributeError):
-        return None
-    return bytes(render(run_dir))
+        courier = Courier(run_dir, sinks_of(deployment.tree), instance=instance)
+    except (CourierRunning, OSError, ValueError) as error:
+        print(f"watchdog {instance}: alerts are not delivered from here: {error}", file=sys.stderr, flush=True)
+        return lambda alert: None
+    courier.start()
+    leave.callback(courier.close)
+    leave.callback(courier.flush, FLUSH_S)
+    return courier.raise_
+
+
+def _metrics(run_dir: Path) -> bytes:
+    """Return what is exported of the run."""
+    from penstock_kernel.telemetry import render
+
+    return render(run_dir)

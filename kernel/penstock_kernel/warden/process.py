@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -21,11 +21,11 @@ from penstock_kernel.warden.observer import Observer
 from penstock_kernel.warden.outside import OutsideCancels
 from penstock_kernel.warden.restarts import Plan, Restarts, is_crash
 from penstock_kernel.warden.settings import WatchdogTable
-from penstock_kernel.warden.spool import put_alert
+from penstock_kernel.warden.spool import alerts_wait, put_alert
 from penstock_kernel.warden.told import Teller, crashed, gave_up, not_cancelled, restarted
 from penstock_sdk.events import Alert
 
-__all__ = ["BAD_INPUT", "FAILED", "Warden"]
+__all__ = ["BAD_INPUT", "FAILED", "Deliver", "Warden"]
 
 FAILED = 1
 """Exit status: the run failed, or its kernel ended too often, or not in order."""
@@ -37,6 +37,10 @@ LOOK_S = 0.03
 LOOK_CLOSELY_S = 0.01
 """Between two looks at one that stands still."""
 PUBLISH_NS = 200_000_000
+UNTOLD_NS = 5_000_000_000
+"""So long an alert of the watchdog's own waits for a kernel that journals it, before it is delivered without."""
+
+Deliver = Callable[[Alert], object]
 
 
 class _End(NamedTuple):
@@ -63,11 +67,12 @@ class Warden:
         command: the kernel's command line; what a restart adds (``--quarantine``, ``--cause``) comes behind it.
         limits: the ``[watchdog]`` table.
         notifier: tells the supervisor.
+        begin: called once the instance is this watchdog's, with what closes at the end; returns what delivers alerts.
     """
 
     def __init__(
-        self, instance: str, run_dir: Path, command: Sequence[str], limits: WatchdogTable | None = None,
-        notifier: Notifier | None = None,
+        self, instance: str, run_dir: Path, command: Sequence[str], limits: WatchdogTable | None = None, *,
+        notifier: Notifier | None = None, begin: Callable[[ExitStack], Deliver] = lambda leave: lambda alert: None,
     ) -> None:  # fmt: skip
         self.instance = instance
         self.run_dir = run_dir
@@ -77,6 +82,10 @@ class Warden:
         self._command = list(command)
         self._limits = limits or WatchdogTable()
         self._teller = Teller(instance, notifier or Notifier({}))
+        self._begin = begin
+        self._deliver: Deliver = lambda alert: None
+        self._untold: list[tuple[int, Alert]] = []
+        """(since when, alert): those that no kernel has journaled yet."""
         self._restarts = Restarts()
         self._child: Child | None = None
         self._stop = 0
@@ -95,6 +104,8 @@ class Warden:
             self.control.mkdir(mode=0o700, exist_ok=True)
             if not self._lock(leave):
                 return BAD_INPUT
+            self._deliver = self._begin(leave)
+            leave.callback(self._see_untold, 0)
             wake = self._take_signals(leave)
             if said := end_orphan(self.run_dir, self._limits.start_limit_ms / 1e3):
                 self._teller.say(said)
@@ -191,6 +202,7 @@ class Warden:
                 child.pump()
                 self._publish(observer.condition(self.instance, self._restarts.count), in_hand=observer.in_hand)
                 self._see_to(child, observer)
+                self._see_untold(UNTOLD_NS)
         return False
 
     def _see_to(self, child: Child, observer: Observer) -> None:
@@ -263,8 +275,22 @@ class Warden:
     def _tell(self, alert: Alert) -> None:
         """Tell of something: on standard error now, and in the journal by the kernel that lives or comes next."""
         self._teller.say(f"{alert.code}: {alert.met}; {alert.way_out}")
-        with suppress(OSError):
-            put_alert(self.control, alert)
+        try:
+            waits = put_alert(self.control, alert)
+        except OSError:  # a full disk is no reason to be silent
+            waits = False
+        if waits:
+            self._untold.append((time.monotonic_ns(), alert))
+        else:
+            self._deliver(alert)
+
+    def _see_untold(self, wait_ns: int) -> None:
+        """Deliver what no kernel has journaled for so long. One that has is delivered from what the kernel wrote."""
+        if self._untold and not alerts_wait(self.control):
+            self._untold.clear()
+        now_ns = time.monotonic_ns()
+        while self._untold and now_ns - self._untold[0][0] >= wait_ns:
+            self._deliver(self._untold.pop(0)[1])
 
 
 def _sleep(wake: selectors.BaseSelector, wait_s: float) -> None:

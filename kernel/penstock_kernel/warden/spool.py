@@ -14,7 +14,7 @@ import msgspec
 from penstock_kernel.warden.held import write_json
 from penstock_sdk.events import Alert, Severity
 
-__all__ = ["put_alert", "take_alerts"]
+__all__ = ["alerts_wait", "put_alert", "take_alerts"]
 
 WAITING_MAX = 1_000
 """More wait for a kernel that never comes: the newest are left out."""
@@ -41,6 +41,11 @@ def put_alert(folder: Path, alert: Alert) -> bool:
     told = _Told(alert.code, int(alert.severity), alert.subject, alert.met, alert.wanted, alert.way_out, alert.cleared)
     write_json(spool / f"{number:012}.json", told)
     return True
+
+
+def alerts_wait(folder: Path) -> bool:
+    """Return whether an alert waits for a kernel of the control folder *folder*."""
+    return next((folder / "told").glob("*.json"), None) is not None
 
 
 def take_alerts(folder: Path) -> list[Alert]:

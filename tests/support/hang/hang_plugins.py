@@ -140,6 +140,12 @@ class HangVenue(Venue):
             return int(ask(link, do="cancel_all", who=os.getpid())["cancelled"])
 
 
+class PlainVenue(HangVenue):
+    """The same market, which can only be spoken to by the kernel."""
+
+    cancel_all_outside = None
+
+
 class QuoterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many orders it leaves at the market in all."""
 
