@@ -89,7 +89,7 @@ def test_every_question_in_sql_gets_an_answer(small_run: Path):
 
 
 def test_every_handler_that_is_named_exists():
-    known = {"on_start", "on_stop", *(f"on_{layout.snake}" for layout in layouts())}
+    known = {"on_resume", "on_start", "on_stop", *(f"on_{layout.snake}" for layout in layouts())}
     known |= {f"on_{layout.plural}" for layout in layouts() if layout.packed} | {"on_wind_speed", "on_wind_speeds"}
     named = words(r"\b(on_[a-z_]+[a-z])\b")
     assert named

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -29,6 +30,7 @@ from penstock_kernel.sessions import (
     save_begin,
     take_up,
 )
+from penstock_kernel.start_times import StartTimes
 from penstock_kernel.vitals import Phase, Vitals
 from penstock_sdk.events import Alert, ClockKind, OperatorCommand, RunHeader, SessionReady, Severity
 from penstock_sdk.wire.frame import Origin
@@ -55,6 +57,7 @@ class Instance(Run):
     """A run that goes on with its own journal. `open` begins or continues it; `go` and `close` are a run's."""
 
     journal: Journal
+    times: StartTimes
 
     @classmethod
     def open(cls, name: str, path: Path | None, options: RunOptions, starting: Starting | None = None) -> Instance:
@@ -73,7 +76,8 @@ class Instance(Run):
         """
         if not _NAME.fullmatch(name) or name == "latest":
             raise RunError(f"instance met the name {name!r}, wanted letters, digits, - and _, as desk-de")
-        starting = starting or Starting()
+        starting, times = starting or Starting(), StartTimes()
+        times.mark("begun")
         run_dir = Path(options.runs_dir or _runs_dir_of(path)) / name
         source = path if path is not None else run_dir / "source.toml"
         if path is None and not source.exists():
@@ -83,52 +87,64 @@ class Instance(Run):
             raise DeploymentError(problems)
         deployment = changed(msgspec.structs.replace(deployment, warnings=tuple(problems)), options)
         run_dir.mkdir(parents=True, exist_ok=True)
+        times.mark("deployment")
         try:
-            return cls._open(run_dir, deployment, options, starting)
+            return cls._open(run_dir, deployment, options, starting, times)
         except JournalLocked as error:
             raise JournalLocked(error.file, error.pid, f"instance {name} is run already") from None
 
     @classmethod
-    def _open(cls, run_dir: Path, deployment: Deployment, options: RunOptions, starting: Starting) -> Instance:
-        begun = next((run_dir / "journal").glob("*.pj"), None) is not None
-        segment_bytes = deployment.journal.segment_mb << 20
-        if begun:
-            journal = Journal.open_for_append(run_dir / "journal", segment_bytes=segment_bytes)
-        else:
-            journal = Journal.create(run_dir / "journal", run=run_identity(run_dir.name), segment_bytes=segment_bytes)
+    def _open(
+        cls, run_dir: Path, deployment: Deployment, options: RunOptions, starting: Starting, times: StartTimes
+    ) -> Instance:
+        journal = cls.open_journal(run_dir, deployment.journal.segment_mb << 20)
+        times.mark("journal")
         # Under the lock from here on: who has the journal has the folder.
         try:
             (run_dir / "source.toml").write_text(deployment.as_run_toml())
             last_seq = journal.recovery.last_seq if journal.recovery is not None else -1
             if last_seq < 0:
-                return cls._begin(run_dir, deployment, options, journal)
-            return cls._continue(run_dir, deployment, options, starting, journal)
+                return cls._begin(run_dir, deployment, options, journal, times)
+            return cls._continue(run_dir, deployment, options, starting, journal, times)
         except BaseException:
             journal.abort()
             raise
 
+    # What a rehearsal (`penstock_kernel.chaos`) puts others in the place of.
+    wall_clock: ClassVar[Callable[[], Clock]] = WallClock
+
+    @classmethod
+    def open_journal(cls, run_dir: Path, segment_bytes: int, **how: Any) -> Journal:
+        """Return the instance's journal, locked; begun when there is none. *how* is for `Journal`."""
+        if next((run_dir / "journal").glob("*.pj"), None) is not None:
+            return Journal.open_for_append(run_dir / "journal", segment_bytes=segment_bytes, **how)
+        run = run_identity(run_dir.name)
+        return Journal.create(run_dir / "journal", run=run, segment_bytes=segment_bytes, **how)
+
     # -- the first session -----------------------------------------------------------------------------------------
 
     @classmethod
-    def _begin(cls, run_dir: Path, deployment: Deployment, options: RunOptions, journal: Journal) -> Instance:
-        now_ns = time.time_ns()
+    def _begin(
+        cls, run_dir: Path, deployment: Deployment, options: RunOptions, journal: Journal, times: StartTimes
+    ) -> Instance:
+        now_ns = cls.wall_clock().now_ns()
         deployment, start_ns, end_ns = run_times(deployment, now_ns)
         wall = deployment.run.clock == "wall"
-        clock: Clock = WallClock() if wall else SimClock(start_ns)
+        clock: Clock = cls.wall_clock() if wall else SimClock(start_ns)
         info = _info(run_dir, deployment, 1, now_ns)
         info.first_at_ns, info.last_at_ns = start_ns, _end_ns(end_ns, start_ns, options)
         info.save(run_dir)
         keep_deployment(run_dir, deployment)
-        run = cls._new(run_dir, deployment, info, clock, journal)
+        run = cls._new(run_dir, deployment, info, clock, journal, times)
         run.kernel.moment.now_ns = start_ns
         run._phase(Phase.STARTING)
-        if options.lake:
-            run.follow()
+        run.start_beside(options.lake)
         try:
             boot(run.kernel, deployment, _header(deployment, info, 1, start_ns, "its first start"))
         except BaseException as error:
             run.give_up(error)
             raise
+        run._tell_start("its first start")
         run._begin_hooks()
         return run
 
@@ -136,15 +152,15 @@ class Instance(Run):
 
     @classmethod
     def _continue(
-        cls, run_dir: Path, deployment: Deployment, options: RunOptions, starting: Starting, journal: Journal
-    ) -> Instance:
-        begun_s = time.perf_counter()
+        cls, run_dir: Path, deployment: Deployment, options: RunOptions, starting: Starting, journal: Journal,
+        times: StartTimes,
+    ) -> Instance:  # fmt: skip
         info = _info(run_dir, deployment, 0, time.time_ns())
         wall = deployment.run.clock == "wall"
-        clock: Clock = WallClock() if wall else SimClock(0)
-        run = cls._new(run_dir, deployment, info, clock, journal)
+        clock: Clock = cls.wall_clock() if wall else SimClock(0)
+        run = cls._new(run_dir, deployment, info, clock, journal, times)
         try:
-            run._go_on(deployment, options, starting, begun_s)
+            run._go_on(deployment, options, starting)
         except BaseException as error:
             run.give_up(error)
             raise
@@ -164,7 +180,7 @@ class Instance(Run):
         self.kernel.journal = self.journal
         super().abort()
 
-    def _go_on(self, deployment: Deployment, options: RunOptions, starting: Starting, begun_s: float) -> None:
+    def _go_on(self, deployment: Deployment, options: RunOptions, starting: Starting) -> None:
         """Take up the journal: as it was, or with another session."""
         journal = self.journal
         assert journal.recovery is not None
@@ -181,7 +197,7 @@ class Instance(Run):
         heard: dict[str, str] = {}
         upgraded = ""
         try:
-            taken = take_up(self.dir, last_seq, with_journal)
+            taken = take_up(self.dir, last_seq, with_journal, self.times.mark)
         except OtherCode as other:
             upgraded = other.what
             state, heard, _ = hear(self.dir, deployment, last_seq, bare)
@@ -192,7 +208,7 @@ class Instance(Run):
             same = _same(resolved, deployment, taken.deployment)
             if same and not taken.kernel.session_ended:
                 self.deployment = taken.deployment
-                self._in_place(taken.left_over, options, starting, begun_s, end_ns)
+                self._in_place(taken.left_over, options, starting, end_ns)
                 return
             for data in taken.left_over:
                 journal.append(data)
@@ -204,11 +220,9 @@ class Instance(Run):
                 if lost := can_carry(resolved, state, bare):
                     upgraded = f"{upgraded}; {lost}, so all heard the journal from its beginning"
                     state, heard, _ = hear(self.dir, deployment, last_seq, bare)
-        self._next_session(deployment, state, heard, upgraded, options, starting, begun_s)
+        self._next_session(deployment, state, heard, upgraded, options, starting)
 
-    def _in_place(
-        self, left_over: list[bytes], options: RunOptions, starting: Starting, begun_s: float, end_ns: int
-    ) -> None:
+    def _in_place(self, left_over: list[bytes], options: RunOptions, starting: Starting, end_ns: int) -> None:
         """Go on where the journal ends, in the session that was cut."""
         kernel, clock = self.kernel, self.kernel.clock
         begin_ns = kernel.header.started_ns if kernel.header is not None else kernel.moment.now_ns
@@ -223,7 +237,7 @@ class Instance(Run):
         kernel.input(header, Origin.KERNEL, at_ns=now_ns)
         self._quarantine(starting)
         kernel.input(SessionReady(epoch=epoch), Origin.KERNEL)
-        self._started(begun_s, starting)
+        self._started()
 
     def _next_session(
         self,
@@ -233,7 +247,6 @@ class Instance(Run):
         upgraded: str,
         options: RunOptions,
         starting: Starting,
-        begun_s: float,
     ) -> None:
         """Begin another session of what the earlier one left."""
         old, journal = self.kernel, self.journal
@@ -259,12 +272,11 @@ class Instance(Run):
         header = _header(deployment, self.info, epoch, start_ns, cause, state["seq"])
         boot_session(self.kernel, deployment, header, state)
         self._tell_upgrade(upgraded, heard)
-        self._started(begun_s, starting)
+        self._started()
 
     def _continues(self, options: RunOptions) -> None:
         self.info.save(self.dir)
-        if options.lake:
-            self.follow()
+        self.start_beside(options.lake)
 
     def _quarantine(self, starting: Starting) -> None:
         for name in starting.quarantine:
@@ -294,26 +306,47 @@ class Instance(Run):
                 Origin.KERNEL,
             )  # fmt: skip
 
-    def _started(self, begun_s: float, starting: Starting) -> None:
+    def _started(self) -> None:
         """Write down how the start went, and what the journal lost."""
         kernel, journal = self.kernel, self.kernel.journal
         assert journal is not None and journal.recovery is not None
         self.end_ns = self.info.last_at_ns
-        took_s = time.perf_counter() - begun_s
-        kernel.write_log(
-            Severity.INFO, "instance", f"session {self.info.epoch} after {took_s:.3f} s: {kernel.header.cause}", {}
-        ) if kernel.header else None
+        self._tell_start(kernel.header.cause if kernel.header else "")
+        self._tell_recovery()
         if journal.recovery.torn_file is not None:
             text = f"{journal.recovery.torn_bytes} torn bytes were cut off; they are in {journal.recovery.torn_file}"
             kernel.write_log(Severity.WARNING, "journal", text, {})
         self._begin_hooks()
 
+    def _tell_start(self, cause: str) -> None:
+        """Write a line of the log: which session this is, what it took to come here, step by step."""
+        self.times.mark("started")
+        fields = {**self.times.fields(), "orders": self.kernel.desk.orders}
+        self.kernel.write_log(Severity.INFO, "instance", f"session {self.info.epoch}: {cause}", fields)
+
+    def _tell_recovery(self) -> None:
+        """Tell of records that a checkpoint knew to be synced and the journal no longer has."""
+        recovery = self.journal.recovery
+        if recovery is None or recovery.missing_seq < 0:
+            return
+        self.kernel.input(
+            Alert(
+                code="journal.lost", severity=Severity.CRITICAL, subject=str(self.journal.directory),
+                met=f"it ends at event {recovery.last_seq}; {recovery.missing_seq} had been synced",
+                wanted="every event that was ever synced",
+                way_out="look for the segments that are gone, and at the disk; compare positions with the venues",
+            ),
+            Origin.KERNEL,
+        )  # fmt: skip
+
     @classmethod
-    def _new(cls, run_dir: Path, deployment: Deployment, info: RunInfo, clock: Clock, journal: Journal) -> Instance:
+    def _new(
+        cls, run_dir: Path, deployment: Deployment, info: RunInfo, clock: Clock, journal: Journal, times: StartTimes
+    ) -> Instance:
         log = open_log(deployment, run_dir)
         kernel = make_kernel(deployment, run_dir, clock, journal, log, Vitals(run_dir / "vitals"))
         run = cls(deployment, run_dir, info, kernel, log)
-        run.journal = journal
+        run.journal, run.times = journal, times
         run.serve()
         return run
 

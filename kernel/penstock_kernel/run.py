@@ -31,6 +31,7 @@ from penstock_kernel.runs import LatencyNs, RunError, RunInfo, RunPaths, new_run
 from penstock_kernel.services import Services
 from penstock_kernel.snapshots import newest_snapshot
 from penstock_kernel.telemetry.collect import Telemetry
+from penstock_kernel.telemetry.exporter import wants_exporter
 from penstock_kernel.telemetry.histogram import Histogram
 from penstock_kernel.telemetry.runlog import RunLog
 from penstock_kernel.vitals import Phase, Vitals
@@ -79,6 +80,7 @@ class Run:
         """Control socket, alerts' file, disk watch: in an instance, and in any run in wall time."""
         self._hooks: pluggy.PluginManager | None = None
         self._lake: subprocess.Popen[bytes] | None = None
+        self._exporter: subprocess.Popen[bytes] | None = None
         self._leave = ExitStack()
         # From here on, also while a journal is played back: by default the signal would end the process.
         self._leave.enter_context(_signals(self, {signal.SIGUSR1: "kill"}))
@@ -131,8 +133,7 @@ class Run:
             deployment=deployment.digest, versions=info.versions,
         )  # fmt: skip
         try:
-            if options.lake:
-                run.follow()
+            run.start_beside(options.lake)
             boot(run.kernel, deployment, header)
         except BaseException as error:
             run.close(failed=str(error) if isinstance(error, StartError) else f"{type(error).__name__} at its start")
@@ -176,8 +177,7 @@ class Run:
             run.abort()
             raise
         info.save(run_dir)
-        if options.lake:
-            run.follow()
+        run.start_beside(options.lake)
         run.kernel.go_live(left_over)
         if isinstance(clock, WallClock) or run.kernel.desk.outside:
             # Counted in the journal: run.json may be older than the last start.
@@ -228,11 +228,16 @@ class Run:
             if kernel.limits.values.get((limit.kind, limit.strategy_id, limit.listing_id)) != limit.value:
                 kernel.input(limit, Origin.KERNEL)
 
-    def follow(self) -> None:
-        """Start the lake process beside the kernel."""
-        command = [sys.executable, "-m", "penstock_kernel.lake", str(self.dir), "--follow"]
-        with (self.dir / "lake.log").open("ab") as log:
-            self._lake = subprocess.Popen(command, stdout=log, stderr=log)
+    def start_beside(self, lake: bool) -> None:
+        """Start the processes that stand beside the kernel: the lake's, and the exporter where there is one to feed."""
+        if lake:
+            self._lake = self._start_process("lake", "penstock_kernel.lake", "--follow")
+        if wants_exporter(self.deployment.telemetry):
+            self._exporter = self._start_process("telemetry", "penstock_kernel.telemetry", "--with-parent")
+
+    def _start_process(self, name: str, module: str, option: str) -> subprocess.Popen[bytes]:
+        with (self.dir / f"{name}.log").open("ab") as log:
+            return subprocess.Popen([sys.executable, "-m", module, str(self.dir), option], stdout=log, stderr=log)
 
     def _begin_hooks(self) -> None:
         """Let installed hooks, and plugins that implement one, hear of the start."""
@@ -387,6 +392,8 @@ class Run:
             info.save(self.dir)
             self._log.close()
             self._finish_lake()
+            if self._exporter is not None:
+                self._exporter.wait()  # it ends with the run
         except (LakeError, duckdb.Error) as error:  # the journal is whole, and a lake can be made again from it
             print(f"penstock: no tables: {error}; `penstock report {info.id}` makes them anew", file=sys.stderr)
         except OSError as error:

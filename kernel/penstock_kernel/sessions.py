@@ -46,6 +46,12 @@ __all__ = [
 ]
 
 MakeKernel = Callable[[Deployment], Kernel]
+Mark = Callable[[str], object]
+"""Takes the name of a step that is done."""
+
+
+def _unmarked(_step: str) -> None:
+    """Note nothing."""
 
 
 class OtherCode(Exception):  # noqa: N818 - a finding, no error
@@ -95,7 +101,7 @@ def stored_deployment(run_dir: Path, digest: str) -> Deployment:
     return load_deployment(path if path.exists() else run_dir / "deployment.toml")
 
 
-def take_up(run_dir: Path, last_seq: int, make_kernel: MakeKernel) -> TakenUp:
+def take_up(run_dir: Path, last_seq: int, make_kernel: MakeKernel, mark: Mark = _unmarked) -> TakenUp:
     """Recompute an instance to the end of its journal.
 
     Raises:
@@ -103,12 +109,13 @@ def take_up(run_dir: Path, last_seq: int, make_kernel: MakeKernel) -> TakenUp:
         StartError: a plugin cannot be built.
     """
     point = _newest_point(run_dir, last_seq)
+    mark("snapshot")
     header = _header_at(run_dir, point)
     while True:
         deployment = _same_code(run_dir, header)
         kernel = make_kernel(deployment)
         try:
-            left_over = _play(kernel, deployment, run_dir, point)
+            left_over = _play(kernel, deployment, run_dir, point, mark)
         except NextSession as session:
             kernel.tasks.close()
             header = session.header
@@ -181,7 +188,7 @@ def _frames(run_dir: Path, after_seq: int) -> Iterator[FrameView]:
     return (frame for frame in frames if frame.seq > after_seq)
 
 
-def _play(kernel: Kernel, deployment: Deployment, run_dir: Path, point: _Point) -> list[bytes]:
+def _play(kernel: Kernel, deployment: Deployment, run_dir: Path, point: _Point, mark: Mark) -> list[bytes]:
     if point.state is None:
         player = Player(kernel, deployment, _frames(run_dir, 0), until_end=True)
         player.boot()
@@ -199,7 +206,9 @@ def _play(kernel: Kernel, deployment: Deployment, run_dir: Path, point: _Point) 
             raise CarryError(f"the snapshot of event {point.seq}: {type(error).__name__}: {error}") from error
         kernel.open_sources(skip=point.state["sources"])
         player = Player(kernel, deployment, _frames(run_dir, point.seq), until_end=True)
+    mark("plugins")
     player.play()
+    mark("played")
     return player.tape.left_over
 
 

@@ -8,6 +8,7 @@ import pytest
 from penstock_plugins.compliance.fat_finger import FatFinger, FatFingerConfig
 from penstock_sdk.events import CheckResult, CheckVerdict, OrderKind, OrderState, Reason, Side
 from penstock_sdk.plugin import Strategy
+from penstock_sdk.schema import ABSENT
 
 BUY, SELL = int(Side.BUY), int(Side.SELL)
 
@@ -99,3 +100,13 @@ def test_a_restored_check_still_knows_what_rests(bench):
 def test_a_distance_that_is_none_is_refused():
     with pytest.raises(ValueError, match="^Expected `float` > 0.0 - at `[$].cross_eur_mwh_max`"):
         msgspec.convert({"cross_eur_mwh_max": -1.0}, FatFingerConfig)
+
+
+def test_prices_of_a_listing_that_is_over_are_not_those_of_the_next_in_its_slot(bench):
+    made = build(bench)
+    made.quote(10, (1, 990, 5, 1010, 5))
+    assert made.check._best[:, 1].tolist() == [990, 1010]
+    made.kernel.run_until(10 * 3_600 * 10**9)
+    later = made.kernel.add_listing("later", made.venue.ctx.plugin_id, start_ns=20 * 3_600 * 10**9)
+    assert made.check._slots.slot_of == {later: 1}
+    assert made.check._best[:, 1].tolist() == [ABSENT, ABSENT]

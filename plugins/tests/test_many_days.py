@@ -43,6 +43,7 @@ from penstock_sdk.events import (
     SessionStatus,
     Trade,
 )
+from penstock_sdk.schema import ABSENT
 from penstock_sdk.testing import SimKernel
 
 HOUR_NS = 3_600_000_000_000
@@ -188,6 +189,30 @@ def test_state_does_not_grow_with_the_days() -> None:
     assert len(kernel.slots["exchange"].plugin._markets) <= 2
 
 
+def test_a_new_listing_in_a_slot_that_was_used_before_begins_with_nothing() -> None:
+    kernel = begun("2026-03-28", "rolling")
+    announced = announced_ns(ZONE, date(2026, 3, 30))
+    kernel.run_until(announced - 1)
+    before = {name: dict(kernel.slots[name].plugin._slots.slot_of) for name in ("reversion", "fat_finger")}
+    kernel.run_until(announced)
+    new = [i for i, listing in listings(kernel).items() if "2026-03-30" in listing.name]
+    assert len(new) == 120
+    for name, table, blank in (("reversion", "_table", ABSENT), ("fat_finger", "_best", ABSENT)):
+        plugin = kernel.slots[name].plugin
+        slots = [plugin._slots.slot_of[i] for i in new]
+        assert len(set(slots) & set(before[name].values())) > 100
+        assert set(getattr(plugin, table)[0, slots].tolist()) == {blank}
+    assert not kernel.slots["reversion"].plugin._table[3, slots].any()  # net lots
+    maker = kernel.slots["mm"].plugin._quotes
+    assert set(maker.cells[0, [maker.slots.slot_of[i] for i in new]].tolist()) == {ABSENT}  # fair value
+    for name in ("risk", "portfolio"):
+        plugin = kernel.slots[name].plugin
+        slots = [plugin._room.slots.slot_of[i] for i in new]
+        assert set(plugin._mid[:, slots].ravel().tolist()) == {ABSENT}
+    for account in kernel.slots["portfolio"].plugin._accounts.values():
+        assert not account.told[:, slots].any()
+
+
 def test_the_same_seed_gives_the_same_days() -> None:
     digests = []
     for _ in range(2):
@@ -305,6 +330,9 @@ def test_an_instance_that_slept_for_days_reports_what_ended_and_trades_the_day_i
     assert any(order.state == OrderState.ROUTED for order in again.of(Order))
     assert len(again.slots["mm"].plugin._sides) <= 2 * 125
     assert {int(gate.gate_closure_ns > later_ns) for i, gate in listings(again).items() if i in routed_in(again)} == {1}
+    assert [seen.valid_to_ns for seen in again.of(Observation)] == list(
+        range(later_ns, later_ns + 4 * HOUR_NS + 1, HOUR_NS // 12)
+    )
     nothing_went_wrong(again)
 
 
@@ -339,7 +367,8 @@ def test_a_short_stop_leaves_the_books_as_they_were_and_opens_what_fell_due() ->
         )
     again.run_until(end_ns("2026-03-29"))
     assert not any("2026-03-28" in listings(again)[held.order.listing_id].name for held in again.desk.open.values())
-    assert any(order.state == OrderState.ROUTED for order in again.of(Order))
+    routed = {order.strategy_id for order in again.of(Order) if order.state == OrderState.ROUTED}
+    assert again.slots["mm"].plugin_id in routed
     nothing_went_wrong(again)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import traceback
 from pathlib import Path
 
 from rich.console import Console
@@ -60,10 +62,12 @@ def run_instance(options: argparse.Namespace, console: Console) -> int:
     show = _progress(run, options)
     try:
         run.go()
-    except BaseException as error:
+    except Exception as error:
+        # Whatever it is, it is no bad input any more: the watchdog starts the kernel again.
+        traceback.print_exc()
         show.close()
         run.close(failed=f"{type(error).__name__}: {error}")
-        raise
+        return os.EX_SOFTWARE
     show.close()
     info = run.close()
     console.print(f"instance {info.id} {info.status}: {info.reason}; {info.events:,} events", markup=False)

@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--listen", metavar="HOST:PORT", help="serve /metrics there; port 0 takes a free one")
     parser.add_argument("--spans", choices=["off", "file", "otlp"], help="in place of the deployment's")
     parser.add_argument("--otlp", metavar="URL", help="base address of a collector, as http://127.0.0.1:4318")
+    parser.add_argument("--with-parent", action="store_true", help="end when the process that started it does")
     parser.add_argument("--sample", type=float, metavar="SHARE", help="share of the orders that have spans")
     return parser
 
@@ -58,8 +59,11 @@ def _export(options: argparse.Namespace, stop: threading.Event) -> int:
     server = _serve(options.run_dir, options.listen) if options.listen else None
     exporter = Exporter(options.run_dir, settings)
     over = False
+    parent = os.getppid()
     try:
         while not stop.is_set():
+            if options.with_parent and os.getppid() != parent:
+                break  # the next kernel starts another, which goes on from here
             over = RunInfo.load(options.run_dir).state in ("complete", "failed")  # before reading: nothing is missed
             if not exporter.poll():
                 if over:

@@ -35,6 +35,8 @@ from penstock_sdk.events import (
     OrderKind,
     OrderState,
     Reason,
+    Reconcile,
+    Reconciled,
     ReportKind,
     SessionState,
     SessionStatus,
@@ -356,6 +358,32 @@ class Exchange(Venue):
 
     def _ended(self, market: DayMarket, kind: int, reason: int) -> list[Event]:
         return ended(market, kind, reason, self.ctx.now_ns)
+
+    def on_reconcile(self, question: Reconcile) -> Outcome:
+        """Say where our orders stand: what is not in a book has ended, what nobody asked about is cancelled.
+
+        The two agree after an ordinary restart. After an upgrade the books are those of the new code.
+        """
+        asked = {order_id for order_id, _ in question.orders}
+        resting = [(market, order_id) for market in self._markets.values() for order_id in market.books.own_resting()]
+        here = {order_id for _, order_id in resting}
+        gone = sorted(asked - here)
+        events: list[Event] = [
+            ExecutionReport(order_id, kind=ReportKind.CANCELLED, reason=Reason.UNSOLICITED) for order_id in gone
+        ]
+        foreign = 0
+        for market, order_id in resting:
+            if order_id not in asked:
+                foreign += 1
+                market.books.engine.cancel(market.books.state, market.books.out, order_id)
+                events += market.books.publish(self.ctx.now_ns, singles=True)
+        events.append(
+            Reconciled(
+                venue_id=self.ctx.plugin_id, epoch=question.epoch, confirmed=len(asked & here), corrected=len(gone),
+                foreign=foreign,
+            )
+        )  # fmt: skip
+        return events
 
     # -- background ------------------------------------------------------------------------------------------------
 

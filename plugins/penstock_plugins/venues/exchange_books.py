@@ -72,6 +72,11 @@ class Books:
         """Return whether a book takes orders."""
         return bool(self.state[1 + book, BOOK_OPEN])
 
+    def own_resting(self) -> list[int]:
+        """Return the ids of the orders of ours that rest here. Cost: a pass over the whole table."""
+        ids = self.state[int(self.state[0, HEAD_ORDER_BASE]) :, ORDER_ID]
+        return sorted(ids[(ids > 0) & (ids < BACKGROUND_ID)].tolist())
+
     def own_fills(self) -> list[tuple[int, list[int]]]:
         """Return (trade id, FILL row) of the fills in which the last published call met a resting order of ours."""
         count = int(self._counts[COUNT_OWN])

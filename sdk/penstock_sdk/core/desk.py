@@ -316,15 +316,22 @@ class Desk:
     # -- reports ---------------------------------------------------------------------------------------------------
 
     def admit(self, report: ExecutionReport, venue: Slot) -> ExecutionReport | Alert:
-        """Return a venue's report with the owner filled in, before it is numbered; an alert when it has none."""
+        """Return a venue's report with the owner filled in, before it is numbered; an alert when it has none.
+
+        A venue that was restarted may know an order by its id alone: listing and side are filled in, too.
+        """
         held = self.open.get(report.order_id)
         if held is None and report.kind == ReportKind.CANCEL_REJECTED:
             return report  # a cancel that came too late
         if held is None or held.order.venue_id != venue.plugin_id:
             return self._unowned(report, venue.name)
-        if report.strategy_id == held.order.strategy_id:
+        order = held.order
+        if report.strategy_id == order.strategy_id and report.listing_id:
             return report
-        return msgspec.structs.replace(report, strategy_id=held.order.strategy_id)
+        return msgspec.structs.replace(
+            report, strategy_id=order.strategy_id, listing_id=report.listing_id or order.listing_id,
+            side=report.side or order.side,
+        )  # fmt: skip
 
     def on_execution_report(self, report: ExecutionReport) -> Event | None:
         """Step the order's state; say what is not legal."""

@@ -1,0 +1,534 @@
+"""The world that a rehearsed instance lives in: it decides when what breaks, and sees all that the kernel does.
+
+It outlives the process that it ends. Every decision is drawn from the seed, the fault's place in the plan and the
+occurrence, so that leaving one fault out moves no other.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from penstock_kernel.chaos.account import Account, Entry, KnownOrder
+from penstock_kernel.chaos.clock import SteppedClock
+from penstock_kernel.chaos.disk import ChaosDisk, io_error, no_room
+from penstock_kernel.chaos.invariants import INVARIANTS, Invariant
+from penstock_kernel.chaos.messages import troubled
+from penstock_kernel.chaos.plan import MESSAGE_KINDS, Fault, Phase, Plan
+from penstock_kernel.journal import Journal
+from penstock_kernel.kernel import Kernel
+from penstock_sdk.core.wiring import Slot
+from penstock_sdk.events import (
+    Alert,
+    CheckVerdict,
+    ExecutionReport,
+    IntentAction,
+    Limit,
+    OperatorCommand,
+    Order,
+    PluginFault,
+    PluginState,
+    Position,
+    Reconcile,
+    Reconciled,
+    RunEnd,
+    RunHeader,
+)
+from penstock_sdk.plugin import Feed
+from penstock_sdk.schema import Event, schema_by_id
+from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER, HEADER_BYTES
+from penstock_sdk.wire.segment import read_frames
+
+__all__ = ["Killed", "Violated", "Violation", "World"]
+
+_WANTED = {
+    cls.layout.id
+    for cls in (
+        Alert, CheckVerdict, ExecutionReport, Limit, OperatorCommand, Order, PluginFault, PluginState, Position,
+        Reconcile, Reconciled, RunEnd, RunHeader,
+    )
+}  # fmt: skip
+_POLL_NS, _NAP_NS = 20_000_000, 60_000_000_000
+_POINTS = ("input", "write", "written")
+
+
+class Killed(BaseException):
+    """The process is gone, as by kill -9 or with the machine's power."""
+
+
+class Violation:
+    """A promise that did not hold: which, after which event, and what was met."""
+
+    def __init__(self, name: str, seq: int, at_ns: int, text: str) -> None:
+        self.name, self.seq, self.at_ns, self.text = name, seq, at_ns, text
+
+
+class Violated(BaseException):
+    """A promise did not hold; the seed ends here."""
+
+    def __init__(self, violation: Violation) -> None:
+        self.violation = violation
+        super().__init__(f"{violation.name}: {violation.text}")
+
+
+class Armed:
+    """One occurrence of a fault, from when it is due until it has happened."""
+
+    def __init__(self, part: str, fault: Fault, draw: random.Random, start_ns: int, length_ns: int) -> None:
+        self.part, self.fault, self.draw = part, fault, draw
+        to_s = fault.to_s if fault.to_s is not None else length_ns / 1e9
+        self.at_ns = start_ns + round(draw.uniform(fault.from_s, min(to_s, length_ns / 1e9)) * 1e9)
+        self.point = draw.choice(_POINTS)
+        self.left = draw.randint(1, fault.steps) if fault.kind == "kill" else fault.nth
+        """Steps in its phase, or calls, until it happens."""
+
+
+class World:
+    """All that is around the kernel.
+
+    Attributes:
+        account: what the journal says; commands, checks, limits_before, journal, kernel: of the life under way.
+        happened: how often each fault of the plan happened, by its place.
+        told: (epoch, seq, id) of every change of an alert that the journal holds.
+        early: effects that left before their cause was written, in words.
+        violation: the first promise that did not hold.
+    """
+
+    def __init__(
+        self, plan: Plan, seed: int, run_dir: Path, start_ns: int, leave_out: frozenset[str] = frozenset()
+    ) -> None:
+        self.plan, self.seed, self.run_dir, self.start_ns = plan, seed, run_dir, start_ns
+        self.length_ns = round(plan.length_s * 1e9)
+        self.account = Account()
+        self.journal: Journal | None = None
+        self.kernel: Kernel | None = None
+        self.checks = 0
+        self.phase: Phase = "start"
+        self.in_snapshot = False
+        self.happened: Counter[int] = Counter()
+        self.early: list[str] = []
+        self._unsent: set[int] = set()
+        self.power_lost = False
+        self.portfolio_faulty = False
+        self.reread_fault = ""
+        self.handles_first = 0
+        self.limits_before: dict[tuple[int, int, int], int] = {}
+        self.told: set[tuple[int, int, int]] = set()
+        self.violation: Violation | None = None
+        self.compare_with_uncut: Callable[[], str] = lambda: ""
+        self.replay_fault: Callable[[], str] = lambda: ""
+        self.compare_with_markets: Callable[[], str] = lambda: ""
+        self.reconciled = True
+        self.disk = ChaosDisk()
+        self.disk.before_write, self.disk.before_sync = self._before_write, self._before_sync
+        self.disk.after_call, self.disk.after_tear = self._after_call, self._after_tear
+        self._commands: list[tuple[int, OperatorCommand]] = []
+        self.outside = False
+        """True when a venue of the deployment lives outside the kernel."""
+        self.disk_broken = False
+        """True when a start may meet a disk that fails."""
+        self.unwritten = 0
+        """Frames that waited when the last input was settled."""
+        self.inputs = 0
+        self.lives = 0
+        self.full_for = -1
+        """Starts that will still find the disk full; -1 when it has room."""
+        self._watched: list[Kernel] = []
+        self._torn: Armed | None = None
+        self._lose_sectors: random.Random | None = None
+        self._fresh: list[bytes] = []
+        self._crcs: dict[int, int] = {}
+        self._left_out = leave_out
+        self._befell: set[tuple[int, str, int]] = set()
+        self._armed = sorted(self._arm(), key=lambda armed: armed.at_ns)
+        self.clock = SteppedClock(start_ns, self._steps(), self._next_ns)
+        self.clock.on_step = self._stepped
+        self.invariants: list[Invariant] = [cls(self) for cls in INVARIANTS]
+
+    # -- what is to break ------------------------------------------------------------------------------------------
+
+    def _arm(self) -> Iterator[Armed]:
+        for at, fault in enumerate(self.plan.fault):
+            for number in range((fault.count or 1) if fault.has_moment else 0):
+                part = f"{at}.{number}"
+                if part not in self._left_out:
+                    draw = random.Random(f"{self.seed}/{part}/{fault.kind}")
+                    yield Armed(part, fault, draw, self.start_ns, self.length_ns)
+
+    def _steps(self) -> list[tuple[int, int]]:
+        steps = [armed for armed in self._armed if armed.fault.kind == "clock_step"]
+        return [(armed.at_ns, round(armed.fault.by_s * 1e9)) for armed in steps]
+
+    def _stepped(self) -> None:
+        self._done(next(armed for armed in self._armed if armed.fault.kind == "clock_step"))
+
+    def _done(self, armed: Armed) -> None:
+        self._armed.remove(armed)
+        self.happened[int(armed.part.split(".")[0])] += 1
+
+    def _befall(self, feed: str, at: int, number: int) -> None:
+        """Count what befell one message or call once, however often a restart reads it again."""
+        if (at, feed, number) not in self._befell:
+            self._befell.add((at, feed, number))
+            self.happened[at] += 1
+
+    @property
+    def now_ns(self) -> int:
+        """Return the run's time, or the true time of the wall clock."""
+        if self.kernel is None or self.kernel.clock is self.clock:
+            return self.clock.true_ns
+        return self.kernel.moment.now_ns
+
+    @property
+    def unsent_cancels(self) -> int:
+        """Cancels of this life that have not left."""
+        return len(self._unsent)
+
+    @property
+    def _live(self) -> bool:
+        return self.kernel is not None and self.kernel.live
+
+    # -- kills -----------------------------------------------------------------------------------------------------
+
+    def step(self, point: str) -> None:
+        """Be told of a step of the kernel's, and end the process when that is due."""
+        for armed in self._armed:
+            fault = armed.fault
+            if fault.kind != "kill" or not self._in_phase(fault.phase):
+                continue
+            if fault.phase != "any":
+                armed.left -= 1
+                if armed.left <= 0:
+                    self._kill(armed)
+            elif self._live and armed.at_ns <= self.now_ns and armed.point == point:
+                self._kill(armed)
+
+    def _in_phase(self, phase: Phase) -> bool:
+        if phase == "snapshot":
+            return self.in_snapshot
+        if phase == "reconcile":
+            return self._live and self.kernel is not None and bool(self.kernel.desk.reconciling)
+        return phase in ("any", self.phase)
+
+    def _kill(self, armed: Armed) -> None:
+        self._done(armed)
+        raise Killed(f"kill {armed.part} in {self.phase}")
+
+    def _due(self, kind: str) -> Armed | None:
+        """Return the first fault of a kind whose moment has come."""
+        if not self._live:
+            return None
+        now_ns = self.now_ns
+        return next((a for a in self._armed if a.fault.kind == kind and a.at_ns <= now_ns), None)
+
+    # -- the disk --------------------------------------------------------------------------------------------------
+
+    def _before_write(self, data: bytes) -> int | None:
+        self.step("write")
+        torn = self._due("torn_write")
+        if torn is not None:
+            self._torn = torn
+            if torn.fault.tear == "sectors":
+                self._lose_sectors = torn.draw
+                return len(data)
+            return torn.draw.randrange(len(data))
+        full = self._due("full_disk")
+        if full is not None:
+            self.full_for = full.fault.starts
+            self._done(full)
+        if self.full_for >= 0:
+            raise no_room()
+        self._broken("write")
+        return None
+
+    def _before_sync(self) -> None:
+        if self._broken("sync", do_raise=False):
+            # The kernel of the system has forgotten which pages were dirty: what was not synced may never be.
+            self._lose_sectors = random.Random(f"{self.seed}/eio")
+            raise io_error()
+
+    def _broken(self, call: str, *, do_raise: bool = True) -> bool:
+        for armed in self._armed:
+            due = armed.fault.kind == "eio" and armed.fault.call == call and armed.at_ns <= self.now_ns and self._live
+            if due:
+                armed.left -= 1
+                if armed.left <= 0:
+                    self._done(armed)
+                    if do_raise:
+                        raise io_error()
+                    return True
+        return False
+
+    def _after_tear(self) -> None:
+        assert self._torn is not None
+        armed, self._torn = self._torn, None
+        self._done(armed)
+        raise Killed(f"torn write {armed.part}")
+
+    def _after_call(self, name: str) -> None:
+        self.step("written" if name == "write" else name)
+
+    # -- a life of the process -------------------------------------------------------------------------------------
+
+    def begin_life(self, journal: Journal) -> None:
+        """Take note of a journal that has just been opened: read it again, and hear all that it is given from now."""
+        self.journal = journal
+        self.lives += 1
+        self._fresh.clear()
+        self._reread(journal)
+        keep = self._fresh.append
+        pend = journal.append
+
+        def append(data: bytes) -> None:
+            keep(data)
+            pend(data)
+
+        journal.append = append
+
+    def before_start(self) -> None:
+        """Take note that somebody tries to start: a full disk may have room again by now."""
+        if self.full_for >= 0:
+            self.full_for -= 1
+        self.phase, self.in_snapshot, self.kernel = "start" if not self.lives else "recovery", False, None
+        self._watched.clear()
+        self._commands.clear()
+        self._unsent.clear()
+
+    def _reread(self, journal: Journal) -> None:
+        """Hold the files against what was written, and begin the account anew with what they hold."""
+        wanted_seq = self._durable_seq
+        self.account = Account()
+        self.invariants = [cls(self) for cls in INVARIANTS]
+        self.limits_before = {}
+        kept: dict[int, int] = {}
+        self.reread_fault = ""
+        for frame in read_frames(journal.directory):
+            raw = bytes(frame.raw)
+            if raw[7] >= DIAGNOSTIC:
+                continue
+            kept[frame.seq] = crc = zlib.crc32(raw)
+            if self._crcs.get(frame.seq, crc) != crc and not self.reread_fault:
+                self.reread_fault = f"event {frame.seq} is not in the files as it was written"
+            self._take(raw)
+        if self.account.last_seq < wanted_seq:
+            text = f"event {wanted_seq} was written, and the files end with {self.account.last_seq}"
+            self.reread_fault = self.reread_fault or text
+        self._crcs = kept
+        self.limits_before = dict(self.account.limits)
+        if self.reread_fault:
+            self._check(lambda one: self.reread_fault if one.name == "kept" else "")
+
+    _durable_seq = 0
+
+    def end_life(self, journal: Journal | None) -> None:
+        """Take note that the process is gone; of the files what the disk kept is left."""
+        if journal is None:
+            return
+        self._durable_seq = max(self._durable_seq, journal.written_seq)
+        if self._lose_sectors is not None:
+            self._durable_seq = max(journal.synced_seq, 0)
+            rng, self._lose_sectors = self._lose_sectors, None
+            if self.disk.lose_power(journal.directory, rng):
+                self.power_lost = True
+                # What was never synced may come back as something else: it was never promised.
+                self._crcs = {seq: crc for seq, crc in self._crcs.items() if seq <= self._durable_seq}
+        self.told = {position for position in self.told if position[1] <= self._durable_seq}
+        self.journal = None
+        self.kernel = None
+
+    # -- what the kernel does --------------------------------------------------------------------------------------
+
+    def take_over(self, kernel: Kernel) -> None:
+        """See all that a kernel does from now on."""
+        self.kernel = kernel
+        if any(known is kernel for known in self._watched):
+            return
+        self._watched.append(kernel)
+        run, attach, effect, snapshot = kernel.cascade.run, kernel.attach, kernel.effect, kernel.take_snapshot
+        settle = kernel.settle
+
+        def run_input(event: Event, origin: int, producer: Slot) -> None:
+            self.step("input")
+            run(event, origin, producer)
+            if kernel.live:
+                self._look(kernel)
+
+        def attach_plugin(*arguments: Any, **named: Any) -> Slot:
+            slot = attach(*arguments, **named)
+            self._trouble(slot)
+            return slot
+
+        def keep_effect(fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
+            seq = kernel.moment.seq
+            cancel = any(type(a) is Order and a.action != IntentAction.NEW for a in args)
+
+            @wraps(fn)
+            def leave(*given: Any) -> None:
+                self._leaves(kernel, seq, cancel)
+                fn(*given)
+
+            if cancel and kernel.live:
+                self._unsent.add(seq)
+            effect(leave, args)
+
+        def settled() -> None:
+            settle()
+            self.unwritten = len(kernel.journal.pending) if kernel.journal is not None and kernel.live else 0
+
+        def take_snapshot() -> Path | None:
+            self.in_snapshot = True
+            try:
+                self.step("snapshot")
+                path = snapshot()
+                self.step("snapshot")
+                return path
+            finally:
+                self.in_snapshot = False
+
+        kernel.cascade.run = run_input  # type: ignore[method-assign]
+        kernel.attach = attach_plugin  # type: ignore[method-assign]
+        kernel.effect = keep_effect  # type: ignore[method-assign]
+        kernel.settle = settled  # type: ignore[method-assign]
+        kernel.take_snapshot = take_snapshot  # type: ignore[method-assign]
+
+    def _leaves(self, kernel: Kernel, seq: int, cancel: bool) -> None:
+        journal = kernel.journal
+        self._unsent.discard(seq)
+        if journal is not None and journal.written_seq < seq and not (cancel and journal.failed):
+            self.early.append(f"an effect of event {seq} left, written is {journal.written_seq}")
+
+    def _trouble(self, slot: Slot) -> None:
+        """Put a bad network before a feed, and a bad day into a handler."""
+        matching = [
+            (at, fault)
+            for at, fault in enumerate(self.plan.fault)
+            if f"{at}.0" not in self._left_out and not fault.has_moment and fnmatchcase(slot.name, fault.plugin)
+        ]
+        plugin: Any = slot.plugin
+        messages = [(at, fault) for at, fault in matching if fault.kind in MESSAGE_KINDS]
+        if messages and isinstance(plugin, Feed):
+            events, seed = plugin.events, f"{self.seed}/{slot.name}"
+
+            def happened(at: int, number: int) -> None:
+                self._befall(slot.name, at, number)
+
+            plugin.events = lambda: troubled(events(), messages, seed, self.start_ns, happened)
+        for at, fault in matching:
+            if fault.kind == "raise" and hasattr(plugin, fault.handler):
+                setattr(plugin, fault.handler, self._raising(slot, at, fault))
+
+    def _raising(self, slot: Slot, at: int, fault: Fault) -> Callable[[Any], Any]:
+        """Return a handler that raises now and then: at the same events when they are played back."""
+        handler: Callable[[Any], Any] = getattr(slot.plugin, fault.handler)
+        from_ns = self.start_ns + round(fault.from_s * 1e9)
+        to_ns = 2**63 if fault.to_s is None else self.start_ns + round(fault.to_s * 1e9)
+
+        def call(event: Any) -> Any:
+            ctx = slot.plugin.ctx
+            if from_ns <= ctx.now_ns < to_ns:
+                draw = random.Random(f"{self.seed}/{at}/{slot.name}/{ctx.seq}").random()
+                again = (at, slot.name, ctx.seq) in self._befell
+                if draw < fault.probability and (again or self.happened[at] < (fault.count or 2**63)):
+                    self._befall(slot.name, at, ctx.seq)
+                    raise RuntimeError(f"chaos: fault {at} of the plan")
+            return handler(event)
+
+        return call
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def _look(self, kernel: Kernel) -> None:
+        """Take what was numbered, and ask every invariant."""
+        self.inputs += 1
+        self.checks = len(kernel.desk.checks)
+        self.outside |= bool(kernel.desk.outside)
+        if self._fresh:
+            fresh, self._fresh[:] = list(self._fresh), []
+            for raw in fresh:
+                if raw[7] < DIAGNOSTIC:
+                    seq = HEADER.unpack_from(raw)[4]
+                    self._crcs[seq] = zlib.crc32(raw)
+                    self._take(raw)
+        for change in kernel.alerts.changes:
+            self.told.add(change.position)
+        self._check(lambda one: one.on_input(kernel))
+
+    def _take(self, raw: bytes) -> None:
+        """Let the invariants and the account have one frame."""
+        body_bytes, schema_id, _, origin, seq, at_ns, cause, _, count, stride, producer = HEADER.unpack_from(raw)
+        if schema_id not in _WANTED:
+            self._entry(Entry(seq, at_ns, cause, origin, producer, schema_id, count, None))
+            return
+        layout = schema_by_id(schema_id)
+        body = raw[HEADER_BYTES : HEADER_BYTES + body_bytes]
+        size = stride if layout.packed and count > 1 else body_bytes
+        for at in range(count):
+            record = layout.unpack(body[at * size : (at + 1) * size])
+            self._entry(Entry(seq + at, at_ns, cause, origin, producer, schema_id, 1, record))
+
+    def _entry(self, entry: Entry) -> None:
+        self._check(lambda one: one.on_event(entry), entry)
+        if type(entry.record) is PluginFault:
+            slot = self.kernel.slots.get(entry.record.name) if self.kernel is not None else None
+            self.portfolio_faulty |= slot is None or slot.kind == "portfolio"
+        self.account.feed(entry)
+
+    def _check(self, ask: Callable[[Invariant], str], entry: Entry | None = None) -> None:
+        for one in self.invariants:
+            text = ask(one)
+            if text:
+                seq = entry.seq if entry is not None else self.account.last_seq
+                at_ns = entry.at_ns if entry is not None else self.account.last_ns
+                self.violation = self.violation or Violation(one.name, seq, at_ns, text)
+                raise Violated(self.violation)
+
+    def started(self, kernel: Kernel) -> None:
+        """Take note that a start has succeeded."""
+        self._look(kernel)
+        self._check(lambda one: one.on_start(kernel))
+
+    def session_over(self, kernel: Kernel) -> None:
+        """Take note that a session is over, in order or because its journal failed."""
+        self._look(kernel)
+        self._check(lambda one: one.on_end_of_session(kernel))
+
+    def over(self) -> None:
+        """Take note that the last session is over."""
+        self._check(lambda one: one.on_end())
+
+    def filled(self) -> list[tuple[int, KnownOrder]]:
+        """Return the orders that have fills and are open, or were when somebody last looked."""
+        return [(i, held) for i, held in self.account.open.items() if held.filled_lots]
+
+    def command_at(self, kernel: Kernel, at_ns: int, command: OperatorCommand) -> None:
+        """Have a command come at a time of the run's; in wall time at the first turn from then on."""
+        if kernel.clock is not self.clock:
+            kernel.command_at(at_ns, command)
+            return
+        self._commands.append((at_ns, command))
+
+    def turn(self) -> None:
+        """Give the commands that are due by the wall clock."""
+        kernel = self.kernel
+        while self._commands and kernel is not None and kernel.live and self._commands[0][0] <= kernel.clock.now_ns():
+            kernel.command(self._commands.pop(0)[1])
+
+    def _next_ns(self) -> int | None:
+        """Return when by the wall clock something happens next: what a machine that sleeps is woken for."""
+        kernel = self.kernel
+        if kernel is None or len(kernel.lanes):
+            return None
+        due = [source.next_ns for source in kernel.sources if not source.ended]
+        timer_ns = kernel.timers.next_ns()
+        if timer_ns is not None:
+            due.append(timer_ns)
+        if self._commands:
+            due.append(self._commands[0][0])
+        due.append(self.clock.now_ns() + (_POLL_NS if kernel.desk.outside else _NAP_NS))
+        return min(due)
