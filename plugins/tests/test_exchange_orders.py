@@ -24,6 +24,7 @@ from penstock_sdk.events import (
     OrderState,
     Quote,
     Reason,
+    Reconcile,
     ReportKind,
     SessionState,
     SessionStatus,
@@ -415,3 +416,16 @@ def test_market_data_alone_rebuilds_the_book(flow: list[tuple[int, int, int, int
     assert not bids or not asks or max(bids) < min(asks)
     floor.cancel(0, IntentAction.CANCEL_ALL, owner=MINE)
     floor.cancel(0, IntentAction.CANCEL_ALL, owner=OTHER)
+
+
+def test_asked_where_our_orders_stand_it_ends_what_is_gone_and_cancels_what_nobody_knows() -> None:
+    floor = Floor()
+    kept, _ = floor.new(Side.BUY, -250, 12)
+    unknown, _ = floor.new(Side.BUY, -260, 5)
+    question = Reconcile(venue_id=floor.exchange.ctx.plugin_id, epoch=3, orders=[(kept, 0), (kept + 1000, 4)])
+    events = told(floor.exchange.on_reconcile(question))
+    assert reports(events) == [(kept + 1000, ReportKind.CANCELLED, ABSENT, 0, 0)]
+    answer = events[-1]
+    assert (answer.epoch, answer.confirmed, answer.corrected, answer.foreign) == (3, 1, 1, 1)
+    assert floor.levels() == [(Side.BUY, -250, 12, 1)]
+    assert reports(floor.cancel(unknown))[0][1] == ReportKind.CANCEL_REJECTED

@@ -44,12 +44,26 @@ def _telemetry(tiny: bool) -> dict[str, Any]:
     return bench_telemetry(orders=128, rounds=1) if tiny else bench_telemetry()
 
 
+def _operate(tiny: bool) -> dict[str, Any]:
+    from penstock_kernel.bench.operate import TINY, bench_operate
+
+    return bench_operate(**TINY) if tiny else bench_operate()
+
+
+def _soak(tiny: bool) -> dict[str, Any]:
+    from penstock_kernel.bench.soak import TINY, bench_soak
+
+    return bench_soak(TINY) if tiny else bench_soak()
+
+
 BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
     "bus": _bus,
     "order-path": _order_path,
     "store": _store,
     "rebuild": _rebuild,
     "telemetry": _telemetry,
+    "operate": _operate,
+    "soak": _soak,
 }
 
 
@@ -74,7 +88,7 @@ def _print(result: dict[str, Any], console: Console) -> None:
         table.add_row(*("" if row.get(name) is None else _text(row[name]) for name in names))
     console.print(table)
     for key, value in result.items():
-        if key not in ("rows", "bench"):
+        if key not in ("rows", "bench", "hourly"):
             console.print(f"{key}: {value}", markup=False)
 
 

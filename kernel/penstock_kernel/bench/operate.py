@@ -1,4 +1,4 @@
-"""How long an instance is away: from start to ready, from kill -9 to trading again, from an operator's kill to its effect.
+"""How long an instance is away: from start to ready, from kill -9 to trading, from an operator's kill to its effect.
 
 The processes are real ones, started and killed as in operation; the market is inside, so that only ours is measured.
 """
@@ -21,7 +21,7 @@ from penstock_kernel.bench.operate_desk import STEPS, Desk, Start, bench_environ
 from penstock_kernel.bench.rounds import machine
 from penstock_kernel.runs import RunInfo
 
-__all__ = ["HISTORIES", "bench_operate"]
+__all__ = ["HISTORIES", "TINY", "bench_operate"]
 
 HISTORIES = (1_050_000, 10_050_000, 10_950_000)
 """Events at which the instance is killed: long histories with a short and a long way from the last snapshot."""
@@ -45,6 +45,10 @@ use = "mean_reversion"
 [plugins.portfolio]
 use = "portfolio"
 """
+TINY: dict[str, Any] = {
+    "histories": (15_000,), "snapshot_every": 5_000, "first_s": 1_500.0, "rounds": 1, "orders": (10,), "kills": 5,
+}  # fmt: skip
+"""Arguments of a bench that is over in some seconds."""
 _CHILD = "penstock_kernel.bench.operate_child"
 
 

@@ -151,7 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_commands(add)
     operate.add_commands(add)
     bench = add("bench", _bench, "measure", "Measure one path, in interleaved rounds beside a bare dict dispatch.")
-    bench.add_argument("bench", choices=["bus", "order-path", "store", "rebuild", "telemetry", "all"])
+    benches = ["bus", "order-path", "store", "rebuild", "telemetry", "operate", "soak"]
+    bench.add_argument("bench", choices=[*benches, "all"])
     bench.add_argument("--json", action="store_true", help="print one JSON object")
     bench.add_argument("--size", choices=["tiny", "full"], default="full")
 
