@@ -35,7 +35,7 @@ from penstock_kernel.telemetry.exporter import wants_exporter
 from penstock_kernel.telemetry.histogram import Histogram
 from penstock_kernel.telemetry.runlog import RunLog
 from penstock_kernel.vitals import Phase, Vitals
-from penstock_sdk.events import Alert, OperatorCommand, RunHeader, SessionReady, Severity
+from penstock_sdk.events import Alert, ClockKind, OperatorCommand, RunHeader, SessionReady, Severity
 from penstock_sdk.wire.frame import Origin
 
 __all__ = ["Run", "RunOptions", "changed", "make_kernel", "open_log"]
@@ -261,7 +261,7 @@ class Run:
         self._go_live()
         with _signals(self, {signal.SIGINT: "stop", signal.SIGTERM: "stop"}):
             self._phase(Phase.READY)
-            if isinstance(kernel.clock, WallClock):
+            if kernel.clock.kind == ClockKind.WALL:
                 kernel.run_wall(self.end_ns)
             else:
                 kernel.run_simulated(self.end_ns)

@@ -114,6 +114,7 @@ class World:
         self.happened: Counter[int] = Counter()
         self.early: list[str] = []
         self._unsent: set[int] = set()
+        self._cancel_seqs: set[int] = set()
         self.power_lost = False
         self.portfolio_faulty = False
         self.reread_fault = ""
@@ -299,6 +300,7 @@ class World:
         self._watched.clear()
         self._commands.clear()
         self._unsent.clear()
+        self._cancel_seqs.clear()
 
     def _reread(self, journal: Journal) -> None:
         """Hold the files against what was written, and begin the account anew with what they hold."""
@@ -370,7 +372,7 @@ class World:
 
             @wraps(fn)
             def leave(*given: Any) -> None:
-                self._leaves(kernel, seq, cancel)
+                self._leaves(kernel, seq)
                 fn(*given)
 
             if cancel and kernel.live:
@@ -397,10 +399,10 @@ class World:
         kernel.settle = settled  # type: ignore[method-assign]
         kernel.take_snapshot = take_snapshot  # type: ignore[method-assign]
 
-    def _leaves(self, kernel: Kernel, seq: int, cancel: bool) -> None:
+    def _leaves(self, kernel: Kernel, seq: int) -> None:
         journal = kernel.journal
         self._unsent.discard(seq)
-        if journal is not None and journal.written_seq < seq and not (cancel and journal.failed):
+        if journal is not None and journal.written_seq < seq and not (seq in self._cancel_seqs and journal.failed):
             self.early.append(f"an effect of event {seq} left, written is {journal.written_seq}")
 
     def _trouble(self, slot: Slot) -> None:
@@ -477,6 +479,8 @@ class World:
         if type(entry.record) is PluginFault:
             slot = self.kernel.slots.get(entry.record.name) if self.kernel is not None else None
             self.portfolio_faulty |= slot is None or slot.kind == "portfolio"
+        if type(entry.record) is Order and entry.record.action != IntentAction.NEW:
+            self._cancel_seqs.add(entry.seq)
         self.account.feed(entry)
 
     def _check(self, ask: Callable[[Invariant], str], entry: Entry | None = None) -> None:
