@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import msgspec
 import pluggy
 
@@ -23,8 +22,6 @@ from penstock_kernel.disk import DiskForecast
 from penstock_kernel.hooks import call_hook, hook_manager
 from penstock_kernel.journal import Journal, JournalFatal, run_identity
 from penstock_kernel.kernel import Done, Kernel
-from penstock_kernel.lake import LakeError, rebuild
-from penstock_kernel.lake.writer import read_manifest
 from penstock_kernel.market_check import check_deployment
 from penstock_kernel.replay import catch_up
 from penstock_kernel.runs import LatencyNs, RunError, RunInfo, RunPaths, new_run_dir
@@ -394,8 +391,6 @@ class Run:
             self._finish_lake()
             if self._exporter is not None:
                 self._exporter.wait()  # it ends with the run
-        except (LakeError, duckdb.Error) as error:  # the journal is whole, and a lake can be made again from it
-            print(f"penstock: no tables: {error}; `penstock report {info.id}` makes them anew", file=sys.stderr)
         except OSError as error:
             info.status = "failed"
             info.reason = f"{failed or 'the run came to its end'}; its folder cannot be written: {error}"
@@ -411,11 +406,20 @@ class Run:
             return
         status = self._lake.wait()
         self._lake = None
-        paths = RunPaths(self.dir)
         if self.info.instance:
             return  # its lake goes on with the next session, from where it ends
-        if status or not paths.database.exists() or read_manifest(paths.lake).last_seq < self.info.last_seq:
-            rebuild(self.dir)
+        # Imported here: a kernel that comes back needs neither DuckDB nor Arrow, and is there a tenth sooner.
+        import duckdb
+
+        from penstock_kernel.lake import LakeError, rebuild
+        from penstock_kernel.lake.writer import read_manifest
+
+        paths = RunPaths(self.dir)
+        try:
+            if status or not paths.database.exists() or read_manifest(paths.lake).last_seq < self.info.last_seq:
+                rebuild(self.dir)
+        except (LakeError, duckdb.Error) as error:  # the journal is whole, and a lake can be made again from it
+            print(f"penstock: no tables: {error}; `penstock report {self.info.id}` makes them anew", file=sys.stderr)
 
 
 def changed(deployment: Deployment, options: RunOptions) -> Deployment:

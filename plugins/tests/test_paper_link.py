@@ -238,4 +238,4 @@ class Connection(RuleBasedStateMachine):
 
 
 TestConnection = Connection.TestCase
-TestConnection.settings = settings(max_examples=100, stateful_step_count=40)
+TestConnection.settings = settings(max_examples=60, stateful_step_count=30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import time
 import uuid
@@ -68,12 +69,17 @@ def find_instance(runs_dir: Path, name: str | None = None) -> Path:
     if name is not None:
         for folder in (runs_dir / name, Path(name)):
             if (folder / "vitals").is_file() or (folder / "run.json").is_file():
+                if (folder / "vitals").is_file() and not os.access(folder / "vitals", os.R_OK):
+                    raise _not_yours(folder)
                 return folder
         begins = [folder for folder in known if folder.name.startswith(name)]
         if len(begins) == 1:
             return begins[0]
         there = ", ".join(folder.name for folder in (begins or known)[-8:]) or "none"
         raise ControlCallError(f"instance {name} is not one in {runs_dir}; there are: {there}")
+    for folder in known:
+        if not os.access(folder / "vitals", os.R_OK):
+            raise _not_yours(folder)
     running = [folder for folder in known if _runs(folder)]
     if len(running) == 1:
         return running[0]
@@ -83,6 +89,20 @@ def find_instance(runs_dir: Path, name: str | None = None) -> Path:
     last = ", ".join(folder.name for folder in known[-8:])
     there = f"; known there: {last}" if last else ""
     raise NotRunning(f"no instance runs in {runs_dir}{there}; start one with `penstock run --instance NAME`")
+
+
+def _not_yours(folder: Path) -> ControlCallError:
+    owner, caller = (folder / "vitals").stat().st_uid, os.geteuid()
+    return ControlCallError(
+        f"instance {folder.name} is of user {_user(owner)}, and you are {_user(caller)}; give the command as its owner"
+    )
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
 
 
 def _runs(folder: Path) -> bool:

@@ -101,6 +101,8 @@ class AdapterState(msgspec.Struct):
             if not report.leaves_lots:
                 del self.orders[report.order_id]
         elif kind == ReportKind.CANCEL_REJECTED:
+            if not held.acked:
+                return None  # it may never have come, or still be on its way: the question will tell
             held.cancel_wanted = False
         elif kind in ENDINGS:
             del self.orders[report.order_id]

@@ -1,0 +1,36 @@
+"""Whoever may not look at an instance is told whose it is, not that nothing runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from penstock_kernel.control import client
+from penstock_kernel.control.client import ControlCallError, NotRunning, find_instance
+from penstock_kernel.vitals import Phase, Vitals
+
+
+def instance(folder: Path) -> Path:
+    run_dir = folder / "desk-de"
+    run_dir.mkdir()
+    Vitals(run_dir / "vitals").phase(Phase.READY)
+    return run_dir
+
+
+@pytest.mark.parametrize("name", [None, "desk-de"])
+def test_another_users_instance_is_named_with_its_owner(
+    tmp_path: Path, name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance(tmp_path)
+    monkeypatch.setattr(client.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(client.os, "geteuid", lambda: 4_000_000_000)
+    with pytest.raises(ControlCallError, match=rf"^instance desk-de is of user .*\(uid {os.getuid()}\), and you are uid"):
+        find_instance(tmp_path, name)
+
+
+def test_the_only_instance_that_runs_is_found(tmp_path: Path) -> None:
+    assert find_instance(tmp_path, None) == instance(tmp_path)
+    with pytest.raises(NotRunning, match=r"^no instance runs in "):
+        find_instance(tmp_path / "desk-de")
