@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import re
@@ -14,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,11 @@ from penstock_kernel.replay import event_of, replay
 from penstock_kernel.run import RunOptions
 from penstock_kernel.vitals import Phase, VitalsView
 from penstock_plugins.venues.paper import PaperConfig, PaperVenue
-from penstock_plugins.venues.paper_link import address_of
+from penstock_plugins.venues.paper_books import MarketConfig
+from penstock_plugins.venues.paper_link import MARKETS, MemoryLink, address_of
+from penstock_plugins.venues.paper_market import PaperMarket
 from penstock_plugins.venues.paper_protocol import VERSION, Ask, Hello, Told, frame_of, items_of, whole_bytes
+from penstock_sdk.energy import announced_ns
 from penstock_sdk.events import (
     Alert,
     ExecutionReport,
@@ -161,6 +166,7 @@ class Rehearsal:
         self.venue, self.venue_at = self._start_venue(0)
         self.wire = Wire(self.venue_at)
         self.kernel: subprocess.Popen[bytes] | None = None
+        self.stranger_ids = itertools.count(1)
         self.deployment = folder / "plugins.toml"
         self.deployment.write_text(
             f'[run]\nclock = "wall"\ndelivery_day = "{DAY}"\n'
@@ -268,24 +274,15 @@ class Rehearsal:
         """Have a stranger deal with some of what rests."""
         resting = self.open_there()
         stranger = Client(self.venue_at, "stranger")
-        for number, (_, listing) in enumerate(chance.sample(resting, min(len(resting), 4)), 1):
-            side = chance.choice([Side.BUY, Side.SELL])
-            price_ticks = 6_300 if side == Side.BUY else 5_700
-            order_id = time.time_ns() + number
+        chosen = {listing for _, listing in chance.sample(resting, min(len(resting), 2))}
+        for listing, (side, price_ticks) in itertools.product(chosen, ((Side.BUY, 6_300), (Side.SELL, 5_700))):
+            order_id = next(self.stranger_ids)
             stranger.say(
                 Order(
-                    order_id, listing, int(IntentAction.NEW), side, OrderKind.IOC, price_ticks=price_ticks, qty_lots=3
+                    order_id, listing, int(IntentAction.NEW), side, OrderKind.IOC, price_ticks=price_ticks, qty_lots=60
                 )
             )
-            ends = (ReportKind.CANCELLED, ReportKind.FILL)
-            stranger.until(
-                lambda item, order_id=order_id: (
-                    isinstance(item, ExecutionReport)
-                    and item.order_id == order_id
-                    and item.kind in ends
-                    and not item.leaves_lots
-                )
-            )
+            stranger.until(lambda item, order_id=order_id: _is_over(item, order_id))
         stranger.close()
 
     def close(self) -> None:
@@ -294,6 +291,10 @@ class Rehearsal:
         self.venue.kill()
         self._reap(self.venue)
         self.wire.close()
+
+
+def _is_over(item: Any, order_id: int) -> bool:
+    return isinstance(item, ExecutionReport) and item.order_id == order_id and not item.leaves_lots
 
 
 @pytest.fixture
@@ -397,14 +398,14 @@ def test_a_venue_that_forgot_everything_is_told_of_and_its_orders_count_as_ended
 def test_the_watchdogs_cancel_reaches_every_order_of_the_account(rehearsal: Rehearsal) -> None:
     rehearsal.start()
     rehearsal.ready()
-    wait("orders that rest", lambda: rehearsal.pid and len(rehearsal.open_there()) >= 5)
+    wait("orders that rest", lambda: rehearsal.pid and len(rehearsal.open_there()) >= 15)
     os.kill(rehearsal.pid, signal.SIGSTOP)
-    resting = len(rehearsal.open_there())
+    rehearsal.deal(random.Random(3))
     host, port = rehearsal.venue_at
     config = PaperConfig(address=f"{host}:{port}", account="desk")
-    assert PaperVenue.cancel_all_outside(config) >= resting  # what was on its way has come meanwhile
+    assert PaperVenue.cancel_all_outside(config) > 0
+    wait("what was still on its way", lambda: not PaperVenue.cancel_all_outside(config))
     assert rehearsal.open_there() == []
-    assert PaperVenue.cancel_all_outside(config) == 0
     os.kill(rehearsal.pid, signal.SIGCONT)
     wait("new orders", lambda: rehearsal.pid and rehearsal.open_there())
     rehearsal.stop()
@@ -429,3 +430,42 @@ def test_a_venue_out_of_reach_keeps_the_instance_from_trading(tmp_path: Path, mo
     assert {"venue.disconnected", "venue.not_reconciled"} <= codes
     assert any(isinstance(event, Reconcile) for event in events)
     assert not any(isinstance(event, (Reconciled, ListingDefinition)) for event in events)
+
+
+def test_a_market_in_the_process_is_reconciled_in_simulated_time_and_replayed_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = "2026-03-10"
+    begin_ns = announced_ns("DE-LU", date.fromisoformat(day))
+    market = PaperMarket(MarketConfig(day=day, products=("H",), requotes_per_s=2, takers_per_s=1), begin_ns)
+    monkeypatch.setitem(MARKETS, "here", lambda: MemoryLink(market))
+    path = tmp_path / "plugins.toml"
+    path.write_text(
+        f'[run]\ndelivery_day = "{day}"\n[plugins.paper]\nuse = "paper"\n'
+        '[plugins.paper.config]\naddress = "memory:here"\nidle_ms = 200\n'
+        f'[plugins.check]\nuse = "all_pass"\npath = "{SUPPORT}"\n'
+        f'[plugins.restless]\nuse = "restless"\npath = "{SUPPORT}"\n[plugins.portfolio]\nuse = "portfolio"\n'
+    )
+    options = RunOptions(runs_dir=str(tmp_path / "runs"), lake=False, for_s=20)
+    run = Instance.open("desk", path, options)
+    run.kernel.run_simulated(begin_ns + 3_000_000_000)
+    run.kernel.write()
+    assert run.kernel.desk.open
+    run.abort()
+    for number in {held.listing for held in market.accounts["penstock"].open_orders()}:
+        market.trade(number, Side.SELL, 5_700, 1_000)
+    run = Instance.open("desk", None, options)
+    run.go()
+    assert not run.kernel.desk.reconciling
+    run.close()
+    events = [event_of(frame) for frame in read_frames(run.dir / "journal")]
+    told: Counter[int] = Counter()
+    for event in events:
+        if isinstance(event, ExecutionReport) and event.kind == ReportKind.FILL:
+            told[event.order_id] += event.last_lots
+    held = market.accounts["penstock"].orders.values()
+    assert dict(told) == {one.order_id: one.filled_lots for one in held if one.filled_lots}
+    assert [answer.corrected > 0 for answer in events if isinstance(answer, Reconciled)] == [False, True]
+    assert [alert.code for alert in events if isinstance(alert, Alert) if alert.code.startswith("order.")] == []
+    monkeypatch.delitem(MARKETS, "here")
+    assert replay(run.dir).skipped == ()

@@ -51,7 +51,7 @@ class RunSettings(Struct, frozen=True):
     end: datetime | None = None
     runs_dir: Text = "runs"
     max_events_per_input: EventCount = 100_000
-    snapshot_every_events: EventCount = 1_000_000
+    snapshot_every_events: EventCount | None = None
     max_faults: EventCount = 10
 
 
@@ -73,7 +73,7 @@ class RunTable(Struct):
     end: Any = None
     runs_dir: Text = "runs"
     max_events_per_input: EventCount = 100_000
-    snapshot_every_events: EventCount = 1_000_000
+    snapshot_every_events: EventCount | None = None
     max_faults: EventCount = 10
 
 

@@ -20,7 +20,7 @@ import msgspec
 from penstock_kernel.clock import Clock
 from penstock_kernel.journal import Journal, JournalFatal
 from penstock_kernel.lanes import Lanes
-from penstock_kernel.snapshots import can_snapshot, save_snapshot
+from penstock_kernel.snapshots import can_snapshot, save_snapshot, thin_snapshots
 from penstock_kernel.sources import Source, SourceError
 from penstock_kernel.stopwatch import ONE_IN, Stopwatch
 from penstock_kernel.tasks import Tasks
@@ -52,6 +52,10 @@ Done = Callable[[int, int], object]
 """Takes the numbers of a command and of the last event that followed from it."""
 _INPUT = Vitals.INPUT
 
+SNAPSHOT_EVERY = 1_000_000
+"""Events between a run's snapshots, unless its deployment says otherwise."""
+INSTANCE_SNAPSHOT_EVERY = 100_000
+"""The same of an instance."""
 COMMIT_FRAMES = 512
 """Frames pending at which a batch is written, also without effects."""
 
@@ -78,7 +82,7 @@ class Kernel(Core):
         run_seed: int = 0,
         epoch: int = 1,
         versions: dict[str, str] | None = None,
-        snapshot_every_events: int = 1_000_000,
+        snapshot_every_events: int | None = None,
         log: Callable[[str], object] = lambda line: None,
         vitals: Vitals | None = None,
         time_one_in: int = ONE_IN,
@@ -123,7 +127,7 @@ class Kernel(Core):
         self._schedule: list[tuple[int, int, OperatorCommand]] = []
         self._scheduled = count()
         self._snapshot_every = snapshot_every_events
-        self._next_snapshot = snapshot_every_events
+        self._next_snapshot = snapshot_every_events or SNAPSHOT_EVERY
         self._snapshot_faults: set[str] = set()
         self._stepped = False
         """True while the clock is behind the run's time."""
@@ -212,7 +216,12 @@ class Kernel(Core):
         if self._effects or self._want_sync or len(journal.pending) >= COMMIT_FRAMES:
             self.write()
             self._run_effects()
-        if self.cascade.seq >= self._next_snapshot and self.started and self.run_dir is not None and not len(self.tasks):
+        if (
+            self.cascade.seq >= self._next_snapshot
+            and self.started
+            and self.run_dir is not None
+            and not len(self.tasks)
+        ):
             self.take_snapshot()
 
     def write(self) -> None:
@@ -324,7 +333,14 @@ class Kernel(Core):
     def session_started(self) -> None:
         """Say that every plugin of the session has started; snapshots are counted from here."""
         self.started = True
+        if self._snapshot_every is None:
+            # A restart replays what came since, some 100,000 events a second: an instance is to be back in two seconds.
+            self._snapshot_every = INSTANCE_SNAPSHOT_EVERY if self._is_instance else SNAPSHOT_EVERY
         self._next_snapshot = self.cascade.seq + self._snapshot_every
+
+    @property
+    def _is_instance(self) -> bool:
+        return self.header is not None and bool(self.header.instance)
 
     def write_log(self, severity: Severity, name: str, text: str, fields: dict[str, Any]) -> None:
         """Write one line of the run's log."""
@@ -572,13 +588,16 @@ class Kernel(Core):
     def take_snapshot(self) -> Path | None:
         """Write a snapshot as of now; all up to it is synced first."""
         assert self.run_dir is not None
-        self._next_snapshot = self.cascade.seq + self._snapshot_every
+        self._next_snapshot = self.cascade.seq + (self._snapshot_every or SNAPSHOT_EVERY)
         if self.journal is None or self.journal.failed:
             return None
         try:
             self.journal.sync()
             self.journal.checkpoint()
-            return save_snapshot(self.run_dir / "snapshots", self.cascade.seq, self.snapshot(), self.versions)
+            path = save_snapshot(self.run_dir / "snapshots", self.cascade.seq, self.snapshot(), self.versions)
+            if self._is_instance:
+                thin_snapshots(path.parent, SNAPSHOT_EVERY)
+            return path
         except JournalFatal as error:
             self._journal_failed(error)
         except Exception as error:

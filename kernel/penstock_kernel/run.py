@@ -28,9 +28,9 @@ from penstock_kernel.runs import LatencyNs, RunError, RunInfo, RunPaths, new_run
 from penstock_kernel.services import Services
 from penstock_kernel.snapshots import newest_snapshot
 from penstock_kernel.telemetry.collect import Telemetry
-from penstock_kernel.telemetry.exporter import wants_exporter
 from penstock_kernel.telemetry.histogram import Histogram
 from penstock_kernel.telemetry.runlog import RunLog
+from penstock_kernel.telemetry.settings import wants_exporter
 from penstock_kernel.vitals import Phase, Vitals
 from penstock_sdk.events import Alert, ClockKind, OperatorCommand, RunHeader, SessionReady, Severity
 from penstock_sdk.wire.frame import Origin

@@ -26,9 +26,11 @@ __all__ = [
     "newest_snapshot",
     "save_carry",
     "save_snapshot",
+    "thin_snapshots",
 ]
 
 FORMAT = 1
+NEWEST_KEPT = 3
 _ARRAY = 1
 _INTEGER = 2
 
@@ -60,6 +62,20 @@ def _save(path: Path, seq: int, state: dict[str, Any], versions: dict[str, str])
 def save_carry(folder: Path, seq: int, state: dict[str, Any], versions: dict[str, str]) -> Path:
     """Keep the state that a session begins with after event *seq*; written before the session's header is."""
     return _save(folder / f"{seq:012}.carry", seq, state, versions)
+
+
+def thin_snapshots(folder: Path, every: int) -> None:
+    """Remove snapshots that an instance need not keep: all but the newest three, and the first of each *every*.
+
+    What sessions began with (``.carry``) is kept: a session can be replayed from nothing else.
+    """
+    paths = sorted(folder.glob("[0-9]*.snap"))
+    firsts: dict[int, Path] = {}
+    for path in paths:
+        firsts.setdefault(int(path.stem) // every, path)
+    for path in set(paths[:-NEWEST_KEPT]) - set(firsts.values()):
+        with suppress(OSError):
+            path.unlink()
 
 
 def any_snapshot(folder: Path, last_seq: int) -> list[Path]:

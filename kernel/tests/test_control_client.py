@@ -26,11 +26,13 @@ def test_another_users_instance_is_named_with_its_owner(
     instance(tmp_path)
     monkeypatch.setattr(client.os, "access", lambda path, mode: False)
     monkeypatch.setattr(client.os, "geteuid", lambda: 4_000_000_000)
-    with pytest.raises(ControlCallError, match=rf"^instance desk-de is of user .*\(uid {os.getuid()}\), and you are uid"):
+    wanted = rf"^instance desk-de is of user .*\(uid {os.getuid()}\), and you are uid 4000000000;"
+    with pytest.raises(ControlCallError, match=wanted):
         find_instance(tmp_path, name)
 
 
 def test_the_only_instance_that_runs_is_found(tmp_path: Path) -> None:
-    assert find_instance(tmp_path, None) == instance(tmp_path)
+    run_dir = instance(tmp_path)
+    assert find_instance(tmp_path, None) == run_dir
     with pytest.raises(NotRunning, match=r"^no instance runs in "):
         find_instance(tmp_path / "desk-de")

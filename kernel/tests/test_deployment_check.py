@@ -417,7 +417,7 @@ def test_a_full_file_is_read_into_its_settings(full):
         "end": "2026-03-11T00:00:00",
         "runs_dir": "out",
         "max_events_per_input": 50,
-        "snapshot_every_events": 1_000_000,
+        "snapshot_every_events": None,
         "max_faults": 10,
     }
     assert full.limits == {"kill": False, "position_mw_max": 20}
@@ -525,4 +525,4 @@ def test_problems_are_formatted_with_a_count_and_colour_on_demand():
 
 
 def test_run_settings_have_the_documented_defaults():
-    assert RunSettings() == RunSettings(1, "sim", "today", 1, "DE-LU", None, None, "runs", 100_000, 1_000_000, 10)
+    assert RunSettings() == RunSettings(1, "sim", "today", 1, "DE-LU", None, None, "runs", 100_000, None, 10)

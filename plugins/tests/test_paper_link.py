@@ -1,4 +1,4 @@
-"""Whatever a connection loses, repeats or breaks, and however the kernel ends: our orders are the venue's, fill by fill."""
+"""Whatever a connection loses, repeats or breaks, and whenever the kernel ends: our orders are the venue's."""
 
 from __future__ import annotations
 
@@ -14,22 +14,16 @@ from penstock_plugins.venues.paper_books import MarketConfig
 from penstock_plugins.venues.paper_link import MARKETS, MemoryLink
 from penstock_plugins.venues.paper_market import PaperMarket
 from penstock_plugins.venues.paper_orders import AdapterState
-from penstock_plugins.venues.paper_protocol import frame_of, items_of
+from penstock_plugins.venues.paper_protocol import items_of
 from penstock_sdk.energy import announced_ns
 from penstock_sdk.events import (
     Alert,
     CheckVerdict,
-    ConnectionState,
-    ConnectionStatus,
     ExecutionReport,
     IntentAction,
-    ListingDefinition,
     Order,
     OrderState,
     PluginFault,
-    Reason,
-    Reconcile,
-    Reconciled,
     ReportKind,
     RunHeader,
     SessionReady,

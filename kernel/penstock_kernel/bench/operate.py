@@ -53,7 +53,7 @@ _CHILD = "penstock_kernel.bench.operate_child"
 
 
 def bench_operate(
-    *, histories: Sequence[int] = HISTORIES, snapshot_every: int = 1_000_000, first_s: float = 20_000.0,
+    *, histories: Sequence[int] = HISTORIES, snapshot_every: int = 100_000, first_s: float = 20_000.0,
     rounds: int = 5, orders: tuple[int, ...] = (100, 1_000), kills: int = 200,
 ) -> dict[str, Any]:  # fmt: skip
     """Return each way's steps, in ms: median and worst of the rounds, and CPU.

@@ -80,6 +80,7 @@ def bench_soak(soaks: Sequence[Soak] = SOAKS) -> dict[str, Any]:
     """
     rows: list[dict[str, Any]] = []
     grows: dict[str, Any] = {}
+    growth: dict[str, dict[str, float]] = {}
     hourly: dict[str, list[dict[str, Any]]] = {}
     recorded = hashlib.sha256()
     with tempfile.TemporaryDirectory() as name:
@@ -92,12 +93,14 @@ def bench_soak(soaks: Sequence[Soak] = SOAKS) -> dict[str, Any]:
             desk = Desk(Path(name) / "runs", soak.name.replace(" ", "-"), deployment, env)
             sessions = [_session(desk, hours) for hours in soak.sessions_h]
             rows += [_row(soak, number, *session) for number, session in enumerate(sessions, 1)]
-            grows[soak.name] = _grows([samples for samples, _ in sessions])
-            hourly[soak.name] = [_hour(sample) for samples, _ in sessions for sample in samples]
+            samples = _steady([found for found, _ in sessions])
+            growth[soak.name] = {name: growth_a_day(_hourly(samples, name)) for name in _MEASURES} if samples else {}
+            grows[soak.name] = _grows(samples)
+            hourly[soak.name] = [_hour(sample) for found, _ in sessions for sample in found]
             recorded.update(RunInfo.load(desk.dir).digest.encode())
             desk.remove()
     return {
-        "bench": "soak", **machine(), "rows": rows, "hourly": hourly, "grows": grows,
+        "bench": "soak", **machine(), "rows": rows, "hourly": hourly, "growth_a_day": growth, "grows": grows,
         "flat": not any(grows.values()), "digest": recorded.hexdigest(),
     }  # fmt: skip
 
@@ -156,15 +159,20 @@ def growth_a_day(values: Sequence[float]) -> float:
     return statistics.median(differences) if differences else 0.0
 
 
-def _grows(sessions: list[list[Sample]]) -> dict[str, Any]:
-    """Return what grew in the longest session, in units a day, and the types of objects behind it. Empty: flat.
+def _steady(sessions: list[list[Sample]]) -> list[Sample]:
+    """Return the hours of the longest session but for its first day: its market fills, tables and caches are made."""
+    return max(sessions, key=len)[DAY_H:]
 
-    The first day of a process is left out: its market fills with days, tables and caches are made.
-    """
-    samples = max(sessions, key=len)[DAY_H:]
+
+def _hourly(samples: list[Sample], measure: str) -> list[float]:
+    return [float(getattr(sample, measure)) for sample in samples]
+
+
+def _grows(samples: list[Sample]) -> dict[str, Any]:
+    """Return what grew, in units a day, and the types of objects behind it. Empty: flat."""
     found: dict[str, Any] = {}
     for measure in _MEASURES:
-        values = [getattr(sample, measure) for sample in samples]
+        values = _hourly(samples, measure)
         a_day = growth_a_day(values)
         if values and a_day > GROWS_PERCENT / 100 * statistics.median(values):
             found[measure] = {"a_day": a_day, "of": statistics.median(values)}

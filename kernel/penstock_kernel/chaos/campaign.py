@@ -17,11 +17,14 @@ from penstock_kernel.chaos.instance import instance_in
 from penstock_kernel.chaos.plan import Plan
 from penstock_kernel.chaos.world import Killed, Violated, Violation, World
 from penstock_kernel.deployment import load_deployment
+from penstock_kernel.inspect.event_words import fields_of, record_name
 from penstock_kernel.instance import Instance
 from penstock_kernel.journal import JournalError
 from penstock_kernel.replay import ReplayError, replay
 from penstock_kernel.run import RunOptions
 from penstock_sdk.events import OperatorCommand, RunEnd
+from penstock_sdk.schema import schema_by_id
+from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header
 from penstock_sdk.wire.segment import read_frames, scan
 
 __all__ = ["Outcome", "minimise", "run_seed"]
@@ -29,6 +32,7 @@ __all__ = ["Outcome", "minimise", "run_seed"]
 INSTANCE = "chaos"
 LIVES_MAX = 1_000
 """Starts of one seed; more, and it does not come back."""
+_REST_NS = 120_000_000_000
 _KILLS = ("kill", "torn_write")
 
 
@@ -89,7 +93,6 @@ class _Seed:
         self.world = World(plan, seed, runs / INSTANCE, self.start_ns, leave_out)
         self.cls = instance_in(self.world)
         self.outcome = Outcome(seed=seed, left_out=sorted(leave_out))
-        self.embedded = True
         if {fault.kind for fault in plan.fault} <= {*_KILLS}:
             self.world.compare_with_uncut = self._compare_with_uncut
         if "raise" not in {fault.kind for fault in plan.fault}:
@@ -103,6 +106,8 @@ class _Seed:
                 if world.lives > LIVES_MAX:
                     raise Violated(Violation("comes-back", 0, 0, f"{LIVES_MAX} starts came to nothing"))
                 self._life()
+            if world.markets:
+                self._come_to_rest()
             world.over()
         except Violated as broken:
             self._broken(broken.violation)
@@ -119,12 +124,13 @@ class _Seed:
         outcome = self.outcome
         outcome.promise, outcome.seq, outcome.at_ns = violation.name, violation.seq, violation.at_ns
         outcome.text = violation.text
+        outcome.context = [_words(raw) for raw in self.world.recent]
 
     def _life(self) -> None:
         """Start the instance and run it until it ends, however that is."""
         world, outcome = self.world, self.outcome
         outcome.sessions = self._ended()
-        if outcome.sessions >= self.plan.sessions:
+        if outcome.sessions >= self.plan.sessions and not world.calm:
             return
         world.before_start()
         run: Instance | None = None
@@ -132,7 +138,11 @@ class _Seed:
             run = self.cls.open(INSTANCE, Path(self.plan.path), self._options())
             world.started(run.kernel)
             run.end_ns = self.start_ns + world.length_ns * (outcome.sessions + 1) // self.plan.sessions
-            self._schedule(run)
+            if world.calm:
+                run.end_ns = run.kernel.moment.now_ns + _REST_NS
+                run.kernel.command(OperatorCommand(command="kill", who="chaos", why="come to rest"))
+            else:
+                self._schedule(run)
             run.go()
             world.session_over(run.kernel)
             journal = run.kernel.journal
@@ -150,6 +160,11 @@ class _Seed:
             self._gone(run)
         except Exception as error:
             self._crashed(run, error)
+
+    def _come_to_rest(self) -> None:
+        """Have one session more, in which nothing breaks and the kill switch is on: then both sides must agree."""
+        self.world.calm = True
+        self._life()
 
     def _ended(self) -> int:
         """Return how many sessions have ended in order, as the files say: a process may end after its last word."""
@@ -242,15 +257,12 @@ def minimise(plan: Plan, seed: int, failed: Outcome, say: Callable[[str], object
     return smallest
 
 
-def words_of(run_dir: Path, seq: int, count: int = 6) -> list[str]:
-    """Return the last events up to *seq*, one line each."""
-    from penstock_kernel.inspect.event_words import fields_of, record_name
-    from penstock_kernel.inspect.journal_view import entries_of
-
-    lines: list[str] = []
-    for frame in read_frames(run_dir / "journal", from_seq=max(seq - 40, 1)):
-        for entry in entries_of(frame):
-            if entry.seq <= seq:
-                shown = ", ".join(f"{key}={value}" for key, value in fields_of(entry.record).items())
-                lines.append(f"seq {entry.seq} {record_name(entry.record)} {shown}")
-    return lines[-count:]
+def _words(raw: bytes) -> str:
+    """Return a frame's first record on one line."""
+    header = Header(*HEADER.unpack_from(raw))
+    layout = schema_by_id(header.schema_id)
+    size = header.stride if layout.packed and header.count > 1 else header.body_bytes
+    record = layout.unpack(raw[HEADER_BYTES : HEADER_BYTES + size])
+    shown = ", ".join(f"{key}={value}" for key, value in fields_of(record).items() if value not in (None, "", 0))
+    more = f" and {header.count - 1} more" if header.count > 1 else ""
+    return f"seq {header.seq} {record_name(record)} {shown}{more}"

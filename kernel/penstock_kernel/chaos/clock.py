@@ -22,7 +22,10 @@ class SteppedClock:
     kind = ClockKind.WALL
 
     def __init__(
-        self, start_ns: int, steps: list[tuple[int, int]] = [], next_ns: Callable[[], int | None] = lambda: None  # noqa: B006
+        self,
+        start_ns: int,
+        steps: list[tuple[int, int]] = [],
+        next_ns: Callable[[], int | None] = lambda: None,  # noqa: B006
     ) -> None:
         self.true_ns = start_ns
         self.offset_ns = 0

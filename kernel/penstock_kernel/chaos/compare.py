@@ -60,7 +60,6 @@ def first_difference(cut: Path, uncut: Path) -> str:
             side, left = ("without kills", theirs) if ours is None else ("with kills", ours)
             return f"only {side} there is event {left[0]}, {left[2]}"
         if ours[1:] != theirs[1:]:
-            return f"event {ours[0]} at {ours[1]} is {ours[2]}; without kills it is event {theirs[0]} at {theirs[1]}, {theirs[2]}"
+            there = f"event {theirs[0]} at {theirs[1]}, {theirs[2]}"
+            return f"event {ours[0]} at {ours[1]} is {ours[2]}; without kills it is {there}"
     return ""
-
-

@@ -7,6 +7,7 @@ inputs (`on_input`), when a start has succeeded (`on_start`), when a session or 
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING, ClassVar
 
@@ -281,7 +282,12 @@ class Limits(Invariant):
         if type(limit).__name__ == "Limit" and loosening(entry):
             key = limit.kind, limit.strategy_id, limit.listing_id
             kernel = self.world.kernel
-            if kernel is not None and kernel.live and kernel.limits.values.get(key) == 0 and self.account.limits.get(key):
+            if (
+                kernel is not None
+                and kernel.live
+                and kernel.limits.values.get(key) == 0
+                and self.account.limits.get(key)
+            ):
                 return f"plugin {entry.producer} switched {LimitKind(limit.kind).name} off"
         return ""
 
@@ -302,7 +308,7 @@ class Cancels(Invariant):
         """Look for orders that were left alone, once the journal had failed."""
         if kernel.journal is None or not kernel.journal.failed or not kernel.started:
             return ""
-        alone = [i for i, held in kernel.desk.open.items() if held.state != OrderState.PENDING_CANCEL]
+        alone = [i for i in kernel.desk.open if i not in self.world.cancelled]
         if alone:
             return f"the journal failed, and {len(alone)} orders were not cancelled, the first {alone[0]}"
         if self.world.unsent_cancels:
@@ -336,6 +342,7 @@ class Memory(Invariant):
 
     def on_start(self, kernel: Kernel) -> str:
         """Hold the number of open files against that of the first start."""
+        gc.collect()  # what a process that is gone had open is let go with its objects
         now = len(os.listdir("/proc/self/fd"))
         first = self.world.handles_first = self.world.handles_first or now
         return f"{now} files are open, at the first start it was {first}" if now > first + _HANDLES_SPARE else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from fnmatch import fnmatchcase
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -17,7 +18,18 @@ from penstock_sdk.core.core import COMMANDS
 from penstock_sdk.discovery import load_class
 from penstock_sdk.typed import Finding, KeyPath, check_typed, format_path, quoted
 
-__all__ = ["KINDS", "MESSAGE_KINDS", "PHASES", "Command", "Fault", "Kind", "Phase", "Plan", "load_plan"]
+__all__ = [
+    "KINDS",
+    "MESSAGE_KINDS",
+    "PHASES",
+    "Command",
+    "Fault",
+    "Kind",
+    "Phase",
+    "Plan",
+    "load_plan",
+    "outside_class",
+]
 
 Kind: TypeAlias = Literal[
     "drop", "delay", "reorder", "duplicate", "kill", "torn_write", "eio", "full_disk", "clock_step", "raise"
@@ -91,8 +103,20 @@ class Command(Struct, frozen=True):
     argument: str = ""
 
 
-class Plan(Struct, frozen=True):
-    """A checked plan. ``path`` is the deployment's file."""
+class OutsideTable(Struct, frozen=True):
+    """One `[[outside]]` table: what stands behind a venue outside."""
+
+    plugin: str
+    """The venue's instance."""
+    use: Annotated[str, Meta(pattern=r"^[\w.]+:\w+$", examples=["package.module:Class"])]
+    """The class, as `penstock_kernel.chaos.outside.Outside` says."""
+    name: str = "chaos"
+    account: str = "penstock"
+    config: dict[str, Any] = {}
+
+
+class _PlanFile(Struct, frozen=True):
+    """A plan as written."""
 
     deployment: str
     length_s: Annotated[float, Meta(gt=0, le=1e8)] = 3600.0
@@ -101,6 +125,12 @@ class Plan(Struct, frozen=True):
     """So many sessions follow each other: all but the last are stopped in order."""
     fault: tuple[Fault, ...] = ()
     command: tuple[Command, ...] = ()
+    outside: tuple[OutsideTable, ...] = ()
+
+
+class Plan(_PlanFile, frozen=True):
+    """A checked plan. ``path`` is the deployment's file, ``file`` the plan's own."""
+
     path: str = ""
     file: str = ""
 
@@ -138,17 +168,6 @@ def load_plan(path: Path) -> Plan:
     if findings := _against(plan, load_deployment(source)):
         raise _error(path, text, findings)
     return plan
-
-
-class _PlanFile(Struct, frozen=True):
-    """A plan as written."""
-
-    deployment: str
-    length_s: Annotated[float, Meta(gt=0, le=1e8)] = 3600.0
-    seeds: Annotated[int, Meta(ge=1, le=100_000)] = 20
-    sessions: Annotated[int, Meta(ge=1, le=100)] = 1
-    fault: tuple[Fault, ...] = ()
-    command: tuple[Command, ...] = ()
 
 
 def _error(path: Path, text: str, findings: list[Finding]) -> DeploymentError:
@@ -193,11 +212,26 @@ def _against(plan: Plan, deployment: Deployment) -> list[Finding]:
             found += _no_messages(fault, deployment, path)
         elif fault.kind == "raise":
             found += _no_handler(fault, deployment, path)
+    venues = [spec.name for spec in deployment.plugins if spec.manifest.kind == "venue"]
+    for at, table in enumerate(plan.outside):
+        if table.plugin not in venues:
+            text = f"met {quoted(table.plugin)}, wanted a venue of the deployment"
+            found.append(Finding(("outside", at, "plugin"), text, f"venues are {', '.join(venues) or 'none'}"))
+        try:
+            outside_class(table.use)
+        except (ImportError, AttributeError) as error:
+            found.append(Finding(("outside", at, "use"), f"cannot be loaded: {error}"))
     for at, command in enumerate(plan.command):
         if command.command not in COMMANDS or command.command == "stop":
             known = ", ".join(name for name in COMMANDS if name != "stop")
             found.append(Finding(("command", at, "command"), f"met {quoted(command.command)}, wanted one of {known}"))
     return found
+
+
+def outside_class(use: str) -> Any:
+    """Return the class that ``package.module:Class`` names."""
+    module, _, name = use.partition(":")
+    return getattr(import_module(module), name)
 
 
 def _no_messages(fault: Fault, deployment: Deployment, path: KeyPath) -> list[Finding]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import wraps
@@ -20,7 +20,8 @@ from penstock_kernel.chaos.clock import SteppedClock
 from penstock_kernel.chaos.disk import ChaosDisk, io_error, no_room
 from penstock_kernel.chaos.invariants import INVARIANTS, Invariant
 from penstock_kernel.chaos.messages import troubled
-from penstock_kernel.chaos.plan import MESSAGE_KINDS, Fault, Phase, Plan
+from penstock_kernel.chaos.outside import Outside, differences
+from penstock_kernel.chaos.plan import MESSAGE_KINDS, Fault, OutsideTable, Phase, Plan, outside_class
 from penstock_kernel.journal import Journal
 from penstock_kernel.kernel import Kernel
 from penstock_sdk.core.wiring import Slot
@@ -105,6 +106,8 @@ class World:
     ) -> None:
         self.plan, self.seed, self.run_dir, self.start_ns = plan, seed, run_dir, start_ns
         self.length_ns = round(plan.length_s * 1e9)
+        self._left_out = leave_out
+        self._befell: set[tuple[int, str, int]] = set()
         self.account = Account()
         self.journal: Journal | None = None
         self.kernel: Kernel | None = None
@@ -115,17 +118,23 @@ class World:
         self.early: list[str] = []
         self._unsent: set[int] = set()
         self._cancel_seqs: set[int] = set()
+        self.cancelled: set[int] = set()
+        """Orders that were cancelled since the journal failed."""
         self.power_lost = False
         self.portfolio_faulty = False
         self.reread_fault = ""
         self.handles_first = 0
         self.limits_before: dict[tuple[int, int, int], int] = {}
+        self.recent: deque[bytes] = deque(maxlen=6)
+        """The last frames, for whoever wants to know what led to a violation."""
         self.told: set[tuple[int, int, int]] = set()
         self.violation: Violation | None = None
         self.compare_with_uncut: Callable[[], str] = lambda: ""
         self.replay_fault: Callable[[], str] = lambda: ""
-        self.compare_with_markets: Callable[[], str] = lambda: ""
-        self.reconciled = True
+        self.calm = False
+        """True when nothing breaks any more: all is to come to rest."""
+        self.messages = 0
+        self.markets: list[Outside] = [self._market(table) for table in plan.outside]
         self.disk = ChaosDisk()
         self.disk.before_write, self.disk.before_sync = self._before_write, self._before_sync
         self.disk.after_call, self.disk.after_tear = self._after_call, self._after_tear
@@ -145,8 +154,6 @@ class World:
         self._lose_sectors: random.Random | None = None
         self._fresh: list[bytes] = []
         self._crcs: dict[int, int] = {}
-        self._left_out = leave_out
-        self._befell: set[tuple[int, str, int]] = set()
         self._armed = sorted(self._arm(), key=lambda armed: armed.at_ns)
         self.clock = SteppedClock(start_ns, self._steps(), self._next_ns)
         self.clock.on_step = self._stepped
@@ -195,10 +202,50 @@ class World:
     def _live(self) -> bool:
         return self.kernel is not None and self.kernel.live
 
+    # -- markets outside ----------------------------------------------------------------------------------------------
+
+    def _market(self, table: OutsideTable) -> Outside:
+        faults = [
+            (at, fault)
+            for at, fault in enumerate(self.plan.fault)
+            if fault.kind in MESSAGE_KINDS and fnmatchcase(table.plugin, fault.plugin)
+            if f"{at}.0" not in self._left_out
+        ]
+
+        def trouble(topic: str, now_ns: int) -> tuple[str, int] | None:
+            """Decide what befalls a message; the first fault that strikes does."""
+            if self.calm:
+                return None
+            self.messages += 1
+            for at, fault in faults:
+                after_s = (now_ns - self.start_ns) / 1e9
+                inside = fault.from_s <= after_s < (fault.to_s if fault.to_s is not None else 1e18)
+                left = self.happened[at] < (fault.count or 2**63)
+                draw = random.Random(f"{self.seed}/{at}/{table.plugin}/{self.messages}")
+                if inside and left and fnmatchcase(topic, fault.topic) and draw.random() < fault.probability:
+                    self._befall(table.plugin, at, self.messages)
+                    late_ns = round(draw.uniform(0, fault.delay_ms_max) * 1e6)
+                    amount = {"drop": 0, "duplicate": 1, "delay": late_ns, "reorder": 1}[fault.kind]
+                    return fault.kind, amount
+            return None
+
+        make: Any = outside_class(table.use)
+        market: Outside = make(
+            name=table.name, account=table.account, config=table.config, seed=self.seed, start_ns=self.start_ns,
+            trouble=trouble,
+        )  # fmt: skip
+        return market
+
+    def compare_with_markets(self) -> str:
+        """Return where a market outside and the journal part, in words."""
+        return next((text for market in self.markets if (text := differences(market, self.account))), "")
+
     # -- kills -----------------------------------------------------------------------------------------------------
 
     def step(self, point: str) -> None:
         """Be told of a step of the kernel's, and end the process when that is due."""
+        if self.calm:
+            return
         for armed in self._armed:
             fault = armed.fault
             if fault.kind != "kill" or not self._in_phase(fault.phase):
@@ -223,7 +270,7 @@ class World:
 
     def _due(self, kind: str) -> Armed | None:
         """Return the first fault of a kind whose moment has come."""
-        if not self._live:
+        if not self._live or self.calm:
             return None
         now_ns = self.now_ns
         return next((a for a in self._armed if a.fault.kind == kind and a.at_ns <= now_ns), None)
@@ -255,6 +302,8 @@ class World:
             raise io_error()
 
     def _broken(self, call: str, *, do_raise: bool = True) -> bool:
+        if self.calm:
+            return False
         for armed in self._armed:
             due = armed.fault.kind == "eio" and armed.fault.call == call and armed.at_ns <= self.now_ns and self._live
             if due:
@@ -301,6 +350,7 @@ class World:
         self._commands.clear()
         self._unsent.clear()
         self._cancel_seqs.clear()
+        self.cancelled.clear()
 
     def _reread(self, journal: Journal) -> None:
         """Hold the files against what was written, and begin the account anew with what they hold."""
@@ -341,6 +391,8 @@ class World:
                 # What was never synced may come back as something else: it was never promised.
                 self._crcs = {seq: crc for seq, crc in self._crcs.items() if seq <= self._durable_seq}
         self.told = {position for position in self.told if position[1] <= self._durable_seq}
+        for market in self.markets:
+            market.process_gone()
         self.journal = None
         self.kernel = None
 
@@ -463,6 +515,7 @@ class World:
 
     def _take(self, raw: bytes) -> None:
         """Let the invariants and the account have one frame."""
+        self.recent.append(raw)
         body_bytes, schema_id, _, origin, seq, at_ns, cause, _, count, stride, producer = HEADER.unpack_from(raw)
         if schema_id not in _WANTED:
             self._entry(Entry(seq, at_ns, cause, origin, producer, schema_id, count, None))
@@ -481,6 +534,8 @@ class World:
             self.portfolio_faulty |= slot is None or slot.kind == "portfolio"
         if type(entry.record) is Order and entry.record.action != IntentAction.NEW:
             self._cancel_seqs.add(entry.seq)
+            if self.journal is not None and self.journal.failed:
+                self.cancelled.add(entry.record.order_id)
         self.account.feed(entry)
 
     def _check(self, ask: Callable[[Invariant], str], entry: Entry | None = None) -> None:

@@ -17,7 +17,7 @@ from penstock_kernel.lake.tail import Place, Tail
 from penstock_kernel.own_records import learn_own_records
 from penstock_kernel.runs import RunPaths, write_atomically
 from penstock_kernel.telemetry.runlog import RunLog
-from penstock_kernel.telemetry.settings import TelemetryTable
+from penstock_kernel.telemetry.settings import TelemetryTable, wants_exporter
 from penstock_kernel.telemetry.spans import Span, SpanMaker
 
 __all__ = ["Exporter", "SpanFollower", "settings_of", "wants_exporter"]
@@ -45,11 +45,6 @@ def settings_of(run_dir: Path) -> TelemetryTable:
     except FileNotFoundError:
         return TelemetryTable()
     return msgspec.convert(tree.get("telemetry", {}), TelemetryTable)
-
-
-def wants_exporter(settings: TelemetryTable) -> bool:
-    """Return whether anything is to be sent or kept that the kernel's own process does not write."""
-    return settings.spans != "off" or settings.otlp_endpoint is not None
 
 
 class SpanFollower:

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from penstock_sdk.typed import Finding, shown_value
 
-__all__ = ["TelemetryTable", "telemetry_findings"]
+__all__ = ["TelemetryTable", "telemetry_findings", "wants_exporter"]
 
 
 class TelemetryTable(Struct, frozen=True):
@@ -30,6 +30,11 @@ class TelemetryTable(Struct, frozen=True):
     """Base address of an OpenTelemetry collector, as ``http://127.0.0.1:4318``; None sends nothing."""
     otlp_every_s: Annotated[int, Meta(ge=1, le=3_600)] = 15
     """How often metrics are sent there."""
+
+
+def wants_exporter(settings: TelemetryTable) -> bool:
+    """Return whether anything is to be sent or kept that the kernel's own process does not write."""
+    return settings.spans != "off" or settings.otlp_endpoint is not None
 
 
 def telemetry_findings(tree: dict[str, Any]) -> list[Finding]:

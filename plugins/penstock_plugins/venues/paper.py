@@ -145,7 +145,7 @@ class PaperVenue(Venue):
         for order_id, filled_lots in question.orders:
             held = state.orders[order_id] = known.get(order_id) or OurOrder(order_id)
             held.filled_lots = filled_lots
-        state.question = question.epoch
+        state.question, state.changed = question.epoch, set()
         if state.synced:
             self._ask()
         return None
@@ -325,6 +325,8 @@ class PaperVenue(Venue):
             return []
         state.last_no, state.resending = number, False
         ours = state.heard(report)
+        if ours is not None and state.question is not None:
+            state.changed.add(ours.order_id)
         return [] if ours is None else [ours]
 
     def _resend(self) -> None:
@@ -416,14 +418,15 @@ class PaperVenue(Venue):
         if told.ask_id != state.ask_id:
             return []  # an earlier question's: another is on its way
         out: list[Event] = []
-        confirmed = corrected = 0
+        confirmed = 0
         lost = [t.order_id for t in told.orders if not t.state and self._was_there(t.order_id)]
         for order_told in told.orders:
             known = order_told.order_id in state.orders
             reports = state.told(order_told)
-            confirmed += known and not reports
-            corrected += bool(reports)
             out += reports
+            if reports and state.question is not None:
+                state.changed.add(order_told.order_id)
+            confirmed += known and order_told.order_id not in state.changed
             held = state.orders.get(order_told.order_id)
             if held is not None and held.cancel_wanted:
                 self._send_cancel(held.order_id, order_told.listing)
@@ -432,7 +435,7 @@ class PaperVenue(Venue):
         for order_id, number in foreign:
             self._send_cancel(order_id, number)
         state.last_no = max(told.last_no, state.last_no or 0)
-        return [*self._lost(lost), *out, *self._synced(confirmed, corrected, len(foreign))]
+        return [*self._lost(lost), *out, *self._synced(confirmed, len(foreign))]
 
     def _was_there(self, order_id: int) -> bool:
         held = self._state.orders.get(order_id)
@@ -449,7 +452,7 @@ class PaperVenue(Venue):
             )
         ]  # fmt: skip
 
-    def _synced(self, confirmed: int, corrected: int, foreign: int) -> list[Event]:
+    def _synced(self, confirmed: int, foreign: int) -> list[Event]:
         """Return that the connection stands, and the answer to the kernel's question if there is one."""
         state = self._state
         out: list[Event] = []
@@ -465,7 +468,8 @@ class PaperVenue(Venue):
                 )
             )  # fmt: skip
         if state.question is not None:
-            epoch, state.question = state.question, None
+            epoch, corrected = state.question, len(state.changed)
+            state.question, state.changed = None, set()
             out.append(
                 Reconciled(
                     venue_id=self.ctx.plugin_id, epoch=epoch, confirmed=confirmed, corrected=corrected, foreign=foreign

@@ -70,6 +70,8 @@ class AdapterState(msgspec.Struct):
     ask_id: int = 0
     question: int | None = None
     """Epoch of the kernel's question that is not answered yet."""
+    changed: set[int] = set()
+    """Orders of which there were reports since that question."""
     synced: bool = False
     """The venue has told where every order stands since the connection was made."""
     down: bool = False

@@ -132,12 +132,14 @@ class Cascade:
         Cost: some 0.3 µs an event and handler, and as much again to encode it.
         """
         moment, queue, routes = self.moment, self._queue, self._routes
-        self.until_timed = until_timed = self.until_timed - 1
-        if not until_timed and self.timing is not None:
-            routes = self._begin_timed(self.timing)
+        timing = None
+        self.until_timed -= 1
+        if not self.until_timed and self.timing is not None:
+            timing = self.timing
+            routes = self._begin_timed(timing)
         seq = self.seq
-        now_ns, cause, root, last = moment.now_ns, ABSENT, seq + 1, 0
-        moment.correlation_seq = root
+        now_ns, cause, last = moment.now_ns, ABSENT, 0
+        moment.correlation_seq = root = seq + 1
         while True:
             route = routes.get(type(event))
             if route is None:
@@ -192,9 +194,9 @@ class Cascade:
                         break
             event, cause, origin, producer = queue.popleft()
         self.seq = seq
-        if not until_timed and self.timing is not None:
+        if timing is not None:
             self._being_timed = False
-            self.until_timed = self.timing.end()
+            self.until_timed = timing.end()
 
     def _begin_timed(self, timing: Timing) -> dict[type, tuple[Any, ...]]:
         """Return the timed routes; frames go through theirs until the input has been handled."""
