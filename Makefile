@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup system run test test-long test-interop lint format bench docs requirements clean
+.PHONY: help setup system run test test-long test-interop chaos lint format bench soak docs requirements clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -40,6 +40,13 @@ format: setup ## Format, and mend what ruff can mend
 
 bench: setup ## Every benchmark, as JSON (ARGS adds flags)
 	@$(BIN)/penstock bench all --json $(ARGS)
+
+chaos: setup ## Break simulated deployments on purpose, for some minutes (ARGS="--seeds 50")
+	@$(BIN)/penstock chaos deployments/chaos-plan.toml $(or $(ARGS),--seeds 40)
+	@$(BIN)/penstock chaos deployments/chaos-paper-plan.toml $(or $(ARGS),--seeds 40)
+
+soak: setup ## Days of an instance with restarts between: what stays as it is, and what grows
+	@$(BIN)/penstock bench soak $(ARGS)
 
 docs: setup ## The pages and the API reference, into site/
 	@$(BIN)/python tools/docs.py

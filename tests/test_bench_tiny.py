@@ -12,6 +12,15 @@ from day_runs import penstock
 from penstock_kernel.bench.command import BENCHES
 from penstock_kernel.cli.main import main
 
+BEGUN = {"interpreter and imports", "deployment checked", "journal opened"}
+GONE_ON = {"snapshot read", "plugins built, state restored", "journal's tail replayed"}
+ENDS = {"session started", "ready", "first order", "in all"}
+STEPS_OF = {
+    "fresh": BEGUN | ENDS,
+    "after a stop": BEGUN | GONE_ON | ENDS,
+    "after kill -9 at 15,000": BEGUN | GONE_ON | ENDS,
+    "kill -9 under the watchdog at 15,000": {"seen, waited, spawned"} | BEGUN | GONE_ON | ENDS,
+}
 ROWS = {
     "bus": {
         f"{name}_{handlers}"
@@ -38,6 +47,11 @@ ROWS = {
         "rebuild from the beginning",
     },
     "telemetry": {"off", "on"},
+    "operate": {
+        *(f"{way}: {step}" for way, steps in STEPS_OF.items() for step in steps),
+        *(f"kill, {load}, 10 open orders" for load in ("little load", "full load")),
+    },
+    "soak": {"days, session 1", "days, session 2"},
 }
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kernel.tests.toy_market import END_NS, TOYS, ToyStrategy, attach, kernel_in, recorded, start
-from penstock_kernel.snapshots import SnapshotError, load_snapshot, newest_snapshot, save_snapshot
+from penstock_kernel.snapshots import SnapshotError, load_snapshot, newest_snapshot, save_snapshot, thin_snapshots
 
 VERSIONS = {"python": "3", "plugin a": "1.0"}
 PADDED = np.dtype({"names": ["a", "b"], "formats": ["<u2", "<f8"], "offsets": [2, 8], "itemsize": 24})
@@ -168,3 +168,12 @@ def test_a_snapshot_that_cannot_be_taken_is_logged_and_the_run_goes_on(tmp_path:
     kernel.run_simulated(END_NS)
     kernel.close()
     assert kernel.moment.now_ns == END_NS
+
+
+def test_an_instance_keeps_the_newest_snapshots_and_the_first_of_each_stretch(tmp_path: Path) -> None:
+    for seq in (90, 180, 1_010, 1_100, 1_200, 2_005, 2_100, 2_200, 2_300):
+        (tmp_path / f"{seq:012}.snap").touch()
+    (tmp_path / f"{500:012}.carry").touch()
+    thin_snapshots(tmp_path, 1_000)
+    assert sorted(int(path.stem) for path in tmp_path.glob("*.snap")) == [90, 1_010, 2_005, 2_100, 2_200, 2_300]
+    assert (tmp_path / f"{500:012}.carry").exists()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 
+import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -14,20 +17,28 @@ from penstock_plugins.venues.paper_books import MarketConfig
 from penstock_plugins.venues.paper_link import MARKETS, MemoryLink
 from penstock_plugins.venues.paper_market import PaperMarket
 from penstock_plugins.venues.paper_orders import AdapterState
-from penstock_plugins.venues.paper_protocol import items_of
+from penstock_plugins.venues.paper_protocol import VERSION, Hello, Unsent, frame_of, items_of
 from penstock_sdk.energy import announced_ns
 from penstock_sdk.events import (
     Alert,
     CheckVerdict,
+    ConnectionState,
+    ConnectionStatus,
+    ContractDefinition,
     ExecutionReport,
     IntentAction,
+    ListingDefinition,
     Order,
+    OrderKind,
     OrderState,
     PluginFault,
+    Reason,
+    Reconciled,
     ReportKind,
     RunHeader,
     SessionReady,
     Side,
+    ZoneDefinition,
 )
 from penstock_sdk.golden import matching
 from penstock_sdk.plugin import RiskCheck, Strategy
@@ -161,6 +172,195 @@ class Desk:
         return {held.order_id for held in account.open_orders()} if account is not None else set()
 
 
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    yield Desk()
+    MARKETS.clear()
+
+
+def kinds(desk: Desk, order: Order) -> list[tuple[str, int]]:
+    """Return (kind, reason) of what was reported on an order."""
+    return [(ReportKind(r.kind).name, r.reason) for r in desk.all_reports() if r.order_id == order.order_id]
+
+
+def test_a_listing_is_defined_once_and_its_zone_too(desk: Desk) -> None:
+    desk.link.cut(desk.kernel.moment.now_ns)
+    desk.wait(5)
+    assert [len(desk.kernel.of(cls)) for cls in (ZoneDefinition, ContractDefinition, ListingDefinition)] == [1, 24, 24]
+    listing = desk.kernel.of(ListingDefinition)[0]
+    assert (listing.name, listing.venue_id) == ("paper DE-LU H 2026-03-10 00", desk.venue.ctx.plugin_id)
+    assert (listing.interval_count, listing.cash_micro_per_lot_tick) == (4, 1_000)
+
+
+def test_an_order_that_never_came_is_rejected_and_not_taken_when_it_comes_late(desk: Desk) -> None:
+    desk.link.lose_out = 1
+    order = desk.order(Side.BUY, 5_990, 3)
+    desk.crash(forgetting=False)
+    desk.wait(2)
+    assert kinds(desk, order) == [("REJECTED", Reason.UNKNOWN_ORDER)]
+    assert desk.kernel.of(Reconciled)[-1] == msgspec.structs.replace(
+        desk.kernel.of(Reconciled)[-1], epoch=2, confirmed=0, corrected=1, foreign=0
+    )
+    late = msgspec.structs.replace(order, listing_id=1)
+    desk.market.receive(desk.link._connection, late, desk.market.now_ns)
+    desk.wait(2)
+    assert desk.open_there() == set()
+    assert desk.filled() == {}
+
+
+@pytest.mark.parametrize("forgetting", [False, True])
+def test_fills_and_cancels_of_the_gap_are_told_once_and_counted(desk: Desk, forgetting: bool) -> None:
+    part, whole, stays = (desk.order(Side.BUY, price_ticks, 4) for price_ticks in (5_993, 5_994, 5_992))
+    desk.wait(1)
+    desk.market.trade(1, Side.SELL, 5_993, 1)
+    desk.wait(1)
+    desk.market.trade(1, Side.SELL, 5_993, 5)
+    desk.crash(forgetting=forgetting)
+    desk.wait(2)
+    assert desk.filled() == {whole.order_id: 4, part.order_id: 2} == desk.dealt()
+    (answer,) = desk.kernel.of(Reconciled)
+    assert (answer.confirmed, answer.corrected, answer.foreign) == (1, 2, 0)
+    assert {part.order_id, stays.order_id} == desk.open_there() == set(desk.kernel.desk.open)
+
+
+def test_orders_in_our_name_that_we_do_not_know_are_cancelled_and_told(desk: Desk) -> None:
+    stranger = desk.market.connect()
+    desk.market.receive(stranger, Hello(VERSION, CONFIG.account), desk.market.now_ns)
+    order = Order(77, 1, int(IntentAction.NEW), Side.BUY, OrderKind.LIMIT, price_ticks=5_000, qty_lots=1)
+    desk.market.receive(stranger, order, desk.market.now_ns)
+    assert desk.open_there() == {77}
+    desk.crash(forgetting=False)
+    desk.wait(2)
+    assert desk.open_there() == set()
+    assert desk.kernel.of(Reconciled)[-1].foreign == 1
+    desk.market.receive(stranger, msgspec.structs.replace(order, order_id=78), desk.market.now_ns)
+    desk.link.cut(desk.kernel.moment.now_ns)
+    desk.wait(2)
+    assert desk.open_there() == set()
+    assert [alert.code for alert in desk.kernel.of(Alert)].count("venue.foreign_orders") == 2
+
+
+def test_without_a_connection_new_orders_are_rejected_and_cancels_wait(desk: Desk) -> None:
+    order = desk.order(Side.BUY, 5_990, 3)
+    desk.wait(1)
+    desk.link.reachable = False
+    desk.link.cut(desk.kernel.moment.now_ns)
+    early = desk.order(Side.BUY, 5_991, 3)  # nobody has heard yet that the connection is gone
+    desk.wait(2)
+    late = desk.order(Side.BUY, 5_992, 3)
+    desk.kernel.feed(desk.trader.cancel(order.order_id), producer="trader")
+    desk.wait(2)
+    assert kinds(desk, early) == kinds(desk, late) == [("REJECTED", Reason.RECONCILING)]
+    assert desk.open_there() == {order.order_id}
+    desk.link.reachable = True
+    desk.wait(2)
+    assert kinds(desk, order)[-1] == ("CANCELLED", Reason.NONE)
+    alerts = [(alert.code, alert.cleared) for alert in desk.kernel.of(Alert)]
+    assert alerts == [("venue.disconnected", False), ("venue.disconnected", True)]
+    assert [state.status for state in desk.kernel.of(ConnectionState)][-3:] == [
+        ConnectionStatus.DOWN, ConnectionStatus.CONNECTING, ConnectionStatus.UP,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("forgetting", [False, True])
+def test_a_market_that_forgot_our_orders_ends_them(desk: Desk, forgetting: bool) -> None:
+    order = desk.order(Side.BUY, 5_990, 3)
+    desk.wait(1)
+    other = PaperMarket(QUIET, desk.kernel.moment.now_ns, "paper-2")
+    desk.crash(forgetting=forgetting)
+    desk.link.market = other
+    desk.wait(2)
+    assert kinds(desk, order)[-1] == ("CANCELLED", Reason.UNSOLICITED)
+    report = desk.kernel.of(ExecutionReport)[-1]
+    assert (report.listing_id, report.side) == (order.listing_id, Side.BUY)
+    assert desk.kernel.desk.open == {}
+    assert "venue.orders_lost" in [alert.code for alert in desk.kernel.of(Alert)]
+    again = desk.order(Side.BUY, 5_990, 3)
+    desk.wait(1)
+    assert kinds(desk, again) == [("ACCEPTED", 0)]
+
+
+def test_a_fill_of_an_order_that_nobody_knows_is_passed_on_for_somebody_to_see(desk: Desk) -> None:
+    stranger = desk.market.connect()
+    desk.market.receive(stranger, Hello(VERSION, CONFIG.account), desk.market.now_ns)
+    order = Order(77, 1, int(IntentAction.NEW), Side.BUY, OrderKind.LIMIT, price_ticks=5_000, qty_lots=1)
+    desk.market.receive(stranger, order, desk.market.now_ns)
+    desk.market.trade(1, Side.SELL, 5_000, 1)
+    desk.wait(2)
+    assert [alert.code for alert in desk.kernel.of(Alert)] == ["order.unknown_report"]
+
+
+def test_a_report_that_was_lost_is_sent_again_before_any_later_one(desk: Desk) -> None:
+    order = desk.order(Side.BUY, 5_990, 5)
+    desk.wait(0.1)
+    desk.link.lose_in = 1
+    for _ in range(3):
+        desk.market.trade(1, Side.SELL, 5_990, 1)
+        desk.wait(0.6)
+    desk.wait(2)
+    fills = [r for r in desk.all_reports() if r.kind == ReportKind.FILL]
+    assert [(r.order_id, r.last_lots, r.leaves_lots) for r in fills] == [
+        (order.order_id, 1, left) for left in (4, 3, 2)
+    ]
+
+
+def test_a_report_that_comes_twice_counts_once(desk: Desk) -> None:
+    order = desk.order(Side.BUY, 5_990, 5)
+    desk.wait(0.1)
+    desk.link.repeat_in = 2
+    desk.market.trade(1, Side.SELL, 5_990, 2)
+    desk.market.trade(1, Side.SELL, 5_990, 3)
+    desk.wait(1)
+    assert desk.filled() == {order.order_id: 5}
+    assert desk.kernel.of(Alert) == []
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_an_order_that_got_lost_on_an_unbroken_connection_is_asked_about(desk: Desk, cancelled: bool) -> None:
+    desk.link.lose_out = 1
+    order = desk.order(Side.BUY, 5_990, 5)
+    if cancelled:
+        desk.kernel.feed(desk.trader.cancel(order.order_id), producer="trader")
+    desk.wait(1)
+    assert set(desk.kernel.desk.open) == {order.order_id}
+    desk.wait(4)
+    assert kinds(desk, order) == [("REJECTED", Reason.UNKNOWN_ORDER)]
+    assert desk.kernel.of(Alert) == []
+
+
+def test_what_an_answer_has_told_is_not_told_again_by_late_reports(desk: Desk) -> None:
+    order = desk.order(Side.BUY, 5_990, 5)
+    desk.wait(1)
+    desk.link.lose_in = 1_000
+    desk.market.trade(1, Side.SELL, 5_990, 5)
+    desk.link.lose_out = 1
+    desk.order(Side.BUY, 5_991, 1)
+    desk.wait(5)
+    assert desk.filled() == {order.order_id: 5}
+    desk.link.lose_in = 0
+    desk.wait(5)
+    assert desk.filled() == {order.order_id: 5}
+    assert desk.kernel.of(Alert) == []
+
+
+def test_an_order_that_an_earlier_process_may_have_sent_is_not_taken_for_unsent(desk: Desk) -> None:
+    order = desk.order(Side.BUY, 5_990, 5)
+    desk.wait(1)
+    desk.venue._own += frame_of(Unsent(order.order_id))
+    desk.wait(2)
+    assert kinds(desk, order) == [("ACCEPTED", 0)]
+
+
+def test_the_state_survives_a_snapshot(desk: Desk) -> None:
+    desk.order(Side.BUY, 5_990, 3)
+    desk.wait(1)
+    other = desk._kernel(desk.kernel.moment.now_ns)
+    before = desk.kernel.slots["paper"].plugin
+    other.slots["paper"].plugin.restore(before.snapshot())
+    assert other.slots["paper"].plugin._state == before._state
+    assert before._state.synced
+
+
 class Connection(RuleBasedStateMachine):
     """Orders, strangers who deal with them, faults of the connection, crashes."""
 
@@ -185,6 +385,17 @@ class Connection(RuleBasedStateMachine):
     @rule(what=st.sampled_from(["lose_out", "lose_in", "repeat_out", "repeat_in"]), count=st.integers(1, 3))
     def fault(self, what: str, count: int) -> None:
         setattr(self.desk.link, what, count)
+
+    @rule(what=st.sampled_from(["lose_out", "lose_in", "repeat_in"]), count=st.integers(1, 3), lots=st.integers(1, 4))
+    def deal_under_fault(self, what: str, count: int, lots: int) -> None:
+        desk = self.desk
+        first, second = desk.order(Side.BUY, 5_996, 3), desk.order(Side.BUY, 5_995, 3)
+        self.fault(what, count)
+        desk.market.trade(1, Side.SELL, 5_990, lots)
+        desk.kernel.feed(desk.trader.cancel(second.order_id), producer="trader")
+        desk.wait(0.1)
+        desk.market.trade(1, Side.SELL, 5_990, lots)
+        desk.kernel.feed(desk.trader.cancel(first.order_id), producer="trader")
 
     @rule(losing=st.booleans(), away_s=st.sampled_from([0, 1, 5]))
     def cut(self, losing: bool, away_s: int) -> None:
@@ -232,4 +443,4 @@ class Connection(RuleBasedStateMachine):
 
 
 TestConnection = Connection.TestCase
-TestConnection.settings = settings(max_examples=60, stateful_step_count=30)
+TestConnection.settings = settings(max_examples=80, stateful_step_count=25)

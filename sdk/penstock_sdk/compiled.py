@@ -26,6 +26,11 @@ __all__ = ["NO_JIT_ENV", "compile_golden"]
 NO_JIT_ENV = "PENSTOCK_NO_JIT"
 
 
+_COMPILED: dict[tuple[str, tuple[FunctionType, ...]], dict[str, Any]] = {}
+"""Compiled functions by digest and kernels. numba never lets go of one: a market that is made anew every day must not
+load its functions anew."""
+
+
 def compile_golden(module: ModuleType) -> SimpleNamespace:
     """Return a namespace with every public name of *module*, its `KERNELS` compiled with numba.
 
@@ -43,14 +48,21 @@ def compile_golden(module: ModuleType) -> SimpleNamespace:
     public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
     if os.environ.get(NO_JIT_ENV, "") not in ("", "0"):
         return SimpleNamespace(**public)
+    digest = _digest(kernels)
+    compiled = _COMPILED.get((digest, kernels))
+    if compiled is None:
+        compiled = _COMPILED[digest, kernels] = _compile(kernels, digest)
+    return SimpleNamespace(**(public | {name: compiled[name] for name in compiled if name in public}))
+
+
+def _compile(kernels: tuple[FunctionType, ...], digest: str) -> dict[str, Any]:
     # Imported here: half a second that a deployment without a compiled plugin need not spend.
     from numba import njit
 
-    digest = _digest(kernels)
     compiled: dict[str, Any] = {}
     for kernel in kernels:
         compiled[kernel.__name__] = _widen_literals(njit(cache=True)(_twin(kernel, compiled, digest)))
-    return SimpleNamespace(**(public | {name: compiled[name] for name in compiled if name in public}))
+    return compiled
 
 
 def _kernels_of(module: ModuleType) -> tuple[FunctionType, ...]:

@@ -55,6 +55,10 @@ __all__ = [
 Outcome = Record | Control | Frame | Sequence[Event] | None
 """What a handler returns: nothing, one event, or several in order."""
 
+# Plain numbers for what every order comes past: to look a member up in its enum takes 80 ns.
+_PASSED, _REFUSED, _NO_REASON = int(CheckResult.PASSED), int(CheckResult.REFUSED), int(Reason.NONE)
+_CANCEL = int(IntentAction.CANCEL)
+
 
 class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The config of a plugin that takes none."""
@@ -192,7 +196,7 @@ class Trader(Plugin):
     def cancel(self, order_id: int, listing_id: int = 0) -> OrderIntent:
         """Return the wish to cancel an order. No check holds a cancel back."""
         return OrderIntent(
-            listing_id, IntentAction.CANCEL, order_id=order_id, strategy_id=self.ctx.plugin_id,
+            listing_id, _CANCEL, order_id=order_id, strategy_id=self.ctx.plugin_id,
             book_id=self.ctx.identity.book_id,
         )  # fmt: skip
 
@@ -232,14 +236,14 @@ class Check(Plugin):
     def passed(self, order: Order) -> CheckVerdict:
         """Return the verdict that lets *order* pass."""
         return CheckVerdict(
-            order.order_id, CheckResult.PASSED, 0, Reason.NONE, self.ctx.plugin_id, ABSENT, ABSENT,
+            order.order_id, _PASSED, 0, _NO_REASON, self.ctx.plugin_id, ABSENT, ABSENT,
             order.listing_id, order.strategy_id,
         )  # fmt: skip
 
     def refused(self, order: Order, reason: int, met: int = ABSENT, limit: int = ABSENT) -> CheckVerdict:
         """Return the verdict that refuses *order*, with the value met and the limit it was held against."""
         return CheckVerdict(
-            order.order_id, CheckResult.REFUSED, 0, reason, self.ctx.plugin_id, met, limit,
+            order.order_id, _REFUSED, 0, reason, self.ctx.plugin_id, met, limit,
             order.listing_id, order.strategy_id,
         )  # fmt: skip
 

@@ -219,3 +219,11 @@ def test_a_wrong_list_of_kernels_is_refused(folder: Path, line: str, error: type
         source.write(line + "\n")
     with pytest.raises(error, match=message):
         compile_golden(load(folder))
+
+
+def test_a_module_is_compiled_once_however_often_it_is_asked_for() -> None:
+    """Compiled code is never let go of: a market made anew every day must not load its own every day."""
+    first, again = compile_golden(matching), compile_golden(matching)
+    assert first is not again
+    assert first.submit is again.submit
+    assert first.submit is not matching.submit

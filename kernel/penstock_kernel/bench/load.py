@@ -36,6 +36,7 @@ SENT: Final = struct.Struct("<qq")
 """What stands in the witness's file for each effect: `IntentAction`, monotonic ns."""
 QUARTER_HOUR_NS: Final = 900_000_000_000
 PRICE_TICKS: Final = 5_000
+ORDERS_AT_ONCE: Final = 20
 
 
 class LoadVenueConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,9 +138,10 @@ class LoadQuoter(Strategy):
         self._quotes = 0
 
     def on_quote(self, quote: Quote) -> Outcome:
-        """Return another order while there are too few, or one for the oldest."""
-        if len(self._open) < self.config.orders:
-            return self.buy(quote.listing_id, quote.bid_ticks, 1)
+        """Return more orders while there are too few, or one for the oldest."""
+        missing = self.config.orders - len(self._open)
+        if missing > 0:
+            return [self.buy(quote.listing_id, quote.bid_ticks, 1) for _ in range(min(missing, ORDERS_AT_ONCE))]
         self._quotes += 1
         if self._quotes % self.config.replace_every:
             return None

@@ -19,13 +19,11 @@ from penstock_sdk.events import (
     OperatorCommand,
     Order,
     OrderState,
-    PluginFault,
     PluginState,
     PluginStatus,
     Reconcile,
     Reconciled,
     ReportKind,
-    RunEnd,
     RunHeader,
     Side,
 )
@@ -52,7 +50,7 @@ class Entry(NamedTuple):
     origin: int
     producer: int
     schema_id: int
-    count: int
+    records: int
     record: Any
 
 
@@ -103,17 +101,14 @@ class Account:
         self.epoch = 0
         self.commands = 0
         """Commands of the plan that have been taken."""
-        self.faulty: set[str] = set()
-        """Plugins that raised."""
-        self.running: dict[str, int] = {}
-        self.alerts = 0
-        self.ended = False
+        self.quarantined: set[str] = set()
+        """Plugins that stay out until released."""
         self.changed = False
         """True when an order has moved since somebody looked."""
 
     def feed(self, entry: Entry) -> None:
         """Take one event."""
-        self.last_seq = entry.seq + entry.count - 1
+        self.last_seq = entry.seq + entry.records - 1
         self.last_ns = max(self.last_ns, entry.at_ns)
         record = entry.record
         take = _TAKE.get(type(record))
@@ -182,7 +177,7 @@ class Account:
                 self.stops.pop(name, None)
 
     def _header(self, _entry: Entry, header: RunHeader) -> None:
-        self.epoch, self.ended = header.epoch, False
+        self.epoch = header.epoch
 
     def _reconcile(self, entry: Entry, question: Reconcile) -> None:
         self.stops[f"reconciling {question.venue_id}"] = entry.seq
@@ -193,20 +188,15 @@ class Account:
 
     def _command(self, _entry: Entry, command: OperatorCommand) -> None:
         self.commands += command.who == "chaos"
+        if command.command == "release":
+            self.quarantined.discard(command.target)
 
     def _alert(self, entry: Entry, _alert: Alert) -> None:
-        self.alerts += 1
         self.illegal.pop(entry.cause_seq, None)
 
-    def _fault(self, _entry: Entry, fault: PluginFault) -> None:
-        self.faulty.add(fault.name)
-
     def _state(self, _entry: Entry, state: PluginState) -> None:
-        if state.status == PluginStatus.RUNNING:
-            self.running[state.name] = state.plugin_id
-
-    def _end(self, _entry: Entry, _end: RunEnd) -> None:
-        self.ended = True
+        if state.status == PluginStatus.QUARANTINED:
+            self.quarantined.add(state.name)
 
     def stopped_for(self, order: Order, asked_seq: int) -> str:
         """Return why an order that was asked for at *asked_seq* may not leave, or nothing."""
@@ -217,5 +207,5 @@ class Account:
 _TAKE: dict[type, Any] = {
     Order: Account._order, ExecutionReport: Account._report, Limit: Account._limit, RunHeader: Account._header,
     Reconcile: Account._reconcile, Reconciled: Account._reconciled, OperatorCommand: Account._command,
-    Alert: Account._alert, PluginFault: Account._fault, PluginState: Account._state, RunEnd: Account._end,
+    Alert: Account._alert, PluginState: Account._state,
 }  # fmt: skip

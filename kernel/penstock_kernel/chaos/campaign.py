@@ -20,7 +20,7 @@ from penstock_kernel.deployment import load_deployment
 from penstock_kernel.inspect.event_words import fields_of, record_name
 from penstock_kernel.instance import Instance
 from penstock_kernel.journal import JournalError
-from penstock_kernel.replay import ReplayError, replay
+from penstock_kernel.replay import replay
 from penstock_kernel.run import RunOptions
 from penstock_sdk.events import OperatorCommand, RunEnd
 from penstock_sdk.schema import schema_by_id
@@ -226,8 +226,8 @@ class _Seed:
     def _replay_fault(self) -> str:
         try:
             replay(self.runs / INSTANCE)
-        except ReplayError as error:
-            return str(error)
+        except Exception as error:  # whatever it meets, it does not play back
+            return f"{type(error).__name__}: {error}"
         return ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from penstock_sdk.events import ClockKind
 
@@ -24,8 +24,8 @@ class SteppedClock:
     def __init__(
         self,
         start_ns: int,
-        steps: list[tuple[int, int]] = [],
-        next_ns: Callable[[], int | None] = lambda: None,  # noqa: B006
+        steps: Iterable[tuple[int, int]] = (),
+        next_ns: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.true_ns = start_ns
         self.offset_ns = 0

@@ -97,23 +97,21 @@ class ChaosDisk:
             self._vouched[path] = min(self._vouched[path], length)
 
     def lose_power(self, journal_dir: Path, rng: random.Random) -> int:
-        """Leave of the newest segment what a disk without power may hold; return how many bytes are gone or zeroed."""
+        """Leave of the newest segment what a disk without power may hold; return how many bytes have changed."""
         segments = sorted(journal_dir.glob("*.pj"))
         if not segments:
             return 0
         path = segments[-1]
         data = path.read_bytes()
         kept = min(self._vouched.get(str(path), 0), len(data))
-        image, lost = bytearray(data), 0
+        image = bytearray(data)
         for start in range(kept // SECTOR_BYTES * SECTOR_BYTES, len(image), SECTOR_BYTES):
             if rng.random() < 0.4:
                 gone = slice(max(start, kept), min(start + SECTOR_BYTES, len(image)))
                 image[gone] = bytes(gone.stop - gone.start)
-                lost += gone.stop - gone.start
         cut = rng.randint(kept, len(image)) if rng.random() < 0.7 else len(image)
-        lost += len(image) - cut
         path.write_bytes(bytes(image[:cut]))
-        return lost
+        return len(data) - cut + sum(a != b for a, b in zip(image[kept:cut], data[kept:cut], strict=True))
 
     def _is_journal(self, fd: int) -> bool:
         """Return whether a descriptor is that of a segment under its own name."""

@@ -28,6 +28,7 @@ def instance_in(world: World) -> type[Instance]:
 
         wall_clock = staticmethod(clock)
         _alerts: AlertLog | None = None
+        _told_of: Kernel | None = None
 
         @classmethod
         def open_journal(cls, run_dir: Path, segment_bytes: int, **how: Any) -> Journal:

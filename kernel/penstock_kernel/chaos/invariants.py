@@ -21,11 +21,14 @@ from penstock_sdk.core.alert_book import CHANGES_MAX, OPEN_MAX
 from penstock_sdk.events import (
     CheckResult,
     CheckVerdict,
+    ExecutionReport,
     IntentAction,
+    Limit,
     LimitKind,
     Order,
     OrderState,
     Position,
+    ReportKind,
 )
 from penstock_sdk.schema import ABSENT
 
@@ -214,12 +217,16 @@ class Quantities(Invariant):
 
     name = "quantities"
 
-    def on_input(self, kernel: Kernel) -> str:
-        """Look at the open orders; one that is filled whole is closed by that."""
-        for order_id, held in self.world.filled():
-            if held.filled_lots > held.order.qty_lots:
-                return f"order {order_id} of {held.order.qty_lots} lots has {held.filled_lots} filled"
-        return ""
+    def on_event(self, entry: Entry) -> str:
+        """Hold a fill against what was left."""
+        report = entry.record
+        if type(report) is not ExecutionReport or report.kind != ReportKind.FILL:
+            return ""
+        held = self.account.open.get(report.order_id)
+        if held is None or held.filled_lots + report.last_lots <= held.order.qty_lots:
+            return ""
+        filled_lots = held.filled_lots + report.last_lots
+        return f"order {report.order_id} of {held.order.qty_lots} lots has {filled_lots} filled"
 
 
 class Positions(Invariant):
@@ -256,6 +263,8 @@ class Switches(Invariant):
             return f"the kill switch is {_on(kernel.desk.killed)}, the journal has it {_on('killed' in stops)}"
         if kernel.desk.paused != paused:
             return f"paused are {sorted(kernel.desk.paused)}, the journal has {sorted(paused)}"
+        if set(kernel.quarantined) != self.account.quarantined:
+            return f"quarantined are {sorted(kernel.quarantined)}, the journal has {sorted(self.account.quarantined)}"
         return ""
 
 
@@ -277,19 +286,16 @@ class Limits(Invariant):
         return ""
 
     def on_event(self, entry: Entry) -> str:
-        """Nothing but a command, or a start, sets a limit: a plugin may only tighten a switch."""
+        """No plugin switches the kill switch or a pause off."""
         limit = entry.record
-        if type(limit).__name__ == "Limit" and loosening(entry):
-            key = limit.kind, limit.strategy_id, limit.listing_id
-            kernel = self.world.kernel
-            if (
-                kernel is not None
-                and kernel.live
-                and kernel.limits.values.get(key) == 0
-                and self.account.limits.get(key)
-            ):
-                return f"plugin {entry.producer} switched {LimitKind(limit.kind).name} off"
-        return ""
+        if type(limit) is not Limit or not loosening(entry):
+            return ""
+        key = limit.kind, limit.strategy_id, limit.listing_id
+        kernel = self.world.kernel
+        off = kernel is not None and kernel.live and kernel.limits.values.get(key) == 0
+        if not off or not self.account.limits.get(key):
+            return ""
+        return f"plugin {entry.producer} switched {LimitKind(limit.kind).name} off"
 
 
 def _looser(kind: int, before: int, now: int) -> bool:

@@ -25,6 +25,7 @@ __all__ = [
     "Command",
     "Fault",
     "Kind",
+    "OutsideTable",
     "Phase",
     "Plan",
     "load_plan",

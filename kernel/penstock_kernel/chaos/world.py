@@ -15,7 +15,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from penstock_kernel.chaos.account import Account, Entry, KnownOrder
+from penstock_kernel.chaos.account import Account, Entry
 from penstock_kernel.chaos.clock import SteppedClock
 from penstock_kernel.chaos.disk import ChaosDisk, io_error, no_room
 from penstock_kernel.chaos.invariants import INVARIANTS, Invariant
@@ -472,7 +472,7 @@ class World:
             def happened(at: int, number: int) -> None:
                 self._befall(slot.name, at, number)
 
-            plugin.events = lambda: troubled(events(), messages, seed, self.start_ns, happened)
+            plugin.events = lambda: troubled(events(), messages, seed, self.start_ns, happened)  # type: ignore[method-assign]
         for at, fault in matching:
             if fault.kind == "raise" and hasattr(plugin, fault.handler):
                 setattr(plugin, fault.handler, self._raising(slot, at, fault))
@@ -500,7 +500,7 @@ class World:
     def _look(self, kernel: Kernel) -> None:
         """Take what was numbered, and ask every invariant."""
         self.inputs += 1
-        self.checks = len(kernel.desk.checks)
+        self.checks = sum(slot.kind in ("risk", "compliance") for slot in kernel.cascade.slots)
         self.outside |= bool(kernel.desk.outside)
         if self._fresh:
             fresh, self._fresh[:] = list(self._fresh), []
@@ -560,10 +560,6 @@ class World:
     def over(self) -> None:
         """Take note that the last session is over."""
         self._check(lambda one: one.on_end())
-
-    def filled(self) -> list[tuple[int, KnownOrder]]:
-        """Return the orders that have fills and are open, or were when somebody last looked."""
-        return [(i, held) for i, held in self.account.open.items() if held.filled_lots]
 
     def command_at(self, kernel: Kernel, at_ns: int, command: OperatorCommand) -> None:
         """Have a command come at a time of the run's; in wall time at the first turn from then on."""

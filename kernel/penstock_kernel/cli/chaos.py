@@ -1,4 +1,4 @@
-"""``penstock chaos``: a deployment under a seeded fault plan; what breaks a promise is printed with how to see it again."""
+"""``penstock chaos``: a deployment under a seeded fault plan; a broken promise is printed with how to see it again."""
 
 from __future__ import annotations
 
@@ -50,7 +50,11 @@ def _chaos(options: argparse.Namespace, console: Console) -> int:
     if unknown := left_out - {*plan.parts(), *(f"c{at}" for at in range(len(plan.command)))}:
         console.print(f"penstock chaos: no part {', '.join(sorted(unknown))} in {options.plan}", markup=False)
         return 2
-    say = (lambda text: None) if options.json else (lambda text: console.print(text, markup=False))
+
+    def say(text: str) -> None:
+        if not options.json:
+            console.print(text, markup=False)
+
     outcomes: list[Outcome] = []
     for seed in seeds:
         begun_s = time.perf_counter()

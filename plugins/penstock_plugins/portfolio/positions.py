@@ -268,7 +268,7 @@ class Positions(Portfolio):
         return Position(
             listing_id, strategy_id, self._books.get(strategy_id, 0), listing.currency_id, 0, 0,
             row[golden.POSITION_NET], row[golden.POSITION_BOUGHT], row[golden.POSITION_SOLD], row[golden.POSITION_CASH],
-            max(abs(item(interval)) for interval in listing.slots) // listing.lot_kw,
+            max([abs(item(interval)) for interval in listing.slots]) // listing.lot_kw,
         )  # fmt: skip
 
     # Profit and loss.

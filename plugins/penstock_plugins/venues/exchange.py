@@ -54,6 +54,9 @@ __all__ = ["Exchange", "ExchangeConfig", "ExchangeError"]
 _STEP, _OPEN, _GATE, _ANNOUNCE = 1, 2, 3, 4  # tags of timers, below the number of the day they are for
 _TAG_BITS = 3
 _STATE_VERSION = 2
+# Plain numbers for what every order comes past: to look a member up in its enum takes 80 ns.
+_NEW, _CANCEL, _IN_DOUBT = int(IntentAction.NEW), int(IntentAction.CANCEL), int(OrderState.IN_DOUBT)
+_AT_ANY_PRICE, _CANCELLED, _NO_REASON = int(OrderKind.MARKET), int(ReportKind.CANCELLED), int(Reason.NONE)
 
 
 class Exchange(Venue):
@@ -253,10 +256,10 @@ class Exchange(Venue):
     def on_order(self, order: Order) -> Outcome:
         """Do what the order says; return the reports on ours that it touched, and the market data."""
         action = order.action
-        if action == IntentAction.NEW:
+        if action == _NEW:
             # One in doubt is a question, never a new order: what it asks about stands in the book, or does not.
-            return None if order.state == OrderState.IN_DOUBT else self._new(order)
-        if action == IntentAction.CANCEL:
+            return None if order.state == _IN_DOUBT else self._new(order)
+        if action == _CANCEL:
             return self._cancel(order)
         if action == IntentAction.CANCEL_ALL:
             return self._cancel_all(order)
@@ -274,7 +277,7 @@ class Exchange(Venue):
         order_id, owner, side, kind, qty_lots = (
             order.order_id, order.strategy_id, order.side, order.kind, order.qty_lots,
         )  # fmt: skip
-        price = 0 if kind == OrderKind.MARKET else order.price_ticks
+        price = 0 if kind == _AT_ANY_PRICE else order.price_ticks
         status = books.engine.submit(books.state, books.out, book, order_id, owner, side, kind, price, qty_lots)
         if status >= REFUSED:
             self._cell_rejected.n += 1
@@ -299,7 +302,7 @@ class Exchange(Venue):
         if order.qty_lots > self.config.qty_max_lots:
             return Reason.QTY_MAX
         listing = market.listings[book]
-        if order.kind != OrderKind.MARKET and not (
+        if order.kind != _AT_ANY_PRICE and not (
             listing.price_min_ticks <= order.price_ticks <= listing.price_max_ticks
         ):
             return Reason.MALFORMED if order.price_ticks == ABSENT else Reason.PRICE_BOUNDS
@@ -334,7 +337,7 @@ class Exchange(Venue):
                 books = market.books
                 status = books.engine.cancel(books.state, books.out, order.order_id)
                 if status < REFUSED:
-                    events = self._ended(market, ReportKind.CANCELLED, Reason.NONE)
+                    events = self._ended(market, _CANCELLED, _NO_REASON)
                     events += books.publish(self.ctx.now_ns, singles=True)
                     return events
         return self._report(order, ReportKind.CANCEL_REJECTED, matching.REASON_OF_STATUS[status])

@@ -6,18 +6,22 @@ from __future__ import annotations
 
 from penstock_plugins.venues.exchange_layout import *
 from penstock_plugins.venues.exchange_market import DayMarket
-from penstock_sdk.events import ExecutionReport, Liquidity, Order, ReportKind, Side
+from penstock_sdk.events import ExecutionReport, Liquidity, Order, ReportKind
 from penstock_sdk.golden import matching
 from penstock_sdk.golden.matching_layout import *
 from penstock_sdk.schema import ABSENT, Event
 
 __all__ = ["accepted", "ended", "maker_fill", "taker_fill", "without_fill"]
 
+# Plain numbers: to look a member up in its enum takes 80 ns.
+_ACCEPTED, _FILL = int(ReportKind.ACCEPTED), int(ReportKind.FILL)
+_MAKER, _TAKER = int(Liquidity.MAKER), int(Liquidity.TAKER)
+
 
 def accepted(order: Order, now_ns: int) -> ExecutionReport:
     """Return that a book has taken an order."""
     return ExecutionReport(
-        order.order_id, order.listing_id, ReportKind.ACCEPTED, order.side, 0, 0, ABSENT, 0, order.qty_lots, ABSENT,
+        order.order_id, order.listing_id, _ACCEPTED, order.side, 0, 0, ABSENT, 0, order.qty_lots, ABSENT,
         order.order_id, order.strategy_id, 0, 0, now_ns,
     )  # fmt: skip
 
@@ -25,16 +29,16 @@ def accepted(order: Order, now_ns: int) -> ExecutionReport:
 def taker_fill(order: Order, fill: list[int], trade_id: int, now_ns: int) -> ExecutionReport:
     """Return what an order of ours dealt as it came."""
     return ExecutionReport(
-        order.order_id, order.listing_id, ReportKind.FILL, order.side, Liquidity.TAKER, 0, fill[FILL_PRICE],
+        order.order_id, order.listing_id, _FILL, order.side, _TAKER, 0, fill[FILL_PRICE],
         fill[FILL_QTY], fill[FILL_TAKER_REMAINING], trade_id, order.order_id, order.strategy_id, 0, 0, now_ns,
     )  # fmt: skip
 
 
 def maker_fill(market: DayMarket, fill: list[int], trade_id: int, now_ns: int) -> ExecutionReport:
     """Return that a resting order of ours was met."""
-    side = Side.SELL if fill[FILL_SIDE] == BUY else Side.BUY
+    side = SELL if fill[FILL_SIDE] == BUY else BUY
     return ExecutionReport(
-        fill[FILL_MAKER_ID], market.listings[fill[FILL_BOOK]].listing_id, ReportKind.FILL, side, Liquidity.MAKER, 0,
+        fill[FILL_MAKER_ID], market.listings[fill[FILL_BOOK]].listing_id, _FILL, side, _MAKER, 0,
         fill[FILL_PRICE], fill[FILL_QTY], fill[FILL_MAKER_REMAINING], trade_id, fill[FILL_MAKER_ID],
         fill[FILL_MAKER_OWNER], 0, 0, now_ns,
     )  # fmt: skip

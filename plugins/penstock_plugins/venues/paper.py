@@ -123,6 +123,9 @@ class PaperVenue(Venue):
 
     def on_run_header(self, _header: RunHeader) -> Outcome:
         """Begin anew: another process goes on with the run, and has no connection."""
+        if self._in_memory:
+            # Recorded, not recomputed: what we remember may be of long ago, and reports since then have been taken.
+            self._state.last_no = None
         return self._begin()
 
     def _begin(self) -> Outcome:
@@ -166,7 +169,7 @@ class PaperVenue(Venue):
                 order.order_id, order.listing_id, ReportKind.CANCEL_REJECTED, order.side, reason=Reason.NOT_ALLOWED
             )
         held = state.orders.setdefault(order.order_id, OurOrder.of(order, self.ctx.now_ns))
-        held.cancel_wanted = True
+        held.cancel_wanted, held.sent_ns = True, self.ctx.now_ns
         if state.synced:
             self._send_cancel(held.order_id, self._number_of(held.listing_id))
         return None
@@ -252,7 +255,8 @@ class PaperVenue(Venue):
 
     def _overdue(self) -> bool:
         before_ns = self.ctx.now_ns - self.config.answer_ms * _MS
-        return any(not held.acked and held.sent_ns < before_ns for held in self._state.orders.values())
+        held_here = self._state.orders.values()
+        return any((not held.acked or held.cancel_wanted) and held.sent_ns < before_ns for held in held_here)
 
     # -- what was said -----------------------------------------------------------------------------------------------
 
@@ -429,6 +433,7 @@ class PaperVenue(Venue):
             confirmed += known and order_told.order_id not in state.changed
             held = state.orders.get(order_told.order_id)
             if held is not None and held.cancel_wanted:
+                held.sent_ns = self.ctx.now_ns
                 self._send_cancel(held.order_id, order_told.listing)
         # Of orders sent since the question nothing can be said yet; of the rest this is the last word.
         foreign = [(order_id, number) for order_id, number in told.foreign if order_id not in state.orders]

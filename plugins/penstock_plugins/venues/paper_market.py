@@ -156,6 +156,8 @@ class PaperMarket:
         """Do what one note or record asks for."""
         self.now_ns = max(self.now_ns, now_ns)
         account = connection.account
+        if connection.over:
+            return
         if isinstance(item, Hello):
             self._hello(connection, item)
         elif account is None:

@@ -35,6 +35,7 @@ class OurOrder(msgspec.Struct):
     in_doubt: bool = False
     cancel_wanted: bool = False
     sent_ns: int = 0
+    """When the order, or the last cancel of it, was sent."""
 
     @classmethod
     def of(cls, order: Order, now_ns: int) -> OurOrder:

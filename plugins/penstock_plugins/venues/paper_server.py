@@ -13,7 +13,7 @@ import asyncio
 import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,6 +71,11 @@ class PaperServer:
         now_ns = time.time_ns()
         self.market = PaperMarket(config, now_ns, f"paper-{now_ns}")
         self._keep(_Begun(config, now_ns, self.market.name))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._log is not None:
+            self._log.close()
 
     def _keep(self, item: _Begun | _Came) -> None:
         if self._log is not None:
@@ -185,7 +190,8 @@ def main(arguments: list[str] | None = None) -> int:
             },
             MarketConfig,
         )  # fmt: skip
-        asyncio.run(PaperServer(config, told.state).serve(host, port))
+        with closing(PaperServer(config, told.state)) as server:
+            asyncio.run(server.serve(host, port))
     except (ValueError, OSError) as error:
         print(f"penstock-paper-venue: {error}", file=sys.stderr)
         return 2

@@ -69,7 +69,7 @@ class Cascade:
         self.kernel_slot = Slot("kernel", 0, self, "kernel")
         self.on_quarantine: Callable[[Slot, str], None] = lambda slot, reason: None
         self.admit: Callable[[Any, Slot], Any] = lambda event, venue: event
-        """What a venue says passes through here before it is numbered."""
+        """A venue's report passes through here before it is numbered."""
         self.quarantine_state: Callable[[Slot, str], Event] = _quarantine_state
         """Returns the event that says so."""
         self.after_frame: Callable[[Frame], None] | None = None
@@ -307,11 +307,16 @@ class Cascade:
             self._queue.append((item, self.moment.seq, slot.origin, slot))
 
     def _from_venue(self, out: Any, cause: int, slot: Slot) -> None:
+        queue, origin = self._queue, slot.origin
         for item in out if isinstance(out, (list, tuple)) else (out,):
-            # Reports are admitted one by one, also those that come in a frame.
-            whole = type(item) is Frame and item.layout.cls is ExecutionReport
-            for event in item.records() if whole else (item,):
-                self._queue.append((self._admitted(event, slot), cause, slot.origin, slot))
+            if type(item) is ExecutionReport:
+                queue.append((self._admitted(item, slot), cause, origin, slot))
+            elif type(item) is Frame and item.layout.cls is ExecutionReport:
+                # Reports are admitted one by one, also those that come in a frame.
+                for report in item.records():
+                    queue.append((self._admitted(report, slot), cause, origin, slot))
+            else:
+                queue.append((item, cause, origin, slot))
 
     def _admitted(self, event: Any, slot: Slot) -> Any:
         try:

@@ -48,16 +48,25 @@ from penstock_sdk.slots import Deliveries
 
 __all__ = ["Desk", "OpenOrder"]
 
-_EVENT_OF = {
+# Plain numbers for what every order comes past: to look a member up in its enum takes 80 ns, a name of the module 2.
+_NEW, _CANCEL = int(IntentAction.NEW), int(IntentAction.CANCEL)
+_CANCELS = (_CANCEL, int(IntentAction.CANCEL_ALL))
+_PENDING_CHECK, _ROUTED, _REFUSED = int(OrderState.PENDING_CHECK), int(OrderState.ROUTED), int(OrderState.REFUSED)
+_FILL, _CANCEL_REJECTED = int(ReportKind.FILL), int(ReportKind.CANCEL_REJECTED)
+_FILLED, _PARTLY_FILLED = int(OrderEvent.FILLED), int(OrderEvent.PARTLY_FILLED)
+_PASSED, _NO_REASON, _AT_VENUE, _LISTING = int(CheckResult.PASSED), int(Reason.NONE), OrderState.ROUTED, IdKind.LISTING
+_EVENT_OF: dict[int, int] = {
     ReportKind.ACCEPTED: OrderEvent.ACCEPTED,
     ReportKind.CANCELLED: OrderEvent.CANCELLED,
     ReportKind.EXPIRED: OrderEvent.EXPIRED,
     ReportKind.REJECTED: OrderEvent.REJECTED,
     ReportKind.AMENDED: OrderEvent.AMENDED,
 }
-_NEXT = {(state, event): after for state, row in TABLE.items() for event, after in row.items()}
+_NEXT: dict[tuple[int, int | None], OrderState] = {
+    (int(state), int(event)): after for state, row in TABLE.items() for event, after in row.items()
+}
 
-_ANSWERS = (CheckResult.PASSED, CheckResult.REFUSED)
+_ANSWERS = (_PASSED, int(CheckResult.REFUSED))
 _HALF_MAX = 2**62
 """Bid plus ask of prices below it fit 64 bits; beyond, there is no mid."""
 
@@ -177,12 +186,12 @@ class Desk:
     def on_order_intent(self, intent: OrderIntent) -> list[Event] | Event | None:
         """Return the verdicts and the order that come of an intent."""
         action = intent.action
-        if action == IntentAction.NEW:
+        if action == _NEW:
             return self._new(intent)
-        if action in (IntentAction.CANCEL, IntentAction.CANCEL_ALL):
+        if action in _CANCELS:
             if self._moment.producer != intent.strategy_id:
                 return self._foreign(intent)
-            if action == IntentAction.CANCEL:
+            if action == _CANCEL:
                 return self._cancel(intent)
             return self._cancel_all(intent.strategy_id, intent.listing_id)
         return self._refusal(intent, Reason.NOT_ALLOWED)
@@ -200,22 +209,22 @@ class Desk:
         if reason:
             return self._refusal(intent, reason)
         self._last_intent[intent.strategy_id] = intent.intent_id
-        listing = self._catalog.definition(IdKind.LISTING, intent.listing_id)
+        listing = self._catalog.definition(_LISTING, intent.listing_id)
         order_id = self._next_order_id
         self._next_order_id = order_id + 1
         arrival = self._half_ticks.get(intent.listing_id, ABSENT)
-        pending = self._order(intent, order_id, OrderState.PENDING_CHECK, listing.venue_id, arrival, Reason.NONE)
+        pending = self._order(intent, order_id, _PENDING_CHECK, listing.venue_id, arrival, _NO_REASON)
         out: list[Event] = []
         for slot in self.checks:
             verdict = self.ask(slot, pending)
             out.append(verdict)
-            if verdict.result != CheckResult.PASSED:
+            if verdict.result != _PASSED:
                 self.refused += 1
-                out.append(self._order(intent, order_id, OrderState.REFUSED, 0, arrival, verdict.reason))
+                out.append(self._order(intent, order_id, _REFUSED, 0, arrival, verdict.reason))
                 return out
         self.orders += 1
-        routed = self._order(intent, order_id, OrderState.ROUTED, listing.venue_id, arrival, Reason.NONE)
-        self.open[order_id] = OpenOrder(routed, OrderState.ROUTED)
+        routed = self._order(intent, order_id, _ROUTED, listing.venue_id, arrival, _NO_REASON)
+        self.open[order_id] = OpenOrder(routed, _AT_VENUE)
         out.append(routed)
         return out
 
@@ -232,7 +241,7 @@ class Desk:
             return Reason.JOURNAL_FULL
         if not self.has_risk:
             return Reason.NO_CHECK
-        listing = self._catalog.definition(IdKind.LISTING, intent.listing_id)
+        listing = self._catalog.definition(_LISTING, intent.listing_id)
         if listing is None:
             return Reason.UNKNOWN_LISTING
         if listing.venue_id not in self._venues:
@@ -266,7 +275,7 @@ class Desk:
 
     def _order(self, intent: OrderIntent, order_id: int, state: int, venue_id: int, arrival: int, reason: int) -> Order:
         return Order(
-            order_id, intent.listing_id, intent.action, intent.side, intent.kind, int(state), intent.price_ticks,
+            order_id, intent.listing_id, intent.action, intent.side, intent.kind, state, intent.price_ticks,
             intent.qty_lots, 0, intent.intent_id, intent.decision_half_ticks, arrival, venue_id, reason, 0, 0,
             intent.strategy_id, intent.book_id, intent.algo_id, intent.algo_version, intent.trader_id,
             intent.account_id,
@@ -276,7 +285,7 @@ class Desk:
         self.refused += 1
         order_id = self._next_order_id
         self._next_order_id = order_id + 1
-        return self._order(intent, order_id, OrderState.REFUSED, 0, ABSENT, reason)
+        return self._order(intent, order_id, _REFUSED, 0, ABSENT, reason)
 
     # -- cancels ---------------------------------------------------------------------------------------------------
 
@@ -338,22 +347,22 @@ class Desk:
         held = self.open.get(report.order_id)
         kind = report.kind
         if held is None:
-            return None if kind == ReportKind.CANCEL_REJECTED else self._unowned(report, "the desk")
-        if kind == ReportKind.CANCEL_REJECTED and not self._moment.producer:
+            return None if kind == _CANCEL_REJECTED else self._unowned(report, "the desk")
+        if kind == _CANCEL_REJECTED and not self._moment.producer:
             return None  # our own answer to one who may not cancel this order
-        if kind == ReportKind.FILL:
+        if kind == _FILL:
             if report.last_lots <= 0:
                 return self._illegal(held, report)
             self.fills += 1
             held.filled_lots += report.last_lots
             whole = held.filled_lots >= held.order.qty_lots
-            event: OrderEvent | None = OrderEvent.FILLED if whole else OrderEvent.PARTLY_FILLED
-        elif kind == ReportKind.CANCEL_REJECTED:
+            event: int | None = _FILLED if whole else _PARTLY_FILLED
+        elif kind == _CANCEL_REJECTED:
             partly = held.filled_lots and held.state == OrderState.PENDING_CANCEL
             event = OrderEvent.CANCEL_REJECTED_PARTLY if partly else OrderEvent.CANCEL_REJECTED
         else:
-            event = _EVENT_OF.get(kind)  # type: ignore[call-overload]
-        state = _NEXT.get((held.state, event))  # type: ignore[arg-type]
+            event = _EVENT_OF.get(kind)
+        state = _NEXT.get((held.state, event))
         if state is None:
             return self._illegal(held, report)
         held.state = state
