@@ -79,6 +79,21 @@ def test_a_wall_clock_that_steps_runs_in_simulated_time(tmp_path: Path) -> None:
     assert outcome.digest == outcome_of(tmp_path, f'deployment = "wall.toml"\nlength_s = 2000\n{steps}{killed}').digest
 
 
+def test_an_adapter_that_remembers_reports_of_long_ago_counts_fills_twice(tmp_path: Path, monkeypatch: Patch) -> None:
+    """Found by a plan: after a crash a recorded venue knows what its snapshot knew, and asked for all since then."""
+    text = (
+        (DEPLOYMENTS / "chaos-paper.toml")
+        .read_text()
+        .replace("snapshot_every_events = 4000", "snapshot_every_events = 900")
+    )
+    (tmp_path / "paper.toml").write_text(text)
+    plan = PAPER.replace(str(DEPLOYMENTS / "chaos-paper.toml"), "paper.toml").replace("length_s = 60", "length_s = 200")
+    plan = plan.replace("from_s = 10", "from_s = 150\ncount = 2")
+    assert outcome_of(tmp_path, plan, seed=3).promise == ""
+    monkeypatch.setattr(PaperVenue, "on_run_header", lambda self, header: self._begin())
+    assert outcome_of(tmp_path, plan, seed=3).promise in ("orders", "positions", "quantities", "truth")
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["chaos-plan", "chaos-paper-plan"])

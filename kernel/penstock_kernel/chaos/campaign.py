@@ -155,7 +155,7 @@ class _Seed:
             self._gone(run)
             raise
         except (JournalError, OSError) as error:
-            if world.full_for < 0 and not world.disk_broken:
+            if world.full_for < 0:
                 self._crashed(run, error)
             self._gone(run)
         except Exception as error:
