@@ -131,7 +131,8 @@ def header_of(first: FrameView, deployment: Deployment) -> RunHeader:
     if header.deployment != deployment.digest:
         raise ReplayError(
             f"deployment.toml and its plugins have the digest {deployment.digest}, the journal was begun with "
-            f"{header.deployment}; put back the file, or the plugins' versions, that the run began with, or go on with it as an instance"
+            f"{header.deployment}; put back the file, or the plugins' versions, that the run began with, "
+            f"or go on with it as an instance"
         )
     return header
 

@@ -17,8 +17,8 @@ __all__ = ["Phase", "Vitals", "VitalsView"]
 MAGIC = 0x5056_4954_414C_0001
 SIZE = 4096
 (
-    _MAGIC, _PID, _PHASE, _INPUT, _TURN_NS, _NOW_NS, _SEQ, _EPOCH, _DONE, _WANTED, _KILLED, _RECONCILING, _ORDERS, _OPEN,
-    _SYNCED, _START_NS,
+    _MAGIC, _PID, _PHASE, _INPUT, _TURN_NS, _NOW_NS, _SEQ, _EPOCH, _DONE, _WANTED, _KILLED, _RECONCILING, _ORDERS,
+    _OPEN, _SYNCED, _START_NS,
 ) = range(16)  # fmt: skip
 
 
@@ -110,7 +110,8 @@ class VitalsView:
             self._map = mmap.mmap(file.fileno(), SIZE, access=mmap.ACCESS_READ)
         self._cells = memoryview(self._map).cast("q")
         if self._cells[_MAGIC] not in (MAGIC, 0):
-            raise ValueError(f"{path} begins with {self._cells[_MAGIC]:#x}, wanted {MAGIC:#x}; it is of another version")
+            met = self._cells[_MAGIC]
+            raise ValueError(f"{path} begins with {met:#x}, wanted {MAGIC:#x}; it is of another version")
 
     @property
     def pid(self) -> int:

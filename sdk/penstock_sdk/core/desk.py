@@ -48,7 +48,7 @@ from penstock_sdk.slots import Deliveries
 
 __all__ = ["Desk", "OpenOrder"]
 
-# Plain numbers for what every order comes past: to look a member up in its enum takes 80 ns, a name of the module 2.
+# Plain numbers for what every order comes past: to look a member up in its enum takes 80 ns.
 _NEW, _CANCEL = int(IntentAction.NEW), int(IntentAction.CANCEL)
 _CANCELS = (_CANCEL, int(IntentAction.CANCEL_ALL))
 _PENDING_CHECK, _ROUTED, _REFUSED = int(OrderState.PENDING_CHECK), int(OrderState.ROUTED), int(OrderState.REFUSED)
