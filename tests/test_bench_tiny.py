@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,14 @@ from penstock_kernel.cli.main import main
 BEGUN = {"interpreter and imports", "deployment checked", "journal opened"}
 GONE_ON = {"snapshot read", "plugins built, state restored", "journal's tail replayed"}
 ENDS = {"session started", "ready", "first order", "in all"}
+ASKS = {"session started", "reconcile", "first order acknowledged", "in all"}
 STEPS_OF = {
     "fresh": BEGUN | ENDS,
     "after a stop": BEGUN | GONE_ON | ENDS,
     "after kill -9 at 15,000": BEGUN | GONE_ON | ENDS,
     "kill -9 under the watchdog at 15,000": {"seen, waited, spawned"} | BEGUN | GONE_ON | ENDS,
+    "after kill -9, 10 orders at a venue outside": BEGUN | GONE_ON | ASKS,
+    "kill -9 under the watchdog, 10 orders at a venue outside": {"seen, waited, spawned"} | BEGUN | GONE_ON | ASKS,
 }
 ROWS = {
     "bus": {
@@ -55,6 +61,15 @@ ROWS = {
 }
 
 
+@cache
+def commit_here() -> str:
+    """Return the checkout's commit; empty where git or the checkout is missing."""
+    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    with suppress(OSError):
+        return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    return ""
+
+
 def numbers(value: Any) -> list[float]:
     """Return every number in a result's rows."""
     if isinstance(value, dict):
@@ -83,6 +98,7 @@ def test_all_benches_run(results: dict[str, dict[str, Any]]) -> None:
 def test_a_bench_says_what_it_measured(name: str, results: dict[str, dict[str, Any]]) -> None:
     result = results[name]
     assert result["python"] and result["machine"] and result["cores"] >= 1
+    assert result.get("commit", "").removesuffix("-dirty") == commit_here()
     assert {row["name"] for row in result["rows"]} == ROWS[name]
     for row in result["rows"]:
         # A start-up has no events yet; all else that is said was measured.

@@ -1,4 +1,6 @@
-"""Make the fixture of this version: a complete and a crashed run, in tests/fixtures/runs-VERSION.tar.xz.
+"""Make the fixture of this version: complete, crashed, and an instance cut in its second session.
+
+They stand in tests/fixtures/runs-VERSION.tar.xz.
 
 Run it once for each release, and commit what it leaves: every later version must read it.
 """
@@ -12,6 +14,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from penstock_kernel.instance import Instance
 from penstock_kernel.run import Run, RunOptions
 
 FIXTURES = Path(__file__).resolve().parent.parent / "tests" / "fixtures"
@@ -37,13 +40,26 @@ def main() -> int:
                 run.kernel.write()
                 run.abort()
             run.dir.rename(folder / name)
-            (folder / name / "journal" / "lock").unlink()
+        _instance(folder)
         shutil.rmtree(folder / "runs")
+        for unwanted in (*folder.glob("*/journal/lock"), *folder.glob("*/control"), *folder.glob("*/vitals")):
+            shutil.rmtree(unwanted) if unwanted.is_dir() else unwanted.unlink()
         with tarfile.open(archive, "w:xz") as file:
             for path in sorted(folder.rglob("*")):
                 file.add(path, path.relative_to(folder), recursive=False, filter=_plain)
     print(archive)
     return 0
+
+
+def _instance(folder: Path) -> None:
+    options = RunOptions(runs_dir=str(folder), lake=False, for_s=CRASH_AFTER_NS / 2e9)
+    run = Instance.open("desk", FIXTURES / "small.toml", options)
+    run.go()
+    run.close()
+    run = Instance.open("desk", None, options)
+    run.kernel.run_simulated(run.kernel.moment.now_ns + CRASH_AFTER_NS // 2)
+    run.kernel.write()
+    run.abort()
 
 
 def _plain(item: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -257,7 +257,8 @@ class Run:
             return
         self._go_live()
         with _signals(self, {signal.SIGINT: "stop", signal.SIGTERM: "stop"}):
-            self._phase(Phase.READY)
+            self._asked_ns = time.monotonic_ns()
+            self._phase(Phase.RECONCILING if kernel.desk.reconciling else Phase.READY)
             if kernel.clock.kind == ClockKind.WALL:
                 kernel.run_wall(self.end_ns)
             else:

@@ -1,6 +1,7 @@
 """How long an instance is away: from start to ready, from kill -9 to trading, from an operator's kill to its effect.
 
-The processes are real ones, started and killed as in operation; the market is inside, so that only ours is measured.
+The processes are real ones, started and killed as in operation. The market is inside, so that only ours is measured;
+in the ways of `operate_outside` it is the practice venue, which has to be asked where our orders stand.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from penstock_kernel.bench.operate_command import command_rows
-from penstock_kernel.bench.operate_desk import STEPS, Desk, Start, bench_environment, steps_ms
+from penstock_kernel.bench.operate_desk import STEPS, Desk, Start, bench_environment, process_begun_ns, steps_ms
+from penstock_kernel.bench.operate_outside import outside_desks, outside_round
 from penstock_kernel.bench.rounds import machine
 from penstock_kernel.runs import RunInfo
 
@@ -47,6 +49,7 @@ use = "portfolio"
 """
 TINY: dict[str, Any] = {
     "histories": (15_000,), "snapshot_every": 5_000, "first_s": 1_500.0, "rounds": 1, "orders": (10,), "kills": 5,
+    "outside_history": 8_000,
 }  # fmt: skip
 """Arguments of a bench that is over in some seconds."""
 _CHILD = "penstock_kernel.bench.operate_child"
@@ -54,7 +57,7 @@ _CHILD = "penstock_kernel.bench.operate_child"
 
 def bench_operate(
     *, histories: Sequence[int] = HISTORIES, snapshot_every: int = 100_000, first_s: float = 20_000.0,
-    rounds: int = 5, orders: tuple[int, ...] = (100, 1_000), kills: int = 200,
+    rounds: int = 5, orders: tuple[int, ...] = (100, 1_000), kills: int = 200, outside_history: int = 1_050_000,
 ) -> dict[str, Any]:  # fmt: skip
     """Return each way's steps, in ms: median and worst of the rounds, and CPU.
 
@@ -63,7 +66,8 @@ def bench_operate(
         snapshot_every: events between its snapshots.
         first_s: seconds of the market that an instance runs before it is stopped in order.
         rounds: starts of each kind, interleaved.
-        orders: open orders when an operator kills. kills: how often it is done.
+        orders: open orders when an operator kills, or resting at the venue outside. kills: how often an operator does.
+        outside_history: events, about, at which the instance with the venue outside is killed the first time.
 
     ``digest`` is over what the instance recorded before it was stopped the first time.
     """
@@ -76,13 +80,17 @@ def bench_operate(
         first.run(_CHILD, "first", str(deployment), "--runs-dir", str(first.folder), "--for", str(first_s))
         kept = [first, *_crashed(Desk(folder / "runs", "history", deployment, env), histories)]
         found: dict[str, list[tuple[int, Start]]] = {}
-        for number in range(rounds):
-            _round(Desk(folder / "runs", f"fresh{number}", deployment, env), kept, number, found)
+        with outside_desks(folder / "outside", env, orders, outside_history, snapshot_every) as outside:
+            kept_outside = [{**_kept(desk.desk), "events": desk.events} for desk in outside]
+            for number in range(rounds):
+                _round(Desk(folder / "runs", f"fresh{number}", deployment, env), kept, number, found)
+                outside_round(outside, found)
         rows = [row for way, starts in found.items() for row in _rows(way, starts)]
         rows += command_rows(folder / "commands", env, orders, kills)
         return {
-            "bench": "operate", **machine(), "rounds": rounds, "rows": rows, "kept": [_kept(desk) for desk in kept],
-            "budgets": {"back_s": 2}, "digest": RunInfo.load(first.dir).digest,
+            "bench": "operate", **machine(), "rounds": rounds, "rows": rows,
+            "kept": [*(_kept(desk) for desk in kept), *kept_outside], "budgets": {"back_s": 2},
+            "digest": RunInfo.load(first.dir).digest,
         }  # fmt: skip
 
 
@@ -128,18 +136,11 @@ def _killed(desk: Desk) -> tuple[int, Start]:
         begun_ns = time.monotonic_ns()
         os.kill(old, signal.SIGKILL)
         pid, ready_ns = desk.wait_ready(process, old)
-        start = desk.start(process, _begun_ns(pid), pid, ready_ns)
+        start = desk.start(process, process_begun_ns(pid), pid, ready_ns)
         process.send_signal(signal.SIGTERM)
         process.wait(60)
     desk.remove()
     return begun_ns, start
-
-
-def _begun_ns(pid: int) -> int:
-    """Return when a process began, on the monotonic clock, to 10 ms: as the operating system counts."""
-    ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    asleep_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
-    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK") - asleep_ns
 
 
 def _rows(way: str, starts: list[tuple[int, Start]]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from penstock_kernel.telemetry.runlog import LOG_NAME, entries
 from penstock_kernel.vitals import Phase, VitalsView
 
-__all__ = ["STEPS", "BenchError", "Desk", "Start", "bench_environment", "steps_ms"]
+__all__ = ["STEPS", "BenchError", "Desk", "Start", "bench_environment", "process_begun_ns", "steps_ms"]
 
 DEADLINE_S = 120.0
 LOOK_S = 0.001
@@ -28,10 +28,12 @@ STEPS = {
     "plugins": "plugins built, state restored",
     "played": "journal's tail replayed",
     "started": "session started",
+    "reconciled": "reconcile",
     "ready": "ready",
     "first order": "first order",
+    "acknowledged": "first order acknowledged",
 }
-"""The steps of a start in their order, as the log names them, and in words."""
+"""The steps of a start in their order, as the log names them, and in words; not every way has all."""
 
 
 class BenchError(RuntimeError):
@@ -201,6 +203,13 @@ def _is_of(pid: int, parent: int) -> bool:
     with suppress(OSError, IndexError):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == parent
     return False
+
+
+def process_begun_ns(pid: int) -> int:
+    """Return when a process began, on the monotonic clock, to 10 ms: as the operating system counts."""
+    ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    asleep_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
+    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK") - asleep_ns
 
 
 def steps_ms(start: Start, since_ns: int) -> dict[str, float]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 __all__ = ["Rounds", "machine"]
@@ -56,5 +58,26 @@ class Rounds:
 
 
 def machine() -> dict[str, Any]:
-    """Return what a figure was measured on."""
-    return {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+    """Return what a figure was measured on; with the commit where this is a checkout and git is at hand."""
+    facts = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+    commit = _commit()
+    return {**facts, "commit": commit} if commit else facts
+
+
+def _commit() -> str:
+    """Return the checkout's commit, with ``-dirty`` when it has been changed since; empty when that cannot be told."""
+
+    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # a bench leaves the checkout's index alone
+
+    def git(*arguments: str) -> str:
+        told = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, env=env, capture_output=True, text=True, timeout=30,
+            check=True,
+        )  # fmt: skip
+        return told.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # installed, it may lie in somebody else's checkout
+        return git("describe", "--always", "--exclude=*", "--abbrev=12", "--dirty")
+    except (OSError, subprocess.SubprocessError):
+        return ""
