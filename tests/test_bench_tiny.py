@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from contextlib import suppress
 from functools import cache
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 from day_runs import penstock
 
+from penstock_kernel.bench import operate_outside
 from penstock_kernel.bench.command import BENCHES
+from penstock_kernel.bench.operate_desk import BenchError
 from penstock_kernel.cli.main import main
 
 BEGUN = {"interpreter and imports", "deployment checked", "journal opened"}
@@ -132,3 +135,10 @@ def test_a_bench_prints_a_table_for_people(capsys: pytest.CaptureFixture[str], t
     out = capsys.readouterr().out
     assert out.startswith("bench store")
     assert "start-up" in out and "digest: " in out
+
+
+def test_a_venue_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operate_outside, "VENUE_MODULE", "no_such_venue")
+    desks = operate_outside.outside_desks(tmp_path, dict(os.environ), (1,), 10, 100)
+    with pytest.raises(BenchError, match=r"No module named no_such_venue.*install penstock-plugins"), desks:
+        pass

@@ -14,6 +14,7 @@ from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, 
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.own_records import save_own_records
 from penstock_kernel.sources import SourceError
+from penstock_kernel.vitals import Phase
 from penstock_sdk.core.wiring import Slot, WiringError
 from penstock_sdk.discovery import PluginImportError, load_class
 from penstock_sdk.energy import announced_ns, bidding_zone, delivery_day, tzdata_version
@@ -44,6 +45,7 @@ __all__ = [
 _LATE_HOUR = 22
 _NEVER_NS = 2**62  # in the year 2116
 _SWITCHES = (LimitKind.KILL, LimitKind.PAUSE)
+_SWITCH_NAMES = tuple(kind.name.lower() for kind in _SWITCHES)
 
 
 class StartError(Exception):
@@ -170,7 +172,9 @@ def boot(kernel: Kernel, deployment: Deployment, header: RunHeader) -> None:
         StartError: a plugin cannot be built, or raises in ``on_start``.
     """
     kernel.input(header, Origin.KERNEL)
+    kernel.quarantined.update(header.quarantined)
     slots = attach_plugins(kernel, deployment)
+    _keep_out(kernel, slots)
     if kernel.live and kernel.run_dir is not None:
         save_own_records(kernel.run_dir)
     announce_limits(kernel, deployment)
@@ -233,7 +237,9 @@ def _keep_out(kernel: Kernel, slots: list[Slot]) -> None:
 
 
 def _start_all(kernel: Kernel, slots: list[Slot]) -> None:
-    for slot in slots:
+    for number, slot in enumerate(slots, 1):
+        if kernel.live:
+            kernel.vitals.phase(Phase.STARTING, number, len(slots))
         kernel.start_plugin(slot, resumed=slot.name in kernel.resumed)
         kernel.settle()
         if slot.faults and slot in kernel.cascade.slots:
@@ -283,6 +289,7 @@ def ruling_limits(kernel: Kernel, deployment: Deployment) -> tuple[list[Limit], 
             wanted="one value in the journal and in plugins.toml", way_out="set the limit by an operator's command",
         )
         for difference in differences
+        if difference.name.rpartition(".")[2] not in _SWITCH_NAMES  # what is stopped is told where stops are told
     ]  # fmt: skip
     limits = []
     for name, value in ruling.items():

@@ -28,6 +28,7 @@ from penstock_kernel.sessions import (
     hear,
     keep_deployment,
     save_begin,
+    set_aside_beyond,
     take_up,
 )
 from penstock_kernel.start_times import StartTimes
@@ -57,6 +58,10 @@ class Instance(Run):
     """A run that goes on with its own journal. `open` begins or continues it; `go` and `close` are a run's."""
 
     journal: Journal
+    _beyond_seq = 0
+    """The last event that snapshots know and the journal has lost."""
+    _epoch_floor = 0
+    """The last epoch that they know: its order ids have been given."""
     times: StartTimes
 
     @classmethod
@@ -104,7 +109,7 @@ class Instance(Run):
             (run_dir / "source.toml").write_text(deployment.as_run_toml())
             last_seq = journal.recovery.last_seq if journal.recovery is not None else -1
             if last_seq < 0:
-                return cls._begin(run_dir, deployment, options, journal, times)
+                return cls._begin(run_dir, deployment, options, starting, journal, times)
             return cls._continue(run_dir, deployment, options, starting, journal, times)
         except BaseException:
             journal.abort()
@@ -125,7 +130,13 @@ class Instance(Run):
 
     @classmethod
     def _begin(
-        cls, run_dir: Path, deployment: Deployment, options: RunOptions, journal: Journal, times: StartTimes
+        cls,
+        run_dir: Path,
+        deployment: Deployment,
+        options: RunOptions,
+        starting: Starting,
+        journal: Journal,
+        times: StartTimes,
     ) -> Instance:
         now_ns = cls.wall_clock().now_ns()
         deployment, start_ns, end_ns = run_times(deployment, now_ns)
@@ -139,12 +150,15 @@ class Instance(Run):
         run.kernel.moment.now_ns = start_ns
         run._phase(Phase.STARTING)
         run.start_beside(options.lake)
+        cause = starting.cause or "its first start"
+        header = _header(deployment, info, 1, start_ns, cause)
+        kept_out = {name: _quarantine_reason(starting) for name in starting.quarantine}
         try:
-            boot(run.kernel, deployment, _header(deployment, info, 1, start_ns, "its first start"))
+            boot(run.kernel, deployment, msgspec.structs.replace(header, quarantined=kept_out))
         except BaseException as error:
             run.give_up(error)
             raise
-        run._tell_start("its first start")
+        run._tell_start(cause)
         run._begin_hooks()
         return run
 
@@ -186,6 +200,7 @@ class Instance(Run):
         assert journal.recovery is not None
         last_seq = journal.recovery.last_seq
         self._phase(Phase.RECOVERING, 0, last_seq)
+        self._beyond_seq, self._epoch_floor = set_aside_beyond(self.dir, last_seq)
         clock, vitals, log = self.kernel.clock, self.kernel.vitals, self._log
 
         def with_journal(of: Deployment) -> Kernel:
@@ -226,7 +241,7 @@ class Instance(Run):
         """Go on where the journal ends, in the session that was cut."""
         kernel, clock = self.kernel, self.kernel.clock
         begin_ns = kernel.header.started_ns if kernel.header is not None else kernel.moment.now_ns
-        epoch = kernel.desk.epoch + 1
+        epoch = max(kernel.desk.epoch, self._epoch_floor) + 1
         self.info.epoch, self.info.versions = epoch, dict(kernel.versions)
         self.info.first_at_ns = begin_ns
         self.info.last_at_ns = _end_ns(end_ns, kernel.moment.now_ns, options)
@@ -257,7 +272,7 @@ class Instance(Run):
         deployment, _, end_ns = run_times(deployment, start_ns)
         quarantine = {name: _quarantine_reason(starting) for name in starting.quarantine}
         state = {**state, "quarantined": {**quarantine, **state.get("quarantined", {})}}
-        epoch = (state["desk"]["next"] >> 40) + 1
+        epoch = max(state["desk"]["next"] >> 40, self._epoch_floor) + 1
         versions = versions_of(deployment)
         self.deployment = deployment
         self.info.epoch, self.info.versions = epoch, versions
@@ -325,14 +340,15 @@ class Instance(Run):
         self.kernel.write_log(Severity.INFO, "instance", f"session {self.info.epoch}: {cause}", fields)
 
     def _tell_recovery(self) -> None:
-        """Tell of records that a checkpoint knew to be synced and the journal no longer has."""
+        """Tell of records that a checkpoint or a snapshot knew to be synced and the journal no longer has."""
         recovery = self.journal.recovery
-        if recovery is None or recovery.missing_seq < 0:
+        missing_seq = max(recovery.missing_seq if recovery is not None else -1, self._beyond_seq)
+        if recovery is None or missing_seq <= recovery.last_seq:
             return
         self.kernel.input(
             Alert(
                 code="journal.lost", severity=Severity.CRITICAL, subject=str(self.journal.directory),
-                met=f"it ends at event {recovery.last_seq}; {recovery.missing_seq} had been synced",
+                met=f"it ends at event {recovery.last_seq}; {missing_seq} had been synced",
                 wanted="every event that was ever synced",
                 way_out="look for the segments that are gone, and at the disk; compare positions with the venues",
             ),

@@ -60,6 +60,10 @@ INSTANCE_SNAPSHOT_EVERY = 100_000
 """The same of an instance."""
 COMMIT_FRAMES = 512
 """Frames pending at which a batch is written, also without effects."""
+SYNC_EVERY_NS = 1_000_000_000
+"""In wall time: what is written is synced this often, beside the kernel's thread."""
+ANSWERS_NS = 5_000_000_000
+"""How long a stop waits for what venues outside have not answered."""
 
 
 class Kernel(Core):
@@ -126,6 +130,7 @@ class Kernel(Core):
         self._commands: list[tuple[OperatorCommand, Done | None, int]] = []
         """(command, whom to tell, when it came on the process's own clock)"""
         self._later: list[Event] = []
+        self._sync_due_ns = 0
         self._schedule: list[tuple[int, int, OperatorCommand]] = []
         self._scheduled = count()
         self._snapshot_every = snapshot_every_events
@@ -222,6 +227,7 @@ class Kernel(Core):
         if (
             self.cascade.seq >= self._next_snapshot
             and self.started
+            and not self.stopping  # the stop would be forgotten: a crash while draining goes on draining
             and self.run_dir is not None
             and not len(self.tasks)
         ):
@@ -499,10 +505,22 @@ class Kernel(Core):
                 break
             self.turn()
             self._poll(now_ns)
+            if now_ns >= self._sync_due_ns:
+                self._sync_due_ns = now_ns + SYNC_EVERY_NS
+                self._sync_beside()
             if not self._step_wall(now_ns):
                 self.write()
                 timer_ns = self.timers.next_ns()
                 self.clock.wait_until(min(now_ns + 1_000_000, timer_ns if timer_ns is not None else now_ns + 1_000_000))
+
+    def _sync_beside(self) -> None:
+        """Have what is written synced by the journal's helper, so that a power loss takes a second at most."""
+        if self.journal is None or self.journal.failed:
+            return
+        try:
+            self.journal.sync_nowait()
+        except JournalFatal as error:
+            self._journal_failed(error)
 
     def _wall_ns(self) -> int:
         """Return the run's time: the clock's, or where it stood when the clock stepped back."""
@@ -577,10 +595,41 @@ class Kernel(Core):
         for slot in [s for s in reversed(self.cascade.slots) if s.plugin_id]:
             # One that a crash found stopped already is not stopped twice.
             if self.lifecycle.status.get(slot.plugin_id) in (PluginStatus.RUNNING, PluginStatus.DEGRADED):
+                if slot.plugin_id in self.desk.outside and self.clock.kind == ClockKind.WALL:
+                    self._await_answers()
                 self.stop_plugin(slot)
                 self.settle()
+        self._tell_left_open()
         self.input(RunEnd(reason=reason), Origin.KERNEL)
         self.write()
+
+    def _await_answers(self) -> None:
+        """Hear the venues outside until they have answered what was sent last, for a bounded time."""
+        until_ns = self.clock.now_ns() + ANSWERS_NS
+        while self.desk.unanswered() and self.journal is not None and not self.journal.failed:
+            now_ns = self._wall_ns()
+            if now_ns >= until_ns:
+                return
+            self.turn()
+            self._poll(now_ns)
+            if not self._step_wall(now_ns):
+                self.write()
+                self.clock.wait_until(now_ns + 1_000_000)
+
+    def _tell_left_open(self) -> None:
+        """Say how many orders go on at venues outside when the run does not."""
+        for venue_id, (open_orders, unanswered) in sorted(self.desk.left_open().items()):
+            name = self.slot_by_id(venue_id).name
+            self.input(
+                Alert(
+                    code="orders.left_open", severity=Severity.WARNING, subject=name,
+                    met=f"{open_orders} orders open at {name} when the run ended, {unanswered} without an answer",
+                    wanted="no order at a venue that nobody watches",
+                    way_out="see at the venue what is open; the next start asks it before it trades; "
+                    "`penstock stop --cancel` cancels first",
+                ),
+                Origin.KERNEL,
+            )  # fmt: skip
 
     def close(self) -> None:
         """Let go of journal and workers. Again is harmless."""

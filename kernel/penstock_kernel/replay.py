@@ -17,7 +17,7 @@ from penstock_kernel.clock import SimClock
 from penstock_kernel.deployment import Deployment, load_deployment
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.recorded import Ahead, Said
-from penstock_kernel.snapshots import load_snapshot
+from penstock_kernel.snapshots import SnapshotError, load_snapshot
 from penstock_sdk.events import Alert, CaptureRef, PluginState, PluginStatus, RunEnd, RunHeader, TaskResult, Timer
 from penstock_sdk.schema import ABSENT, Event, Frame, schema_by_id
 from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER, HEADER_BYTES, Header, Origin
@@ -290,7 +290,10 @@ def replay(run_dir: Path) -> ReplayResult:
         if session is None:
             return ReplayResult(events=events, digest=result.digest or "", skipped=tuple(skipped))
         after_seq = session.carried_seq
-        state = load_snapshot(run_dir / "snapshots" / f"{after_seq:012}.carry", None)[1]
+        try:
+            state = load_snapshot(run_dir / "snapshots" / f"{after_seq:012}.carry", None)[1]
+        except (SnapshotError, OSError) as error:
+            raise ReplayError(f"the state that session {session.epoch} began with cannot be read: {error}") from None
 
 
 def _has_sessions(run_dir: Path) -> bool:

@@ -310,31 +310,38 @@ class Run:
             return
         self._tick_ns = now_ns + _TICK_NS
         kernel, desk = self.kernel, self.kernel.desk
+        # A venue that is kept out cannot say where our orders stand, nor take a cancel.
+        silent = desk.reconciling | (desk.lost_venues() if kernel.quarantined else set())
         kernel.vitals.turn(
             now_ns=kernel.moment.now_ns, seq=kernel.cascade.seq,
             synced_seq=kernel.journal.synced_seq if kernel.journal is not None else 0, epoch=desk.epoch,
-            killed=desk.killed, reconciling=len(desk.reconciling), orders=desk.orders, open_orders=len(desk.open),
+            killed=desk.killed, reconciling=len(silent), orders=desk.orders, open_orders=len(desk.open),
         )  # fmt: skip
-        if self._told == Phase.READY and desk.reconciling:
+        if self._told == Phase.READY and silent:
             self._phase(Phase.RECONCILING)
             self._asked_ns = now_ns
-        elif self._told == Phase.RECONCILING and not desk.reconciling:
+        elif self._told == Phase.RECONCILING and not silent:
             self._phase(Phase.READY)
         if self._told == Phase.RECONCILING and now_ns - self._asked_ns > RECONCILE_LIMIT_NS:
             self._asked_ns = now_ns
-            self._venue_silent()
+            self._venue_silent(silent)
 
-    def _venue_silent(self) -> None:
+    def _venue_silent(self, silent: set[int]) -> None:
         """Tell of the venues that have not answered; the alert is deduplicated, so it may be told again."""
-        for venue_id in sorted(self.kernel.desk.reconciling):
-            alert = Alert(
-                code="venue.not_reconciled", severity=Severity.ERROR,
-                subject=self.kernel.slot_by_id(venue_id).name,
-                met=f"no answer for {RECONCILE_LIMIT_NS // 1_000_000_000} s on where our orders stand",
-                wanted="Reconciled from the venue; until then no new order goes there",
-                way_out="see the venue's connection; quarantine it to trade elsewhere",
+        kernel = self.kernel
+        for venue_id in sorted(silent):
+            name = kernel.slot_by_id(venue_id).name
+            met = f"no answer for {RECONCILE_LIMIT_NS // 1_000_000_000} s on where our orders stand"
+            way_out = "see the venue's connection; quarantine it to trade elsewhere"
+            if venue_id not in kernel.desk.reconciling:
+                met = "orders of ours are open there, and it does not run: no cancel can reach it"
+                way_out = "cancel at the venue itself, then `penstock release` it: the next start asks it"
+            kernel.later(
+                Alert(
+                    code="venue.not_reconciled", severity=Severity.ERROR, subject=name, met=met, way_out=way_out,
+                    wanted="Reconciled from the venue; until then no new order goes there",
+                )
             )  # fmt: skip
-            self.kernel.later(alert)
 
     def _reason(self) -> str:
         """Return what ends the run when nobody stops it. It follows from what is kept: a resumed run says the same."""

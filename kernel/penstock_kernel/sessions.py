@@ -17,6 +17,7 @@ either way, code or versions other  a session begins of what its plugins heard (
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +42,7 @@ __all__ = [
     "hear",
     "keep_deployment",
     "save_begin",
+    "set_aside_beyond",
     "stored_deployment",
     "take_up",
 ]
@@ -155,6 +157,22 @@ def differing(before: dict[str, str], now: dict[str, str]) -> str:
     names = sorted({*before, *now})
     changed = [n for n in names if before.get(n) != now.get(n)]
     return ", ".join(f"{name} {before.get(name, 'absent')} → {now.get(name, 'absent')}" for name in changed)
+
+
+def set_aside_beyond(run_dir: Path, last_seq: int) -> tuple[int, int]:
+    """Set snapshots aside that the journal does not reach: it was put back from a copy, or has lost its end.
+
+    Returns the highest event number among them (0: there are none), and the highest epoch that they know.
+    """
+    beyond, epoch = 0, 0
+    for path in (run_dir / "snapshots").glob("[0-9]*.*"):
+        if path.suffix not in (".snap", ".carry") or int(path.stem) <= last_seq:
+            continue
+        with suppress(SnapshotError, OSError, KeyError):
+            epoch = max(epoch, load_snapshot(path, None)[1]["desk"]["next"] >> 40)
+        beyond = max(beyond, int(path.stem))
+        path.rename(path.with_name(f"{path.name}.beyond"))
+    return beyond, epoch
 
 
 def _newest_point(run_dir: Path, last_seq: int) -> _Point:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from penstock_kernel import snapshots
 from penstock_kernel.instance import Instance, Starting
 from penstock_kernel.journal import Journal, JournalLocked
-from penstock_kernel.replay import event_of, replay
+from penstock_kernel.replay import ReplayError, event_of, replay
 from penstock_kernel.run import RunOptions
 from penstock_kernel.runs import RunError
 from penstock_plugins.strategies.market_maker import MarketMaker
@@ -381,3 +382,62 @@ def test_a_damaged_snapshot_costs_time_alone(tmp_path: Path, suffix: str) -> Non
     assert {key: whole[key] for key in told} == told
     new = [order.order_id for order in events(tmp_path, Order) if order.action == 1]
     assert len(new) == len(set(new))
+
+
+def test_a_journal_put_back_from_a_copy_is_not_joined_to_snapshots_of_what_it_lost(tmp_path: Path) -> None:
+    session(tmp_path, SMALL, QUARTER_PAST_THREE)
+    copy = tmp_path / "copy"
+    shutil.copytree(tmp_path / "desk" / "journal", copy)
+    lost = session(tmp_path)
+    ids_lost = {order.order_id for order in events(tmp_path, Order) if order.action == 1}
+    shutil.rmtree(tmp_path / "desk" / "journal")
+    shutil.copytree(copy, tmp_path / "desk" / "journal")
+    kept = sum(1 for _ in read_frames(tmp_path / "desk" / "journal"))
+    run = crashed(tmp_path)
+    last = session(tmp_path)
+    alert = next(alert for alert in events(tmp_path, Alert) if alert.code == "journal.lost")
+    assert alert.met.endswith(f"{lost.kernel.cascade.seq} had been synced")
+    new = {order.order_id for order in events(tmp_path, Order) if order.action == 1 and order.order_id >> 40 > 1}
+    assert new
+    assert not new & ids_lost
+    assert kept < run.kernel.cascade.seq < last.kernel.cascade.seq
+    assert replay(tmp_path / "desk").events == last.kernel.cascade.seq
+
+
+def test_a_stop_is_not_forgotten_by_a_crash_while_draining(tmp_path: Path) -> None:
+    text = SMALL.read_text().replace("snapshot_every_events = 4000", "snapshot_every_events = 1")
+    often = tmp_path / "often.toml"
+    often.write_text(text)
+    run = opened(tmp_path, often)
+    run.kernel.run_simulated(run.kernel.moment.now_ns + 1_500_000_000_000)
+    run.command(OperatorCommand(command="stop", who="ann", why="drill"))
+    run._go_live()
+    run.kernel.run_simulated(run.end_ns)
+    assert run.kernel.stopping
+    run.kernel.stop_plugin(run.kernel.slots["portfolio"])
+    run.kernel.write()
+    run.abort()
+    again = opened(tmp_path)
+    assert again.kernel.stopping == "stopped by ann: drill"
+    again.go()
+    assert again.close().reason == "stopped by ann: drill"
+
+
+def test_a_plugin_is_kept_out_of_the_first_session_too(tmp_path: Path) -> None:
+    run = opened(tmp_path, SMALL, QUARTER_PAST_THREE, cause="watchdog: mm_de.on_start held it", quarantine=("mm_de",))
+    run.go()
+    run.close()
+    plugin_id = run.kernel.slots["mm_de"].plugin_id
+    assert run.kernel.lifecycle.status[plugin_id] == PluginStatus.QUARANTINED
+    assert not [order for order in events(tmp_path, Order) if order.strategy_id == plugin_id]
+    assert next(events(tmp_path, RunHeader)).cause == "watchdog: mm_de.on_start held it"
+    assert replay(tmp_path / "desk").events == run.kernel.cascade.seq
+
+
+def test_a_replay_that_lacks_a_carried_state_says_so(tmp_path: Path) -> None:
+    session(tmp_path, SMALL, 60)
+    session(tmp_path, None, 60)
+    (carried,) = (tmp_path / "desk" / "snapshots").glob("*.carry")
+    carried.write_bytes(b"torn")
+    with pytest.raises(ReplayError, match=r"^the state that session 2 began with cannot be read: "):
+        replay(tmp_path / "desk")

@@ -83,6 +83,8 @@ CODES: tuple[AlertCode, ...] = (
               "Reconcile the order with its venue."),
     AlertCode("order.unknown_report", _ERROR, "A venue reported on an order that we do not know.",
               "Reconcile with the venue: a fill that is not ours is a position that is not ours."),
+    AlertCode("orders.left_open", _WARNING, "A run ended while orders of ours were open at a venue outside.",
+              "See at the venue what is open; the next start asks it before it trades."),
     AlertCode("plugin.quarantined", _ERROR, "A plugin had too many faults and hears nothing more.",
               "Mend it and release it; its orders are cancelled.", lasting=True),
     AlertCode("plugin.state_doubtful", _ERROR, "A plugin raised an error while it heard the journal at a restart.",

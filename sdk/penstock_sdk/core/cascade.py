@@ -342,14 +342,14 @@ class Cascade:
         if slot.faults >= self.faults_max and slot in self.slots and slot.plugin_id:
             self.quarantine(slot, f"{slot.faults} faults, the last in {handler}: {text}")
 
-    def quarantine(self, slot: Slot, reason: str) -> None:
+    def quarantine(self, slot: Slot, reason: str, wanted: str = "") -> None:
         """Let a plugin hear nothing more; say so."""
         self.wire([s for s in self.slots if s is not slot])
         self.push(self.quarantine_state(slot, reason))
         self.push(
             Alert(
                 code="plugin.quarantined", severity=Severity.ERROR, subject=slot.name, met=reason,
-                wanted=f"fewer than {self.faults_max} faults",
+                wanted=wanted or f"fewer than {self.faults_max} faults",
                 way_out="mend the plugin and start it again; its orders are being cancelled",
             )
         )  # fmt: skip

@@ -109,7 +109,7 @@ class _Operator:
             if slot is None:
                 return _odd_command(command, "the name of a plugin", ", ".join(core.slots))
             if slot in core.cascade.slots:
-                core.cascade.quarantine(slot, f"by {command.who}: {command.why}")
+                core.cascade.quarantine(slot, f"by {command.who}: {command.why}", "a plugin that may run")
         elif name not in COMMANDS:
             return _odd_command(command, "a known command", ", ".join(COMMANDS))
         return None

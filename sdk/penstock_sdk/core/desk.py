@@ -67,6 +67,7 @@ _NEXT: dict[tuple[int, int | None], OrderState] = {
 }
 
 _ANSWERS = (_PASSED, int(CheckResult.REFUSED))
+_UNANSWERED = (OrderState.ROUTED, OrderState.PENDING_CANCEL, OrderState.IN_DOUBT)
 _HALF_MAX = 2**62
 """Bid plus ask of prices below it fit 64 bits; beyond, there is no mid."""
 
@@ -519,6 +520,24 @@ class Desk:
             met=f"{answer.foreign} orders in our name that the journal does not know, now cancelled",
             wanted="orders of this journal alone", way_out="ask who else trades on this account; check the positions",
         )  # fmt: skip
+
+    def unanswered(self) -> bool:
+        """Return whether a venue outside owes an answer to an order or a cancel."""
+        return any(h.state in _UNANSWERED and h.order.venue_id in self.outside for h in self.open.values())
+
+    def left_open(self) -> dict[int, tuple[int, int]]:
+        """Return (open orders, those without an answer) at each venue that is not in this process, by its id."""
+        found: dict[int, tuple[int, int]] = {}
+        for held in self.open.values():
+            venue_id = held.order.venue_id
+            if venue_id in self.outside or venue_id not in self._venues:
+                orders, owed = found.get(venue_id, (0, 0))
+                found[venue_id] = (orders + 1, owed + (held.state in _UNANSWERED))
+        return found
+
+    def lost_venues(self) -> set[int]:
+        """Return venues that do not run here, where orders of ours may still be executed."""
+        return {held.order.venue_id for held in self.open.values()} - self._venues
 
     def saw_intent(self, intent: OrderIntent) -> None:
         """Keep a recorded intent's number: it is not taken twice."""

@@ -6,6 +6,7 @@ cause on the second day too.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -23,10 +24,10 @@ from penstock_sdk.events import (
     RunEnd,
 )
 
-__all__ = ["Change", "Ledger"]
+__all__ = ["Change", "Ledger", "Request"]
 
 REQUESTS_KEPT = 256
-"""Operators' requests that are known again; each is a few dozen bytes."""
+"""Operators' requests that are known again; each is some two hundred bytes."""
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True):
@@ -39,6 +40,27 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
     why: str
 
 
+class Request(msgspec.Struct, frozen=True, array_like=True):
+    """A command that a caller gave an id of its own: where it stands in the journal, and what it was."""
+
+    seq: int
+    command: str = ""
+    """Empty where it was kept before 0.3.0, when nothing but the number was."""
+    target: str = ""
+    argument_digest: str = ""
+    """Of its argument, which may be long; empty for none."""
+
+    @classmethod
+    def of(cls, seq: int, command: str, target: str, argument: str) -> Request:
+        """Return what is kept of a command."""
+        digest = hashlib.sha256(argument.encode(errors="replace")).hexdigest()[:32] if argument else ""
+        return cls(seq, command, target, digest)
+
+    def same(self, command: str, target: str, argument: str) -> bool:
+        """Return whether a command is the one that this id was given to, as far as that is known."""
+        return not self.command or self == Request.of(self.seq, command, target, argument)
+
+
 class Ledger:
     """The last change of each switch, limit, quarantine and link.
 
@@ -46,7 +68,7 @@ class Ledger:
         limits: by (kind, strategy, listing), as `core.limits.values`.
         quarantines: by the plugin's name; a released plugin is taken out.
         links: `ConnectionStatus` of venues and feeds, by plugin id.
-        requests: event number of the command, by the caller's id for it, the oldest first.
+        requests: the commands that callers named, by the caller's id, the oldest first.
         stopped: why the last session ended; None while none has.
     """
 
@@ -57,7 +79,7 @@ class Ledger:
         self.limits: dict[tuple[int, int, int], Change] = {}
         self.quarantines: dict[str, Change] = {}
         self.links: dict[int, Change] = {}
-        self.requests: dict[str, int] = {}
+        self.requests: dict[str, Request] = {}
         self.stopped: Change | None = None
 
     def _change(self, value: int, why: str = "") -> Change:
@@ -73,7 +95,8 @@ class Ledger:
         """Keep who commands, for what follows from it; and that this request was done."""
         self._command = (self._moment.seq, command.who, command.why)
         if command.request:
-            self.requests[command.request] = self._moment.seq
+            asked = Request.of(self._moment.seq, command.command, command.target, command.argument)
+            self.requests[command.request] = asked
             while len(self.requests) > REQUESTS_KEPT:
                 del self.requests[next(iter(self.requests))]
         if command.command == "release":
@@ -115,7 +138,7 @@ class Ledger:
             "limits": [[list(key), plain(change)] for key, change in self.limits.items()],
             "quarantines": [[name, plain(change)] for name, change in self.quarantines.items()],
             "links": [[plugin_id, plain(change)] for plugin_id, change in self.links.items()],
-            "requests": [[request, seq] for request, seq in self.requests.items()],
+            "requests": [[request, *plain(asked)] for request, asked in self.requests.items()],
             "stopped": None if self.stopped is None else plain(self.stopped),
         }
 
@@ -128,5 +151,5 @@ class Ledger:
         self.limits = {(kind, who, what): Change(*change) for (kind, who, what), change in state["limits"]}
         self.quarantines = {name: Change(*change) for name, change in state["quarantines"]}
         self.links = {plugin_id: Change(*change) for plugin_id, change in state["links"]}
-        self.requests = dict(state["requests"])
+        self.requests = {request: Request(*asked) for request, *asked in state["requests"]}
         self.stopped = None if state["stopped"] is None else Change(*state["stopped"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
+
 from penstock_sdk.events.enums import (
     ClockKind,
     ConnectionStatus,
@@ -184,6 +186,8 @@ class RunHeader(Control, frozen=True, kw_only=True):
     """Above 0 a new session begins here, of the state kept as of this number: ``snapshots/NUMBER.carry``."""
     cause: str = ""
     """Why it started again, as `after a stop` or `after a crash`."""
+    quarantined: dict[str, str] = msgspec.field(default_factory=dict)
+    """Plugins that were kept out of it from its start, with the reason; of a later session the state tells."""
 
 
 @control(id=108, topic="control.task_result")
