@@ -469,3 +469,15 @@ def test_a_market_in_the_process_is_reconciled_in_simulated_time_and_replayed_wi
     assert [alert.code for alert in events if isinstance(alert, Alert) if alert.code.startswith("order.")] == []
     monkeypatch.delitem(MARKETS, "here")
     assert replay(run.dir).skipped == ()
+
+
+def test_a_stop_waits_for_answers_and_says_how_many_orders_it_leaves(rehearsal: Rehearsal) -> None:
+    rehearsal.start()
+    rehearsal.ready()
+    wait("orders at rest", lambda: len(rehearsal.open_there()) >= 5)
+    rehearsal.deal(random.Random(1))
+    rehearsal.stop()
+    left = len(rehearsal.open_there())
+    (alert,) = [alert for _, alert in rehearsal.events(Alert) if alert.code == "orders.left_open"]
+    assert alert.met == f"{left} orders open at paper when the run ended, 0 without an answer"
+    check_agrees(rehearsal)

@@ -26,8 +26,6 @@ ROWS = {
     "journal": "Journal and disk", "alerts": "Alerts",
 }  # fmt: skip
 UNITS = {"s": "s", "By": "bytes"}
-MOMENTS = ("penstock_published_seconds", "penstock_start_seconds", "penstock_snapshot_seconds")
-"""Gauges that hold a point in time: shown as how long ago it was."""
 OF_INSTANCE = '{instance_name=~"$instance"}'
 SOURCE = {"type": "prometheus", "uid": "${source}"}
 WIDTH, HEIGHT, PER_LINE = 8, 7, 3
@@ -89,10 +87,11 @@ def _panels_of(metric: Metric) -> Iterator[dict[str, Any]]:
         expr = f"topk(15, {expr})" if len(metric.labels) > 1 else expr
         per = "percentunit" if metric.unit == "s" else "Bps" if unit == "bytes" else "cps"
         yield _panel(f"{title} a second", "timeseries", per, [(expr, legend)], metric.help)
-    elif metric.name in MOMENTS:
+    elif metric.name == "penstock_run_timestamp_seconds":
+        yield _panel("run time", "stat", "dateTimeAsIso", [(f"1000 * {name}", legend)], metric.help)
+    elif metric.name.endswith("_timestamp_seconds"):
+        title = title.removesuffix(" timestamp seconds")
         yield _panel(f"{title}, ago", "stat", "s", [(f"time() - {name}", legend)], metric.help)
-    elif metric.name == "penstock_run_time_seconds":
-        yield _panel(title, "stat", "dateTimeAsIso", [(f"1000 * {name}", legend)], metric.help)
     else:
         yield _panel(title, "timeseries", unit, [(name, legend)], metric.help)
 

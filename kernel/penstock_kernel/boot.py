@@ -142,6 +142,7 @@ def attach_plugins(kernel: Kernel, deployment: Deployment, state: dict[str, Any]
         kernel.wire()
     except WiringError as error:
         raise StartError(str(error)) from error
+    kernel.on_attached()
     for slot in slots if state is not None else ():
         try:
             if kernel.carry_plugin(slot, state or {}):

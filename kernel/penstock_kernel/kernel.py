@@ -115,6 +115,8 @@ class Kernel(Core):
         """While a journal is played back: what the core recorded, to be held against it."""
         self.turns: tuple[Callable[[], object], ...] = ()
         """Called between inputs now and then, also while a journal is played back: display, control socket, vitals."""
+        self.on_attached: Callable[[], object] = lambda: None
+        """Called when all plugins are attached, before any of them starts or takes anything up."""
         self.vitals = vitals or Vitals(None)
         self._busy = self.vitals.cells
         self._durability_for = durability_for

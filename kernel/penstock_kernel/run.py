@@ -290,6 +290,7 @@ class Run:
         """Make *kernel* the run's for good."""
         self.kernel = kernel
         kernel.turns = (self._turn,)
+        kernel.on_attached = self._attached
 
     def watch_recovery(self, kernel: Kernel, last_seq: int) -> Kernel:
         """Make *kernel* the run's while it plays the journal back, and tell how far it has come."""
@@ -301,7 +302,12 @@ class Run:
                 observe()
 
         kernel.turns = (turn,)
+        kernel.on_attached = self._attached
         return kernel
+
+    def _attached(self) -> None:
+        if self.services is not None:
+            self.services.attached()
 
     def _tick(self) -> None:
         """Write the kernel's signs of life, a hundred times a second; see that venues answer."""
@@ -391,6 +397,7 @@ class Run:
             "journal_bytes": sum(path.stat().st_size for path in (self.dir / "journal").glob("*.pj")),
             **{f"lost.{name}": count for name, count in sorted(kernel.lanes.lost.items())},
         }  # fmt: skip
+        kernel.vitals.tell(info.reason)
         self._phase(Phase.FAILED if failed else Phase.ENDED)
         self._leave.close()
         try:

@@ -40,10 +40,15 @@ class Services:
         self._alerts = self._alert_log()
         self.control = ControlServer(run)
         self._leave.callback(self.control.close)
-        answers = install(run) if threading.current_thread() is threading.main_thread() else None
-        if answers is not None:
-            self._leave.callback(answers.close)
+        self._answers = install(run) if threading.current_thread() is threading.main_thread() else None
+        if self._answers is not None:
+            self._leave.callback(self._answers.close)
         run.observers.append(self._turn)
+
+    def attached(self) -> None:
+        """Tell the watchdog who there is, before any of them does anything that may hang."""
+        if self._answers is not None:
+            self._answers.announce()
 
     def _alert_log(self) -> AlertLog:
         self._kernel = self._run.kernel

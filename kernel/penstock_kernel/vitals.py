@@ -16,6 +16,7 @@ __all__ = ["Phase", "Vitals", "VitalsView"]
 
 MAGIC = 0x5056_4954_414C_0001
 SIZE = 4096
+_REASON, _BEFORE, _TEXT_BYTES = 1024, 2048, 1024
 (
     _MAGIC, _PID, _PHASE, _INPUT, _TURN_NS, _NOW_NS, _SEQ, _EPOCH, _DONE, _WANTED, _KILLED, _RECONCILING, _ORDERS,
     _OPEN, _SYNCED, _START_NS,
@@ -47,24 +48,33 @@ class Vitals:
 
     Attributes:
         cells: the mapped integers; ``cells[INPUT] = seq`` before an input is handled, 0 after, costs 30 ns.
+        failed_before: why a kernel before this one failed, where no kernel has traded since; else empty.
     """
 
     INPUT = _INPUT
     TURN = _TURN_NS
 
     def __init__(self, path: Path | None) -> None:
-        """Map *path*, made when missing; None keeps the integers in memory alone."""
+        """Map *path*, made when missing; None keeps the integers in memory alone.
+
+        Raises:
+            OSError: there is no room for it.
+        """
         if path is None:
             self._map = mmap.mmap(-1, SIZE)
         else:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.ftruncate(fd, SIZE)
+                os.posix_fallocate(fd, 0, SIZE)  # a full disk is an error here, and would be a SIGBUS later
                 self._map = mmap.mmap(fd, SIZE)
             finally:
                 os.close(fd)
         self.cells = memoryview(self._map).cast("q")
+        failed = self.cells[_MAGIC] == MAGIC and self.cells[_PHASE] == Phase.FAILED
+        self.failed_before = (failed and _read_text(self._map, _REASON)) or _read_text(self._map, _BEFORE)
         self.cells[:] = memoryview(bytes(SIZE)).cast("q")
+        _write_text(self._map, _BEFORE, self.failed_before)
         self.cells[_PID] = os.getpid()
         self.cells[_START_NS] = time.monotonic_ns()
         self.cells[_MAGIC] = MAGIC
@@ -74,6 +84,12 @@ class Vitals:
         self.cells[_DONE], self.cells[_WANTED] = done, wanted
         self.cells[_PHASE] = phase
         self.cells[_TURN_NS] = time.monotonic_ns()
+        if phase in (Phase.RECONCILING, Phase.READY):
+            _write_text(self._map, _BEFORE, "")  # it has journaled why it was started
+
+    def tell(self, reason: str) -> None:
+        """Say why it ends, before the phase that says that it does. Takes no room on the disk, which may be full."""
+        _write_text(self._map, _REASON, reason)
 
     @property
     def where(self) -> tuple[Phase, int, int]:
@@ -122,6 +138,11 @@ class VitalsView:
     def phase(self) -> Phase:
         """Where it is in its life."""
         return Phase(self._cells[_PHASE])
+
+    @property
+    def reason(self) -> str:
+        """Why it ended, in phases ENDED and FAILED; empty when it did not say."""
+        return _read_text(self._map, _REASON)
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -187,3 +208,12 @@ class VitalsView:
         """Let go of the mapping."""
         self._cells.release()
         self._map.close()
+
+
+def _write_text(page: mmap.mmap, at: int, text: str) -> None:
+    data = text.encode(errors="replace")[: _TEXT_BYTES - 1]
+    page[at : at + _TEXT_BYTES] = data + bytes(_TEXT_BYTES - len(data))
+
+
+def _read_text(page: mmap.mmap, at: int) -> str:
+    return page[at : at + _TEXT_BYTES].partition(b"\0")[0].decode(errors="ignore")

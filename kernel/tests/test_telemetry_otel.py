@@ -36,7 +36,7 @@ def publish(folder: Path, events: int = 12) -> None:
     writer = CellsWriter(folder / "cells")
     writer.write(
         {
-            ("penstock_events_total", ()): events, ("penstock_start_seconds", ()): STARTED_NS,
+            ("penstock_events_total", ()): events, ("penstock_start_timestamp_seconds", ()): STARTED_NS,
             ("penstock_refused_total", ("mm", "paused")): 2, ("penstock_clock_lag_seconds", ()): 250_000_000,
         },
         {("penstock_latency_seconds", ("handling",)): latency},

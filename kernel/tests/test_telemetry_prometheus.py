@@ -45,7 +45,7 @@ def run_dir(tmp_path: Path) -> Path:
     for value in (500, 1_500, 1_500, 2_000_000, 200_000_000_000):
         latency.record(value)
     values = {
-        ("penstock_events_total", ()): 12, ("penstock_run_time_seconds", ()): 1_500_000_000,
+        ("penstock_events_total", ()): 12, ("penstock_run_timestamp_seconds", ()): 1_500_000_000,
         ("penstock_plugin_faults_total", ('a"b\\c\nd',)): 3,
         ("penstock_refused_total", ("mm", "kill_switch")): 1, ("penstock_refused_total", ("mm", "paused")): 2,
         ("penstock_pnl", ("mm",)): -2_500_000,
@@ -64,7 +64,7 @@ def test_every_value_stands_in_its_base_unit_with_its_labels(run_dir: Path):
     samples = parsed(render(run_dir))
     assert value(samples, "penstock_up") == 1
     assert value(samples, "penstock_events_total") == 12
-    assert value(samples, "penstock_run_time_seconds") == 1.5
+    assert value(samples, "penstock_run_timestamp_seconds") == 1.5
     assert value(samples, "penstock_pnl", plugin="mm") == -2.5
     assert value(samples, "penstock_refused_total", plugin="mm", reason="paused") == 2
     assert value(samples, "penstock_plugin_faults_total", plugin='a\\"b\\\\c\\nd') == 3

@@ -6,18 +6,33 @@ brings the check to where it stood, and `penstock_sdk.plugin.Check.explain_order
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
+from penstock_sdk.events import Reason
 from penstock_sdk.schema import ABSENT
 
-__all__ = ["Bound", "Explained", "Unit"]
+__all__ = ["REASON_UNITS", "Bound", "Explained", "Unit"]
 
 Unit = Literal["lots", "ticks", "micro", "ns", "count"]
 """What value and limit are counted in; micro is 10⁻⁶ of the currency."""
 Bound = Literal["at most", "at least", "above", "below", "exactly", "none"]
 """How the limit binds; none where there is nothing to hold the value against."""
+
+REASON_UNITS: Final[dict[Reason, Unit]] = {
+    Reason.QTY_MIN: "lots",
+    Reason.QTY_MAX: "lots",
+    Reason.PRICE_COLLAR: "ticks",
+    Reason.PRICE_BOUNDS: "ticks",
+    Reason.NO_REFERENCE: "ticks",
+    Reason.NOTIONAL: "micro",
+    Reason.POSITION: "lots",
+    Reason.STALE_MARKET: "ns",
+    Reason.SELF_TRADE: "ticks",
+    Reason.MARKET_ABUSE: "ticks",
+}
+"""What a verdict's ``met`` and ``limit`` are counted in, by its reason; count where the reason is not here."""
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):

@@ -241,7 +241,11 @@ class Check(Plugin):
         )  # fmt: skip
 
     def refused(self, order: Order, reason: int, met: int = ABSENT, limit: int = ABSENT) -> CheckVerdict:
-        """Return the verdict that refuses *order*, with the value met and the limit it was held against."""
+        """Return the verdict that refuses *order*, with the value met and the limit it was held against.
+
+        Both are in the unit of their reason (`penstock_sdk.explained.REASON_UNITS`): lots, ticks, 10⁻⁶ of the currency
+        or ns; those of another reason are mere counts.
+        """
         return CheckVerdict(
             order.order_id, _REFUSED, 0, reason, self.ctx.plugin_id, met, limit,
             order.listing_id, order.strategy_id,

@@ -70,6 +70,8 @@ def add_commands(add: _Add) -> None:
         sub = add(name, _guarded(_simple), summary, summary[0].upper() + summary[1:] + ".")
         if target is not None:
             sub.add_argument("target", nargs=None if name in _ONE_NEEDED else "?", default="", help=target)
+        if name == "stop":
+            sub.add_argument("--cancel", action="store_true", help="cancel every open order first")
         _common(sub)
         _commanding(sub, reason_needed=True)
 
@@ -262,7 +264,8 @@ def _limits(options: argparse.Namespace, console: Console) -> int:
 def _simple(options: argparse.Namespace, console: Console) -> int:
     target = getattr(options, "target", None) or ""
     options.instance = str(_run_dir(options))  # the only one that runs may not run any more, a moment later
-    code = _command(options, console, options.name.replace("-", "_"), target=target)
+    argument = "cancel" if getattr(options, "cancel", False) else ""
+    code = _command(options, console, options.name.replace("-", "_"), target=target, argument=argument)
     if code == DONE and options.name == "stop" and options.wait:
         return _wait_for_the_end(options, console)
     return code

@@ -29,10 +29,10 @@ def print_runs(runs_dir: Path, console: Console) -> int:
     table.add_column("journal", no_wrap=True)
     for run in runs:
         started = datetime.fromtimestamp(run.started_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(
-            run.id, started, run.state, run.deployment, run.clock, str(run.seed), f"{run.events:,}", f"{run.orders:,}",
-            f"{run.wall_s:.1f}", run.digest[:12],
-        )  # fmt: skip
+        counts = [f"{run.events:,}", f"{run.orders:,}", f"{run.wall_s:.1f}", run.digest[:12]]
+        if run.state in ("running", "crashed"):  # they are counted at the close
+            counts = ["–"] * len(counts)
+        table.add_row(run.id, started, run.state, run.deployment, run.clock, str(run.seed), *counts)
     console.print(table)
     return 0
 

@@ -111,7 +111,7 @@ def plugin_rows(plugins: Iterable[PluginRow]) -> list[list[str]]:
     """Return a row per plugin: name, kind, status, faults, mean time of a handler, the slowest."""
     return [
         [
-            row.name, row.kind, row.status, str(row.faults), f"{row.calls:,}",
+            row.name, row.kind, row.status, str(row.faults), f"{row.calls:,}" if row.calls else "–",
             f"{row.busy_ns / row.calls / 1e3:.1f} µs" if row.calls else "–",
             f"{row.slowest_ns / 1e6:.2f} ms {row.slowest}" if row.calls else "–",
         ]

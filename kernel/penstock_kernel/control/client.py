@@ -86,9 +86,21 @@ def find_instance(runs_dir: Path, name: str | None = None) -> Path:
     if running:
         names = ", ".join(folder.name for folder in running)
         raise ControlCallError(f"{len(running)} instances run in {runs_dir}: {names}; name one with --instance")
+    instances = [folder for folder in known if _is_instance(folder)] or known
+    if len(instances) == 1:
+        signs = vital_signs(instances[0])
+        if isinstance(signs, NotRunning):
+            raise signs
     last = ", ".join(folder.name for folder in known[-8:])
     there = f"; known there: {last}" if last else ""
     raise NotRunning(f"no instance runs in {runs_dir}{there}; start one with `penstock run --instance NAME`")
+
+
+def _is_instance(folder: Path) -> bool:
+    try:
+        return bool(RunInfo.load(folder).instance)
+    except RunError:
+        return False
 
 
 def _not_yours(folder: Path) -> ControlCallError:
@@ -144,7 +156,7 @@ def vital_signs(run_dir: Path) -> ControlCallError:
         return NotRunning(f"{run_dir.name} is not running{_last_words(run_dir)}")
     try:
         if not _alive(view):
-            return NotRunning(f"{run_dir.name} is not running{_last_words(run_dir)}")
+            return NotRunning(f"{run_dir.name} is not running{_last_words(run_dir, view)}")
         phase, pid, seq = view.phase, view.pid, view.input_seq
         quiet_s = max(0.0, (time.monotonic_ns() - view.turn_ns) / 1e9)
         status = _process(pid)
@@ -161,13 +173,16 @@ def vital_signs(run_dir: Path) -> ControlCallError:
         view.close()
 
 
-def _last_words(run_dir: Path) -> str:
-    """Return when and why a run ended, as its run.json has it."""
+def _last_words(run_dir: Path, view: VitalsView | None = None) -> str:
+    """Return when and why a run ended, as its run.json has it; where that still says running, as its vitals do."""
     try:
         info = RunInfo.load(run_dir)
     except RunError:
         return "; it has never run"
     if not info.ended_ns:
+        reason: str = getattr(view, "reason", "")
+        if reason:
+            return f"; it ended with: {reason}"
         return "; it ended without a word, as in a crash or a kill -9"
     when = datetime.fromtimestamp(info.ended_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"; last stopped {when}, {info.status}: {info.reason}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from penstock_kernel.control.facts import Facts, Served, phase_of
 from penstock_kernel.control.peers import Peer, Peers
@@ -12,8 +14,9 @@ from penstock_kernel.control.protocol import CommandAnswer, CommandRequest, Refu
 from penstock_kernel.control.state import Cause
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.vitals import Phase
+from penstock_sdk.core.desk import OpenOrder
 from penstock_sdk.core.limit_rows import limit_rows
-from penstock_sdk.events import LimitKind, OperatorCommand, OrderState
+from penstock_sdk.events import IdKind, LimitKind, OperatorCommand, OrderState
 
 __all__ = ["COMMANDS", "Commands"]
 
@@ -21,6 +24,11 @@ COMMANDS = ("kill", "unkill", "pause", "resume", "cancel_all", "limits", "quaran
 EARLY = ("kill", "pause", "cancel_all", "stop")
 """What stops may be told while the kernel recovers: it is the first thing that it does once it is live."""
 TARGETED = ("pause", "resume", "cancel_all", "quarantine", "release")
+CANCELLING = ("kill", "pause", "cancel_all", "quarantine")
+AGAIN = ("kill", "cancel_all")
+"""What cancels those once more whose cancel is not answered yet."""
+CANCEL_FIRST = "cancel"
+"""Argument of `stop`: cancel every order first."""
 WAITING_MAX = 1_000
 ANSWERS_KEPT = 256
 TEXT_MAX = 500
@@ -30,19 +38,25 @@ Reply = Callable[[CommandAnswer | Refusal], object]
 
 
 class _Met(NamedTuple):
-    """What a command meets: cancels sent so far, open orders of its target, and whether what it wants is so already."""
+    """What a command meets."""
 
     cancels: int
+    """Sent so far."""
+    lost_cancels: int
+    """That the desk will count for orders at venues which hear nothing."""
     open_orders: int
+    """Of its target."""
     stood: str
+    """That what it wants is so already, or empty."""
 
 
 class _Job:
-    """A command on its way: who waits for its answer."""
+    """A command on its way: who waits for its answer, and what was done before as a part of it."""
 
-    def __init__(self, request: CommandRequest, command: OperatorCommand) -> None:
+    def __init__(self, request: CommandRequest, command: OperatorCommand, first: _Job | None = None) -> None:
         self.request = request
         self.command = command
+        self.first = first
         self.waiting: list[Reply] = []
         self.answer: CommandAnswer | Refusal | None = None
 
@@ -97,6 +111,10 @@ class Commands:
             return
         if request.request:
             self._remember(job)
+        if request.command == "stop" and request.argument == CANCEL_FIRST:
+            # Nameless: asked again after a crash between the two, both are done.
+            job.first = _Job(request, replace(command, command="cancel_all", argument="", request=""))
+            self._waiting.append(job.first)
         self._waiting.append(job)
         if early and not request.wait:
             reply(CommandAnswer(outcome="queued", text=early))
@@ -108,8 +126,7 @@ class Commands:
         """Answer a request that came before: the same, once there is one."""
         same = known.request
         if (same.command, same.target, same.argument) != (request.command, request.target, request.argument):
-            text = f"request {request.request} was {same.command} {same.target}; give each command an id of its own"
-            reply(Refusal(code="refused", text=" ".join(text.split())))
+            reply(_another(request, same.command, same.target))
         elif known.answer is not None:
             reply(known.answer)
         elif len(known.waiting) < WAITING_MAX:
@@ -126,19 +143,23 @@ class Commands:
             text = f"{request.command} met no reason, wanted some words on why; give --reason"
         elif len(request.reason) > TEXT_MAX or not request.reason.isprintable():
             text = f"reason of {len(request.reason)} characters, wanted at most {TEXT_MAX} on one line"
+        elif request.command == "stop" and request.argument not in ("", CANCEL_FIRST):
+            text = f"stop met {request.argument[:NAME_MAX]!r}, wanted nothing or {CANCEL_FIRST!r}"
         elif len(request.target) > NAME_MAX or len(request.request) > NAME_MAX:
             text = f"target or request id of more than {NAME_MAX} characters"
         elif len(self._waiting) >= WAITING_MAX:
             return Refusal(code="busy", text=f"{WAITING_MAX} commands wait already; try again")
         return Refusal(code="refused", text=text) if text else None
 
-    def _done_before(self, request: CommandRequest) -> CommandAnswer | None:
+    def _done_before(self, request: CommandRequest) -> CommandAnswer | Refusal | None:
         """Return the answer to a request that the journal knows from before a restart."""
-        seq = self._kernel.ledger.requests.get(request.request) if request.request else None
-        if seq is None:
+        asked = self._kernel.ledger.requests.get(request.request) if request.request else None
+        if asked is None:
             return None
-        text = f"done before the kernel was restarted, at seq {seq}"
-        return CommandAnswer(outcome="done", text=text, seq=seq, last_seq=seq)
+        if not asked.same(request.command, request.target, request.argument):
+            return _another(request, asked.command, asked.target)
+        text = f"done before the kernel was restarted, at seq {asked.seq}"
+        return CommandAnswer(outcome="done", text=text, seq=asked.seq, last_seq=asked.seq)
 
     def _remember(self, job: _Job) -> None:
         self._known[job.request.request] = job
@@ -195,7 +216,7 @@ class Commands:
             return
         job = self._running = self._waiting.popleft()
         # While a kernel recovers, what stands now is not what the command will meet.
-        met = _Met(self._kernel.desk.cancels, self._open(job), self._stood(job.command)) if self._run.live else None
+        met = self._met(job.command) if self._run.live else None
         self._run.command(job.command, lambda first, last: self._done(job, met, first, last))
 
     def _done(self, job: _Job, met: _Met | None, first_seq: int, last_seq: int) -> None:
@@ -204,13 +225,37 @@ class Commands:
         job.settle(answer)
         self.next()
 
-    def _open(self, job: _Job) -> int:
-        """Return how many orders of the target are open."""
-        desk = self._kernel.desk
-        if not job.command.target:
-            return len(desk.open)
-        owners = [slot.plugin_id for slot in self._kernel.slots.values() if slot.name == job.command.target]
-        return sum(h.order.strategy_id in owners or h.order.venue_id in owners for h in desk.open.values())
+    def _met(self, command: OperatorCommand) -> _Met:
+        """Return what a command meets as things stand."""
+        held, again = self._open(command), command.command in AGAIN
+        deaf = self._deaf()
+        # A venue that is quarantined by this very command is sent no cancel.
+        lost = [h for h in held if h.order.venue_id in deaf and (again or h.state != OrderState.PENDING_CANCEL)]
+        lost_cancels = len(lost) if command.command in CANCELLING else 0
+        return _Met(self._kernel.desk.cancels, lost_cancels, len(held), self._stood(command))
+
+    def _open(self, command: OperatorCommand) -> list[OpenOrder]:
+        """Return the open orders of the target."""
+        held = self._kernel.desk.open.values()
+        if not command.target:
+            return list(held)
+        owner = self._kernel.slots.get(command.target)
+        number = -1 if owner is None else owner.plugin_id
+        return [h for h in held if number in (h.order.strategy_id, h.order.venue_id)]
+
+    def _deaf(self) -> dict[int, str]:
+        """Return the venues with open orders that hear no cancel: why, by their id."""
+        kernel = self._kernel
+        hears = {slot.plugin_id for slot in kernel.cascade.slots if slot.is_venue}
+        why = {}
+        for number in {held.order.venue_id for held in kernel.desk.open.values()} - hears:
+            name = kernel.name_of(IdKind.PLUGIN, number)
+            known = name in kernel.slots
+            why[number] = (
+                "it is quarantined" if name in kernel.quarantined
+                else "it starts with the next session" if known else "it is not in the deployment"
+            )  # fmt: skip
+        return why
 
     def _stood(self, command: OperatorCommand) -> str:
         """Return `already on since …` where a command finds what it wants."""
@@ -238,19 +283,50 @@ class Commands:
             if not rows or any(values.get((kind, ids[owner], 0)) != value for owner, kind, value in rows):
                 return Refusal(code="refused", text="limits changed meanwhile, none was set; see `penstock alerts`")
             text = f"{len(rows)} limits set: " + ", ".join(_row(*row) for row in rows)
-        cancels = None if met is None else kernel.desk.cancels - met.cancels
+        cancels = None if met is None else kernel.desk.cancels - met.cancels - met.lost_cancels
+        open_before = None if met is None else met.open_orders
         if met is not None and met.stood:
             text += f", {met.stood}: done again"
-        if met is not None and command.command in ("kill", "pause", "cancel_all", "quarantine"):
+        if met is not None and command.command in CANCELLING:
             text += f"; {cancels} cancels sent, {met.open_orders} orders open before"
+        first = job.first.answer if job.first is not None else None
+        if isinstance(first, CommandAnswer):
+            text, cancels, open_before = f"{first.text}; {text}", first.cancels, first.open_before
+        left, more = self._left(command)
+        text += more
         doubt = sum(held.state == OrderState.IN_DOUBT for held in kernel.desk.open.values())
         text += f"; {doubt} orders are in doubt" if doubt else ""
         if kernel.journal is not None and kernel.journal.error is not None:
             text += f"; the journal could not keep it: {kernel.journal.error}"
         return CommandAnswer(
             outcome="done", text=text, seq=first_seq, last_seq=last_seq, cancels=cancels,
-            open_before=None if met is None else met.open_orders,
+            open_before=open_before, left=left,
         )  # fmt: skip
+
+    def _left(self, command: OperatorCommand) -> tuple[dict[str, int], str]:
+        """Return the orders by venue that a command leaves where nobody cancels them, and what to say of them.
+
+        Of a cancelling command those at venues that hear nothing; of `stop` all that are open.
+        """
+        kernel, deaf, outside = self._kernel, self._deaf(), self._kernel.desk.outside
+        if command.command not in (*CANCELLING, "stop"):
+            return {}, ""
+        left, text, rests = {}, "", False
+        for number, count in sorted(Counter(held.order.venue_id for held in self._open(command)).items()):
+            name = kernel.name_of(IdKind.PLUGIN, number)
+            if number in deaf:
+                text += f"; {count} orders at {name} cannot be cancelled from here: {deaf[number]}"
+            elif command.command == "stop":
+                text += f"; {count} orders open at {name}"
+                rests |= number in outside
+            else:
+                continue
+            left[name] = count
+        if rests and command.argument == CANCEL_FIRST:
+            text += "; their cancels have left, and the drain waits some seconds for the answers"
+        elif rests:
+            text += "; what no strategy cancels as it stops stays there: `penstock stop --cancel` cancels first"
+        return left, text
 
     @property
     def under_way(self) -> int:
@@ -290,6 +366,14 @@ def _since(cause: Cause | None) -> str:
         return "already so"
     why = f" ({cause.why})" if cause.why else ""
     return f"already so since seq {cause.seq} by {cause.who}{why}"
+
+
+def _another(request: CommandRequest, command: str, target: str) -> Refusal:
+    """Return the refusal of an id that was given to a command before, which was not this one."""
+    was = " ".join([command, target]).strip()
+    if (command, target) == (request.command, request.target):
+        was += " with another argument"
+    return Refusal(code="refused", text=f"request {request.request} was {was}; give each command an id of its own")
 
 
 def _unknown(request: CommandRequest, names: Iterable[str]) -> str:

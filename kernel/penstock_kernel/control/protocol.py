@@ -121,6 +121,8 @@ class CommandAnswer(msgspec.Struct, tag="done", frozen=True, kw_only=True, tag_f
     cancels: int | None = None
     """Cancels that it sent; None where they were not counted, as of a command that waited for a recovery."""
     open_before: int | None = None
+    left: dict[str, int] = {}
+    """Open orders by venue that it leaves: at venues that hear no cancel; of `stop`, at every venue."""
 
 
 class Refusal(msgspec.Struct, tag="refused", frozen=True, kw_only=True, tag_field="is"):

@@ -75,7 +75,7 @@ class PluginRow(msgspec.Struct, frozen=True):
     status: str
     faults: int
     calls: int = 0
-    """Of its handlers, estimated where they are sampled; 0 where nothing is timed."""
+    """Of its handlers, estimated from those that were sampled; 0 where none was."""
     busy_ns: int = 0
     slowest_ns: int = 0
     slowest: str = ""

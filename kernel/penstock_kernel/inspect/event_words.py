@@ -32,9 +32,12 @@ from penstock_sdk.events import (
     Position,
     Quote,
     Reason,
+    Reconcile,
+    Reconciled,
     ReportKind,
     RunEnd,
     RunHeader,
+    SessionReady,
     Side,
     Signal,
     TaskResult,
@@ -208,7 +211,23 @@ def _state(state: PluginState, _words: MarketWords, _who: str) -> str:
 
 
 def _header(header: RunHeader, _words: MarketWords, _who: str) -> str:
-    return f"run header, epoch {header.epoch}, seed {header.seed}, {header.clock_kind} clock"
+    said = "run header" if header.epoch <= 1 else f"restart {header.cause or 'without a cause told'}"
+    return f"{said}, epoch {header.epoch}, seed {header.seed}, {header.clock_kind} clock"
+
+
+def _alert(alert: Alert, _words: MarketWords, _who: str) -> str:
+    return f"alert {alert.code} on {alert.subject}{' is over' if alert.cleared else ''}: {alert.met}"
+
+
+def _reconcile(asked: Reconcile, words: MarketWords, _who: str) -> str:
+    return f"{words.plugin(asked.venue_id)} is asked where our {len(asked.orders)} open orders stand"
+
+
+def _reconciled(told: Reconciled, words: MarketWords, _who: str) -> str:
+    return (
+        f"{words.plugin(told.venue_id)} has told where our orders stand: {told.confirmed} as we believed, "
+        f"{told.corrected} ended or filled meanwhile, {told.foreign} that we do not know"
+    )
 
 
 _SENTENCES: dict[type, Callable[[Any, MarketWords, str], str]] = {
@@ -228,7 +247,10 @@ _SENTENCES: dict[type, Callable[[Any, MarketWords, str], str]] = {
     OperatorCommand: _command,
     PluginState: _state,
     RunHeader: _header,
-    Alert: lambda alert, words, who: f"alert {alert.code} on {alert.subject}: {alert.met}",
+    Alert: _alert,
+    Reconcile: _reconcile,
+    Reconciled: _reconciled,
+    SessionReady: lambda ready, words, who: f"every plugin has started, epoch {ready.epoch}",
     PluginFault: lambda fault, words, who: f"{fault.name} raised in {fault.handler}: {fault.error}",
     TaskResult: lambda result, words, who: (
         f"work {result.task_id} of {words.plugin(result.plugin_id)} {'is done' if result.ok else 'failed'}"

@@ -19,6 +19,7 @@ from penstock_kernel.inspect.asked import InspectError, order_id_of, order_name
 from penstock_kernel.inspect.event_words import enum_name, fields_of, record_name, say
 from penstock_kernel.inspect.journal_view import Entry, JournalView
 from penstock_kernel.inspect.market_words import MarketWords, utc_text
+from penstock_kernel.inspect.meanwhile import about_order
 from penstock_kernel.inspect.order_story import OrderStory, find_order
 from penstock_kernel.inspect.rerun import Rerun
 from penstock_kernel.inspect.way_out import way_out
@@ -38,6 +39,7 @@ from penstock_sdk.events import (
     Order,
     OrderKind,
     Reason,
+    ReportKind,
     Side,
 )
 from penstock_sdk.explained import Explained
@@ -67,6 +69,10 @@ class Step(msgspec.Struct, frozen=True):
     cause_seq: int | None
     text: str
     fields: dict[str, Any]
+    venue_ns: int | None = None
+    """Of a venue's report: when it happened there, where that is another time than the run's …"""
+    venue_text: str = ""
+    """… and in words."""
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -155,6 +161,8 @@ class Explanation(msgspec.Struct, frozen=True):
     checks: list[Check]
     sent: list[Step]
     """The order, what the venue said of it, and cancels, in order."""
+    meanwhile: list[Step]
+    """Restarts, and what its venue was asked and said, while it was open."""
     cancels: list[Cancel]
     fills: Fills
     caused: list[Step]
@@ -177,17 +185,24 @@ def explain_order(
 
     Raises:
         InspectError: no such order of ours; the message names the nearest.
-        JournalError: there is no journal, or it is damaged before its tail.
+        JournalError: there is no journal, or its very beginning is damaged. Damage further on ends what is read.
 
     Cost: reading the journal, some 1 s for 2 million events; and the play-back from the snapshot before the order.
     """
     order_id = order_id_of(order)
     info = RunInfo.load(run_dir)
     learn_own_records(run_dir)
-    view = JournalView.read(run_dir / "journal")
+    view = JournalView.read(run_dir / "journal", up_to_damage=True)
     words = MarketWords(view)
-    story = find_order(view, words, order_id)
     notes = [] if view.torn is None else [f"the journal ends at seq {view.last_seq:,}, torn after it: {view.torn}"]
+    if view.damage is not None:
+        notes.append(f"{view.damage}; what comes after event {view.last_seq:,} is left out")
+    try:
+        story = find_order(view, words, order_id)
+    except InspectError as error:
+        if view.damage is None:
+            raise
+        raise InspectError(f"{error}; {notes[-1]}") from None
     if info.state == "running":
         notes.append(f"the run goes on: this is what was written up to seq {view.last_seq:,}")
     rules: dict[str, list[Explained]] = {}
@@ -264,6 +279,7 @@ class _Writer:
             state=state.name, open=state not in TERMINAL, reason=enum_name(Reason, reason), way_out=way_out(reason),
             began=[self._step(entry) for entry in story.chain], checks=self._checks(),
             sent=[self._step(entry) for entry in story.events if not isinstance(entry.record, CheckVerdict)],
+            meanwhile=[self._step(entry) for entry in story.meanwhile],
             cancels=[Cancel(c.seq, c.why, [self._step(entry) for entry in c.chain]) for c in story.cancels],
             fills=self._fills(), caused=[self._step(entry) for entry in story.caused], others=story.others, notes=notes,
         )  # fmt: skip
@@ -280,15 +296,28 @@ class _Writer:
     def _step(self, entry: Entry) -> Step:
         record = entry.record
         stamps = [getattr(record, name, ABSENT) for name in ("source_ns", "recv_ns")]
+        venue_ns, venue_text = self._at_venue(entry)
+        text = say(entry, self._words) + about_order(entry, self._words, self._order)
+        if stopped := self._story.stop_reason(entry):
+            text += f": {stopped}"
         wall = getattr(record, "clock", 0) in (ClockKind.WALL, ClockKind.HARDWARE) and ABSENT not in stamps
         return Step(
             seq=entry.seq, at_ns=entry.at_ns, at_utc=utc_text(entry.at_ns),
             at_local=self._words.local(entry.at_ns, self._listing_id),
             since_root_ns=entry.at_ns - self._story.root.at_ns, latency_ns=stamps[1] - stamps[0] if wall else None,
             record=record_name(record), by=self._words.plugin(entry.producer),
-            cause_seq=None if entry.cause_seq == ABSENT else entry.cause_seq, text=say(entry, self._words),
-            fields=fields_of(record),
+            cause_seq=None if entry.cause_seq == ABSENT else entry.cause_seq, text=text,
+            fields=fields_of(record), venue_ns=venue_ns, venue_text=venue_text,
         )  # fmt: skip
+
+    def _at_venue(self, entry: Entry) -> tuple[int | None, str]:
+        """Return when a report's venue says that it happened, where we were told at another time."""
+        report = entry.record
+        if not isinstance(report, ExecutionReport) or report.source_ns in (ABSENT, entry.at_ns):
+            return None, ""
+        what = "filled" if report.kind == ReportKind.FILL else enum_name(ReportKind, report.kind).lower()
+        there, here = (self._words.local(at_ns, self._listing_id) for at_ns in (report.source_ns, entry.at_ns))
+        return report.source_ns, f"{what.replace('_', ' ')} at the venue at {there}, told at {here}"
 
     def _checks(self) -> list[Check]:
         return [self._check(entry) for entry in self._story.events if isinstance(entry.record, CheckVerdict)]

@@ -23,7 +23,8 @@ def explanation_lines(found: Explanation) -> list[str]:
     lines += [line for step in found.began for line in _step_lines(step)] or ["  not kept in the journal"]
     lines += ["", "checks", *_check_lines(found.checks)]
     lines += ["", "what became of it"]
-    lines += [line for step in found.sent for line in _step_lines(step)]
+    became = sorted((*found.sent, *found.meanwhile), key=lambda step: step.seq)
+    lines += [line for step in became for line in _step_lines(step)]
     for cancel in found.cancels:
         lines += ["", f"cancel at seq {cancel.seq:,}: {cancel.why}"]
         lines += [line for step in cancel.chain for line in _step_lines(step)]
@@ -46,7 +47,9 @@ def _standing(found: Explanation) -> str:
 def _step_lines(step: Step) -> list[str]:
     since = f"+{span_text(step.since_root_ns)}" if step.since_root_ns >= 0 else span_text(step.since_root_ns)
     latency = "" if step.latency_ns is None else f", {span_text(step.latency_ns)} after its source's stamp"
-    return [f"  seq {step.seq:,}  {step.text}", f"    {step.at_local} ({step.at_utc}), {since} since the root{latency}"]
+    at_venue = [f"    {step.venue_text}"] if step.venue_text else []
+    when = f"    {step.at_local} ({step.at_utc}), {since} since the root{latency}"
+    return [f"  seq {step.seq:,}  {step.text}", *at_venue, when]
 
 
 def _check_lines(checks: list[Check]) -> list[str]:

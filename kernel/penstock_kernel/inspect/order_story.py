@@ -5,29 +5,24 @@ from __future__ import annotations
 import msgspec
 
 from penstock_kernel.inspect.asked import InspectError, order_name
+from penstock_kernel.inspect.causes import cancel_reason, stop_reason
 from penstock_kernel.inspect.journal_view import Entry, JournalView, entries_of
 from penstock_kernel.inspect.market_words import MarketWords
+from penstock_kernel.inspect.meanwhile import meanwhile
 from penstock_sdk.events import (
     Alert,
     BookOrderDelta,
     CheckVerdict,
     ExecutionReport,
     IntentAction,
-    Limit,
-    LimitKind,
-    OperatorCommand,
     Order,
     OrderIntent,
     OrderState,
-    PluginState,
-    PluginStatus,
     Pnl,
     Position,
     ReportKind,
-    RunHeader,
-    SessionReady,
 )
-from penstock_sdk.golden.orders import TABLE, OrderEvent
+from penstock_sdk.golden.orders import TABLE, TERMINAL, OrderEvent
 from penstock_sdk.schema import layout_of
 from penstock_sdk.wire.segment import FrameView
 
@@ -64,6 +59,7 @@ class OrderStory:
         caused: positions, P&L and alerts that followed from its events.
         others: how many events of other types its events made, by type.
         cancels: each cancel of it that was sent.
+        meanwhile: restarts, and what its venue was asked and said, from its first event to its last.
     """
 
     def __init__(self, view: JournalView, words: MarketWords, order_id: int, events: list[Entry]) -> None:
@@ -79,6 +75,14 @@ class OrderStory:
             self._cancel(entry)
             for entry in events
             if isinstance(entry.record, Order) and entry.record.action == IntentAction.CANCEL
+        ]
+        # Of an order that is open, all that came after it.
+        last_seq = view.last_seq if self.state() not in TERMINAL else events[-1].seq
+        told = {entry.seq for entry in self.caused}
+        self.meanwhile = [
+            entry
+            for entry in meanwhile(view, words, self.first.record, self.first.seq, last_seq)
+            if entry.seq not in told
         ]
 
     @property
@@ -110,34 +114,16 @@ class OrderStory:
     def _cancel(self, entry: Entry) -> CancelRequest:
         listing_id = self.first.record.listing_id
         chain = [_about(frame, listing_id) for frame in self._view.chain(entry.cause_seq)]
-        return CancelRequest(entry.seq, chain, self._why(chain) if chain else "its cause is not kept")
+        if not chain:
+            return CancelRequest(entry.seq, chain, "its cause is not kept")
+        again = any(isinstance(e.record, Order) and e.record.action == IntentAction.CANCEL and e.seq < entry.seq
+                    for e in self.events)  # fmt: skip
+        why = cancel_reason(self._view, self._words, chain, self.first.record.strategy_id, again=again)
+        return CancelRequest(entry.seq, chain, why)
 
-    def _why(self, chain: list[Entry]) -> str:
-        last = chain[-1]
-        record = last.record
-        by = next((e.record for e in reversed(chain) if isinstance(e.record, OperatorCommand)), None)
-        command = "" if by is None else f", command {by.command} by {by.who}: {by.why}"
-        if isinstance(record, OrderIntent):
-            what = "all its orders" if record.action == IntentAction.CANCEL_ALL else "it"
-            return f"strategy {self._words.plugin(record.strategy_id)} wanted {what} cancelled"
-        if isinstance(record, Limit):
-            what = {LimitKind.KILL: "kill switch", LimitKind.PAUSE: "pause"}.get(LimitKind(record.kind), "limit")
-            return what + (command or f", set by plugin {self._words.plugin(last.producer)}")
-        if isinstance(record, OperatorCommand):
-            return command.removeprefix(", ")
-        if isinstance(record, (RunHeader, SessionReady)):
-            return "restart: the cancel of before the crash may not have left"
-        return self._quarantine(last) or f"the kernel, at event {last.seq} ({type(record).__name__})"
-
-    def _quarantine(self, cause: Entry) -> str:
-        """Return which plugin was quarantined at an event, or nothing."""
-        for frame in self._view.cascade(cause.root_seq):
-            if frame.cause_seq != cause.seq or frame.schema_id != layout_of(PluginState).id:
-                continue
-            for entry in entries_of(frame):
-                if entry.record.status == PluginStatus.QUARANTINED:
-                    return f"quarantine of {entry.record.name}: {entry.record.reason}"
-        return ""
+    def stop_reason(self, entry: Entry) -> str:
+        """Return why the plugin drains whose state an event is; empty of any other event."""
+        return stop_reason(self._view, entry)
 
     def state(self) -> OrderState:
         """Return where the order stands after its last event."""

@@ -2,7 +2,8 @@
 
 `VIEWS` says of each what a row is. They are plain SQL over one table per record type, so the same definitions stand in
 ``run.duckdb`` and, while a run is live, over its Parquet partitions. Prices are in currency per MWh, quantities in MW,
-``at_utc`` is a time in UTC, ``delivery_start`` the zone's local time.
+``at_utc`` and ``delivery_start_utc`` are times in UTC. ``delivery_start`` is the zone's local time without its offset: the
+hour that comes twice in October has it twice, so group by ``delivery_start_utc`` or ``contract``.
 """
 
 from __future__ import annotations
@@ -13,10 +14,16 @@ import duckdb
 import pyarrow as pa
 
 from penstock_sdk.energy import ns_to_local
+from penstock_sdk.explained import REASON_UNITS
 
-__all__ = ["VIEWS", "add_delivery_times", "add_views"]
+__all__ = ["VIEWS", "add_delivery_times", "add_views", "insert"]
 
 _NAME = "(SELECT name FROM names WHERE kind = '{kind}' AND id = {id})"
+# Whole seconds, so the same type as delivery_start: DuckDB's plain TIMESTAMP.
+_START_UTC = "make_timestamp({}.delivery_start_ns // 1000) AS delivery_start_utc"
+_UNIT = f"""CASE WHEN r.met IS NOT NULL OR r.bound IS NOT NULL THEN CASE r.reason {
+    " ".join(f"WHEN '{reason.name}' THEN '{unit}'" for reason, unit in REASON_UNITS.items())
+} ELSE 'count' END END AS unit"""
 
 VIEWS: Final[dict[str, tuple[str, str]]] = {
     "names": (
@@ -25,12 +32,12 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
     ),
     "listings": (
         "a contract at a venue, with its grid and its local delivery time",
-        """
+        f"""
         SELECT l.listing_id, l.name AS listing, c.contract_id, c.name AS contract, c.product, z.code AS zone,
                v.name AS venue, u.name AS currency, d.delivery_start, d.delivery_end, c.delivery_start_ns,
                c.delivery_end_ns, l.opens_ns, l.gate_closure_ns, l.tick_micro, l.lot_kw, l.price_min_ticks,
                l.price_max_ticks, l.cash_micro_per_lot_tick, l.interval_start_ns, l.interval_ns, l.interval_count,
-               z.timezone
+               z.timezone, {_START_UTC.format("c")}
         FROM (SELECT DISTINCT ON (listing_id) * FROM listing_definitions ORDER BY listing_id, seq DESC) l
         LEFT JOIN (SELECT DISTINCT ON (contract_id) * FROM contract_definitions ORDER BY contract_id, seq DESC) c
                USING (contract_id)
@@ -42,7 +49,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
     ),
     "orders_latest": (
         "one row per order of ours: what was asked, where it stands, what was filled at which average price",
-        """
+        f"""
         WITH sent AS (SELECT DISTINCT ON (order_id) * FROM orders WHERE action = 'NEW' ORDER BY order_id, seq),
         stood AS (SELECT order_id, arg_max(state, seq) AS state, arg_max(reason, seq) AS reason, max(seq) AS seq
                   FROM orders GROUP BY order_id),
@@ -61,7 +68,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                coalesce(t.filled_lots, 0) * l.lot_kw / 1e3 AS filled_mw,
                t.paid / t.filled_lots * l.tick_micro / 1e6 AS average_price, o.qty_lots,
                coalesce(t.filled_lots, 0)::BIGINT AS filled_lots, o.price_ticks, o.strategy_id, o.listing_id, o.seq,
-               o.at_ns, t.at_ns AS last_report_ns
+               o.at_ns, t.at_ns AS last_report_ns, l.contract, {_START_UTC.format("l")}
         FROM sent o JOIN stood n USING (order_id) LEFT JOIN told t USING (order_id)
         LEFT JOIN listings l USING (listing_id)
         LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = o.strategy_id
@@ -69,7 +76,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
     ),
     "fills": (
         "one row per fill of ours; slippage against the mid at decision and at arrival, positive = cost",
-        """
+        f"""
         WITH sent AS (SELECT DISTINCT ON (order_id) order_id, decision_half_ticks, arrival_half_ticks, at_ns AS sent_ns,
                              kind, price_ticks
                       FROM orders WHERE action = 'NEW' AND state <> 'PENDING_CHECK' ORDER BY order_id, seq),
@@ -85,13 +92,13 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                slippage_decision_ticks * tick_micro / 1e6 AS slippage_decision,
                slippage_arrival_ticks * tick_micro / 1e6 AS slippage_arrival,
                liquidity, order_kind, currency, venue, order_id, trade_id, last_ticks, last_lots, strategy_id,
-               listing_id, at_ns, sent_ns
+               listing_id, at_ns, sent_ns, contract, {_START_UTC.format("f")}
         FROM f LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = f.strategy_id
         """,
     ),
     "refusals": (
-        "one row per order that was refused by a check of ours, or rejected by a venue",
-        """
+        "one row per order that was refused by a check of ours, or rejected by a venue; unit is what met and limit count",
+        f"""
         WITH verdict AS (SELECT DISTINCT ON (order_id) order_id, check_id, met, "limit" AS bound
                          FROM check_verdicts WHERE result = 'REFUSED' ORDER BY order_id, seq),
         refused AS (SELECT o.seq, o.at_ns, 'check' AS stage, o.reason, o.order_id, o.strategy_id, o.listing_id, o.side,
@@ -103,7 +110,8 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                     FROM execution_reports r WHERE r.kind = 'REJECTED')
         SELECT r.seq, make_timestamp_ns(r.at_ns) AS at_utc, r.stage, r.reason, b.name AS refused_by, s.name AS strategy,
                l.listing, r.side, r.price_ticks * l.tick_micro / 1e6 AS price, r.qty_lots * l.lot_kw / 1e3 AS qty_mw,
-               r.met, r.bound AS "limit", r.order_id, r.strategy_id, r.listing_id, r.at_ns
+               r.met, r.bound AS "limit", r.order_id, r.strategy_id, r.listing_id, r.at_ns,
+               {_UNIT}, l.contract, {_START_UTC.format("l")}
         FROM refused r LEFT JOIN listings l USING (listing_id)
         LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = r.strategy_id
         LEFT JOIN names b ON b.kind = 'PLUGIN' AND b.id = r.by_id
@@ -111,11 +119,11 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
     ),
     "pnl_latest": (
         "the last P&L of each strategy in each listing (listing_id 0: the strategy's own total); total is after fees",
-        """
+        f"""
         SELECT s.name AS strategy, l.listing, l.product, l.delivery_start, coalesce(l.currency, u.name) AS currency,
                p.realised_micro / 1e6 AS realised, p.unrealised_micro / 1e6 AS unrealised, p.fees_micro / 1e6 AS fees,
                (p.realised_micro + p.unrealised_micro - p.fees_micro) / 1e6 AS total, p.mark_ticks * l.tick_micro / 1e6
-               AS mark, p.strategy_id, p.book_id, p.listing_id, p.at_ns, p.seq
+               AS mark, p.strategy_id, p.book_id, p.listing_id, p.at_ns, p.seq, l.contract, {_START_UTC.format("l")}
         FROM (SELECT DISTINCT ON (strategy_id, book_id, listing_id) * FROM pnls
               ORDER BY strategy_id, book_id, listing_id, seq DESC) p
         LEFT JOIN listings l USING (listing_id)
@@ -125,10 +133,11 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
     ),
     "positions_latest": (
         "the last position of each strategy in each listing",
-        """
+        f"""
         SELECT s.name AS strategy, l.listing, l.product, l.delivery_start, p.net_lots * l.lot_kw / 1e3 AS net_mw,
                p.bought_lots * l.lot_kw / 1e3 AS bought_mw, p.sold_lots * l.lot_kw / 1e3 AS sold_mw,
-               p.cash_micro / 1e6 AS cash, p.strategy_id, p.book_id, p.listing_id, p.net_lots, p.at_ns, p.seq
+               p.cash_micro / 1e6 AS cash, p.strategy_id, p.book_id, p.listing_id, p.net_lots, p.at_ns, p.seq,
+               l.contract, {_START_UTC.format("l")}
         FROM (SELECT DISTINCT ON (strategy_id, book_id, listing_id) * FROM positions
               ORDER BY strategy_id, book_id, listing_id, seq DESC) p
         LEFT JOIN listings l USING (listing_id)
@@ -137,19 +146,27 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
     ),
     "prices": (
         "every price seen: trades of the market by listing, and observed price series",
-        """
+        f"""
         SELECT t.seq, make_timestamp_ns(t.at_ns) AS at_utc, 'trade' AS source, l.listing AS name, l.product,
                l.delivery_start, t.price_ticks * l.tick_micro / 1e6 AS price, t.qty_lots * l.lot_kw / 1e3 AS qty_mw,
-               t.at_ns, t.listing_id
+               t.at_ns, t.listing_id, l.contract, {_START_UTC.format("l")}
         FROM trades t LEFT JOIN listings l USING (listing_id)
         UNION ALL
-        SELECT o.seq, make_timestamp_ns(o.at_ns), 'observation', s.name, NULL, NULL, o.value, NULL, o.at_ns, NULL
+        SELECT o.seq, make_timestamp_ns(o.at_ns), 'observation', s.name, NULL, NULL, o.value, NULL, o.at_ns, NULL,
+               NULL, NULL
         FROM observations o
         LEFT JOIN names s ON s.kind = 'SERIES' AND s.id = o.series_id
         JOIN names u ON u.kind = 'UNIT' AND u.id = o.unit_id AND u.name LIKE '%/MWh'
         """,
     ),
 }
+
+
+def insert(connection: duckdb.DuckDBPyConnection, sql: str, rows: pa.Table | pa.RecordBatch) -> None:
+    """Run *sql*, which takes *rows* from ``incoming``: a locked connection finds no Python variables by name."""
+    connection.register("incoming", rows)
+    connection.execute(sql)
+    connection.unregister("incoming")
 
 
 def add_views(connection: duckdb.DuckDBPyConnection) -> None:
@@ -178,4 +195,4 @@ def add_delivery_times(connection: duckdb.DuckDBPyConnection) -> None:
         }
     )
     assert times.num_rows == len(rows)
-    connection.execute("CREATE OR REPLACE TABLE delivery_times AS SELECT * FROM times")
+    insert(connection, "CREATE OR REPLACE TABLE delivery_times AS SELECT * FROM incoming", times)

@@ -83,14 +83,13 @@ class Telemetry:
     def _of_the_kernel(self) -> Values:
         kernel = self._kernel
         now_ns, desk = time.time_ns(), kernel.desk
-        lag_ns = max(0, now_ns - kernel.moment.now_ns) if kernel.clock.kind == ClockKind.WALL else 0
         return {
             ("penstock_events_total", ()): kernel.cascade.seq,
             ("penstock_inputs_total", ()): kernel.stopwatch.inputs - max(kernel.cascade.until_timed, 0),
-            ("penstock_run_time_seconds", ()): kernel.moment.now_ns,
-            ("penstock_clock_lag_seconds", ()): lag_ns,
-            ("penstock_published_seconds", ()): now_ns,
-            ("penstock_start_seconds", ()): self._start_ns,
+            ("penstock_run_timestamp_seconds", ()): kernel.moment.now_ns,
+            ("penstock_clock_lag_seconds", ()): self._lag_ns(now_ns),
+            ("penstock_published_timestamp_seconds", ()): now_ns,
+            ("penstock_start_timestamp_seconds", ()): self._start_ns,
             ("penstock_epoch", ()): kernel.header.epoch if kernel.header is not None else 0,
             ("penstock_killed", ()): int(desk.killed),
             ("penstock_paused", ()): len(desk.paused),
@@ -98,6 +97,19 @@ class Telemetry:
             ("penstock_timers", ()): len(kernel.timers),
             ("penstock_tasks", ()): len(kernel.tasks),
         }
+
+    def _lag_ns(self, now_ns: int) -> int:
+        """Return how far the run's time is behind what is due; the run's time stands still while nothing is."""
+        kernel = self._kernel
+        if kernel.clock.kind != ClockKind.WALL:
+            return 0
+        due_ns = [source.next_ns for source in kernel.sources if not source.ended]
+        timer_ns = kernel.timers.next_ns()
+        if timer_ns is not None:
+            due_ns.append(timer_ns)
+        if len(kernel.lanes):  # they came in before the last step
+            due_ns.append(kernel.moment.now_ns)
+        return max(0, now_ns - max(min(due_ns, default=now_ns), kernel.moment.now_ns))
 
     def _of_orders(self) -> Values:
         kernel, desk, watch = self._kernel, self._kernel.desk, self._kernel.watch
@@ -169,7 +181,7 @@ class Telemetry:
         in_doubt = sum(held.state == OrderState.IN_DOUBT for held in self._kernel.desk.open.values())
         return {
             ("penstock_disk_free_bytes", ()): room.f_bavail * room.f_frsize,
-            ("penstock_snapshot_seconds", ()): taken,
+            ("penstock_snapshot_timestamp_seconds", ()): taken,
             ("penstock_in_doubt_orders", ()): in_doubt,
         }
 

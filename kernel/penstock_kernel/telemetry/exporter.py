@@ -1,6 +1,7 @@
 """The exporting process of a run: follows its journal for spans, reads its cells for metrics, serves ``/metrics``.
 
 It may fall behind, stop and start again: the journal keeps what it has not sent, and its place is in ``spans.place``.
+One that was killed goes on a little before where it ended: a file gets no span twice, a collector the same ids again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import time
 import tomllib
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from os import SEEK_END
 from pathlib import Path
 
 import msgspec
@@ -124,7 +126,7 @@ class Exporter:
         if settings.spans == "file":
             log = RunLog(run_dir, settings.log_file_mb << 20, settings.log_files, stem="spans")
             self._leave.callback(log.close)
-            self._spans = SpanFollower(run_dir, settings.orders_sampled, _to_file(log))
+            self._spans = SpanFollower(run_dir, settings.orders_sampled, _to_file(log, _ids_at_the_end(run_dir)))
         if settings.otlp_endpoint is not None:
             self._begin_otlp(run_dir, settings, settings.otlp_endpoint)
 
@@ -153,13 +155,41 @@ class Exporter:
         self._leave.close()
 
 
-def _to_file(log: RunLog) -> Send:
+class _Written(msgspec.Struct):
+    """What matters of a span in the file."""
+
+    span_id: str
+
+
+def _ids_at_the_end(run_dir: Path, max_bytes: int = 16 << 20) -> set[str]:
+    """Return the ids of the last spans in a run's files."""
+    found: set[str] = set()
+    decoder = msgspec.json.Decoder(_Written)
+    for name in ("spans.jsonl", "spans.1.jsonl"):
+        with suppress(FileNotFoundError), (run_dir / name).open("rb") as file:
+            size = file.seek(0, SEEK_END)
+            file.seek(max(0, size - max_bytes))
+            max_bytes -= min(size, max_bytes)
+            for line in file:
+                with suppress(msgspec.MsgspecError):  # torn, or begun before what is read here
+                    found.add(decoder.decode(line).span_id)
+    return found
+
+
+def _to_file(log: RunLog, known: set[str]) -> Send:
+    """Return what appends spans to a file; of those in *known* it writes none."""
+
     def send(spans: list[Span]) -> bool:
+        written: list[str] = []
         try:
             for span in spans:
-                log.write(msgspec.json.encode(span).decode() + "\n")
+                if span.span_id not in known:
+                    log.write(msgspec.json.encode(span).decode() + "\n")
+                    written.append(span.span_id)
         except OSError:
+            known.update(written)  # they are offered again, with the others
             return False
+        known.difference_update([span.span_id for span in spans])  # a span comes once: what is known stays small
         return True
 
     return send

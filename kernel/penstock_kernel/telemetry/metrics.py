@@ -1,6 +1,6 @@
 """Every metric that Penstock has, declared once: the cells file, both exporters, the dashboard and the page follow.
 
-A name ends in its unit; a counter in ``_total``. Cells hold integers; ``per_unit`` of them make one of the unit.
+A name ends in its unit; a counter in ``_total``, a point in time in ``_timestamp_seconds``. Cells hold integers; ``per_unit`` of them make one of the unit.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ NS: Final = 1_000_000_000
 METRICS: Final = (
     Metric("penstock_events_total", "counter", "{event}", (), "events numbered", "health"),
     Metric("penstock_inputs_total", "counter", "{input}", (), "inputs handled by this process", "health"),
-    Metric("penstock_run_time_seconds", "gauge", "s", (), "the run's own time, UTC since 1970", "health", NS),
-    Metric("penstock_clock_lag_seconds", "gauge", "s", (), "how far the run's time is behind the machine's clock; "
-           "0 in simulated time", "health", NS),
-    Metric("penstock_published_seconds", "gauge", "s", (), "when the kernel last wrote these, UTC since 1970", "health",
-           NS),
-    Metric("penstock_start_seconds", "gauge", "s", (), "when the kernel's process began, UTC since 1970", "health", NS),
+    Metric("penstock_run_timestamp_seconds", "gauge", "s", (), "the run's own time, UTC since 1970", "health", NS),
+    Metric("penstock_clock_lag_seconds", "gauge", "s", (), "how far the run's time is behind what is due by the "
+           "machine's clock; 0 while nothing is, and in simulated time", "health", NS),
+    Metric("penstock_published_timestamp_seconds", "gauge", "s", (), "when the kernel last wrote these, UTC since 1970",
+           "health", NS),
+    Metric("penstock_start_timestamp_seconds", "gauge", "s", (), "when the kernel's process began, UTC since 1970",
+           "health", NS),
     Metric("penstock_epoch", "gauge", "1", (), "number of the session", "health"),
     Metric("penstock_killed", "gauge", "1", (), "1 while the kill switch is on", "health"),
     Metric("penstock_paused", "gauge", "1", (), "strategies that are paused, everything counted as one", "health"),
@@ -86,8 +87,8 @@ METRICS: Final = (
     Metric("penstock_journal_pending_frames", "gauge", "{frame}", (), "frames that are not written yet", "journal"),
     Metric("penstock_journal_failed", "gauge", "1", (), "1 once the journal cannot be written", "journal"),
     Metric("penstock_disk_free_bytes", "gauge", "By", (), "room where the run's folder is", "journal"),
-    Metric("penstock_snapshot_seconds", "gauge", "s", (), "when the newest snapshot was taken, UTC since 1970; 0 for "
-           "none", "journal", NS),
+    Metric("penstock_snapshot_timestamp_seconds", "gauge", "s", (), "when the newest snapshot was taken, UTC since 1970; "
+           "0 for none", "journal", NS),
     Metric("penstock_alerts_total", "counter", "{alert}", ("severity",), "alerts told", "alerts"),
     Metric("penstock_alerts_open", "gauge", "{alert}", ("severity",), "alerts that are open", "alerts"),
 )  # fmt: skip

@@ -165,7 +165,7 @@ class WithHistograms(MetricExporter):
         below = shares_up_to(one.counts, BOUNDS_NS)
         count = int(one.counts.sum())
         buckets = [after - before for before, after in zip([0, *below], [*below, count], strict=True)]
-        start = self._source.series("penstock_start_seconds")
+        start = self._source.series("penstock_start_timestamp_seconds")
         return HistogramDataPoint(
             attributes=dict(zip(one.metric.labels, one.labels, strict=True)),
             start_time_unix_nano=start[0].value if start else 0, time_unix_nano=self._clock_ns(), count=count,

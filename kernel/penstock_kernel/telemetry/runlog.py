@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -85,40 +86,59 @@ class RunLog:
         max_bytes: a new file is begun before one grows beyond this.
         keep: full files that are kept.
         stem: what the files are called, in place of ``log``.
+
+    A full file that cannot be replaced is written on, up to twice its size, and the next line tries again.
     """
 
     def __init__(self, run_dir: Path, max_bytes: int = 64 << 20, keep: int = 4, stem: str = "log") -> None:
         self._path, self._stem = run_dir / f"{stem}.jsonl", stem
         self._max_bytes, self._keep = max_bytes, keep
-        self._fd = self._open()
-
-    def _open(self) -> int:
-        fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._bytes = os.fstat(fd).st_size
-        if self._bytes and os.pread(fd, 1, self._bytes - 1) != b"\n":  # a crash tore the last line
-            self._bytes += os.write(fd, b"\n")
-        return fd
+        self._fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._bytes = os.fstat(self._fd).st_size
+        # A crash, or a disk that is full, tears a line: the next one must not become a part of it.
+        self._torn = self._bytes > 0 and os.pread(self._fd, 1, self._bytes - 1) != b"\n"
 
     def write(self, line: str) -> None:
         """Append a line.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: the disk does not take it, or not all of it; or the log is closed.
         """
         data = line.encode()
         if self._bytes and self._bytes + len(data) > self._max_bytes:
-            self._rotate()
-        self._bytes += os.write(self._fd, data)
+            try:
+                self._rotate()
+            except OSError:
+                if self._bytes + len(data) > 2 * self._max_bytes:
+                    raise
+        if self._torn:
+            data = b"\n" + data
+        written = os.write(self._fd, data)
+        self._bytes += written
+        self._torn = data[:written][-1:] != b"\n"
+        if written < len(data):
+            raise OSError(ENOSPC, f"{os.strerror(ENOSPC)}, {written} of {len(data)} bytes were written", self._path)
 
     def _rotate(self) -> None:
-        os.close(self._fd)
+        """Begin a new file. Whatever fails leaves the old one open: its number is never another file's meanwhile."""
+        fresh = self._path.with_name(f"{self._stem}.next.jsonl")
+        fd = os.open(fresh, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            self._make_room()
+            fresh.replace(self._path)
+        except OSError:
+            os.close(fd)
+            raise
+        old, self._fd, self._bytes, self._torn = self._fd, fd, 0, False
+        with suppress(OSError):
+            os.close(old)
+
+    def _make_room(self) -> None:
+        """Move the files on by one, as far as the first number that is free: what failed midway is not moved twice."""
         files = [self._path, *(self._path.with_name(f"{self._stem}.{n}.jsonl") for n in range(1, self._keep + 1))]
-        for older, newer in zip(reversed(files), reversed(files[:-1]), strict=False):
-            with suppress(FileNotFoundError):
-                newer.replace(older)
-        if not self._keep:
-            self._path.unlink()
-        self._fd = self._open()
+        free = next((place for place, path in enumerate(files) if not path.exists()), self._keep)
+        for place in range(free, 0, -1):
+            files[place - 1].replace(files[place])
 
     def close(self) -> None:
         """Let go of the file. Again is harmless."""

@@ -29,15 +29,16 @@ def name_held(frame: FrameType | None, slots: Iterable[Slot], input_seq: int) ->
     """
     stack = list(_outwards(frame))
     slots = [slot for slot in slots if slot.plugin_id]
-    debugged = _debugged()
+    debugged, compiling = _debugged(), any(_compiles(str(inner.f_globals.get("__name__"))) for inner in stack)
     found = _by_self(stack, slots) or _by_dispatch(stack) or _by_effect(stack, slots) or _by_module(stack, slots)
     if found is not None:
         named, handler = found
-        return Held(input_seq, tuple(slot.name for slot in named), handler, _where(stack, named), debugged=debugged)
+        names = tuple(slot.name for slot in named)
+        return Held(input_seq, names, handler, _where(stack, named), debugged=debugged, compiling=compiling)
     if any(inner.f_globals.get("__name__") in _JOURNAL for inner in stack):
         return Held(input_seq, (JOURNAL,), "write", _line(stack[0]), debugged=debugged)
     handler = f"kernel {stack[0].f_code.co_qualname}" if stack else "kernel"
-    return Held(input_seq, (), handler, _line(stack[0]) if stack else "", debugged=debugged)
+    return Held(input_seq, (), handler, _line(stack[0]) if stack else "", debugged=debugged, compiling=compiling)
 
 
 def code_modules(cls: type) -> set[str]:
@@ -122,6 +123,11 @@ def _where(stack: list[FrameType], named: list[Slot]) -> str:
 
 def _line(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _compiles(module: str) -> bool:
+    """Return whether code of *module* is on the stack only while something is imported or compiled."""
+    return module.partition(".")[0] in ("numba", "llvmlite") or module == "importlib._bootstrap"
 
 
 def _debugged() -> bool:

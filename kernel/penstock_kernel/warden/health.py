@@ -1,8 +1,9 @@
 """How the service is, for supervisors that ask over HTTP: ``/livez``, ``/readyz``, ``/metrics``.
 
-``/livez`` is 200 while the watchdog looks and its kernel does not hang; ``/readyz`` is 200 in phase READY alone. The
-kill switch and pauses leave it ready: the desk obeys its operator, and a supervisor that restarts it would undo nothing
-of that. The body of both says in JSON what is so and, where it is 503, why.
+``/livez`` is 200 while the watchdog looks and its kernel does not hang; ``/readyz`` is 200 in phase READY alone, and
+not while the kernel is stopped or waits for its disk: that is no reason to end it, and it trades nothing. The kill
+switch and pauses leave it ready: the desk obeys its operator, and a supervisor that restarts it would undo nothing of
+that. The body of both says in JSON what is so and, where it is 503, why.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ class Condition(msgspec.Struct, frozen=True):
     """So long the kernel has not moved."""
     holder: str = ""
     """What holds it, when it is past its first limit."""
+    blocked: str = ""
+    """What keeps the kernel still past its first limit, where ending it would mend nothing: a signal, its disk."""
+    blocked_ms: int = 0
+    """So long it has not moved for that."""
     hangs: bool = False
     """It is past its second limit."""
     down: str = ""
@@ -58,10 +63,14 @@ class Condition(msgspec.Struct, frozen=True):
 
     def why_not_ready(self, now_ns: int) -> str:
         """Return why the service is not ready, or empty."""
-        if self.phase == Phase.READY or self.hangs or not self.pid:
-            return self.why_not_live(now_ns)
-        if self.phase == Phase.RECONCILING:
-            return f"reconciling with {self.reconciling} venue{'s'[: self.reconciling != 1]}"
+        if why := self.why_not_live(now_ns):
+            return why
+        if self.blocked:
+            return f"{self.blocked}, for {self.blocked_ms} ms"
+        if self.phase in (Phase.READY, Phase.RECONCILING):
+            # A venue that is quarantined does not answer: what is open there, nobody looks after.
+            venues = f"{self.reconciling} venue{'s'[: self.reconciling != 1]}"
+            return f"reconciling with {venues}" if self.reconciling or self.phase == Phase.RECONCILING else ""
         share = f" {100 * self.done // self.wanted} %" if self.wanted else ""
         return f"{self.phase.name.lower() if self.phase else 'starting'}{share}"
 
@@ -70,7 +79,8 @@ class Condition(msgspec.Struct, frozen=True):
         told: dict[str, Any] = {"ok": not why, "why": why, "instance": self.instance, "phase": self.phase.name.lower()}
         return told | {
             "kernel_pid": self.pid, "killed": self.killed, "held_ms": self.held_ms, "holder": self.holder,
-            "restarts": self.restarts, "done": self.done, "wanted": self.wanted,
+            "blocked": self.blocked, "reconciling": self.reconciling, "restarts": self.restarts, "done": self.done,
+            "wanted": self.wanted,
         }  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """What holds a kernel's thread, as the kernel tells its watchdog: small JSON files under ``control/``.
 
 ``plugins.json``  written when plugins are attached: who there is, and where their code stands
+``before.json``   the same of the kernel before: what may have orders open while the next one starts
+``next-start.json``  written by the watchdog: why the next kernel starts, and without whom
 ``stall.json``    written when asked: what runs now
 ``stack.txt``     the dump of `faulthandler`, which needs no Python to run
 """
@@ -36,6 +38,8 @@ class Held(msgspec.Struct, frozen=True):
     """Counts the answers of this process."""
     debugged: bool = False
     """A person holds it, by pdb."""
+    compiling: bool = False
+    """It imports a module, or numba compiles: slow on a slow machine, and over some time."""
 
     @property
     def name(self) -> str:
@@ -45,7 +49,8 @@ class Held(msgspec.Struct, frozen=True):
         return f"{' or '.join(self.plugins)}{'.' if len(self.plugins) == 1 else ' '}{self.handler}"
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.where})" if self.where else self.name
+        text = f"{self.name} ({self.where})" if self.where else self.name
+        return f"{text}, importing or compiling" if self.compiling else text
 
 
 class Instance(msgspec.Struct, frozen=True):
@@ -83,6 +88,51 @@ def read_roster(path: Path) -> Roster | None:
         return msgspec.json.decode(path.read_bytes(), type=Roster)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+class NextStart(msgspec.Struct, frozen=True):
+    """What the kernel after an end that should not have been is to know; kept until one trades that knows it."""
+
+    cause: str = ""
+    quarantine: tuple[str, ...] = ()
+
+
+def read_next_start(folder: Path) -> NextStart:
+    """Return what the next kernel of the control folder *folder* is to know; nothing when nothing is kept."""
+    try:
+        return msgspec.json.decode((folder / "next-start.json").read_bytes(), type=NextStart)
+    except (OSError, msgspec.MsgspecError):
+        return NextStart()
+
+
+def keep_next_start(folder: Path, next_start: NextStart) -> None:
+    """Keep it over the watchdog's own end as well; where the disk takes nothing, it is kept by the caller alone."""
+    path = folder / "next-start.json"
+    with suppress(OSError):
+        if next_start == NextStart():
+            path.unlink(missing_ok=True)
+        else:
+            write_json(path, next_start)
+
+
+def retire_roster(folder: Path) -> None:
+    """Put the roster of a kernel that is to be asked no more aside; an empty one tells nothing, and goes."""
+    path = folder / "plugins.json"
+    roster = read_roster(path)
+    with suppress(OSError):
+        if roster is not None and roster.plugins:
+            path.replace(folder / "before.json")
+        else:
+            path.unlink(missing_ok=True)
+
+
+def venues_outside(folder: Path) -> tuple[str, ...]:
+    """Return who can cancel without the kernel: of the kernel that last knew its plugins, be it the one before."""
+    for name in ("plugins.json", "before.json"):
+        roster = read_roster(folder / name)
+        if roster is not None and roster.plugins:
+            return tuple(plugin.name for plugin in roster.plugins if plugin.cancels_outside)
+    return ()
 
 
 def write_json(path: Path, value: msgspec.Struct) -> None:

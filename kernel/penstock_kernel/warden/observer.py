@@ -20,8 +20,12 @@ from penstock_sdk.events import Alert
 __all__ = ["Observer"]
 
 ASK_LIMIT_S = 0.1
+COMPILE_NS_MAX = 300_000_000_000
+"""So long a start or a recovery may import and compile, whatever the limit of a start is."""
 _STOPPED = "Tt"
-_CANNOT_RUN = "TtDZ"
+_DISK = "waits for its disk"
+_CANNOT_RUN = {"T": "stopped by a signal", "t": "held by a debugger", "D": _DISK, "Z": "has ended"}
+_SLOW = (Phase.NONE, Phase.RECOVERING, Phase.STARTING)
 
 
 class Observer:
@@ -46,6 +50,9 @@ class Observer:
         self._view: VitalsView | None = None
         self._slow_told = False
         self._past_limit = False
+        self._stop_said = False
+        self._blocked = ""
+        """What kept it from running, since it moved last."""
         self.held: Held | None = None
         self.held_ms = 0
         self._last = Look(child.started_ns, Phase.NONE, 0, 0, 0, True)
@@ -53,7 +60,7 @@ class Observer:
     @property
     def stands_still(self) -> bool:
         """True when the last look saw what the one before saw."""
-        return self._watch.held_ns > 0
+        return self._watch.held_ns + self._watch.blocked_ns > 0
 
     @property
     def phase(self) -> Phase:
@@ -68,17 +75,19 @@ class Observer:
     @property
     def in_hand(self) -> bool:
         """True while nothing holds the kernel longer than the second limit."""
-        return self._watch.held_ns < self._watch.limits_ns(self.phase)[1]
+        return self._watch.unexcused_ns < self._watch.limits_ns(self.phase)[1]
 
     def look(self, now_ns: int) -> bool:
         """Look once; return whether the kernel hangs and is to be ended."""
         look = self._last = self._look(now_ns)
         verdict = self._watch.look(look)
-        if not self._watch.held_ns:
+        if not self.stands_still:
             self.held, self.held_ms, self._past_limit, self._slow_told = None, 0, False, False
+            self._blocked, self._stop_said = "", False
         if verdict != Verdict.FINE and self._hangs(look, verdict):
             return True
         self._tell_slow()
+        self._say_stopped()
         return False
 
     def condition(self, instance: str, restarts: int) -> Condition:
@@ -87,7 +96,8 @@ class Observer:
         holder = str(self.held or "something that could not be named") if self._past_limit else ""
         known = Condition(
             instance, look.at_ns, self._child.pid, look.phase, held_ms=self._watch.held_ns // 1_000_000, holder=holder,
-            hangs=not self.in_hand, restarts=restarts,
+            hangs=not self.in_hand, restarts=restarts, blocked=self._why_blocked(),
+            blocked_ms=(self._watch.blocked_ns + self._watch.held_ns) // 1_000_000,
         )  # fmt: skip
         if view is None:
             return known
@@ -105,7 +115,8 @@ class Observer:
     def _look(self, now_ns: int) -> Look:
         """Return what the signs of life say now; of a kernel that has not begun to give any, nothing."""
         # What the operating system says of it is asked only of one that stands still.
-        can_run = not self._watch.held_ns or self._child.state() not in _CANNOT_RUN
+        blocked = _CANNOT_RUN.get(self._child.state(), "") if self.stands_still else ""
+        self._blocked, can_run = blocked or self._blocked, not blocked
         view = self._view or self._open_view()
         if view is None:
             return Look(now_ns, Phase.NONE, 0, 0, 0, can_run)
@@ -131,10 +142,37 @@ class Observer:
         self._say(f"held for {self.held_ms} ms by {held or 'something that could not be named'}")
         if verdict != Verdict.HUNG:
             return False
-        if held is not None and (held.debugged or held.plugins == (JOURNAL,)):
+        if held is not None and (held.debugged or held.plugins == (JOURNAL,) or self._may_compile(look, held)):
             self._watch.excuse()
             return False
         return True
+
+    def _may_compile(self, look: Look, held: Held) -> bool:
+        return held.compiling and look.phase in _SLOW and self._watch.held_ns < COMPILE_NS_MAX
+
+    def _why_blocked(self) -> str:
+        """Return what keeps the kernel still past the first limit that is no reason to end it, or empty."""
+        watch = self._watch
+        limit_ns = self._limits.handler_limit_ms * 1_000_000
+        if self.held is not None and watch.held_ns >= limit_ns:
+            if self.held.plugins == (JOURNAL,):
+                return _DISK
+            if self.held.debugged:
+                return "held by a debugger"
+        return self._blocked if watch.blocked_ns >= limit_ns else ""
+
+    def _say_stopped(self) -> None:
+        """Say once of a kernel that it has been stopped longer than the second limit: nobody sees to its orders."""
+        watch = self._watch
+        if self._stop_said or watch.blocked_ns < self._limits.hang_limit_ms * 1_000_000:
+            return
+        state = self._child.state()
+        if state in _STOPPED:
+            self._stop_said = True
+            self._say(
+                f"kernel pid {self._child.pid} is {_CANNOT_RUN[state]}, for {watch.blocked_ns // 1_000_000} ms; "
+                f"no event is handled, no cancel leaves; `kill -CONT {self._child.pid}` lets it go on"
+            )
 
     def _tell_slow(self) -> None:
         """Tell once of a kernel that has waited for its disk longer than the second limit."""

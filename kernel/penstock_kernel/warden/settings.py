@@ -20,8 +20,9 @@ class WatchdogTable(Struct, frozen=True):
     """Longer on one input, and the handler that holds the kernel's thread is named."""
     hang_limit_ms: Milliseconds = 2_000
     """Longer, and venues cancel, the kernel is ended, and a new one starts with that plugin quarantined."""
-    start_limit_ms: Milliseconds = 30_000
-    """Longer without progress while the kernel recovers, starts its plugins or drains, and it is ended."""
+    start_limit_ms: Milliseconds = 120_000
+    """Longer without progress while the kernel recovers or starts its plugins, and it is ended; a drain likewise, but
+    30 s at most."""
     cancel_limit_ms: Milliseconds = 5_000
     """So long may a venue take to cancel outside the kernel; the new kernel waits for it."""
 

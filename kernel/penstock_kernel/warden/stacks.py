@@ -10,6 +10,7 @@ from penstock_kernel.warden.held import JOURNAL, Held, Instance, Roster
 __all__ = ["name_dumped"]
 
 _FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
+_COMPILES = re.compile(r"/(numba|llvmlite)/|^<frozen importlib\._bootstrap>$")
 _JOURNAL = ("penstock_kernel/journal.py", "penstock_kernel/journal_files.py")
 
 
@@ -32,11 +33,12 @@ def name_dumped(text: str, roster: Roster, input_seq: int) -> Held | None:
     if not stack:
         return None
     named, handler, where = _by_methods(stack, roster) or _by_files(stack, roster) or ((), "", stack[0])
+    compiling = any(_COMPILES.search(frame.file) for frame in stack)
     if named:
-        return Held(input_seq, tuple(plugin.name for plugin in named), handler, str(where))
+        return Held(input_seq, tuple(plugin.name for plugin in named), handler, str(where), compiling=compiling)
     if any(frame.file.endswith(_JOURNAL) for frame in stack):
         return Held(input_seq, (JOURNAL,), "write", str(where))
-    return Held(input_seq, (), f"kernel {where.function}", str(where))
+    return Held(input_seq, (), f"kernel {where.function}", str(where), compiling=compiling)
 
 
 _Found = tuple[tuple[Instance, ...], str, _Frame] | None

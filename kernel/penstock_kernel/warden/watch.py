@@ -19,6 +19,8 @@ LOOK_NS_MAX = 100_000_000
 """What one look adds at most: after a longer gap it was the watchdog that did not run."""
 
 _TRADING = (Phase.RECONCILING, Phase.READY)
+_DRAIN_NS_MAX = 30_000_000_000
+"""Of the limit of a start: a drain compiles nothing, and orders may be open meanwhile."""
 _LEAVING = (Phase.ENDED, Phase.FAILED)
 _LEAVING_FACTOR = 20
 """The tables of a long run may take minutes to be finished, with nothing at stake any more."""
@@ -81,12 +83,17 @@ class Watch:
             return Verdict.FINE
         self.held_ns += gap_ns
         first_ns, second_ns = self.limits_ns(look.phase)
-        if self.held_ns - self._excused_ns >= second_ns:
+        if self.unexcused_ns >= second_ns:
             return Verdict.HUNG
         if self.held_ns >= first_ns and not self._named:
             self._named = True
             return Verdict.HELD
         return Verdict.FINE
+
+    @property
+    def unexcused_ns(self) -> int:
+        """How much of `held_ns` counts towards the second limit."""
+        return self.held_ns - self._excused_ns
 
     def excuse(self) -> None:
         """Count the second limit anew from here: what holds the kernel is no reason to end it."""
@@ -97,6 +104,6 @@ class Watch:
         if phase in _TRADING:
             return self._limits.handler_limit_ms * 1_000_000, self._limits.hang_limit_ms * 1_000_000
         slow_ns = self._limits.start_limit_ms * 1_000_000
-        if phase in _LEAVING:
-            slow_ns *= _LEAVING_FACTOR
+        if phase == Phase.DRAINING or phase in _LEAVING:
+            slow_ns = min(slow_ns, _DRAIN_NS_MAX) * (_LEAVING_FACTOR if phase in _LEAVING else 1)
         return slow_ns // 2, slow_ns

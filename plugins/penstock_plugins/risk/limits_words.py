@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from penstock_sdk.events import Reason
-from penstock_sdk.explained import Bound, Explained, Unit
+from penstock_sdk.explained import REASON_UNITS, Bound, Explained
 from penstock_sdk.golden.risk_gate_explained import Rule
 from penstock_sdk.golden.risk_gate_layout import INT64_MAX, TRADING
 from penstock_sdk.schema import ABSENT
@@ -30,22 +30,22 @@ class Grid(Protocol):
         """Money of one lot and one tick over the whole delivery, in 10⁻⁶ of the currency."""
 
 
-_WORDS: dict[int, tuple[str, Unit, Bound]] = {
-    Reason.KILL_SWITCH: ("kill switch off", "count", "exactly"),
-    Reason.PAUSED: ("trading not paused", "count", "exactly"),
-    Reason.UNKNOWN_LISTING: ("listing known", "count", "none"),
-    Reason.MALFORMED: ("side, price, time and intent id make sense", "count", "none"),
-    Reason.QTY_MIN: ("order size", "lots", "at least"),
-    Reason.QTY_MAX: ("order size", "lots", "at most"),
-    Reason.NO_REFERENCE: ("reference price", "ticks", "none"),
-    Reason.PRICE_BOUNDS: ("price bounds of the listing", "ticks", "at most"),
-    Reason.PRICE_COLLAR: ("price collar around the reference", "ticks", "at most"),
-    Reason.NOTIONAL: ("notional", "micro", "at most"),
-    Reason.POSITION: ("position if all working orders of the side fill", "lots", "at most"),
-    Reason.MESSAGE_RATE: ("orders at once", "count", "at most"),
-    Reason.STALE_MARKET: ("age of the reference price", "ns", "at most"),
-    Reason.DUPLICATE: ("intent id not seen before", "count", "none"),
-    Reason.OVERFLOW: ("figures fit 64 bits", "count", "none"),
+_WORDS: dict[int, tuple[str, Bound]] = {
+    Reason.KILL_SWITCH: ("kill switch off", "exactly"),
+    Reason.PAUSED: ("trading not paused", "exactly"),
+    Reason.UNKNOWN_LISTING: ("listing known", "none"),
+    Reason.MALFORMED: ("side, price, time and intent id make sense", "none"),
+    Reason.QTY_MIN: ("order size", "at least"),
+    Reason.QTY_MAX: ("order size", "at most"),
+    Reason.NO_REFERENCE: ("reference price", "none"),
+    Reason.PRICE_BOUNDS: ("price bounds of the listing", "at most"),
+    Reason.PRICE_COLLAR: ("price collar around the reference", "at most"),
+    Reason.NOTIONAL: ("notional", "at most"),
+    Reason.POSITION: ("position if all working orders of the side fill", "at most"),
+    Reason.MESSAGE_RATE: ("orders at once", "at most"),
+    Reason.STALE_MARKET: ("age of the reference price", "at most"),
+    Reason.DUPLICATE: ("intent id not seen before", "none"),
+    Reason.OVERFLOW: ("figures fit 64 bits", "none"),
 }
 
 
@@ -57,7 +57,7 @@ def explained(rule: Rule, listing: Grid | None = None, interval_ns: int = ABSENT
         listing: of the order; without it notional and position have no figures to tell.
         interval_ns: when the delivery interval begins that decided, ns UTC; ABSENT for none.
     """
-    words, unit, bound = _WORDS[rule.reason]
+    words, bound = _WORDS[rule.reason]
     met, limit = rule.met, rule.limit
     if rule.reason == Reason.PAUSED and limit == TRADING:
         words = "listing open for trading"
@@ -69,7 +69,8 @@ def explained(rule: Rule, listing: Grid | None = None, interval_ns: int = ABSENT
     elif rule.reason in (Reason.PRICE_COLLAR, Reason.PRICE_BOUNDS):
         bound = _side_of(rule)
     return Explained(
-        rule=words, reason=rule.reason, passed=rule.passed, met=met, limit=_bounded(limit), unit=unit, bound=bound,
+        rule=words, reason=rule.reason, passed=rule.passed, met=met, limit=_bounded(limit), bound=bound,
+        unit=REASON_UNITS.get(Reason(rule.reason), "count"),
         note="" if interval_ns == ABSENT else f"decided by the delivery interval from {_utc(interval_ns)}",
     )  # fmt: skip
 

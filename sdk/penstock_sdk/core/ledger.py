@@ -45,7 +45,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
     seq: int
     command: str = ""
-    """Empty where it was kept before 0.3.0, when nothing but the number was."""
+    """Empty in a snapshot of a version that kept nothing but the number."""
     target: str = ""
     argument_digest: str = ""
     """Of its argument, which may be long; empty for none."""
