@@ -15,6 +15,10 @@ _DELIVERY = "l.delivery_start_ns, l.delivery_end_ns"
 _HOURS = "(l.delivery_end_ns - l.delivery_start_ns) / 3.6e12"
 _MW = "l.lot_kw / 1e3"
 _PRICE = "l.tick_micro / 1e6"
+_PEOPLES = f"""CASE r.unit WHEN 'lots' THEN {_MW} WHEN 'ticks' THEN {_PRICE} WHEN 'micro' THEN 1e-6
+                  WHEN 'ns' THEN 1e-9 ELSE CASE r.reason WHEN 'MESSAGE_RATE' THEN 1 END END"""
+_UNIT = """CASE r.unit WHEN 'lots' THEN 'MW' WHEN 'ticks' THEN l.currency || '/MWh' WHEN 'micro' THEN l.currency
+               WHEN 'ns' THEN 's' ELSE CASE r.reason WHEN 'MESSAGE_RATE' THEN 'orders at once' END END AS unit"""
 _STRATEGY = "LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = {}.strategy_id"
 _BOOK = "LEFT JOIN names b ON b.kind = 'BOOK' AND b.id = {}.book_id"
 _LISTING = "LEFT JOIN listings l USING (listing_id)"
@@ -23,7 +27,8 @@ _LISTING = "LEFT JOIN listings l USING (listing_id)"
 class Question(NamedTuple):
     """One question: its SQL, the columns that it may be narrowed by, and its order.
 
-    ``{latest}`` in the SQL, where it is, takes the rows that were last of their strategy and listing, or all.
+    ``{latest}`` in the SQL, where it is, takes the rows that were last of their strategy and listing, or all; what is
+    to be looked at before the last is chosen stands there too.
     """
 
     sql: str
@@ -68,7 +73,8 @@ QUESTIONS: Final[dict[str, Question]] = {
     "refusals": Question(
         f"""
         SELECT r.seq, r.at_ns, r.strategy, {_CONTRACT}, {_DELIVERY}, r.stage, r.refused_by, r.reason, r.met,
-               r."limit", r.side, r.price AS price_per_mwh, r.qty_mw, l.currency, r.order_id
+               r."limit", r.met * {_PEOPLES} AS met_value, r."limit" * {_PEOPLES} AS limit_value, {_UNIT},
+               r.side, r.price AS price_per_mwh, r.qty_mw, l.currency, r.order_id
         FROM refusals r {_LISTING}
         """
     ),

@@ -25,9 +25,7 @@ When = dt.datetime | str | int
 """A moment: an aware datetime, ISO text with its offset (``2026-03-10T08:00+01:00``), or integer ns UTC."""
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_LATEST: Final = (
-    "QUALIFY row_number() OVER (PARTITION BY p.strategy_id, p.book_id, p.listing_id ORDER BY p.seq DESC) = 1"
-)
+_LAST: Final = "QUALIFY row_number() OVER (PARTITION BY p.strategy_id, p.book_id, p.listing_id ORDER BY p.seq DESC) = 1"
 _LOCAL: Final = ("delivery_start_ns", "delivery_end_ns")
 _POLL_S: Final = 0.5
 
@@ -91,11 +89,23 @@ class RunData:
     def info(self) -> RunInfo:
         """Return what ``run.json`` says now: id, status, deployment, seed, versions, digest, times.
 
-        Its ``state`` is running, complete, failed or crashed.
+        Its ``state`` is running, complete, failed or crashed. Of a running or crashed run, whose file counts nothing
+        yet, ``events`` and ``last_seq`` are those that the answers know of, and ``orders`` our own that were sent:
+        the simulated traders' are counted at the close.
 
         Raises:
             DataError: it cannot be read.
         """
+        info = self._info()
+        if info.state in ("running", "crashed"):
+            info.events = info.last_seq = self.last_seq
+            (row,) = self._query(
+                "SELECT count(DISTINCT order_id) AS sent FROM orders WHERE action = 'NEW' AND state = 'ROUTED'"
+            ).to_pylist()
+            info.orders = int(row["sent"])
+        return info
+
+    def _info(self) -> RunInfo:
         with _told():
             return RunInfo.load(self.dir)
 
@@ -176,8 +186,9 @@ class RunData:
         """Return the orders that a check of ours refused or a venue rejected.
 
         Columns: seq, at_utc, strategy, contract, product, zone, venue, delivery_start, delivery_end, stage (check or
-        venue), refused_by, reason, met, limit (the check's own numbers: ticks, lots, 10⁻⁶ of the currency), side,
-        price_per_mwh, qty_mw, currency, order_id.
+        venue), refused_by, reason, met, limit (the check's own integers: lots, ticks, 10⁻⁶ of the currency, ns),
+        met_value, limit_value (the same two in unit), unit (MW, EUR/MWh, EUR, s, orders at once; None for a switch or
+        an id), side, price_per_mwh, qty_mw, currency, order_id.
         """
         return self._ask("refusals", since, until, strategy=strategy, contract=contract)
 
@@ -191,6 +202,8 @@ class RunData:
         contract: str | None = None,
     ) -> Rows:
         """Return positions by strategy, book and contract: a row per change, or with *latest* the last of each alone.
+
+        With *latest*, *until* gives what was held at that moment; *since* then leaves out what had not changed since.
 
         Columns: seq, at_utc, strategy, book, contract, product, zone, venue, delivery_start, delivery_end, net_mw
         (bought less sold; a long takes delivery), net_mwh, bought_mw, sold_mw, cash (received less paid), currency.
@@ -216,6 +229,8 @@ class RunData:
         """Return profit and loss: a row per change, or with *latest* the last of each strategy, book and contract.
 
         A row without contract is the strategy's own total over all contracts: its rows are the P&L curve.
+
+        With *latest*, *until* gives what stood at that moment; *since* then leaves out what had not changed since.
 
         Columns: seq, at_utc, strategy, book, contract, product, zone, venue, delivery_start, delivery_end, realised,
         unrealised, fees, total (realised + unrealised − fees), mark_per_mwh (valued at), currency.
@@ -306,7 +321,7 @@ class RunData:
             text = f"{name} is no sequence of events, so it cannot be followed; call .{name}() after .refresh()"
             raise DataError(text)
         while True:
-            ended = self.info.state != "running"  # asked before reading: then nothing is missed
+            ended = self._info().state != "running"  # asked before reading: then nothing is missed
             rows = self.table(name, since_seq=since_seq) if question is None else self._ask(name, since_seq=since_seq)
             if len(rows):
                 yield rows
@@ -329,7 +344,8 @@ class RunData:
         **names: str | None,
     ) -> Rows:
         question = QUESTIONS[name]
-        bounds = {"at_ns >=": _moment_ns(since), "at_ns <": _moment_ns(until), "seq >": since_seq}
+        until_ns = _moment_ns(until)
+        bounds = {"at_ns >=": _moment_ns(since), "at_ns <": until_ns, "seq >": since_seq}
         wheres = [f"{column} {value}" for column, value in bounds.items() if value is not None]
         for column, value in names.items():
             if value is not None:
@@ -338,7 +354,9 @@ class RunData:
                 quoted = value.replace("'", "''")
                 wheres.append(f"{column} = '{quoted}'")
         where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
-        sql = question.sql.format(latest=_LATEST if latest else "")
+        # What came later must not hide what stood then, so the end is drawn before the last of each is chosen.
+        before = "" if until_ns is None else f"WHERE p.at_ns < {until_ns} "
+        sql = question.sql.format(latest=f"{before}{_LAST}" if latest else "")
         table = self._query(f"SELECT * FROM ({sql}) {where} ORDER BY {question.order}")
         return Rows(self._with_times(table), self.last_seq)
 

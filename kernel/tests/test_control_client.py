@@ -9,6 +9,7 @@ import pytest
 
 from penstock_kernel.control import client
 from penstock_kernel.control.client import ControlCallError, NotRunning, find_instance
+from penstock_kernel.runs import RunInfo
 from penstock_kernel.vitals import Phase, Vitals
 
 
@@ -36,3 +37,30 @@ def test_the_only_instance_that_runs_is_found(tmp_path: Path) -> None:
     assert find_instance(tmp_path, None) == run_dir
     with pytest.raises(NotRunning, match=r"^no instance runs in "):
         find_instance(tmp_path / "desk-de")
+
+
+def test_the_only_instance_there_is_says_when_it_stopped_and_why(tmp_path: Path) -> None:
+    Vitals(instance(tmp_path) / "vitals").phase(Phase.ENDED)
+    RunInfo(
+        id="desk-de",
+        instance="desk-de",
+        status="complete",
+        reason="stopped by alice: lunch",
+        ended_ns=1_773_100_000_000_000_000,
+    ).save(tmp_path / "desk-de")
+    trial = tmp_path / "20260310-153012-a1b2"  # a run by itself, which is over, too
+    trial.mkdir()
+    Vitals(trial / "vitals").phase(Phase.ENDED)
+    RunInfo(id=trial.name, status="complete", ended_ns=1).save(trial)
+    wanted = r"^desk-de is not running; last stopped 2026-03-09 23:46:40 UTC, complete: stopped by alice: lunch$"
+    with pytest.raises(NotRunning, match=wanted):
+        find_instance(tmp_path)
+
+
+def test_of_several_that_are_over_the_names_are_told(tmp_path: Path) -> None:
+    for name in ("desk-de", "desk-fr"):
+        (tmp_path / name).mkdir()
+        Vitals(tmp_path / name / "vitals").phase(Phase.ENDED)
+        RunInfo(id=name, instance=name, status="complete", ended_ns=1).save(tmp_path / name)
+    with pytest.raises(NotRunning, match=r"^no instance runs in .*; known there: desk-de, desk-fr; start one with"):
+        find_instance(tmp_path)

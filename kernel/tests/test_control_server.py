@@ -276,6 +276,59 @@ def test_a_stop_ends_the_run_and_says_who_and_why(served: Served):
     assert served.kernel.stopping.endswith(": maintenance")
 
 
+def test_a_stop_says_how_many_orders_it_leaves_at_which_venue(served: Served):
+    served.trade()
+    held = len(served.kernel.desk.open)
+    assert held > 10
+    answer = served.command("stop")
+    stopping = "stopping: every plugin drains, then the run is complete"
+    assert (answer.text, answer.left) == (f"{stopping}; {held} orders open at exchange", {"exchange": held})
+
+
+def test_a_stop_with_orders_outside_names_the_way_to_cancel_them(served: Served):
+    served.trade()
+    held, desk = len(served.kernel.desk.open), served.kernel.desk
+    desk.outside = {served.kernel.slots["exchange"].plugin_id}
+    answer = served.command("stop")
+    assert answer.text.endswith(
+        f"; {held} orders open at exchange; what no strategy cancels as it stops stays there: "
+        "`penstock stop --cancel` cancels first"
+    )
+
+
+def test_a_stop_can_cancel_first(served: Served):
+    served.trade()
+    held = len(served.kernel.desk.open)
+    answer = served.command("stop", argument="cancel", reason="maintenance", request="r-1")
+    assert (answer.cancels, answer.open_before, answer.left) == (held, held, {})
+    stopping = "stopping: every plugin drains, then the run is complete"
+    assert answer.text == f"{stopping}; {held} cancels sent, {held} orders open before"
+    (command,) = served.journaled(OperatorCommand)
+    assert (command.command, command.argument, command.request) == ("stop", "cancel", "r-1")
+    # No strategy has quoted anew on the answers to its cancels.
+    assert not served.kernel.desk.open and served.kernel.stopping
+    assert served.command("stop", argument="cancel", request="r-1") == answer
+
+
+@pytest.mark.parametrize(("command", "target"), [("kill", ""), ("cancel_all", ""), ("pause", "mm_de")])
+def test_orders_at_a_quarantined_venue_are_told_as_out_of_reach(served: Served, command: str, target: str):
+    served.trade()
+    quarantined = served.command("quarantine", "exchange", reason="it answers nonsense")
+    assert quarantined.cancels == 0
+    held = served.kernel.desk.open.values()
+    mine = served.kernel.slots["mm_de"].plugin_id
+    count = sum(not target or h.order.strategy_id == mine for h in held)
+    assert count > 5
+    answer = served.command(command, target)
+    assert (answer.cancels, answer.open_before, answer.left) == (0, count, {"exchange": count})
+    why = f"; {count} orders at exchange cannot be cancelled from here: it is quarantined"
+    assert why in answer.text and f"; 0 cancels sent, {count} orders open before" in answer.text
+    again = served.command(command, target)
+    assert (again.cancels, again.left) == (0, {"exchange": count}) and why in again.text
+    served.command("release", "exchange")
+    assert "cannot be cancelled from here: it starts with the next session" in served.command("kill").text
+
+
 def test_an_alert_is_acknowledged_by_code_subject_or_id(served: Served):
     for subject in ("one", "two", "three"):
         alert = Alert(code="disk.low", severity=Severity.WARNING, subject=subject, met="1 day", wanted="7", way_out="x")
@@ -333,6 +386,7 @@ def test_the_desk_itself_takes_no_bad_row(served: Served):
         ("kill", "mm_de", "", "kill met target mm_de, wanted none: it is for everything"),
         ("ack", "", "nothing.here", "ack met nothing.here, wanted CODE, CODE:SUBJECT or the id of an open alert"),
         ("limits", "", "[]", "wanted a list of 1 to 1000 rows"),
+        ("stop", "", "now", "stop met 'now', wanted nothing or 'cancel'"),
         ("explode", "", "", "command 'explode' is not known; there are kill, unkill"),
     ],
 )
@@ -378,6 +432,23 @@ def test_a_request_done_before_a_restart_is_known_again(served: Served):
     assert isinstance(answer, CommandAnswer)
     assert answer.text.startswith("done before the kernel was restarted, at seq ")
     assert len(served.journaled(OperatorCommand)) == 1
+    for command, target in (("pause", "reversion_de"), ("resume", "mm_de"), ("kill", "")):
+        other = served.command(command, target, request="r-1")
+        assert isinstance(other, Refusal) and other.code == "refused"
+        assert other.text == "request r-1 was pause mm_de; give each command an id of its own"
+    assert not served.kernel.desk.killed and len(served.kernel.desk.paused) == 1
+    assert len(served.journaled(OperatorCommand)) == 1
+
+
+def test_limits_with_a_used_id_and_other_values_are_refused(served: Served):
+    served.command("limits", argument='[["","qty_max_lots",60]]', request="r-1")
+    for known in (True, False):
+        if not known:
+            served.server.commands._known.clear()  # what a new process begins with
+        other = served.command("limits", argument='[["","qty_max_lots",70]]', request="r-1")
+        assert isinstance(other, Refusal)
+        assert other.text == "request r-1 was limits with another argument; give each command an id of its own"
+    assert served.kernel.limits.values[LimitKind.QTY_MAX_LOTS, 0, 0] == 60
 
 
 def test_two_commands_that_come_together_each_tell_their_own_effect(served: Served):

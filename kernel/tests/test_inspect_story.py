@@ -126,8 +126,165 @@ def test_a_restart_is_named_as_what_cancelled(book: Book) -> None:
     assert book.explained().cancels[0].why == "restart: the cancel of before the crash may not have left"
 
 
+# -- what an operator, and the end of a session, cancels ---------------------------------------------------------------
+
+
+def stopping(book: Book, ended: str = "") -> Any:
+    """Let a session end by which a strategy cancels what it has open; return the explanation."""
+    book.root = book.writer.seq
+    draining = PluginState(plugin_id=3, name="dip", status=PluginStatus.DRAINING, previous=PluginStatus.RUNNING)
+    drains = book.add(draining, 3, root=book.root, origin=Origin.KERNEL)
+    intent = book.then(OrderIntent(1, 1, action=IntentAction.CANCEL_ALL, strategy_id=3), drains, by=3, at_s=3)
+    book.order(intent, OrderState.PENDING_CANCEL, action=IntentAction.CANCEL)
+    if ended:
+        book.add(RunEnd(reason=ended), 4, root=book.writer.seq, origin=Origin.KERNEL)
+    return book.explained()
+
+
+def command(book: Book, name: str, why: str, at_s: int = 2) -> int:
+    book.root = book.writer.seq
+    return book.add(
+        OperatorCommand(command=name, who="uid 7", why=why), at_s, root=book.root, origin=Origin.COMMAND
+    )
+
+
+def test_an_operator_s_stop_is_named_as_what_cancelled_and_as_what_drains(book: Book) -> None:
+    book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    command(book, "ack", "not this one")
+    stop = command(book, "stop", "upgrade")
+    (cancel,) = stopping(book, "stopped by uid 7: upgrade").cancels
+    said = f"command stop by uid 7: upgrade (seq {stop})"
+    assert cancel.why == f"strategy dip wanted all its orders cancelled as the session stopped, {said}"
+    assert cancel.chain[0].text == f"plugin dip is DRAINING: {said}"
+
+
+@pytest.mark.parametrize(("ended", "said"), [
+    ("end of --for", "end of --for"),
+    ("", "why is not kept: the journal ends before its session does"),
+])  # fmt: skip
+def test_a_session_that_came_to_its_end_says_which(book: Book, ended: str, said: str) -> None:
+    command(book, "stop", "of the session before")
+    book.add(RunEnd(reason="stopped"), 0, root=book.writer.seq, origin=Origin.KERNEL)
+    header = msgspec.structs.replace(HEADER, epoch=2, carried_seq=book.writer.seq - 1, cause="after a stop")
+    book.add(header, 0, root=book.writer.seq, origin=Origin.KERNEL)
+    book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    assert stopping(book, ended).cancels[0].why.endswith(f"as the session stopped, {said}")
+
+
+def test_a_cancel_that_a_strategy_wants_on_a_command_names_the_command(book: Book) -> None:
+    book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    asked = command(book, "limit", "less")
+    intent = book.then(OrderIntent(1, 1, action=IntentAction.CANCEL, order_id=FIRST, strategy_id=3), asked, by=3)
+    book.order(intent, OrderState.PENDING_CANCEL, action=IntentAction.CANCEL)
+    assert book.explained().cancels[0].why == "strategy dip wanted it cancelled, command limit by uid 7: less"
+
+
+@pytest.mark.parametrize(("limits", "said"), [
+    ([(LimitKind.KILL, 0, 1)], "the kill switch is on"),
+    ([(LimitKind.KILL, 0, 1), (LimitKind.KILL, 0, 0), (LimitKind.PAUSE, 3, 1)], "dip is paused"),
+    ([(LimitKind.PAUSE, 2, 1)], "dip does not trade in this session"),
+])  # fmt: skip
+def test_a_cancel_at_a_restart_names_what_keeps_the_strategy_from_trading(
+    book: Book, limits: list[tuple[int, int, int]], said: str
+) -> None:
+    book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    for kind, strategy_id, value in limits:
+        book.then(Limit(int(kind), value=value, strategy_id=strategy_id), book.root)
+    book.root = book.writer.seq
+    ready = book.add(SessionReady(epoch=2), 2, root=book.root, origin=Origin.KERNEL)
+    book.order(ready, OrderState.PENDING_CANCEL, action=IntentAction.CANCEL)
+    assert book.explained().cancels[0].why == f"restart: {said}"
+
+
+# -- restarts, and what the venue said ---------------------------------------------------------------------------------
+
+
+def test_restarts_and_the_venue_s_answers_stand_between_an_order_s_events(book: Book) -> None:
+    def kernel(event: Any, at_s: int) -> int:
+        return book.add(event, at_s, root=book.writer.seq, origin=Origin.KERNEL)
+
+    def alert(code: str, subject: str, **more: bool) -> Alert:
+        return Alert(code=code, severity=Severity.ERROR, subject=subject, met="a cut", **more)
+
+    kernel(alert("venue.disconnected", "venue"), 0)  # before the order: not its story
+    book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    wanted = [
+        kernel(alert("venue.disconnected", "venue"), 2),
+        kernel(msgspec.structs.replace(HEADER, epoch=2, cause="after a crash"), 3),
+        kernel(SessionReady(epoch=2), 3),
+        kernel(Reconcile(venue_id=1, epoch=2, orders=[(FIRST, 1), (FIRST + 1, 0)]), 3),
+    ]
+    for of_others in (
+        Reconcile(venue_id=2, epoch=2, orders=[]), alert("venue.disconnected", "risk"), alert("disk.full", "venue"),
+    ):  # fmt: skip
+        kernel(of_others, 3)
+    wanted.append(kernel(alert("venue.disconnected", "venue", cleared=True), 4))
+    fill = ExecutionReport(FIRST, 1, ReportKind.FILL, Side.BUY, last_ticks=15, last_lots=2, source_ns=2 * NS + 500)
+    fill_seq = book.add(fill, 4, root=book.writer.seq, origin=Origin.EXTERNAL, by=1)
+    kernel(Reconciled(venue_id=1, epoch=2, confirmed=1, corrected=1), 4)  # the order has ended
+    found = book.explained()
+    assert [step.seq for step in found.meanwhile] == wanted
+    text = "\n".join(explanation_lines(found))
+    assert "restart after a crash, epoch 2, seed 7" in text
+    assert "venue is asked where our 2 open orders stand; this one with 1 lots filled" in text
+    assert f"seq {wanted[-1]}  alert venue.disconnected on venue is over: a cut" in text
+    assert text.index(f"seq {wanted[0]} ") < text.index(f"seq {wanted[-1]} ") < text.index(f"seq {fill_seq} ")
+    at_venue = "filled at the venue at 1970-01-01 00:00:02.000000500 +0000, told at 1970-01-01 00:00:04.000 +0000"
+    assert f"    {at_venue}\n" in text
+    assert (found.sent[-1].venue_ns, found.sent[0].venue_text) == (2 * NS + 500, "")
+
+
+def test_of_an_order_that_is_open_all_that_came_after_it_is_told(book: Book) -> None:
+    book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    last = book.add(
+        Reconcile(venue_id=1, epoch=2, orders=[]), 3, root=book.writer.seq, origin=Origin.KERNEL
+    )
+    (step,) = book.explained().meanwhile
+    assert (step.seq, step.text) == (
+        last, "venue is asked where our 0 open orders stand; this one is not among them"
+    )  # fmt: skip
+
+
+# -- damage ------------------------------------------------------------------------------------------------------------
+
+
+def damaged(book: Book) -> tuple[int, Path]:
+    """Commit an order that ended, then more, one frame of which is damaged; return its number."""
+    order = book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    book.report(order, ReportKind.CANCELLED)
+    book.writer.commit()
+    before = book.writer.dir / "000000000001.pj"
+    size = before.stat().st_size
+    book.quote(2)
+    seq = book.ask(book.root)
+    book.order(seq, OrderState.ROUTED, order_id=FIRST + 1)
+    book.writer.commit()
+    for at_s in (5, 6):
+        book.quote(at_s)
+        book.writer.commit()
+    data = bytearray(before.read_bytes())
+    at = data.index(seq.to_bytes(8, "little"), size)
+    data[at + 50] ^= 0x40
+    before.write_bytes(data)
+    return seq, before
+
+
+def test_what_stands_before_a_damaged_frame_is_explained_and_the_damage_told(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("make_run_synced", True, raising=False) if False else None
+    seq, _ = damaged(book)
+    found = book.explained()
+    assert found.state == "CANCELLED"
+    (note,) = [note for note in found.notes if "damaged" in note]
+    assert f"seq {seq}: frame is damaged (crc expected" in note and f"what comes after event {seq - 2} is left" in note
+    with pytest.raises(InspectError, match=rf"order {FIRST + 1} is not among .*seq {seq}: frame is damaged"):
+        book.explained(str(FIRST + 1))
+
+
 @pytest.mark.parametrize(("reports", "state"), [
     ([(ReportKind.ACCEPTED, 0)], "WORKING"),
+    ([(ReportKind.ACCEPTED, 0), (ReportKind.EXPIRED, 0)], "EXPIRED"),
     ([(ReportKind.FILL, 1)], "PARTLY_FILLED"),
     ([(ReportKind.FILL, 1), (ReportKind.FILL, 1)], "FILLED"),
     ([(ReportKind.FILL, 1), (ReportKind.CANCELLED, 0), (ReportKind.CANCEL_REJECTED, 0)], "CANCELLED"),

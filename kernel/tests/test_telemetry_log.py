@@ -1,9 +1,12 @@
-"""The run's log: a JSON object a line whatever is logged, rotated by size, read and followed over its rotations."""
+"""The run's log: a JSON object a line whatever is logged, rotated by size also where that fails, read and followed."""
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,88 @@ def test_without_old_files_only_the_newest_stands(tmp_path: Path):
         log.write(line(f"n{n}"))
     log.close()
     assert read(tmp_path) == ["n2"]
+
+
+class Failing:
+    """Calls what it stands for, except a given number of times, counted from a given call; then the disk is full."""
+
+    def __init__(self, real: Callable[..., Any], times: int, after: int = 0) -> None:
+        self.real, self.times, self.after = real, times, after
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.after -= 1
+        if self.after < 0 < self.times:
+            self.times -= 1
+            raise OSError(errno.EMFILE, "too many open files")
+        return self.real(*arguments)
+
+
+@pytest.mark.parametrize("what", ["open", "first rename", "second rename", "last rename"])
+def test_a_rotation_that_fails_keeps_its_file_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    size = len(line("n0"))
+    log = RunLog(tmp_path, max_bytes=size, keep=6)
+    for n in range(3):
+        log.write(line(f"n{n}"))
+    if what == "open":
+        monkeypatch.setattr("penstock_kernel.telemetry.runlog.os.open", Failing(os.open, 1))
+    else:
+        after = ["first rename", "second rename", "last rename"].index(what)
+        after = after if after < 2 else 3
+        failing = Failing(Path.replace, 1, after)
+        monkeypatch.setattr(Path, "replace", lambda path, to: failing(path, to))
+    log.write(line("n3"))  # the rotation fails: it goes to the full file
+    monkeypatch.undo()
+    with (tmp_path / "journal").open("wb") as other:  # takes the lowest number that is free
+        log.write(line("n4"))
+        assert os.fstat(other.fileno()).st_size == 0
+    log.write(line("n5"))
+    log.close()
+    assert read(tmp_path) == [f"n{n}" for n in range(6)]
+    assert not (tmp_path / "log.next.jsonl").exists()
+    assert len(log_files(tmp_path)) == 5
+
+
+def test_rotations_that_go_on_failing_raise_before_the_file_is_twice_its_size_and_leave_no_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    size = len(line("n0"))
+    log = RunLog(tmp_path, max_bytes=2 * size)
+    before = len(os.listdir("/proc/self/fd"))
+    failing = Failing(Path.replace, 100)
+    monkeypatch.setattr(Path, "replace", lambda path, to: failing(path, to))
+    for n in range(4):
+        log.write(line(f"n{n}"))
+    with pytest.raises(OSError, match="too many open files"):
+        log.write(line("n4"))
+    assert len(os.listdir("/proc/self/fd")) == before
+    monkeypatch.undo()
+    log.write(line("n5"))
+    log.close()
+    assert read(tmp_path) == ["n0", "n1", "n2", "n3", "n5"]
+
+
+def test_a_closed_log_writes_nowhere(tmp_path: Path):
+    log = RunLog(tmp_path)
+    log.close()
+    with (tmp_path / "journal").open("wb") as other:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            log.write(line())
+        assert os.fstat(other.fileno()).st_size == 0
+
+
+def test_a_line_that_a_full_disk_tears_is_told_and_tears_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    log = RunLog(tmp_path)
+    log.write(line("before"))
+    write = os.write
+    monkeypatch.setattr("penstock_kernel.telemetry.runlog.os.write", lambda fd, data: write(fd, data[:20]))
+    with pytest.raises(OSError, match=r"No space left on device, 20 of \d+ bytes"):
+        log.write(line("torn"))
+    monkeypatch.undo()
+    log.write(line("after"))
+    log.close()
+    assert read(tmp_path) == ["before", "after"]
 
 
 def test_a_log_goes_on_after_a_crash_that_tore_its_last_line(tmp_path: Path):

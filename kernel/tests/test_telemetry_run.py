@@ -12,14 +12,16 @@ from pathlib import Path
 import pytest
 
 from kernel.tests.toy_market import END_NS, kernel_in, start
+from penstock_kernel.bench.command import BENCHES
 from penstock_kernel.bench.telemetry import bench_telemetry
+from penstock_kernel.clock import WallClock
 from penstock_kernel.deployment import check, load_deployment
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.stopwatch import ONE_IN, STAGES
 from penstock_kernel.telemetry.cells import CellsReader
 from penstock_kernel.telemetry.collect import SLOW_EVERY, Telemetry
 from penstock_kernel.telemetry.exporter import settings_of
-from penstock_kernel.telemetry.metrics import METRIC_BY_NAME, METRICS
+from penstock_kernel.telemetry.metrics import BOUNDS_NS, METRIC_BY_NAME, METRICS
 from penstock_kernel.telemetry.settings import TelemetryTable
 from penstock_sdk.events import Alert, Severity
 from penstock_sdk.wire.frame import Origin
@@ -68,6 +70,40 @@ def test_what_is_published_is_what_the_kernel_has(ran: tuple[Kernel, Values]):
     assert values["penstock_journal_bytes_total", ()] == size
     assert values["penstock_memory_bytes", ()] > 10_000_000
     assert values["penstock_open_files", ()] >= 3
+
+
+def test_an_idle_kernel_is_not_behind_and_one_with_something_due_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    now_ns = 10**15
+    monkeypatch.setattr("penstock_kernel.telemetry.collect.time.time_ns", lambda: now_ns)
+    kernel = kernel_in(tmp_path)
+    kernel.clock = WallClock()
+    telemetry = Telemetry(lambda: kernel, tmp_path)
+
+    def lag_ns() -> int:
+        telemetry.publish()
+        return read(tmp_path)["penstock_clock_lag_seconds", ()]
+
+    kernel.moment.now_ns = now_ns - 60_000_000_000
+    assert lag_ns() == 0
+    kernel.timers.set(1, now_ns + 5, 0)
+    assert lag_ns() == 0
+    kernel.timers.set(1, now_ns - 3_000, 0)
+    assert lag_ns() == 3_000
+    kernel.lanes.offer(Alert(code="x.y", severity=Severity.ERROR, subject="s", met="m"), kernel.cascade.kernel_slot)
+    assert lag_ns() == 60_000_000_000
+    kernel.moment.now_ns = now_ns - 2_000
+    assert lag_ns() == 2_000
+    kernel.moment.now_ns = now_ns + 2_000  # the machine's clock stepped back
+    assert lag_ns() == 0
+    telemetry.close()
+    kernel.close()
+
+
+def test_points_in_time_are_named_as_prometheus_names_them(ran: tuple[Kernel, Values]):
+    named = {name for name in METRIC_BY_NAME if name.endswith("_timestamp_seconds")}
+    assert named == {f"penstock_{what}_timestamp_seconds" for what in ("run", "published", "start", "snapshot")}
+    for metric in METRICS:
+        assert ("since 1970" in metric.help) == (metric.name in named), metric.name
 
 
 def test_refusals_are_counted_by_strategy_and_reason(ran: tuple[Kernel, Values]):
@@ -225,7 +261,29 @@ def test_the_rules_for_prometheus_name_what_is_exported():
     assert len(exprs) == rules.count("- alert:") >= 5
     for expr in exprs:
         assert set(re.findall(r"penstock_\w+", expr)) <= known_names()
+        assert expr.count("(") == expr.count(")")
     assert "penstock.rules.yml" in (ROOT / "deploy/prometheus/prometheus.yml").read_text()
+
+
+def rules() -> dict[str, str]:
+    text = (ROOT / "deploy/prometheus/penstock.rules.yml").read_text()
+    return dict(re.findall(r"- alert: (\w+)\n +expr: (.*)", text))
+
+
+def test_down_is_also_what_does_not_answer_and_what_is_not_there():
+    job = re.search(r"job_name: (\w+)", (ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    assert job
+    parts = rules()["PenstockDown"].split(" or ")
+    assert parts[:2] == ["penstock_up == 0", f'up{{job="{job[1]}"}} == 0']
+    assert "absent(penstock_up)" in parts[2]
+
+
+def test_the_rules_watch_what_ends_a_desk_in_silence():
+    told = " ".join(rules().values())
+    for name in ("reconciling", "journal_unsynced_events", "series_dropped_total", "disk_free_bytes", "journal_failed"):
+        assert f"penstock_{name}" in told
+    over = float(rules()["PenstockSlowOrders"].rpartition(" > ")[2])
+    assert 0.01 <= over <= 0.1 and round(over * 1e9) in BOUNDS_NS  # between bounds a quantile is a guess
 
 
 def test_the_bench_records_the_same_with_and_without():
@@ -233,6 +291,12 @@ def test_the_bench_records_the_same_with_and_without():
     assert [row["name"] for row in result["rows"]] == ["off", "on"]
     assert all(row["cpu_us_per_order"] > 0 for row in result["rows"])
     assert result["parts"]["publish_p50_us"] > 0
+
+
+def test_the_bench_tells_no_ratio_of_one_round():
+    assert not {"overhead_percent", "budgets"} & set(BENCHES["telemetry"](True))
+    result = bench_telemetry(orders=16, rounds=5)
+    assert abs(result["overhead_percent"]) < 1_000 and result["budgets"] == {"overhead_percent": 5}
 
 
 def test_the_exporters_packages_are_pinned_with_their_licences():

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from kernel.tests.toy_market import END_NS, kernel_in, start
+from kernel.tests.toy_market import END_NS, TOYS, ToyStrategy, kernel_in, start
 from penstock_kernel.lake.tail import Tail
 from penstock_kernel.runs import RunInfo
-from penstock_kernel.telemetry.exporter import PLACE_NAME, SpanFollower, settings_of, wants_exporter
+from penstock_kernel.telemetry.exporter import PLACE_NAME, Exporter, SpanFollower, settings_of, wants_exporter
 from penstock_kernel.telemetry.ids import trace_id
+from penstock_kernel.telemetry.runlog import RunLog, entries
 from penstock_kernel.telemetry.settings import TelemetryTable
 from penstock_kernel.telemetry.spans import Span, SpanMaker, is_sampled
 from penstock_sdk.events import (
@@ -23,8 +25,10 @@ from penstock_sdk.events import (
     OperatorCommand,
     Order,
     OrderState,
+    Quote,
     ReportKind,
 )
+from penstock_sdk.plugin import Outcome
 from penstock_sdk.schema import schema_by_id
 from penstock_sdk.wire.segment import read_frames
 
@@ -207,6 +211,96 @@ def test_the_exporting_process_writes_a_runs_spans_to_a_file(run_dir: Path, tmp_
     assert Counter(line["name"].split(" ")[0] for line in lines) == kinds(spans_of(run_dir))
     assert main([str(run_dir)]) == 0  # nothing is left to send
     assert len((run_dir / "spans.jsonl").read_text().splitlines()) == len(lines)
+
+
+def written_spans(run_dir: Path) -> list[str]:
+    return [json.loads(line)["span_id"] for line in (run_dir / "spans.jsonl").read_text().splitlines()]
+
+
+def test_an_exporter_that_was_killed_writes_no_span_twice(run_dir: Path):
+    for name in ("spans.jsonl", PLACE_NAME):
+        (run_dir / name).unlink(missing_ok=True)
+    first = Exporter(run_dir, TelemetryTable(spans="file"))
+    assert first.poll() and not (run_dir / PLACE_NAME).exists()  # killed before it noted its place
+    before = written_spans(run_dir)
+    with (run_dir / "spans.jsonl").open("a") as file:
+        file.write('{"name":"order 9","span_id":"torn')
+    second = Exporter(run_dir, TelemetryTable(spans="file"))
+    while second.poll():
+        pass
+    second.close(over=True)
+    lines = (run_dir / "spans.jsonl").read_text().splitlines()
+    found = [json.loads(line)["span_id"] for line in lines if not line.endswith("torn")]
+    assert before and found[: len(before)] == before
+    assert sorted(found) == sorted(span.span_id for span in spans_of(run_dir))
+    (run_dir / PLACE_NAME).unlink()
+
+
+def test_spans_that_a_full_disk_did_not_take_come_once_when_there_is_room(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("spans.jsonl", PLACE_NAME):
+        (run_dir / name).unlink(missing_ok=True)
+    exporter = Exporter(run_dir, TelemetryTable(spans="file"))
+    write, left = os.write, [10]
+
+    def some(fd: int, data: bytes) -> int:
+        left[0] -= 1
+        return write(fd, data if left[0] >= 0 else data[:5])
+
+    monkeypatch.setattr("penstock_kernel.telemetry.runlog.os.write", some)
+    assert not exporter.poll()
+    monkeypatch.undo()
+    while exporter.poll():
+        pass
+    exporter.close(over=True)
+    lines = (run_dir / "spans.jsonl").read_text().splitlines()
+    found = [json.loads(line)["span_id"] for line in lines if line.endswith("}")]
+    assert len(lines) > len(found)
+    assert sorted(found) == sorted(span.span_id for span in spans_of(run_dir))
+    (run_dir / PLACE_NAME).unlink()
+
+
+class Talkative(ToyStrategy):
+    """Logs in the handlers that an order goes through."""
+
+    def on_quote(self, quote: Quote) -> Outcome:
+        self.ctx.log.info("quote", listing_id=quote.listing_id)
+        return super().on_quote(quote)
+
+    def on_order(self, order: Order) -> None:
+        if order.action == IntentAction.NEW:
+            self.ctx.log.info("order", order_id=order.order_id)
+        super().on_order(order)
+
+    def on_execution_report(self, report: ExecutionReport) -> Outcome:
+        self.ctx.log.info("report", order_id=report.order_id, kind=int(report.kind))
+        return None
+
+
+def test_what_a_plugin_logs_while_it_handles_an_orders_cascade_is_in_the_orders_trace(tmp_path: Path):
+    folder = tmp_path / "desk-de"
+    folder.mkdir()
+    log = RunLog(folder)
+    kernel = start(kernel_in(folder, log=log.write, time_one_in=2), {**TOYS, "one": Talkative})
+    kernel.run_simulated(END_NS)
+    kernel.close()
+    log.close()
+    spans = spans_of(folder)
+    orders = {s.attributes["order_id"]: s for s in spans if s.name.startswith("order")}
+    traces = {s.attributes["order_id"]: [] for s in orders.values() if s.attributes["strategy"] == "one"}
+    quotes = set()
+    for entry in entries((folder / "log.jsonl").read_bytes().splitlines(), plugin="one"):
+        if entry.text == "quote":
+            quotes.add(entry.trace_id)
+        elif entry.text == "order" or entry.fields["kind"] == ReportKind.ACCEPTED:
+            traces[entry.fields["order_id"]].append((entry.text, entry.trace_id))
+    sent = [order_id for order_id in traces if orders[order_id].attributes["ended"] != "refused"]
+    assert len(sent) > 20
+    for order_id in sent:
+        trace = orders[order_id].trace_id
+        assert {text for text, _ in traces[order_id]} == {"order", "report"}
+        assert {found for _, found in traces[order_id]} == {trace} and trace in quotes
 
 
 def test_an_export_of_what_is_no_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

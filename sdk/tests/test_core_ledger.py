@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from penstock_sdk.context import Moment
-from penstock_sdk.core.ledger import REQUESTS_KEPT, Ledger
+from penstock_sdk.core.ledger import REQUESTS_KEPT, Ledger, Request
 from penstock_sdk.events import (
     ConnectionState,
     ConnectionStatus,
@@ -109,7 +109,30 @@ def test_a_link_stands_since_it_changed(told: Told):
 
 def test_requests_are_known_again_and_only_so_many(told: Told):
     numbers = {f"r{n}": told.tell(command("kill", request=f"r{n}")) for n in range(REQUESTS_KEPT + 5)}
-    assert told.ledger.requests == dict(list(numbers.items())[5:])
+    assert {name: asked.seq for name, asked in told.ledger.requests.items()} == dict(list(numbers.items())[5:])
+
+
+def test_a_request_is_known_by_command_target_and_argument(told: Told):
+    seq = told.tell(command("limits", request="r1", argument='[["mm_de","qty_max_lots",5]]'))
+    told.tell(command("pause", request="r2", target="mm_de"))
+    again = Told()
+    again.ledger.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(told.ledger.snapshot())))
+    for ledger in (told.ledger, again.ledger):
+        limits, pause = ledger.requests["r1"], ledger.requests["r2"]
+        assert limits.seq == seq
+        assert limits.same("limits", "", '[["mm_de","qty_max_lots",5]]')
+        assert not limits.same("limits", "", '[["mm_de","qty_max_lots",6]]')
+        assert pause.same("pause", "mm_de", "")
+        assert not pause.same("pause", "reversion_de", "") and not pause.same("resume", "mm_de", "")
+
+
+def test_a_snapshot_that_kept_only_a_requests_number_is_taken_up(told: Told):
+    told.tell(command("kill", request="r1"))
+    state = told.ledger.snapshot()
+    state["requests"] = [[name, seq] for name, seq, *_ in state["requests"]]
+    told.ledger.restore(state)
+    assert told.ledger.requests == {"r1": Request(1)}
+    assert told.ledger.requests["r1"].same("kill", "", "") and told.ledger.requests["r1"].same("pause", "mm_de", "")
 
 
 def test_a_restart_knows_all_of_it(told: Told):

@@ -88,9 +88,7 @@ def find_instance(runs_dir: Path, name: str | None = None) -> Path:
         raise ControlCallError(f"{len(running)} instances run in {runs_dir}: {names}; name one with --instance")
     instances = [folder for folder in known if _is_instance(folder)] or known
     if len(instances) == 1:
-        signs = vital_signs(instances[0])
-        if isinstance(signs, NotRunning):
-            raise signs
+        raise NotRunning(f"{instances[0].name} is not running{_last_words(instances[0])}")
     last = ", ".join(folder.name for folder in known[-8:])
     there = f"; known there: {last}" if last else ""
     raise NotRunning(f"no instance runs in {runs_dir}{there}; start one with `penstock run --instance NAME`")
@@ -156,7 +154,7 @@ def vital_signs(run_dir: Path) -> ControlCallError:
         return NotRunning(f"{run_dir.name} is not running{_last_words(run_dir)}")
     try:
         if not _alive(view):
-            return NotRunning(f"{run_dir.name} is not running{_last_words(run_dir, view)}")
+            return NotRunning(f"{run_dir.name} is not running{_last_words(run_dir)}")
         phase, pid, seq = view.phase, view.pid, view.input_seq
         quiet_s = max(0.0, (time.monotonic_ns() - view.turn_ns) / 1e9)
         status = _process(pid)
@@ -173,19 +171,32 @@ def vital_signs(run_dir: Path) -> ControlCallError:
         view.close()
 
 
-def _last_words(run_dir: Path, view: VitalsView | None = None) -> str:
+def _last_words(run_dir: Path) -> str:
     """Return when and why a run ended, as its run.json has it; where that still says running, as its vitals do."""
     try:
         info = RunInfo.load(run_dir)
     except RunError:
         return "; it has never run"
     if not info.ended_ns:
-        reason: str = getattr(view, "reason", "")
+        reason = _vital_reason(run_dir)
         if reason:
             return f"; it ended with: {reason}"
         return "; it ended without a word, as in a crash or a kill -9"
     when = datetime.fromtimestamp(info.ended_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"; last stopped {when}, {info.status}: {info.reason}"
+
+
+def _vital_reason(run_dir: Path) -> str:
+    """Return what a kernel that could not go on said last, or nothing."""
+    try:
+        view = VitalsView(run_dir / "vitals")
+    except (OSError, ValueError):
+        return ""
+    try:
+        reason: str = getattr(view, "reason", "")
+        return reason
+    finally:
+        view.close()
 
 
 # -- calling -----------------------------------------------------------------------------------------------------------

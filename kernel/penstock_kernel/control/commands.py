@@ -6,8 +6,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from penstock_kernel.control.facts import Facts, Served, phase_of
 from penstock_kernel.control.peers import Peer, Peers
 from penstock_kernel.control.protocol import CommandAnswer, CommandRequest, Refusal
@@ -25,10 +23,10 @@ EARLY = ("kill", "pause", "cancel_all", "stop")
 """What stops may be told while the kernel recovers: it is the first thing that it does once it is live."""
 TARGETED = ("pause", "resume", "cancel_all", "quarantine", "release")
 CANCELLING = ("kill", "pause", "cancel_all", "quarantine")
-AGAIN = ("kill", "cancel_all")
+AGAIN = ("kill", "cancel_all", "stop")
 """What cancels those once more whose cancel is not answered yet."""
 CANCEL_FIRST = "cancel"
-"""Argument of `stop`: cancel every order first."""
+"""Argument of `stop`: take no new order, and cancel every open one."""
 WAITING_MAX = 1_000
 ANSWERS_KEPT = 256
 TEXT_MAX = 500
@@ -51,12 +49,11 @@ class _Met(NamedTuple):
 
 
 class _Job:
-    """A command on its way: who waits for its answer, and what was done before as a part of it."""
+    """A command on its way: who waits for its answer."""
 
-    def __init__(self, request: CommandRequest, command: OperatorCommand, first: _Job | None = None) -> None:
+    def __init__(self, request: CommandRequest, command: OperatorCommand) -> None:
         self.request = request
         self.command = command
-        self.first = first
         self.waiting: list[Reply] = []
         self.answer: CommandAnswer | Refusal | None = None
 
@@ -111,10 +108,6 @@ class Commands:
             return
         if request.request:
             self._remember(job)
-        if request.command == "stop" and request.argument == CANCEL_FIRST:
-            # Nameless: asked again after a crash between the two, both are done.
-            job.first = _Job(request, replace(command, command="cancel_all", argument="", request=""))
-            self._waiting.append(job.first)
         self._waiting.append(job)
         if early and not request.wait:
             reply(CommandAnswer(outcome="queued", text=early))
@@ -231,7 +224,7 @@ class Commands:
         deaf = self._deaf()
         # A venue that is quarantined by this very command is sent no cancel.
         lost = [h for h in held if h.order.venue_id in deaf and (again or h.state != OrderState.PENDING_CANCEL)]
-        lost_cancels = len(lost) if command.command in CANCELLING else 0
+        lost_cancels = len(lost) if _cancels(command) else 0
         return _Met(self._kernel.desk.cancels, lost_cancels, len(held), self._stood(command))
 
     def _open(self, command: OperatorCommand) -> list[OpenOrder]:
@@ -284,23 +277,18 @@ class Commands:
                 return Refusal(code="refused", text="limits changed meanwhile, none was set; see `penstock alerts`")
             text = f"{len(rows)} limits set: " + ", ".join(_row(*row) for row in rows)
         cancels = None if met is None else kernel.desk.cancels - met.cancels - met.lost_cancels
-        open_before = None if met is None else met.open_orders
         if met is not None and met.stood:
             text += f", {met.stood}: done again"
-        if met is not None and command.command in CANCELLING:
+        if met is not None and _cancels(command):
             text += f"; {cancels} cancels sent, {met.open_orders} orders open before"
-        first = job.first.answer if job.first is not None else None
-        if isinstance(first, CommandAnswer):
-            text, cancels, open_before = f"{first.text}; {text}", first.cancels, first.open_before
         left, more = self._left(command)
-        text += more
         doubt = sum(held.state == OrderState.IN_DOUBT for held in kernel.desk.open.values())
-        text += f"; {doubt} orders are in doubt" if doubt else ""
+        text += more + (f"; {doubt} orders are in doubt" if doubt else "")
         if kernel.journal is not None and kernel.journal.error is not None:
             text += f"; the journal could not keep it: {kernel.journal.error}"
         return CommandAnswer(
             outcome="done", text=text, seq=first_seq, last_seq=last_seq, cancels=cancels,
-            open_before=open_before, left=left,
+            open_before=None if met is None else met.open_orders, left=left,
         )  # fmt: skip
 
     def _left(self, command: OperatorCommand) -> tuple[dict[str, int], str]:
@@ -322,8 +310,8 @@ class Commands:
             else:
                 continue
             left[name] = count
-        if rests and command.argument == CANCEL_FIRST:
-            text += "; their cancels have left, and the drain waits some seconds for the answers"
+        if rests and _cancels(command):
+            text += "; the drain waits some seconds for the answers to their cancels"
         elif rests:
             text += "; what no strategy cancels as it stops stays there: `penstock stop --cancel` cancels first"
         return left, text
@@ -354,6 +342,10 @@ _WORDS = {
     "ack": "acknowledged",
     "stop": "stopping: every plugin drains, then the run is complete",
 }
+
+
+def _cancels(command: OperatorCommand) -> bool:
+    return command.command in CANCELLING or (command.command == "stop" and command.argument == CANCEL_FIRST)
 
 
 def _row(owner: str, kind: LimitKind, value: int) -> str:

@@ -9,6 +9,7 @@ whose lake was closed is read from ``run.duckdb`` alone.
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 import penstock_sdk.events  # noqa: F401 - registers the records
 from penstock_kernel.lake.decode import Decoder, arrow_schema
 from penstock_kernel.lake.tail import Place, Tail, journal_end
-from penstock_kernel.lake.views import VIEWS, add_delivery_times, add_views
+from penstock_kernel.lake.views import VIEWS, add_delivery_times, add_views, insert
 from penstock_kernel.lake.writer import LakeError, Manifest, read_manifest, sql_columns
 from penstock_kernel.own_records import learn_own_records
 from penstock_kernel.runs import RunError, RunInfo, RunPaths
@@ -36,6 +37,15 @@ _CHUNK_FRAMES: Final = 1 << 16
 _LONG_TAIL_BYTES: Final = 256 << 20
 _TAIL_EVENTS_MAX: Final = 1 << 20
 _DEFINES_DELIVERIES: Final = {"contract_definitions", "zone_definitions"}
+_READS: Final = {
+    duckdb.StatementType.SELECT,
+    duckdb.StatementType.EXPLAIN,
+    duckdb.StatementType.PRAGMA,
+    duckdb.StatementType.MULTI,
+}
+"""Kinds of statement that read; to DuckDB ``DESCRIBE``, ``SHOW`` and ``SUMMARIZE`` are SELECT, ``PIVOT`` is MULTI."""
+_WRITES: Final = re.compile(r"\b(copy|export|import|attach)\b", re.IGNORECASE)
+"""What an EXPLAIN or a MULTI may hold that writes."""
 
 
 def tables(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -103,19 +113,24 @@ class Reader:
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def query(self, sql: str) -> pa.Table:
-        """Return the result of *sql*; nothing can be changed.
+        """Return the result of *sql*: it reads this run alone, changes nothing and opens no other file.
 
         Raises:
-            LakeError: the SQL cannot be run; the message has DuckDB's own and the tables there are.
+            LakeError: the SQL cannot be run, or wants more; the message has DuckDB's own and the tables there are.
         """
         for attempt in range(_ATTEMPTS):
             try:
+                _check_reads(sql)
                 result = self.connection.sql(sql)
                 return pa.table({"ok": pa.array([True])}) if result is None else result.to_arrow_table()
             except duckdb.IOException as error:  # a partition was merged away: the same rows stand in another now
                 if not self.live or attempt == _ATTEMPTS - 1:
                     raise self._unreadable(error) from None
                 self._live(self.last_seq)
+            except duckdb.PermissionException as error:
+                text = f"{str(error).strip()}; a question reads this run and no other file, so take --format csv"
+                where = self.paths.lake if self.live else self.paths.database
+                raise LakeError(f"{text}, or open {where} in a DuckDB of your own") from None
             except duckdb.Error as error:
                 there = ", ".join(f"{name} ({count:,})" for name, count in self.tables().items())
                 text = str(error).strip()
@@ -196,9 +211,11 @@ class Reader:
         path = self.paths.database
         try:
             connection = duckdb.connect(str(path), read_only=True)
+            connection.execute("SET TimeZone = 'UTC'")
+            _renew_views(connection)
+            _lock(connection)
         except duckdb.Error as error:
             raise LakeError(f"{path} cannot be opened: {error}; rebuild it from the journal") from None
-        connection.execute("SET TimeZone = 'UTC'")
         return connection
 
     def _manifest(self) -> Manifest:
@@ -229,6 +246,9 @@ class Reader:
                 files = [str(self.paths.lake / part.file) for part in manifest.tables.get(table, [])]
                 schema = schemas[table] if table in schemas else pq.read_schema(files[0])
                 self._make_table(table, schema, files, until_seq)
+            _lock(
+                connection, [str(self.paths.lake / part.file) for parts in manifest.tables.values() for part in parts]
+            )
             self._take_tail(until_seq, first=True)
             if self.last_seq < 0:
                 text = f"{self.paths.dir} has no data yet; wait a moment, or rebuild its lake from the journal"
@@ -294,7 +314,7 @@ class Reader:
                 if table not in self._tables:  # of a plugin that had not declared it when this was opened
                     self._make_table(table, rows.schema)
                 assert len(rows)
-                self.connection.execute(f'INSERT INTO tail."{table}" SELECT * FROM rows')
+                insert(self.connection, f'INSERT INTO tail."{table}" SELECT * FROM incoming', rows)
                 self.tail_events += len(rows)
                 met.add(table)
         return met
@@ -330,3 +350,37 @@ class Reader:
                 raise
             # As a power loss leaves it; what stands before it is whole, and a resume or `penstock report` judges.
             print(f"penstock: {error}; what comes after event {self.last_seq:,} is left out", file=sys.stderr)
+
+
+def _check_reads(sql: str) -> None:
+    """Refuse what would write: a live run's partitions may be opened, so DuckDB alone would let them be written over.
+
+    Raises:
+        LakeError: a statement does more than read.
+        duckdb.Error: it is no SQL.
+    """
+    for statement in duckdb.extract_statements(sql):
+        kind = statement.type
+        plain = kind in (duckdb.StatementType.SELECT, duckdb.StatementType.PRAGMA)
+        if kind not in _READS or not (plain or _WRITES.search(statement.query) is None):
+            text = f"a run is read-only, and {statement.query.strip()[:60]!r} is no question"
+            raise LakeError(f"{text}; ask SELECT, DESCRIBE, SHOW, SUMMARIZE, PIVOT or EXPLAIN of one")
+
+
+def _renew_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Lay today's views over those of a file that an older version closed, for this connection alone."""
+    columns = {row[0] for row in connection.execute("DESCRIBE fills").fetchall()}
+    if "delivery_start_utc" in columns:
+        return
+    for name, (_, select) in VIEWS.items():
+        with contextlib.suppress(duckdb.Error):  # a table lacks what it asks: the file's own view stays
+            connection.execute(f'CREATE TEMP VIEW "{name}" AS {select}')
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, files: Sequence[str] = ()) -> None:
+    """Bar the connection from every file but its own and *files*, and from Python's variables, for good."""
+    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    connection.execute(f"SET allowed_paths = [{listed}]")
+    connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")

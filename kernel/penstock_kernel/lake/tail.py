@@ -110,5 +110,10 @@ def _check(batch: Batch, path: Path) -> None:
     data, starts, _, commit = batch
     found = tuple(map(zlib.crc32, map(data.__getitem__, map(slice, starts, [*starts[1:], commit.offset]))))
     if found != commit.crcs:
-        first = next((at for at, a, b in zip(starts, found, commit.crcs, strict=False) if a != b), commit.offset)
-        raise JournalCorrupt(path, first, "frame is damaged, though its commit stands", seq=commit.first_seq)
+        pairs = zip(starts, commit.crcs, found, strict=False)
+        first, expected, met = next(((at, a, b) for at, a, b in pairs if a != b), (commit.offset, None, None))
+        seq = int.from_bytes(data[first + 8 : first + 16], "little", signed=True)
+        raise JournalCorrupt(
+            path, first, "frame is damaged", seq=seq if commit.first_seq <= seq <= commit.last_seq else commit.first_seq,
+            crc_expected=expected, crc_found=met,
+        )  # fmt: skip

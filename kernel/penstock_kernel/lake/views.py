@@ -2,8 +2,8 @@
 
 `VIEWS` says of each what a row is. They are plain SQL over one table per record type, so the same definitions stand in
 ``run.duckdb`` and, while a run is live, over its Parquet partitions. Prices are in currency per MWh, quantities in MW,
-``at_utc`` and ``delivery_start_utc`` are times in UTC. ``delivery_start`` is the zone's local time without its offset: the
-hour that comes twice in October has it twice, so group by ``delivery_start_utc`` or ``contract``.
+``at_utc`` and ``delivery_start_utc`` are times in UTC. ``delivery_start`` is the zone's local time without its offset:
+two hours of a day in October share it, so group by ``delivery_start_utc`` or ``contract``.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
         """,
     ),
     "refusals": (
-        "one row per order that was refused by a check of ours, or rejected by a venue; unit is what met and limit count",
+        "one row per order that a check of ours refused or a venue rejected; met and limit are in unit",
         f"""
         WITH verdict AS (SELECT DISTINCT ON (order_id) order_id, check_id, met, "limit" AS bound
                          FROM check_verdicts WHERE result = 'REFUSED' ORDER BY order_id, seq),

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from penstock_kernel.warden.child import Child
+from penstock_kernel.warden.child import KernelProcess
 from penstock_kernel.warden.held import Held, Roster, read_held, read_roster
 from penstock_kernel.warden.stacks import name_dumped
 
@@ -18,7 +18,7 @@ NAP_S = 0.002
 class Asker:
     """Asks one kernel process."""
 
-    def __init__(self, child: Child, control: Path) -> None:
+    def __init__(self, child: KernelProcess, control: Path) -> None:
         self._child = child
         self._control = control
         self._roster: Roster | None = None

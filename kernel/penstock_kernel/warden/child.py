@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,13 +11,13 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from penstock_kernel.warden.held import WARDEN_PID, write_json
+from penstock_kernel.warden.held import WARDEN_PID, retire_roster, write_json
 
-__all__ = ["Child", "ProcessId", "end_orphan", "process_state", "reap_strangers"]
+__all__ = ["Child", "KernelProcess", "Orphan", "ProcessId", "process_state", "reap_strangers"]
 
 STDERR_BYTES_MAX = 1 << 20
 SILENT_NS = 1_000_000_000
@@ -58,35 +59,54 @@ def process_state(pid: int) -> _State | None:
     return _State(after_name[0], int(after_name[19]))
 
 
+class KernelProcess(Protocol):
+    """What is needed of a kernel's process to watch it."""
+
+    pid: int
+    started_ns: int
+    """When it was first seen, on the machine's monotonic clock."""
+
+    def send(self, number: int) -> None:
+        """Send a signal; a process that is gone does not mind."""
+
+    def state(self) -> str:
+        """Return the letter of its state; Z once it has ended."""
+
+
 class Child:
     """One kernel process, in a process group of its own: what a terminal sends comes through the watchdog alone.
 
-    Its standard error goes to a file, which is copied on by `pump`: no pipe whose reader stands still can hold it up.
+    Its standard error goes to memory, and is copied on by `pump`: no pipe whose reader stands still can hold it up, and
+    no full disk swallows what it says about that.
     """
 
     def __init__(self, command: Sequence[str], run_dir: Path, env: Mapping[str, str] = os.environ) -> None:
         control = run_dir / "control"
         control.mkdir(mode=0o700, exist_ok=True)
         # What the kernel before left must not be taken for this one's.
-        for name in ("plugins.json", "stall.json"):
-            (control / name).unlink(missing_ok=True)
+        retire_roster(control)
+        (control / "stall.json").unlink(missing_ok=True)
         own = {key: value for key, value in env.items() if key not in SUPERVISORS_OWN}
         own[WARDEN_PID] = str(os.getpid())
-        self._stderr_path = control / "stderr.txt"
-        self._stderr_path.unlink(missing_ok=True)
-        with self._stderr_path.open("ab") as stderr:
+        self._stderr = os.memfd_create("kernel-stderr", os.MFD_CLOEXEC)
+        fcntl.fcntl(self._stderr, fcntl.F_SETFL, os.O_APPEND)
+        self._read_to = 0
+        try:
             self._process = subprocess.Popen(
-                list(command), stdin=subprocess.DEVNULL, stderr=stderr, env=own, process_group=0
+                list(command), stdin=subprocess.DEVNULL, stderr=self._stderr, env=own, process_group=0
             )
+        except BaseException:
+            os.close(self._stderr)
+            raise
         self.started_ns = time.monotonic_ns()
         self.pid = self._process.pid
         self.pidfd = os.pidfd_open(self.pid)
-        self._stderr = self._stderr_path.open("rb")
         self._last = b""
         self._spoke_ns = self.started_ns
         identity = ProcessId.of(self.pid)
         if identity is not None:  # it may have ended at once
-            write_json(control / "kernel.json", identity)
+            with suppress(OSError):  # a full disk is no reason to leave it alone
+                write_json(control / "kernel.json", identity)
 
     def send(self, number: int) -> None:
         """Send a signal; a process that is gone does not mind. Never reaches another process of the same number."""
@@ -114,22 +134,23 @@ class Child:
             self.pump()
             pidfd, self.pidfd = self.pidfd, -1  # before it is closed: a signal handler may send at any moment
             os.close(pidfd)
-            self._stderr.close()
+            os.close(self._stderr)
         return self._process.returncode
 
     def pump(self) -> None:
         """Copy on what it has said on standard error since."""
         now_ns = time.monotonic_ns()
-        while data := self._stderr.read(1 << 16):
+        while data := os.pread(self._stderr, 1 << 16, self._read_to):
+            self._read_to += len(data)
             self._spoke_ns = now_ns
             self._last = (self._last + data)[-4096:]
             with suppress(OSError, ValueError):
                 sys.stderr.buffer.write(data)
                 sys.stderr.buffer.flush()
         # Only once it is silent: what came between the last read and the cut would be lost.
-        if self._stderr.tell() > STDERR_BYTES_MAX and now_ns - self._spoke_ns > SILENT_NS:
-            os.truncate(self._stderr_path, 0)  # it is opened for appending: the next line stands at the top again
-            self._stderr.seek(0)
+        if self._read_to > STDERR_BYTES_MAX and now_ns - self._spoke_ns > SILENT_NS:
+            os.ftruncate(self._stderr, 0)  # it is opened for appending: the next line stands at the top again
+            self._read_to = 0
 
     def words(self) -> str:
         """Return its status and the last lines it said on standard error, in one line; once it has been reaped."""
@@ -147,30 +168,51 @@ def reap_strangers(own_pid: int) -> None:
             os.waitpid(found.si_pid, os.WNOHANG)
 
 
-def end_orphan(run_dir: Path, wait_s: float) -> str:
-    """See that the kernel of a watchdog that died is gone; return what was done, empty when there was none.
+class Orphan:
+    """The kernel of a watchdog that died: nobody's child, so it can be watched and ended, and is reaped by others."""
 
-    It drains by itself when it misses its watchdog. One that does not end in time is ended. Call it with the lock that
-    says that no other watchdog lives.
-    """
-    try:
-        orphan = msgspec.json.decode((run_dir / "control" / "kernel.json").read_bytes(), type=ProcessId)
-    except (OSError, msgspec.MsgspecError):
-        return ""
-    if not orphan.lives():
-        return ""
-    pidfd = os.pidfd_open(orphan.pid)
-    try:
-        until = time.monotonic() + wait_s
-        while orphan.lives() and time.monotonic() < until:
-            time.sleep(0.02)
-        if not orphan.lives():
-            return f"waited for kernel pid {orphan.pid}, whose watchdog had died, to drain"
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    def __init__(self, identity: ProcessId, pidfd: int) -> None:
+        self._identity = identity
+        self._pidfd = pidfd
+        self.pid = identity.pid
+        self.started_ns = time.monotonic_ns()
+
+    @classmethod
+    def find(cls, run_dir: Path) -> Orphan | None:
+        """Return the kernel that a run's last watchdog left, if it lives. Hold the lock that says who is watchdog."""
+        try:
+            identity = msgspec.json.decode((run_dir / "control" / "kernel.json").read_bytes(), type=ProcessId)
+            pidfd = os.pidfd_open(identity.pid)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        orphan = cls(identity, pidfd)
+        if orphan.lives():  # asked once the descriptor is had: from here on it can be no other process
+            return orphan
+        orphan.close()
+        return None
+
+    def lives(self) -> bool:
+        """Return whether it has not ended yet."""
+        return self._identity.lives()
+
+    def send(self, number: int) -> None:
+        """Send a signal; a process that is gone does not mind."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, number)
+
+    def state(self) -> str:
+        """Return the letter of its state; Z once it has ended."""
+        state = process_state(self.pid)
+        return "Z" if state is None else state.state
+
+    def end(self) -> None:
+        """End it with all that is in its group, and wait until it is gone."""
+        self.send(signal.SIGKILL)
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(orphan.pid, signal.SIGKILL)
-        while orphan.lives():
+            os.killpg(self.pid, signal.SIGKILL)
+        while self.lives():
             time.sleep(0.002)
-        return f"ended kernel pid {orphan.pid}, whose watchdog had died and which did not drain in {wait_s:g} s"
-    finally:
-        os.close(pidfd)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._pidfd)

@@ -10,7 +10,7 @@ from pathlib import Path
 from penstock_kernel.deployment import Deployment, load_deployment
 from penstock_kernel.notify import Notifier
 from penstock_kernel.warden.health import HealthServer
-from penstock_kernel.warden.process import BAD_INPUT, Deliver, Warden
+from penstock_kernel.warden.process import BAD_INPUT, CannotBegin, Deliver, Warden
 from penstock_kernel.warden.settings import split_address
 
 __all__ = ["kernel_command", "supervise"]
@@ -44,24 +44,30 @@ def supervise(argv: Sequence[str]) -> int:
     deployment = load_deployment(source)
     warden = Warden(
         options.instance, run_dir, kernel_command(argv), deployment.watchdog, notifier=Notifier(),
-        begin=lambda leave: _courier(options.instance, run_dir, deployment, leave),
+        begin=lambda leave: _begin(warden, deployment, options.health or deployment.health.listen, leave),
     )  # fmt: skip
-    with ExitStack() as leave:
-        listen = getattr(options, "health", None) or deployment.health.listen
-        if listen:
-            try:
-                server = HealthServer(split_address(listen), lambda: warden.condition, lambda: _metrics(run_dir))
-            except (OSError, ValueError) as error:
-                print(f"penstock run: cannot listen on {listen}: {error}", file=sys.stderr)
-                return BAD_INPUT
-            leave.callback(server.close)
-            print(f"watchdog {options.instance}: health on port {server.port}", file=sys.stderr, flush=True)
-        return warden.run()
+    return warden.run()
 
 
 def kernel_command(argv: Sequence[str]) -> list[str]:
     """Return the command line of the kernel's process."""
     return [sys.executable, "-m", "penstock_kernel.cli.main", *argv, "--no-watchdog"]
+
+
+def _begin(warden: Warden, deployment: Deployment, listen: str | None, leave: ExitStack) -> Deliver:
+    """Open the instance to those who ask after it, and its sinks. With its lock: a second start must name the first.
+
+    Raises:
+        CannotBegin: nothing can listen at the address.
+    """
+    if listen:
+        try:
+            server = HealthServer(split_address(listen), lambda: warden.condition, lambda: _metrics(warden.run_dir))
+        except (OSError, ValueError) as error:
+            raise CannotBegin(f"cannot listen on {listen}: {error}; give another --health or [health] listen") from None
+        leave.callback(server.close)
+        print(f"watchdog {warden.instance}: health on port {server.port}", file=sys.stderr, flush=True)
+    return _courier(warden.instance, warden.run_dir, deployment, leave)
 
 
 def _courier(instance: str, run_dir: Path, deployment: Deployment, leave: ExitStack) -> Deliver:

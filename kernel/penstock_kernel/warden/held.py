@@ -10,11 +10,26 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-__all__ = ["JOURNAL", "WARDEN_PID", "Held", "Instance", "Roster", "read_held", "read_roster", "write_json"]
+__all__ = [
+    "JOURNAL",
+    "WARDEN_PID",
+    "Held",
+    "Instance",
+    "NextStart",
+    "Roster",
+    "keep_next_start",
+    "read_held",
+    "read_next_start",
+    "read_roster",
+    "retire_roster",
+    "venues_outside",
+    "write_json",
+]
 
 WARDEN_PID = "PENSTOCK_WARDEN_PID"
 """Environment variable of a kernel process: its watchdog's process id; unset where there is none."""
@@ -40,6 +55,11 @@ class Held(msgspec.Struct, frozen=True):
     """A person holds it, by pdb."""
     compiling: bool = False
     """It imports a module, or numba compiles: slow on a slow machine, and over some time."""
+
+    @property
+    def idle(self) -> bool:
+        """True when the kernel waited for something to do: the machine had no time for it, and nothing held it."""
+        return not (self.plugins or self.input_seq) and self.handler.endswith(".wait_until")
 
     @property
     def name(self) -> str:

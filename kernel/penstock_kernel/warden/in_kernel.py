@@ -23,7 +23,7 @@ import msgspec
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.vitals import Vitals
 from penstock_kernel.warden.frames import code_modules, name_held
-from penstock_kernel.warden.held import WARDEN_PID, Held, Instance, Roster, write_json
+from penstock_kernel.warden.held import WARDEN_PID, Held, Instance, Roster, retire_roster, write_json
 from penstock_kernel.warden.spool import take_alerts
 from penstock_kernel.warden.told import overrun
 from penstock_sdk.core.wiring import Slot
@@ -90,15 +90,19 @@ class InKernel:
         """Answer no more."""
         self._run.observers.remove(self.turn)
         if signal.getsignal(signal.SIGUSR2) == self._answer:  # unless a later run of the process answers now
+            retire_roster(self._folder)
             faulthandler.unregister(signal.SIGUSR2)
-            signal.signal(signal.SIGUSR2, self._before)
+            # The watchdog may ask once more while this process ends: by default that would end it by a signal.
+            by_default = self._before in (None, signal.SIG_DFL)
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN if by_default else self._before)
         os.close(self._stack_fd)
 
     def announce(self) -> None:
         """Write who there is, for dumps; the file's process id says that this process can be asked."""
         slots = list(self._run.kernel.slots.values())
         self._known = len(slots)
-        write_json(self._folder / "plugins.json", Roster(os.getpid(), tuple(_instance(slot) for slot in slots)))
+        with suppress(OSError):  # a full disk is the journal's to tell
+            write_json(self._folder / "plugins.json", Roster(os.getpid(), tuple(_instance(slot) for slot in slots)))
 
     def _answer(self, _number: int, frame: FrameType | None) -> None:
         """Write down what runs. Nothing of the kernel's is changed here: it stands in the middle of something."""
@@ -109,7 +113,7 @@ class InKernel:
         held = msgspec.structs.replace(held, asked=self._asked)
         with suppress(OSError):  # a full disk is the journal's to tell
             write_json(self._folder / "stall.json", held)
-        if not held.debugged:
+        if not (held.debugged or held.idle):
             self._overruns.append((held, cells[Vitals.TURN]))
 
     def turn(self) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from penstock_kernel.vitals import Phase, VitalsView
 from penstock_kernel.warden.asking import Asker
-from penstock_kernel.warden.child import Child
+from penstock_kernel.warden.child import KernelProcess
 from penstock_kernel.warden.health import Condition
 from penstock_kernel.warden.held import JOURNAL, Held
 from penstock_kernel.warden.settings import WatchdogTable
@@ -37,7 +37,7 @@ class Observer:
     """
 
     def __init__(
-        self, child: Child, run_dir: Path, limits: WatchdogTable, tell: Callable[[Alert], object],
+        self, child: KernelProcess, run_dir: Path, limits: WatchdogTable, tell: Callable[[Alert], object],
         say: Callable[[str], object],
     ) -> None:  # fmt: skip
         self._child = child
@@ -66,6 +66,11 @@ class Observer:
     def phase(self) -> Phase:
         """Where the kernel is in its life."""
         return self._last.phase
+
+    def failure(self) -> str:
+        """Return why the kernel says that it failed; empty when it does not."""
+        view = self._view or self._open_view()
+        return view.reason if view is not None and view.phase == Phase.FAILED else ""
 
     @property
     def can_be_asked(self) -> bool:
@@ -138,6 +143,9 @@ class Observer:
         held = self._asker.ask(look.input_seq, ASK_LIMIT_S)
         if self._look(look.at_ns)[1:5] != look[1:5]:
             return False  # it has moved meanwhile, and what it answered is no longer so
+        if held is not None and held.idle:
+            self._watch.excuse()
+            return False
         self.held, self.held_ms, self._past_limit = held, self._watch.held_ns // 1_000_000, True
         self._say(f"held for {self.held_ms} ms by {held or 'something that could not be named'}")
         if verdict != Verdict.HUNG:

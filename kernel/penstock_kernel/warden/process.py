@@ -25,7 +25,7 @@ from penstock_kernel.warden.spool import alerts_wait, put_alert
 from penstock_kernel.warden.told import Teller, crashed, gave_up, not_cancelled, restarted
 from penstock_sdk.events import Alert
 
-__all__ = ["BAD_INPUT", "FAILED", "Deliver", "Warden"]
+__all__ = ["BAD_INPUT", "FAILED", "CannotBegin", "Deliver", "Warden"]
 
 FAILED = 1
 """Exit status: the run failed, or its kernel ended too often, or not in order."""
@@ -40,7 +40,17 @@ PUBLISH_NS = 200_000_000
 UNTOLD_NS = 5_000_000_000
 """So long an alert of the watchdog's own waits for a kernel that journals it, before it is delivered without."""
 
+LOCK_TRIES = 3
+LOCK_AGAIN_S = 0.02
+"""A command that looks whether a watchdog lives holds its lock for a moment."""
+ORPHAN_S_MAX = 30.0
+"""So long, at most, may the kernel of a watchdog that died take to drain."""
+
 Deliver = Callable[[Alert], object]
+
+
+class CannotBegin(Exception):  # noqa: N818 - a state, not a fault
+    """The instance cannot be looked after like this; the message says why."""
 
 
 class _End(NamedTuple):
@@ -67,7 +77,8 @@ class Warden:
         command: the kernel's command line; what a restart adds (``--quarantine``, ``--cause``) comes behind it.
         limits: the ``[watchdog]`` table.
         notifier: tells the supervisor.
-        begin: called once the instance is this watchdog's, with what closes at the end; returns what delivers alerts.
+        begin: called once the instance is this watchdog's, with what closes at the end; returns what delivers alerts,
+            or raises `CannotBegin`.
     """
 
     def __init__(
@@ -100,14 +111,18 @@ class Warden:
     def run(self) -> int:
         """Supervise until the kernel ends in order, fails, or ends too often; return the exit status. Main thread."""
         with ExitStack() as leave:
-            self.run_dir.mkdir(parents=True, exist_ok=True)
-            self.control.mkdir(mode=0o700, exist_ok=True)
-            if not self._lock(leave):
+            try:
+                self.run_dir.mkdir(parents=True, exist_ok=True)
+                self.control.mkdir(mode=0o700, exist_ok=True)
+                if not self._lock(leave):
+                    return BAD_INPUT
+                self._deliver = self._begin(leave)
+            except (CannotBegin, OSError) as error:
+                self._teller.say(_unusable(error))
                 return BAD_INPUT
-            self._deliver = self._begin(leave)
             leave.callback(self._see_untold, 0)
             wake = self._take_signals(leave)
-            if said := end_orphan(self.run_dir, self._limits.start_limit_ms / 1e3):
+            if said := end_orphan(self.run_dir, min(self._limits.start_limit_ms / 1e3, ORPHAN_S_MAX)):
                 self._teller.say(said)
             while True:
                 end = self._one_kernel(wake)
@@ -125,9 +140,14 @@ class Warden:
         """Take the instance for this watchdog; the lock goes with the process, however it ends."""
         fd = os.open(self.control / "warden.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         leave.callback(os.close, fd)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        for left in reversed(range(LOCK_TRIES)):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if left:
+                    time.sleep(LOCK_AGAIN_S)
+        else:
             pid = os.pread(fd, 32, 0).decode().strip()
             self._teller.say(f"instance {self.instance} runs already: its watchdog is pid {pid}; stop that first")
             return False
@@ -291,6 +311,14 @@ class Warden:
         now_ns = time.monotonic_ns()
         while self._untold and now_ns - self._untold[0][0] >= wait_ns:
             self._deliver(self._untold.pop(0)[1])
+
+
+def _unusable(error: CannotBegin | OSError) -> str:
+    """Return in one line why the instance cannot be begun."""
+    if isinstance(error, CannotBegin):
+        return str(error)
+    text = error.strerror or str(error)
+    return f"{error.filename}: {text}; wanted a folder that this user may write to, by --runs-dir or [run] runs_dir"
 
 
 def _sleep(wake: selectors.BaseSelector, wait_s: float) -> None:

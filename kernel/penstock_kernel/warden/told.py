@@ -12,7 +12,7 @@ from penstock_kernel.warden.held import JOURNAL, Held
 from penstock_kernel.warden.outside import Cancelled
 from penstock_sdk.events import Alert, Severity
 
-__all__ = ["Teller", "crashed", "gave_up", "not_cancelled", "overrun", "restarted", "slow_journal"]
+__all__ = ["Teller", "crashed", "failed", "gave_up", "not_cancelled", "overrun", "restarted", "slow_journal"]
 
 EXTEND_US = 30_000_000
 EXTEND_EVERY_NS = 5_000_000_000
@@ -43,14 +43,20 @@ def slow_journal(for_ms: int) -> Alert:
     )  # fmt: skip
 
 
-def restarted(plugins: tuple[str, ...], cause: str, cancelled: str) -> Alert:
-    """Return the alert about a kernel that hung and was ended."""
-    met = f"{cause}{f'; {cancelled}' if cancelled else ''}"
+def restarted(plugins: tuple[str, ...], cause: str, cancelled: str, *, again: bool = True) -> Alert:
+    """Return the alert about a kernel that hung and was ended; *again*: it is started again."""
+    stays = "" if again else "; it was told to stop and stays down"
+    met = f"{cause}{f'; {cancelled}' if cancelled else ''}{stays}"
     wanted = "less than [watchdog] hang_limit_ms for an input with all that follows from it"
     if not plugins:
         return Alert(
             code="watchdog.unnamed", severity=Severity.CRITICAL, subject="kernel", met=met, wanted=wanted,
             way_out="look into control/stack.txt of the run's folder; a second time within 10 minutes it stays down",
+        )  # fmt: skip
+    if not again:
+        return Alert(
+            code="watchdog.restarted", severity=Severity.CRITICAL, subject=" ".join(plugins), met=met, wanted=wanted,
+            way_out=f"see at the venues what is open; the next start leaves it out until `penstock release {plugins[0]}`",
         )  # fmt: skip
     return Alert(
         code="watchdog.restarted", severity=Severity.CRITICAL, subject=" ".join(plugins), met=met, wanted=wanted,
@@ -58,13 +64,24 @@ def restarted(plugins: tuple[str, ...], cause: str, cancelled: str) -> Alert:
     )  # fmt: skip
 
 
-def crashed(instance: str, words: str, lived_ns: int, when: str) -> Alert:
-    """Return the alert about a kernel's process that ended and should not have."""
+def crashed(instance: str, words: str, lived_ns: int, *, again: bool = True) -> Alert:
+    """Return the alert about a kernel's process that ended and should not have; *again*: it is started again."""
+    when = "by itself" if again else "out of order, while it was told to stop,"
+    then = "it is started again," if again else "it stays down, and the next start"
     return Alert(
         code="kernel.crashed", severity=Severity.CRITICAL, subject=instance,
         met=f"the kernel ended {when} after {lived_ns / 1e9:.1f} s: {words}",
         wanted="a kernel that ends when it is told to",
-        way_out="read its last lines; it is started again, recovers its journal and reconciles before it trades",
+        way_out=f"read its last lines; {then} recovers its journal and reconciles before it trades",
+    )  # fmt: skip
+
+
+def failed(instance: str, reason: str) -> Alert:
+    """Return the alert about a kernel that could not go on and said so: what a restart does not mend."""
+    return Alert(
+        code="journal.failed", severity=Severity.CRITICAL, subject=instance,
+        met=f"the run failed: {reason}; it stays down", wanted="a journal and a run's folder that can be written",
+        way_out="make room or mend the disk, see at the venues what is open, then start the instance again",
     )  # fmt: skip
 
 

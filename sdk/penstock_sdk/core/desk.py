@@ -419,6 +419,10 @@ class Desk:
     def on_operator_command(self, command: OperatorCommand) -> list[Event] | Event | None:
         """Return what a command causes; the kernel itself does `stop` and `quarantine`."""
         name = command.command
+        if name == "stop" and command.argument == "cancel":
+            # What a cancel's answer moves a strategy to send would rest where nobody watches it any more.
+            self._leaving.update(self.traders)
+            return self._cancel_all(0, again=True)
         if name not in _COMMANDS:
             return None
         target = self._target(command.target)
