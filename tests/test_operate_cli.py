@@ -358,6 +358,8 @@ def test_every_stop_survives_a_crash_and_names_its_cause(desk: Desk, said: Said)
     assert after["killed"]["since"]["why"] == "a storm"
     code, out, _ = said("kill", "--reason", "a storm", "--request", "storm-1")
     assert code == OK and "done before the kernel was restarted" in out
+    code, _, err = said("pause", "mm_de", "--reason", "x", "--request", "storm-1")
+    assert code == REFUSED and "request storm-1 was kill; give each command an id of its own" in err
     for words in (["unkill"], ["resume", "mm_de"], ["release", "reversion_de"]):
         assert said(*words, "--reason", "over")[0] == OK
     assert (desk.state()["killed"], desk.state()["pauses"], desk.state()["quarantines"]) == (None, [], [])
@@ -374,13 +376,19 @@ def test_a_command_given_while_it_starts_is_done_when_it_is_live(desk: Desk, sai
     assert said("unkill", "--reason", "over")[0] == OK
 
 
-def test_stop_waits_for_the_end_and_the_next_session_knows_why_it_ended(desk: Desk, said: Said) -> None:
-    code, out, err = said("stop", "--reason", "maintenance", "--wait", "--timeout", "60")
+def test_stop_waits_for_the_end_and_the_next_session_knows_why_it_ended(
+    desk: Desk, said: Said, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wait_for_orders(desk)
+    code, out, err = said("stop", "--cancel", "--reason", "maintenance", "--wait", "--timeout", "60")
     assert code == OK, err
     assert out.startswith("stopping: ") and "last stopped" in out and ": maintenance" in out
+    assert " cancels sent, " in out and "orders open at" not in out
     assert desk.process is not None and desk.process.wait(DEADLINE_S) == 0
-    code, _, err = said("status", "--json")
-    assert code == NOT_RUNNING
+    assert said("status", "--json")[0] == NOT_RUNNING
+    code = main(["status", "--runs-dir", str(desk.runs_dir)])  # the only instance there is need not be named
+    err = capfd.readouterr().err
+    assert code == NOT_RUNNING and "desk-de is not running; last stopped" in err and ": maintenance" in err
     desk.start()
     state = desk.state()
     assert state["cause"] == "after a stop"

@@ -269,6 +269,7 @@ class Run:
 
     def _phase(self, phase: Phase, done: int = 0, wanted: int = 0) -> None:
         self._told = phase
+        self._asked_ns = time.monotonic_ns()
         self.kernel.vitals.phase(phase, done, wanted)
 
     def _turn(self) -> None:
@@ -325,7 +326,6 @@ class Run:
         )  # fmt: skip
         if self._told == Phase.READY and silent:
             self._phase(Phase.RECONCILING)
-            self._asked_ns = now_ns
         elif self._told == Phase.RECONCILING and not silent:
             self._phase(Phase.READY)
         if self._told == Phase.RECONCILING and now_ns - self._asked_ns > RECONCILE_LIMIT_NS:

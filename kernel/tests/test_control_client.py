@@ -64,3 +64,29 @@ def test_of_several_that_are_over_the_names_are_told(tmp_path: Path) -> None:
         RunInfo(id=name, instance=name, status="complete", ended_ns=1).save(tmp_path / name)
     with pytest.raises(NotRunning, match=r"^no instance runs in .*; known there: desk-de, desk-fr; start one with"):
         find_instance(tmp_path)
+
+
+def test_a_failure_that_the_disk_had_no_room_for_is_told_from_the_signs_of_life(tmp_path: Path) -> None:
+    run_dir = instance(tmp_path)
+    info = RunInfo(id="desk-de", instance="desk-de")
+    info.save(run_dir)
+    with pytest.raises(NotRunning, match=r"; it ended without a word, as in a crash or a kill -9$"):
+        fail(run_dir, "")
+    wanted = r"^desk-de is not running; it ended with: journal failed: no space left on the device$"
+    with pytest.raises(NotRunning, match=wanted):
+        fail(run_dir, "journal failed: no space left on the device")
+    info.status, info.reason, info.ended_ns = "complete", "end of day", 1  # of the session before
+    info.save(run_dir)
+    with pytest.raises(NotRunning, match=wanted):
+        fail(run_dir, "journal failed: no space left on the device")
+    with pytest.raises(NotRunning, match=r"last stopped 1970-01-01 00:00:00 UTC, complete: end of day$"):
+        fail(run_dir, "end of day")
+
+
+def fail(run_dir: Path, reason: str) -> None:
+    """Let a kernel say its last, and ask for it."""
+    vitals = Vitals(run_dir / "vitals")
+    vitals.tell(reason)
+    vitals.phase(Phase.FAILED)
+    vitals.close()
+    find_instance(run_dir.parent)

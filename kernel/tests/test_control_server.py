@@ -123,6 +123,7 @@ class Served:
         self.server = ControlServer(self.run, **options)
         self.run._go_live()
         self.kernel = self.run.kernel
+        self.kernel.vitals.phase(Phase.READY)
         self.callers: list[Caller] = []
 
     def trade(self, minutes: int = 45) -> None:

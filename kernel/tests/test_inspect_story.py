@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from penstock_kernel.inspect import InspectError, diff_runs, explain_order
@@ -13,15 +14,20 @@ from penstock_kernel.inspect.asked import order_id_of, order_name
 from penstock_kernel.inspect.journal_view import JournalView, entries_of
 from penstock_kernel.inspect.lines import difference_lines, explanation_lines
 from penstock_kernel.inspect.market_words import MarketWords, span_text, utc_text
+from penstock_kernel.lake.tail import Tail
 from penstock_kernel.runs import RunInfo
 from penstock_sdk.events import (
+    Alert,
     BookOrderDelta,
     ClockKind,
     ExecutionReport,
     IdKind,
     IntentAction,
     Interned,
+    Limit,
+    LimitKind,
     ListingDefinition,
+    OperatorCommand,
     Order,
     OrderIntent,
     OrderKind,
@@ -32,12 +38,18 @@ from penstock_sdk.events import (
     Position,
     Quote,
     Reason,
+    Reconcile,
+    Reconciled,
     ReportKind,
+    RunEnd,
     RunHeader,
+    SessionReady,
+    Severity,
     Side,
 )
 from penstock_sdk.schema import ABSENT, Frame
 from penstock_sdk.wire.frame import Origin
+from penstock_sdk.wire.segment import JournalCorrupt, read_frames
 
 FIRST = (1 << 40) + 1
 NS = 1_000_000_000
@@ -134,7 +146,7 @@ def stopping(book: Book, ended: str = "") -> Any:
     book.root = book.writer.seq
     draining = PluginState(plugin_id=3, name="dip", status=PluginStatus.DRAINING, previous=PluginStatus.RUNNING)
     drains = book.add(draining, 3, root=book.root, origin=Origin.KERNEL)
-    intent = book.then(OrderIntent(1, 1, action=IntentAction.CANCEL_ALL, strategy_id=3), drains, by=3, at_s=3)
+    intent = book.then(OrderIntent(1, action=IntentAction.CANCEL_ALL, strategy_id=3), drains, by=3, at_s=3)
     book.order(intent, OrderState.PENDING_CANCEL, action=IntentAction.CANCEL)
     if ended:
         book.add(RunEnd(reason=ended), 4, root=book.writer.seq, origin=Origin.KERNEL)
@@ -143,9 +155,7 @@ def stopping(book: Book, ended: str = "") -> Any:
 
 def command(book: Book, name: str, why: str, at_s: int = 2) -> int:
     book.root = book.writer.seq
-    return book.add(
-        OperatorCommand(command=name, who="uid 7", why=why), at_s, root=book.root, origin=Origin.COMMAND
-    )
+    return book.add(OperatorCommand(command=name, who="uid 7", why=why), at_s, root=book.root, origin=Origin.OPERATOR)
 
 
 def test_an_operator_s_stop_is_named_as_what_cancelled_and_as_what_drains(book: Book) -> None:
@@ -174,7 +184,7 @@ def test_a_session_that_came_to_its_end_says_which(book: Book, ended: str, said:
 def test_a_cancel_that_a_strategy_wants_on_a_command_names_the_command(book: Book) -> None:
     book.order(book.ask(book.quote(1)), OrderState.ROUTED)
     asked = command(book, "limit", "less")
-    intent = book.then(OrderIntent(1, 1, action=IntentAction.CANCEL, order_id=FIRST, strategy_id=3), asked, by=3)
+    intent = book.then(OrderIntent(1, action=IntentAction.CANCEL, order_id=FIRST, strategy_id=3), asked, by=3)
     book.order(intent, OrderState.PENDING_CANCEL, action=IntentAction.CANCEL)
     assert book.explained().cancels[0].why == "strategy dip wanted it cancelled, command limit by uid 7: less"
 
@@ -203,8 +213,8 @@ def test_restarts_and_the_venue_s_answers_stand_between_an_order_s_events(book: 
     def kernel(event: Any, at_s: int) -> int:
         return book.add(event, at_s, root=book.writer.seq, origin=Origin.KERNEL)
 
-    def alert(code: str, subject: str, **more: bool) -> Alert:
-        return Alert(code=code, severity=Severity.ERROR, subject=subject, met="a cut", **more)
+    def alert(code: str, subject: str, cleared: bool = False) -> Alert:
+        return Alert(code=code, severity=Severity.ERROR, subject=subject, met="a cut", cleared=cleared)
 
     kernel(alert("venue.disconnected", "venue"), 0)  # before the order: not its story
     book.order(book.ask(book.quote(1)), OrderState.ROUTED)
@@ -236,9 +246,7 @@ def test_restarts_and_the_venue_s_answers_stand_between_an_order_s_events(book: 
 
 def test_of_an_order_that_is_open_all_that_came_after_it_is_told(book: Book) -> None:
     book.order(book.ask(book.quote(1)), OrderState.ROUTED)
-    last = book.add(
-        Reconcile(venue_id=1, epoch=2, orders=[]), 3, root=book.writer.seq, origin=Origin.KERNEL
-    )
+    last = book.add(Reconcile(venue_id=1, epoch=2, orders=[]), 3, root=book.writer.seq, origin=Origin.KERNEL)
     (step,) = book.explained().meanwhile
     assert (step.seq, step.text) == (
         last, "venue is asked where our 0 open orders stand; this one is not among them"
@@ -248,38 +256,45 @@ def test_of_an_order_that_is_open_all_that_came_after_it_is_told(book: Book) -> 
 # -- damage ------------------------------------------------------------------------------------------------------------
 
 
-def damaged(book: Book) -> tuple[int, Path]:
-    """Commit an order that ended, then more, one frame of which is damaged; return its number."""
-    order = book.order(book.ask(book.quote(1)), OrderState.ROUTED)
-    book.report(order, ReportKind.CANCELLED)
+def damaged(book: Book) -> int:
+    """Write an order that ended, then more, one frame of which is damaged; return its number."""
+    book.report(book.order(book.ask(book.quote(1)), OrderState.ROUTED), ReportKind.CANCELLED)
+    book.writer.segment_bytes_max = 0  # each batch from here on ends its file: no fault can be a torn tail
     book.writer.commit()
-    before = book.writer.dir / "000000000001.pj"
-    size = before.stat().st_size
-    book.quote(2)
-    seq = book.ask(book.root)
+    seq = book.ask(book.quote(2))
     book.order(seq, OrderState.ROUTED, order_id=FIRST + 1)
     book.writer.commit()
-    for at_s in (5, 6):
-        book.quote(at_s)
-        book.writer.commit()
-    data = bytearray(before.read_bytes())
-    at = data.index(seq.to_bytes(8, "little"), size)
-    data[at + 50] ^= 0x40
-    before.write_bytes(data)
-    return seq, before
+    path = book.writer.dir / "000000000002.pj"
+    raw = next(bytes(frame.raw) for frame in read_frames(book.writer.dir) if frame.seq == seq)
+    path.write_bytes(path.read_bytes().replace(raw, raw[:-1] + b"\x01"))
+    return seq
 
 
-def test_what_stands_before_a_damaged_frame_is_explained_and_the_damage_told(
-    book: Book, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("make_run_synced", True, raising=False) if False else None
-    seq, _ = damaged(book)
+def test_what_stands_before_a_damaged_frame_is_explained_and_the_damage_told(book: Book) -> None:
+    seq = damaged(book)
     found = book.explained()
     assert found.state == "CANCELLED"
     (note,) = [note for note in found.notes if "damaged" in note]
     assert f"seq {seq}: frame is damaged (crc expected" in note and f"what comes after event {seq - 2} is left" in note
     with pytest.raises(InspectError, match=rf"order {FIRST + 1} is not among .*seq {seq}: frame is damaged"):
         book.explained(str(FIRST + 1))
+
+
+def test_a_damaged_frame_is_told_as_queries_tell_it(book: Book) -> None:
+    damaged(book)
+    with pytest.raises(JournalCorrupt) as queried:
+        list(Tail(book.writer.dir).poll())
+    assert str(JournalView.read(book.writer.dir, up_to_damage=True).damage) == str(queried.value)
+
+
+def test_a_journal_of_which_nothing_can_be_read_is_refused(book: Book) -> None:
+    book.order(book.ask(book.quote(1)), OrderState.ROUTED)
+    book.writer.segment_bytes_max = 0
+    book.writer.commit()
+    path = book.writer.dir / "000000000001.pj"
+    path.write_bytes(path.read_bytes()[:200] + b"?" + path.read_bytes()[201:])
+    with pytest.raises(JournalCorrupt, match="frame is damaged"):
+        book.explained()
 
 
 @pytest.mark.parametrize(("reports", "state"), [

@@ -89,7 +89,7 @@ def test_without_old_files_only_the_newest_stands(tmp_path: Path):
 
 
 class Failing:
-    """Calls what it stands for, except a given number of times, counted from a given call; then the disk is full."""
+    """Calls what it stands for, except a given number of times, from a given call on, when the system refuses."""
 
     def __init__(self, real: Callable[..., Any], times: int, after: int = 0) -> None:
         self.real, self.times, self.after = real, times, after

@@ -68,6 +68,9 @@ READY = {"pid": 42, "phase": Phase.READY}
             "the kernel ended; the next starts in 0.2 s",
         ),
         ({**READY, "held_ms": 130, "holder": "mm.on_quote"}, 200, 200, ""),
+        ({**READY, "blocked": "stopped by a signal", "blocked_ms": 130}, 200, 503, "stopped by a signal, for 130 ms"),
+        ({**READY, "blocked": "waits for its disk", "blocked_ms": 9000}, 200, 503, "waits for its disk, for 9000 ms"),
+        ({**READY, "reconciling": 1}, 200, 503, "reconciling with 1 venue"),
         (
             {**READY, "held_ms": 2100, "holder": "mm.on_quote", "hangs": True},
             503,

@@ -68,6 +68,11 @@ class Scene:
                 return True
         return False
 
+    def why(self) -> tuple[str, str]:
+        """Return why it is not live and not ready, as of now."""
+        known, now_ns = self.observer.condition("desk", 0), self.at_ms * MS
+        return known.why_not_live(now_ns), known.why_not_ready(now_ns)
+
     def close(self) -> None:
         self.observer.close()
         self.vitals.close()
@@ -126,11 +131,89 @@ def test_a_disk_that_never_answers_is_told_too(scene: Scene) -> None:
     assert scene.asker.asked == 0
 
 
-@pytest.mark.parametrize("letter", ["T", "t"])
-def test_a_process_that_is_stopped_is_left_alone_without_a_word(scene: Scene, letter: str) -> None:
+def test_what_waits_for_its_disk_is_live_and_not_ready(scene: Scene) -> None:
+    scene.child.letter = "D"
+    scene.until(100)
+    assert scene.why() == ("", "")
+    scene.until(150)
+    live, ready = scene.why()
+    assert live == ""
+    assert ready.startswith("waits for its disk, for 1")
+    scene.child.letter = "S"  # the call has returned, and the next one follows: it has not moved yet
+    scene.until(160)
+    assert scene.why()[1].startswith("waits for its disk")
+    scene.vitals.cells[Vitals.INPUT] += 1
+    scene.until(170)
+    assert scene.why() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        (Held(7, (JOURNAL,), "write", "journal.py:9"), "waits for its disk"),
+        (Held(7, ("mm_de",), "on_quote", "mm.py:3", debugged=True), "held by a debugger"),
+    ],
+)
+def test_what_is_left_alone_stays_live_past_the_second_limit_and_is_not_ready(
+    scene: Scene, held: Held, why: str
+) -> None:
+    scene.asker.held = held
+    for at_ms in range(1_000, 9_000, 250):
+        assert not scene.until(at_ms)
+        assert scene.observer.in_hand
+        live, ready = scene.why()
+        assert (live, ready.split(",")[0]) == ("", why)
+
+
+@pytest.mark.parametrize(("letter", "why"), [("T", "stopped by a signal"), ("t", "held by a debugger")])
+def test_a_process_that_is_stopped_is_not_ready_whatever_its_vitals_say(scene: Scene, letter: str, why: str) -> None:
     scene.child.letter = letter
     assert not scene.until(9_000)
-    assert scene.alerts == [] and scene.lines == []
+    live, ready = scene.why()
+    assert (live, ready.split(",")[0]) == ("", why)
+    assert scene.observer.in_hand
+
+
+def test_a_ready_kernel_with_orders_at_a_venue_that_nobody_asks_is_not_ready(scene: Scene) -> None:
+    scene.vitals.turn(
+        now_ns=1, seq=1, synced_seq=1, epoch=1, killed=False, reconciling=1, orders=1, open_orders=1
+    )  # fmt: skip
+    scene.until(10)
+    assert scene.why() == ("", "reconciling with 1 venue")
+
+
+STARTING = Held(7, ("mm_de",), "on_start", "mm.py:3", compiling=True)
+
+
+def test_a_plugin_that_compiles_at_its_start_has_five_minutes(scene: Scene) -> None:
+    scene.vitals.phase(Phase.STARTING)
+    scene.asker.held = STARTING
+    assert not scene.until(299_000)
+    assert scene.lines[0].startswith("held for 60000 ms by mm_de.on_start (mm.py:3), importing or compiling")
+    assert scene.why()[0] == ""
+    assert scene.until(361_000)
+    assert scene.observer.held_ms == 360_000
+
+
+def test_a_plugin_that_stands_still_at_its_start_or_compiles_while_it_trades_has_not(scene: Scene) -> None:
+    scene.asker.held = STARTING
+    assert scene.until(3_000)
+
+
+def test_a_start_that_does_not_compile_ends_at_its_limit(scene: Scene) -> None:
+    scene.vitals.phase(Phase.STARTING)
+    scene.asker.held = Held(7, ("mm_de",), "on_start", "mm.py:3")
+    assert scene.until(121_000)
+    assert scene.observer.held_ms == 120_000
+
+
+@pytest.mark.parametrize("letter", ["T", "t"])
+def test_a_process_that_is_stopped_is_left_alone_and_said_once(scene: Scene, letter: str) -> None:
+    scene.child.letter = letter
+    assert not scene.until(9_000)
+    assert scene.alerts == []
+    (line,) = scene.lines
+    assert f"for 2000 ms; no event is handled, no cancel leaves; `kill -CONT {scene.child.pid}`" in line
     scene.child.letter = "R"
     scene.asker.held = MM
     assert not scene.until(9_050)
@@ -151,6 +234,6 @@ def test_what_cannot_be_named_ends_it_all_the_same(scene: Scene) -> None:
 
 def test_a_kernel_before_its_first_word_has_the_limit_of_a_start(tmp_path: Path) -> None:
     alone = Observer(FakeChild(1), tmp_path, WatchdogTable(), print, print)  # type: ignore[arg-type]
-    said = [alone.look(at * 10 * MS) for at in range(1, 3_003)]
-    assert said.index(True) * 10 == 30_000
-    assert alone.condition("desk", 0).why_not_ready(30_000 * MS).startswith("held for 300")
+    said = [alone.look(at * 10 * MS) for at in range(1, 12_003)]
+    assert said.index(True) * 10 == 120_000
+    assert alone.condition("desk", 0).why_not_ready(120_000 * MS).startswith("held for 1200")

@@ -85,6 +85,13 @@ def test_a_start_and_a_drain_have_a_longer_limit(phase: Phase) -> None:
     assert said.index(Verdict.HUNG) == 300
 
 
+def test_a_drain_has_thirty_seconds_however_long_a_start_may_take() -> None:
+    slow = WatchdogTable(start_limit_ms=600_000)
+    for phase, second_s in ((Phase.STARTING, 600), (Phase.DRAINING, 30), (Phase.ENDED, 600)):
+        assert Watch(slow, 0).limits_ns(phase)[1] == second_s * 1_000 * MS
+    assert WatchdogTable().start_limit_ms == 120_000
+
+
 def test_progress_of_a_recovery_moves() -> None:
     watch = Watch(LIMITS, 0)
     for at in range(1, 900):

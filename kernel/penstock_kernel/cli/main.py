@@ -65,6 +65,8 @@ def _known(error: Exception) -> str | None:
     )  # fmt: skip
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{error.filename or 'a file of the run'}: {error.strerror}; make room, or give another --runs-dir"
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return f"{error.filename or 'a file of the run'}: {error.strerror}; give another --runs-dir"
     return str(error) if isinstance(error, (*ours, FileNotFoundError, PermissionError)) else None
 
 

@@ -286,12 +286,18 @@ def _command(
     )  # fmt: skip
     run_dir = _run_dir(options)
     try:
-        answer = call(run_dir, request, timeout_s=_timeout_s(options))
+        answer = call(run_dir, request, timeout_s=_timeout_s(options), waits=lambda why: _waits(options, why))
     except ControlCallError as error:
         # It may have been done all the same: with this id, asking again does it once.
         text = f"{error}; to ask again for the same: --request {request.request}"
         raise type(error)(text) from None
     return _show(options, console, answer, lambda: _told(answer) if isinstance(answer, CommandAnswer) else [])
+
+
+def _waits(options: argparse.Namespace, why: str) -> None:
+    """Say what a command waits for; its answer comes on standard output."""
+    if not options.json:
+        sys.stderr.write(f"penstock {options.name}: {why}; waiting up to {_timeout_s(options):g} s\n")
 
 
 def _told(answer: CommandAnswer) -> list[str]:

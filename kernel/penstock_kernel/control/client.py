@@ -7,7 +7,7 @@ import pwd
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from penstock_kernel.control.protocol import (
     socket_address,
     socket_path,
 )
+from penstock_kernel.control.restarting import restarting, warden_pid
 from penstock_kernel.control.state import State
 from penstock_kernel.runs import RunError, RunInfo
 from penstock_kernel.vitals import Phase, VitalsView
@@ -47,7 +48,7 @@ class NotRunning(ControlCallError):  # noqa: N818 - a state, not a fault
 
 
 class NoAnswer(ControlCallError):  # noqa: N818 - a state, not a fault
-    """A kernel runs there, and has not answered in time."""
+    """A kernel runs there and has not answered in time, or a watchdog that is about to start one."""
 
 
 def new_request_id() -> str:
@@ -65,12 +66,15 @@ def find_instance(runs_dir: Path, name: str | None = None) -> Path:
         ControlCallError: none is called so, or several run; lists those there are.
         NotRunning: none runs.
     """
-    known = sorted(path.parent for path in runs_dir.glob("*/vitals"))
+    held = {path.parent.parent for path in runs_dir.glob("*/control/warden.lock")}
+    known = sorted(held | {path.parent for path in runs_dir.glob("*/vitals")})
     if name is not None:
         for folder in (runs_dir / name, Path(name)):
             if (folder / "vitals").is_file() or (folder / "run.json").is_file():
                 if (folder / "vitals").is_file() and not os.access(folder / "vitals", os.R_OK):
                     raise _not_yours(folder)
+                return folder
+            if warden_pid(folder) is not None:
                 return folder
         begins = [folder for folder in known if folder.name.startswith(name)]
         if len(begins) == 1:
@@ -78,7 +82,7 @@ def find_instance(runs_dir: Path, name: str | None = None) -> Path:
         there = ", ".join(folder.name for folder in (begins or known)[-8:]) or "none"
         raise ControlCallError(f"instance {name} is not one in {runs_dir}; there are: {there}")
     for folder in known:
-        if not os.access(folder / "vitals", os.R_OK):
+        if (folder / "vitals").exists() and not os.access(folder / "vitals", os.R_OK):
             raise _not_yours(folder)
     running = [folder for folder in known if _runs(folder)]
     if len(running) == 1:
@@ -116,6 +120,8 @@ def _user(uid: int) -> str:
 
 
 def _runs(folder: Path) -> bool:
+    if warden_pid(folder) is not None:
+        return True
     try:
         view = VitalsView(folder / "vitals")
     except (OSError, ValueError):
@@ -151,9 +157,12 @@ def vital_signs(run_dir: Path) -> ControlCallError:
     try:
         view = VitalsView(run_dir / "vitals")
     except (OSError, ValueError):
-        return NotRunning(f"{run_dir.name} is not running{_last_words(run_dir)}")
+        held = restarting(run_dir)
+        return NoAnswer(held) if held else NotRunning(f"{run_dir.name} is not running{_last_words(run_dir)}")
     try:
         if not _alive(view):
+            if held := restarting(run_dir):
+                return NoAnswer(held)
             return NotRunning(f"{run_dir.name} is not running{_last_words(run_dir)}")
         phase, pid, seq = view.phase, view.pid, view.input_seq
         quiet_s = max(0.0, (time.monotonic_ns() - view.turn_ns) / 1e9)
@@ -177,10 +186,10 @@ def _last_words(run_dir: Path) -> str:
         info = RunInfo.load(run_dir)
     except RunError:
         return "; it has never run"
+    told = _vital_reason(run_dir)  # said last, also where the disk had no room for a run.json
+    if told and (not info.ended_ns or told != info.reason):
+        return f"; it ended with: {told}"
     if not info.ended_ns:
-        reason = _vital_reason(run_dir)
-        if reason:
-            return f"; it ended with: {reason}"
         return "; it ended without a word, as in a crash or a kill -9"
     when = datetime.fromtimestamp(info.ended_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"; last stopped {when}, {info.status}: {info.reason}"
@@ -193,8 +202,7 @@ def _vital_reason(run_dir: Path) -> str:
     except (OSError, ValueError):
         return ""
     try:
-        reason: str = getattr(view, "reason", "")
-        return reason
+        return view.reason
     finally:
         view.close()
 
@@ -288,26 +296,36 @@ class Control:
             raise ControlCallError(f"{self._run_dir.name} answers what this penstock cannot read: {error}") from None
 
 
-def command(run_dir: Path, request: CommandRequest, *, timeout_s: float = 5.0) -> Answer:
-    """Return what came of a command; asks again, with the same request id, while the kernel restarts or recovers.
+def command(
+    run_dir: Path, request: CommandRequest, *, timeout_s: float = 5.0, waits: Callable[[str], object] = lambda why: None
+) -> Answer:
+    """Return what came of a command; asks again, with the same request id, while no kernel answers yet.
+
+    Args:
+        waits: told once, in words, what it waits for.
 
     Raises:
-        NotRunning: nobody listens; with ``request.wait``, not even when the time is up.
-        NoAnswer, ControlCallError: as `Control.ask`.
+        NotRunning: no kernel, and no watchdog that starts one; with ``request.wait``, not even when the time is up.
+        NoAnswer: none has answered when the time is up.
+        ControlCallError: as `Control.ask`.
     """
     until_s = time.monotonic() + timeout_s
+    told = False
     while True:
         left_s = max(0.05, until_s - time.monotonic())
         try:
             with Control(run_dir, timeout_s=left_s) as control:
                 answer = control.ask(request)
-            if not (request.wait and isinstance(answer, Refusal) and answer.code == "recovering"):
+            again = request.wait and isinstance(answer, Refusal) and answer.code == "recovering"
+            if not again or time.monotonic() + RETRY_S >= until_s:
                 return answer
         except NotRunning:
-            if not request.wait:
+            if not request.wait or time.monotonic() + RETRY_S >= until_s:
                 raise
+        except NoAnswer as error:
             if time.monotonic() + RETRY_S >= until_s:
                 raise
-        if time.monotonic() + RETRY_S >= until_s:
-            return answer
+            if not told:
+                told = True
+                waits(str(error))
         time.sleep(RETRY_S)

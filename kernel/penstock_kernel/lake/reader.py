@@ -44,6 +44,8 @@ _READS: Final = {
     duckdb.StatementType.MULTI,
 }
 """Kinds of statement that read; to DuckDB ``DESCRIBE``, ``SHOW`` and ``SUMMARIZE`` are SELECT, ``PIVOT`` is MULTI."""
+_GONE: Final = (duckdb.IOException, duckdb.PermissionException)
+"""What a locked connection raises for a file that is gone: it looks for one in the folder, and may not."""
 _WRITES: Final = re.compile(r"\b(copy|export|import|attach)\b", re.IGNORECASE)
 """What an EXPLAIN or a MULTI may hold that writes."""
 
@@ -88,6 +90,7 @@ class Reader:
         self._place_known = True  # a lake of 0.1.0 did not say where in the journal it ends
         self._decoder = Decoder()
         self._tables: set[str] = set()
+        self._files: list[str] = []
         self._open()
 
     def __enter__(self) -> Self:
@@ -123,11 +126,12 @@ class Reader:
                 _check_reads(sql)
                 result = self.connection.sql(sql)
                 return pa.table({"ok": pa.array([True])}) if result is None else result.to_arrow_table()
-            except duckdb.IOException as error:  # a partition was merged away: the same rows stand in another now
-                if not self.live or attempt == _ATTEMPTS - 1:
-                    raise self._unreadable(error) from None
-                self._live(self.last_seq)
-            except duckdb.PermissionException as error:
+            except _GONE as error:  # a partition was merged away: the same rows stand in another now
+                if isinstance(error, duckdb.IOException) or self._files_gone():
+                    if not self.live or attempt == _ATTEMPTS - 1:
+                        raise self._unreadable(error) from None
+                    self._live(self.last_seq)
+                    continue
                 text = f"{str(error).strip()}; a question reads this run and no other file, so take --format csv"
                 where = self.paths.lake if self.live else self.paths.database
                 raise LakeError(f"{text}, or open {where} in a DuckDB of your own") from None
@@ -184,10 +188,13 @@ class Reader:
             except BaseException as error:
                 vars(self).update(before)
                 # Merged away after the manifest was read: the next one lists other files.
-                if not isinstance(error, duckdb.IOException | FileNotFoundError):
+                if not isinstance(error, (*_GONE, FileNotFoundError)):
                     raise
                 if attempt == _ATTEMPTS - 1:
                     raise self._unreadable(error) from None
+
+    def _files_gone(self) -> bool:
+        return self.live and not all(Path(file).exists() for file in self._files)
 
     def _unreadable(self, error: Exception) -> LakeError:
         return LakeError(f"{self.paths.lake} cannot be read: {error}; `penstock report` makes the tables anew")
@@ -209,12 +216,17 @@ class Reader:
 
     def _database(self) -> duckdb.DuckDBPyConnection:
         path = self.paths.database
+        # Attached, not connected to: connections of one process to one file share settings, and these get locked.
+        connection = duckdb.connect()
         try:
-            connection = duckdb.connect(str(path), read_only=True)
             connection.execute("SET TimeZone = 'UTC'")
+            quoted = str(path).replace("'", "''")
+            connection.execute(f"ATTACH '{quoted}' AS run (READ_ONLY)")
+            connection.execute("USE run")
             _renew_views(connection)
             _lock(connection)
         except duckdb.Error as error:
+            connection.close()
             raise LakeError(f"{path} cannot be opened: {error}; rebuild it from the journal") from None
         return connection
 
@@ -246,9 +258,8 @@ class Reader:
                 files = [str(self.paths.lake / part.file) for part in manifest.tables.get(table, [])]
                 schema = schemas[table] if table in schemas else pq.read_schema(files[0])
                 self._make_table(table, schema, files, until_seq)
-            _lock(
-                connection, [str(self.paths.lake / part.file) for parts in manifest.tables.values() for part in parts]
-            )
+            self._files = [str(self.paths.lake / part.file) for parts in manifest.tables.values() for part in parts]
+            _lock(connection, self._files)
             self._take_tail(until_seq, first=True)
             if self.last_seq < 0:
                 text = f"{self.paths.dir} has no data yet; wait a moment, or rebuild its lake from the journal"

@@ -113,7 +113,5 @@ def _check(batch: Batch, path: Path) -> None:
         pairs = zip(starts, commit.crcs, found, strict=False)
         first, expected, met = next(((at, a, b) for at, a, b in pairs if a != b), (commit.offset, None, None))
         seq = int.from_bytes(data[first + 8 : first + 16], "little", signed=True)
-        raise JournalCorrupt(
-            path, first, "frame is damaged", seq=seq if commit.first_seq <= seq <= commit.last_seq else commit.first_seq,
-            crc_expected=expected, crc_found=met,
-        )  # fmt: skip
+        seq = seq if commit.first_seq <= seq <= commit.last_seq else commit.first_seq
+        raise JournalCorrupt(path, first, "frame is damaged", seq=seq, crc_expected=expected, crc_found=met)

@@ -1,6 +1,7 @@
 """Every metric that Penstock has, declared once: the cells file, both exporters, the dashboard and the page follow.
 
-A name ends in its unit; a counter in ``_total``, a point in time in ``_timestamp_seconds``. Cells hold integers; ``per_unit`` of them make one of the unit.
+A name ends in its unit; a counter in ``_total``, a point in time in ``_timestamp_seconds``. Cells hold integers;
+``per_unit`` of them make one of the unit.
 """
 
 from __future__ import annotations
@@ -87,8 +88,8 @@ METRICS: Final = (
     Metric("penstock_journal_pending_frames", "gauge", "{frame}", (), "frames that are not written yet", "journal"),
     Metric("penstock_journal_failed", "gauge", "1", (), "1 once the journal cannot be written", "journal"),
     Metric("penstock_disk_free_bytes", "gauge", "By", (), "room where the run's folder is", "journal"),
-    Metric("penstock_snapshot_timestamp_seconds", "gauge", "s", (), "when the newest snapshot was taken, UTC since 1970; "
-           "0 for none", "journal", NS),
+    Metric("penstock_snapshot_timestamp_seconds", "gauge", "s", (), "when the newest snapshot was taken, UTC since "
+           "1970; 0 for none", "journal", NS),
     Metric("penstock_alerts_total", "counter", "{alert}", ("severity",), "alerts told", "alerts"),
     Metric("penstock_alerts_open", "gauge", "{alert}", ("severity",), "alerts that are open", "alerts"),
 )  # fmt: skip

@@ -11,6 +11,7 @@
 ``child``       the kernel as a process: start, signals, state, end
 ``asking``      asks it what it does; ``observer``: looks at it
 ``outside``     venues cancel without the kernel, in processes of their own
+``own_alerts``  its alerts, on their way; ``lock``: one watchdog for an instance
 ``told``        alerts and lines for people; ``health``: the same over HTTP
 ``process``     all of it together; ``command``: as `penstock run --instance` starts it
 ==============  ==========================================================================

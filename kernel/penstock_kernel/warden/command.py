@@ -51,7 +51,7 @@ def supervise(argv: Sequence[str]) -> int:
 
 def kernel_command(argv: Sequence[str]) -> list[str]:
     """Return the command line of the kernel's process."""
-    return [sys.executable, "-m", "penstock_kernel.cli.main", *argv, "--no-watchdog"]
+    return [sys.executable, "-m", "penstock_kernel.cli.main", *argv, "--no-watchdog", "--quiet"]
 
 
 def _begin(warden: Warden, deployment: Deployment, listen: str | None, leave: ExitStack) -> Deliver:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import selectors
 import signal
@@ -12,18 +11,20 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from penstock_kernel.notify import Notifier
 from penstock_kernel.vitals import Phase
-from penstock_kernel.warden.child import Child, end_orphan, reap_strangers
+from penstock_kernel.warden.child import Child, Orphan, reap_strangers
 from penstock_kernel.warden.health import Condition
-from penstock_kernel.warden.held import Held, read_roster
+from penstock_kernel.warden.held import Held, NextStart, keep_next_start, read_next_start, venues_outside
+from penstock_kernel.warden.lock import CannotBegin, take_lock, unusable
 from penstock_kernel.warden.observer import Observer
 from penstock_kernel.warden.outside import OutsideCancels
+from penstock_kernel.warden.own_alerts import UNTOLD_NS, Deliver, OwnAlerts
 from penstock_kernel.warden.restarts import Plan, Restarts, is_crash
 from penstock_kernel.warden.settings import WatchdogTable
-from penstock_kernel.warden.spool import alerts_wait, put_alert
-from penstock_kernel.warden.told import Teller, crashed, gave_up, not_cancelled, restarted
-from penstock_sdk.events import Alert
+from penstock_kernel.warden.told import Teller, crashed, failed, gave_up, not_cancelled, restarted
 
 __all__ = ["BAD_INPUT", "FAILED", "CannotBegin", "Deliver", "Warden"]
 
@@ -37,20 +38,8 @@ LOOK_S = 0.03
 LOOK_CLOSELY_S = 0.01
 """Between two looks at one that stands still."""
 PUBLISH_NS = 200_000_000
-UNTOLD_NS = 5_000_000_000
-"""So long an alert of the watchdog's own waits for a kernel that journals it, before it is delivered without."""
-
-LOCK_TRIES = 3
-LOCK_AGAIN_S = 0.02
-"""A command that looks whether a watchdog lives holds its lock for a moment."""
 ORPHAN_S_MAX = 30.0
 """So long, at most, may the kernel of a watchdog that died take to drain."""
-
-Deliver = Callable[[Alert], object]
-
-
-class CannotBegin(Exception):  # noqa: N818 - a state, not a fault
-    """The instance cannot be looked after like this; the message says why."""
 
 
 class _End(NamedTuple):
@@ -66,6 +55,8 @@ class _End(NamedTuple):
     held_ms: int = 0
     cancelled: str = ""
     """What venues cancelled outside, in words."""
+    failure: str = ""
+    """Why the kernel said that it cannot go on."""
 
 
 class Warden:
@@ -94,9 +85,7 @@ class Warden:
         self._limits = limits or WatchdogTable()
         self._teller = Teller(instance, notifier or Notifier({}))
         self._begin = begin
-        self._deliver: Deliver = lambda alert: None
-        self._untold: list[tuple[int, Alert]] = []
-        """(since when, alert): those that no kernel has journaled yet."""
+        self._alerts = OwnAlerts(self.control, self._teller.say)
         self._restarts = Restarts()
         self._child: Child | None = None
         self._stop = 0
@@ -114,46 +103,29 @@ class Warden:
             try:
                 self.run_dir.mkdir(parents=True, exist_ok=True)
                 self.control.mkdir(mode=0o700, exist_ok=True)
-                if not self._lock(leave):
+                if pid := take_lock(self.control, leave):
+                    already = f"instance {self.instance} runs already: its watchdog is pid {pid}; stop that first"
+                    self._teller.say(already)
                     return BAD_INPUT
-                self._deliver = self._begin(leave)
+                self._alerts.deliver = self._begin(leave)
             except (CannotBegin, OSError) as error:
-                self._teller.say(_unusable(error))
+                self._teller.say(unusable(error))
                 return BAD_INPUT
-            leave.callback(self._see_untold, 0)
+            leave.callback(self._alerts.see_to, 0)
             wake = self._take_signals(leave)
-            if said := end_orphan(self.run_dir, min(self._limits.start_limit_ms / 1e3, ORPHAN_S_MAX)):
-                self._teller.say(said)
+            self._cause, self._quarantine = msgspec.structs.astuple(read_next_start(self.control))
+            self._see_orphan_gone(wake)
             while True:
                 end = self._one_kernel(wake)
                 if self._stop or not (end.hung or is_crash(end.status)):
                     return self._last(end)
                 plan = self._judge(end)
                 if not plan.restart:
-                    self._tell(gave_up(self.instance, plan.why, self._cancel_outside()))
+                    self._alerts.tell(gave_up(self.instance, plan.why, self._cancel_outside()))
                     return FAILED
                 self._rest(wake, plan.wait_ns)
                 if self._stop:
                     return 0
-
-    def _lock(self, leave: ExitStack) -> bool:
-        """Take the instance for this watchdog; the lock goes with the process, however it ends."""
-        fd = os.open(self.control / "warden.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        leave.callback(os.close, fd)
-        for left in reversed(range(LOCK_TRIES)):
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if left:
-                    time.sleep(LOCK_AGAIN_S)
-        else:
-            pid = os.pread(fd, 32, 0).decode().strip()
-            self._teller.say(f"instance {self.instance} runs already: its watchdog is pid {pid}; stop that first")
-            return False
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-        return True
 
     # -- signals ---------------------------------------------------------------------------------------------------
 
@@ -178,6 +150,37 @@ class Warden:
     def _killed(self, _number: int, _frame: object) -> None:
         self._kill_waits = True
 
+    # -- the kernel of a watchdog that died -------------------------------------------------------------------------
+
+    def _see_orphan_gone(self, wake: selectors.BaseSelector) -> None:
+        """Wait for the kernel that an earlier watchdog left to drain; one that hangs is named and ended as any."""
+        orphan = Orphan.find(self.run_dir)
+        if orphan is None:
+            return
+        limit_s = min(self._limits.start_limit_ms / 1e3, ORPHAN_S_MAX)
+        of = f"kernel pid {orphan.pid}, whose watchdog had died"
+        observer = Observer(orphan, self.run_dir, self._limits, self._alerts.tell, self._teller.say)
+        try:
+            until_ns = orphan.started_ns + round(limit_s * 1e9)
+            hung = False
+            while orphan.lives() and not hung and (now_ns := time.monotonic_ns()) < until_ns:
+                _sleep(wake, LOOK_CLOSELY_S)
+                hung = observer.look(now_ns)
+                self._publish(Condition(self.instance, now_ns, down=f"waits for {of}"), in_hand=True)
+            if hung:
+                cancels = self._outside()
+                orphan.end()
+                cancelled = self._cancelled(cancels)
+                self._judge(_End(-signal.SIGKILL, of, 0, True, observer.held, observer.held_ms, cancelled))
+            elif orphan.lives():
+                orphan.end()
+                self._teller.say(f"ended {of} and which did not drain in {limit_s:g} s")
+            else:
+                self._teller.say(f"waited for {of}, to drain")
+        finally:
+            observer.close()
+            orphan.close()
+
     # -- one kernel ------------------------------------------------------------------------------------------------
 
     def _one_kernel(self, wake: selectors.BaseSelector) -> _End:
@@ -188,7 +191,7 @@ class Warden:
         if self._stop:  # it came while there was none
             child.send(signal.SIGTERM)
         wake.register(child.pidfd, selectors.EVENT_READ)
-        observer = Observer(child, self.run_dir, self._limits, self._tell, self._teller.say)
+        observer = Observer(child, self.run_dir, self._limits, self._alerts.tell, self._teller.say)
         try:
             hung = self._watch(child, observer, wake)
             cancels = None
@@ -201,7 +204,7 @@ class Warden:
             lived_ns = time.monotonic_ns() - child.started_ns
             cancelled = self._cancelled(cancels) if cancels is not None else ""
             return _End(
-                status, child.words(), lived_ns, hung, observer.held, observer.held_ms, cancelled,
+                status, child.words(), lived_ns, hung, observer.held, observer.held_ms, cancelled, observer.failure(),
             )  # fmt: skip
         finally:
             observer.close()
@@ -222,7 +225,7 @@ class Warden:
                 child.pump()
                 self._publish(observer.condition(self.instance, self._restarts.count), in_hand=observer.in_hand)
                 self._see_to(child, observer)
-                self._see_untold(UNTOLD_NS)
+                self._alerts.see_to(UNTOLD_NS)
         return False
 
     def _see_to(self, child: Child, observer: Observer) -> None:
@@ -232,9 +235,9 @@ class Warden:
         if self._kill_waits and observer.can_be_asked:
             self._kill_waits = False
             child.send(signal.SIGUSR1)
-        if observer.phase in (Phase.READY, Phase.RECONCILING):
+        if observer.phase in (Phase.READY, Phase.RECONCILING) and (self._quarantine or self._cause):
             # It has journaled why it was started and whom it left out: the next need not be told so again.
-            self._quarantine, self._cause = (), ""
+            self._know_for_next("", ())
 
     def _publish(self, known: Condition, *, in_hand: bool) -> None:
         self.condition = known
@@ -245,26 +248,34 @@ class Warden:
     def _last(self, end: _End) -> int:
         """Return the exit status after the last kernel."""
         self._teller.stopping()
-        if not self._stop:
-            return end.status
-        if end.hung or end.status not in (0, -signal.SIGTERM):  # SIGTERM ends one that has not begun to take signals
-            self._tell(crashed(self.instance, end.words, end.lived_ns, "out of order, while it was told to stop,"))
+        if not end.hung and end.status == FAILED:
+            self._alerts.tell(failed(self.instance, end.failure or end.words))
+        elif self._stop and (end.hung or is_crash(end.status)) and end.status != -signal.SIGTERM:
+            self._judge(end, again=False)
             return FAILED
-        return 0
+        elif end.status == BAD_INPUT and self._restarts.count:  # nobody is there to read what it says
+            why = f"the kernel cannot be started again: {end.words}"
+            self._alerts.tell(gave_up(self.instance, why, self._cancel_outside()))
+        return 0 if end.status < 0 else end.status  # SIGTERM ends one that has not begun to take signals
 
-    def _judge(self, end: _End) -> Plan:
-        """Tell of an end that should not have been; return what to do about it."""
+    def _judge(self, end: _End, *, again: bool = True) -> Plan:
+        """Tell of an end that should not have been, the next kernel too; return what to do about it."""
         at_ns = time.monotonic_ns()
         if not end.hung:
-            self._cause = f"watchdog: the kernel crashed: {end.words}"
-            self._tell(crashed(self.instance, end.words, end.lived_ns, "by itself"))
+            self._know_for_next(f"watchdog: the kernel crashed: {end.words}", self._quarantine)
+            self._alerts.tell(crashed(self.instance, end.words, end.lived_ns, again=again))
             return self._restarts.after_crash(at_ns, end.lived_ns)
         named = end.held.plugins if end.held is not None else ()
         holder = end.held or "something that could not be named"
-        self._cause = f"watchdog: {holder} held the kernel for {end.held_ms / 1e3:.1f} s"
-        self._quarantine = tuple(dict.fromkeys((*self._quarantine, *named)))
-        self._tell(restarted(named, self._cause, end.cancelled))
+        cause = f"watchdog: {holder} held the kernel for {end.held_ms / 1e3:.1f} s"
+        self._know_for_next(cause, tuple(dict.fromkeys((*self._quarantine, *named))))
+        self._alerts.tell(restarted(named, cause, end.cancelled, again=again))
         return self._restarts.after_hang(at_ns, end.lived_ns, named=bool(named))
+
+    def _know_for_next(self, cause: str, quarantine: tuple[str, ...]) -> None:
+        """Keep why and without whom the next kernel starts, also for another watchdog that starts it."""
+        self._cause, self._quarantine = cause, quarantine
+        keep_next_start(self.control, NextStart(cause, quarantine))
 
     def _rest(self, wake: selectors.BaseSelector, wait_ns: int) -> None:
         """Wait before the next start, unless told to stop."""
@@ -276,9 +287,7 @@ class Warden:
 
     def _outside(self) -> OutsideCancels:
         """Have the venues cancel that can do so without a kernel."""
-        roster = read_roster(self.control / "plugins.json")
-        if roster is not None and roster.plugins:
-            self._venues = tuple(plugin.name for plugin in roster.plugins if plugin.cancels_outside)
+        self._venues = venues_outside(self.control) or self._venues
         return OutsideCancels(self.run_dir, self._venues, self._limits.cancel_limit_ms / 1e3)
 
     def _cancelled(self, cancels: OutsideCancels) -> str:
@@ -286,39 +295,11 @@ class Warden:
         results = cancels.wait()
         for result in results:
             if result.error:
-                self._tell(not_cancelled(result))
+                self._alerts.tell(not_cancelled(result))
         return ", ".join(f"{result.venue} cancelled {result.orders} orders" for result in results if not result.error)
 
     def _cancel_outside(self) -> str:
         return self._cancelled(self._outside())
-
-    def _tell(self, alert: Alert) -> None:
-        """Tell of something: on standard error now, and in the journal by the kernel that lives or comes next."""
-        self._teller.say(f"{alert.code}: {alert.met}; {alert.way_out}")
-        try:
-            waits = put_alert(self.control, alert)
-        except OSError:  # a full disk is no reason to be silent
-            waits = False
-        if waits:
-            self._untold.append((time.monotonic_ns(), alert))
-        else:
-            self._deliver(alert)
-
-    def _see_untold(self, wait_ns: int) -> None:
-        """Deliver what no kernel has journaled for so long. One that has is delivered from what the kernel wrote."""
-        if self._untold and not alerts_wait(self.control):
-            self._untold.clear()
-        now_ns = time.monotonic_ns()
-        while self._untold and now_ns - self._untold[0][0] >= wait_ns:
-            self._deliver(self._untold.pop(0)[1])
-
-
-def _unusable(error: CannotBegin | OSError) -> str:
-    """Return in one line why the instance cannot be begun."""
-    if isinstance(error, CannotBegin):
-        return str(error)
-    text = error.strerror or str(error)
-    return f"{error.filename}: {text}; wanted a folder that this user may write to, by --runs-dir or [run] runs_dir"
 
 
 def _sleep(wake: selectors.BaseSelector, wait_s: float) -> None:

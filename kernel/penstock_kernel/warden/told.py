@@ -56,7 +56,8 @@ def restarted(plugins: tuple[str, ...], cause: str, cancelled: str, *, again: bo
     if not again:
         return Alert(
             code="watchdog.restarted", severity=Severity.CRITICAL, subject=" ".join(plugins), met=met, wanted=wanted,
-            way_out=f"see at the venues what is open; the next start leaves it out until `penstock release {plugins[0]}`",
+            way_out=f"see at the venues what is open; it is left out by the next start, until "
+            f"`penstock release {plugins[0]}`",
         )  # fmt: skip
     return Alert(
         code="watchdog.restarted", severity=Severity.CRITICAL, subject=" ".join(plugins), met=met, wanted=wanted,
