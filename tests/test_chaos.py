@@ -395,3 +395,31 @@ def test_json_tells_every_seed_and_fault(tmp_path: Path, capsys: pytest.CaptureF
     assert found["faults"] == [{"fault": 0, "kind": "kill", "where": "any", "happened": 1}]
     assert [(seed["seed"], seed["promise"], seed["lives"]) for seed in found["seeds"]] == [(4, "", 2)]
     assert main(["chaos", str(path), "--without", "7.0"]) == 2
+
+
+def test_commands_are_listed_with_how_often_they_were_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(
+        CALM + '[[command]]\nat_s = 1800\ncommand = "pause"\ntarget = "mm_de"\n'
+        '[[command]]\nat_s = 900\ncommand = "kill"\n'
+    )
+    assert main(["chaos", str(path), "--seed", "1", "--without", "c1"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    at = said.index("commands")
+    assert [line.split() for line in said[at + 1 : at + 3]] == [
+        ["c0", "pause", "mm_de", "1", "at", "1800", "s"], ["c1", "kill", "never", "given", "at", "900", "s"],
+    ]  # fmt: skip
+    assert said[-1] == "1 seeds, 0 failed"
+    assert main(["chaos", str(path), "--seed", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(row["command"], row["given"]) for row in found["commands"]] == [(0, 1), (1, 1)]
+    assert found["seeds"][0]["given"] == [1, 0]
+
+
+def test_a_seed_without_an_order_says_that_it_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(CALM.replace("2400", "60"))
+    assert main(["chaos", str(path), "--seed", "3"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].endswith("; no order was sent, so this seed says nothing of orders")
+    assert said[-1] == "1 seeds, 0 failed, 1 sent no order: 3"

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from day_runs import ROOT, DayRun
 
+from penstock_kernel.boot import versions_of
 from penstock_kernel.cli.main import main
-from penstock_kernel.inspect import InspectError, debug, diff_runs, explain_order
+from penstock_kernel.inspect import InspectError, debug, diff_runs, explain_order, rerun
 from penstock_kernel.inspect.explain import Explanation
 from penstock_kernel.journal import Journal, run_identity
 from penstock_kernel.run import Run, RunOptions
@@ -42,8 +43,8 @@ KILL_NS = 1773069900 * 1_000_000_000  # 16:25 local time
 TIGHT = ("position_max_lots = 300", "position_max_lots = 18")
 
 
-def run_day(folder: Path, *, seed: int = 1, kill: bool = False, change: tuple[str, str] = TIGHT) -> Path:
-    """Run a small afternoon in this process; return the run's folder."""
+def run_day(folder: Path, *, seed: int = 1, command: str = "", change: tuple[str, str] = TIGHT) -> Path:
+    """Run a small afternoon in this process, with a command at 16:25; return the run's folder."""
     path = folder / "small.toml"
     path.write_text(
         (ROOT / "tests/fixtures/small.toml")
@@ -53,8 +54,8 @@ def run_day(folder: Path, *, seed: int = 1, kill: bool = False, change: tuple[st
         .replace("6000", "20000")
     )
     run = Run.start(path, RunOptions(lake=False, seed=seed, runs_dir=str(folder / "runs")))
-    if kill:
-        run.kernel.command_at(KILL_NS, OperatorCommand(command="kill", who="uid 42", why="prices look wrong"))
+    if command:
+        run.kernel.command_at(KILL_NS, OperatorCommand(command=command, who="uid 42", why="prices look wrong"))
     run.go()
     assert run.close().status == "complete"
     return run.dir
@@ -63,13 +64,13 @@ def run_day(folder: Path, *, seed: int = 1, kill: bool = False, change: tuple[st
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> DayRun:
     """Return a day on which a strategy asked for too much, and the kill switch came at 16:25."""
-    return DayRun(run_day(tmp_path_factory.mktemp("explain"), kill=True))
+    return DayRun(run_day(tmp_path_factory.mktemp("explain"), command="kill"))
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> DayRun:
     """Return the same day from another seed."""
-    return DayRun(run_day(tmp_path_factory.mktemp("other"), seed=2, kill=True))
+    return DayRun(run_day(tmp_path_factory.mktemp("other"), seed=2, command="kill"))
 
 
 def files_of(run_dir: Path) -> dict[str, str]:
@@ -180,6 +181,18 @@ def test_a_cancel_goes_back_to_the_command_that_killed(day: DayRun, capsys: pyte
     assert status == 0 and f"cancel at seq {last.seq:,}: kill switch, command kill by uid 42" in out
 
 
+def test_a_cancel_as_the_run_is_stopped_goes_back_to_who_stopped_it(tmp_path: Path) -> None:
+    day = DayRun(run_dir=run_day(tmp_path, command="stop"))
+    last = [e for e in day.of(Order) if e.record.action == IntentAction.CANCEL][-1]
+    (stop,) = day.of(OperatorCommand)
+    assert last.seq > stop.seq
+    found = explain_order(day.dir, str(last.record.order_id), replay=False)
+    assert found.cancels[-1].why == (
+        f"strategy mm_de wanted all its orders cancelled as the session stopped, command stop by uid 42: "
+        f"prices look wrong (seq {stop.seq:,})"
+    )
+
+
 def test_a_cancel_that_the_strategy_wanted_says_so(day: DayRun) -> None:
     intents = {e.seq for e in day.of(OrderIntent) if e.record.action == IntentAction.CANCEL}
     entry = next(e for e in day.of(Order) if e.record.action == IntentAction.CANCEL and e.cause_seq in intents)
@@ -221,7 +234,9 @@ def copied(day: DayRun, folder: Path) -> Path:
     return Path(shutil.copytree(day.dir, folder / day.dir.name))
 
 
-def test_where_the_run_cannot_be_played_back_the_journal_tells_and_it_says_why(day: DayRun, tmp_path: Path) -> None:
+def test_where_the_run_cannot_be_played_back_the_journal_tells_and_it_says_why(
+    day: DayRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_dir = copied(day, tmp_path)
     path = run_dir / "deployment.toml"
     path.write_text(path.read_text().replace("orders_per_day = 20000", "orders_per_day = 20001"))
@@ -230,6 +245,10 @@ def test_where_the_run_cannot_be_played_back_the_journal_tells_and_it_says_why(d
     assert [(check.met, check.limit, check.rules) for check in found.checks] == [(verdict.met, verdict.limit, [])]
     (note,) = found.notes
     assert "cannot be played back" in note and "put back the file" in note
+    monkeypatch.setattr(rerun, "versions_of", lambda deployment: {**versions_of(deployment), "plugin risk_limits": "9"})
+    (note,) = explain_order(run_dir, str(order.order_id)).notes
+    assert "the session that begins at event 1 ran other versions than are installed: plugin risk_limits " in note
+    assert " → 9; install those that it ran with" in note
     quick = explain_order(day.dir, str(order.order_id), replay=False)
     assert quick.checks[0].note == "its verdict as journaled"
 

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from penstock_kernel import run as run_module
+from penstock_kernel.cli.main import main
 from penstock_kernel.instance import Instance
 from penstock_kernel.replay import event_of, replay
 from penstock_kernel.run import RunOptions
@@ -482,3 +483,30 @@ def test_a_stop_waits_for_answers_and_says_how_many_orders_it_leaves(rehearsal: 
     told = re.fullmatch(r"(\d+) orders open at paper when the run ended, 0 without an answer", alert.met)
     assert told is not None
     assert int(told[1]) >= left
+
+
+def test_a_stop_that_cancels_leaves_nothing_at_the_venue_and_one_that_does_not_says_so(
+    rehearsal: Rehearsal, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*more: str) -> str:
+        wait("orders that rest", lambda: rehearsal.pid and rehearsal.vitals("open_orders") > 5)
+        words = ["stop", "--reason", "maintenance", "--wait", "--timeout", "30", *more]
+        code = main([*words, "--instance", "desk", "--runs-dir", str(rehearsal.folder / "runs")])
+        out, err = capfd.readouterr()
+        assert code == 0, err
+        assert rehearsal.kernel is not None and rehearsal.kernel.wait(DEADLINE_S) == 0
+        return out
+
+    rehearsal.start()
+    rehearsal.ready()
+    told = stop()
+    assert re.search(r"; \d+ orders open at paper; what no strategy cancels as it stops stays there: `penstock", told)
+    assert rehearsal.open_there()
+    rehearsal.start()
+    rehearsal.ready()
+    told = stop("--cancel")
+    assert re.search(r"; \d+ cancels sent, \d+ orders open before", told)
+    assert rehearsal.open_there() == []
+    left = [seq for seq, alert in rehearsal.events(Alert) if alert.code == "orders.left_open"]
+    second = [seq for seq, header in rehearsal.events(RunHeader)][-1]
+    assert left and all(seq < second for seq in left)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -24,6 +25,8 @@ sys.path.append(str(SUPPORT / "hang"))
 
 from market import Market  # noqa: E402
 
+from penstock_kernel.cli.main import main  # noqa: E402
+from penstock_kernel.control.client import ControlCallError, find_instance  # noqa: E402
 from penstock_kernel.vitals import Phase, VitalsView  # noqa: E402
 from penstock_sdk.events import Alert, OperatorCommand, Order, PluginState, PluginStatus, RunEnd, RunHeader  # noqa: E402
 from penstock_sdk.schema import schema_by_id  # noqa: E402
@@ -43,17 +46,18 @@ class Desk:
         self.venue = "hang_venue"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *more: str, **env: str) -> subprocess.Popen[bytes]:
+    def start(self, *more: str, deployment: Path | None = None, **env: str) -> subprocess.Popen[bytes]:
         """Start the watchdog."""
         with (self.folder / "err.txt").open("ab") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "penstock_kernel.cli.main", "run", "--instance", "desk", str(self.deployment()),
-                 "--runs-dir", str(self.folder / "runs"), "--no-report", "--quiet", *more],
+                [sys.executable, "-m", "penstock_kernel.cli.main", "run", "--instance", "desk",
+                 str(deployment or self.deployment()), "--runs-dir", str(self.folder / "runs"), "--no-report",
+                 "--quiet", *more],
                 stdout=err, stderr=err, env={**os.environ, **env},
             )  # fmt: skip
         return self.process
 
-    def deployment(self, watchdog: str = "hang_limit_ms = 600\nstart_limit_ms = 8000") -> Path:
+    def deployment(self, watchdog: str = "hang_limit_ms = 600\nstart_limit_ms = 8000", seed: int = 1) -> Path:
         """Write the deployment."""
         tables = "".join(
             f'[plugins.{name}]\nuse = "{use}"\npath = "{SUPPORT / "hang"}"\n[plugins.{name}.config]\n{config}\n'
@@ -65,7 +69,7 @@ class Desk:
             )
         )
         path = self.folder / "plugins.toml"
-        head = f'[run]\nclock = "wall"\ndelivery_day = "2099-01-02"\n[watchdog]\n{watchdog}\n'
+        head = f'[run]\nclock = "wall"\ndelivery_day = "2099-01-02"\nseed = {seed}\n[watchdog]\n{watchdog}\n'
         path.write_text(head + tables)
         return path
 
@@ -219,6 +223,25 @@ def test_a_kernel_that_crashes_comes_back_and_says_why(desk: Desk) -> None:
     assert desk.market.asked("cancel_all") == 0
 
 
+def test_an_operators_kill_waits_for_the_kernel_that_is_restarted(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = desk.start()
+    first = desk.wait("a kernel that trades", desk.kernel_pid)
+    desk.wait("live orders", lambda: len(desk.market.resting) == 5)
+    os.kill(first, signal.SIGKILL)
+    desk.wait("its end", lambda: not alive(first))
+    where = ["--runs-dir", str(desk.folder / "runs"), "--timeout", str(DEADLINE_S)]
+    assert main(["status", *where]) == 4
+    assert f"desk is restarting (watchdog pid {process.pid})" in capsys.readouterr().err
+    assert main(["kill", *where, "--reason", "it went away"]) == 0
+    assert "waiting up to" in capsys.readouterr().err
+    desk.wait("the cancels", lambda: not desk.market.resting)
+    assert desk.stop() == 0
+    commands = [(one.command, one.why) for one in desk.events(OperatorCommand)]
+    assert commands == [("kill", "it went away"), ("stop", "SIGTERM")]
+
+
 def test_too_many_crashes_stay_down_and_the_venues_cancel(desk: Desk) -> None:
     process = desk.start()
     desk.wait("live orders", lambda: len(desk.market.resting) == 5)
@@ -247,10 +270,92 @@ def test_without_its_watchdog_the_kernel_stops_in_order(desk: Desk) -> None:
     assert desk.stop() == 0
 
 
+def test_a_restart_that_hangs_before_its_first_word_has_the_venues_cancel(desk: Desk) -> None:
+    """The kernel that hangs is the first that its watchdog starts: it knows the venues all the same."""
+    watchdog = "hang_limit_ms = 600\nstart_limit_ms = 1500"
+    process = desk.start()
+    first = desk.wait("a kernel that trades", desk.kernel_pid)
+    desk.wait("live orders", lambda: len(desk.market.resting) == 5)
+    process.send_signal(signal.SIGSTOP)  # both end at once, as when a machine does
+    os.kill(first, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    desk.wait("the kernel to be gone", lambda: not alive(first))
+    desk.when.write_text("resume")
+    desk.start(deployment=desk.deployment(watchdog, seed=7))  # another deployment: plugins are resumed
+    second = desk.wait("another kernel", lambda: desk.kernel_pid(first))
+    assert desk.market.asked("cancel_all") == 1
+    assert "watchdog.restarted: watchdog: stuck.on_resume (" in desk.said()
+    assert "market cancelled 5 orders" in desk.said()
+    assert alive(second)
+    assert desk.stop() == 0
+
+
+def test_a_stop_that_hangs_is_named_and_the_next_start_leaves_the_plugin_out(desk: Desk) -> None:
+    desk.start(deployment=desk.deployment("hang_limit_ms = 600\nstart_limit_ms = 1500"))
+    first = desk.wait("a kernel that trades", desk.kernel_pid)
+    desk.wait("live orders", lambda: len(desk.market.resting) == 5)
+    desk.when.write_text("stop")
+    assert desk.stop() == 1
+    said = desk.said()
+    assert "watchdog.restarted: watchdog: stuck.on_stop (" in said
+    assert "it was told to stop and stays down" in said
+    assert "kernel.crashed" not in said
+    assert desk.market.resting == set()
+    desk.start()
+    desk.wait("another kernel", lambda: desk.kernel_pid(first))
+    desk.wait("that to be known", lambda: not (desk.run_dir / "control" / "next-start.json").exists())
+    assert desk.stop() == 0
+    assert "stuck.on_stop" in desk.events(RunHeader)[-1].cause
+    states = [(state.name, state.status) for state in desk.events(PluginState)]
+    assert ("stuck", PluginStatus.QUARANTINED) in states
+
+
+def test_a_hang_whose_watchdog_is_killed_is_named_by_the_next_watchdog(desk: Desk) -> None:
+    process = desk.start(deployment=desk.deployment("hang_limit_ms = 20000\nstart_limit_ms = 30000"))
+    first = desk.wait("a kernel that trades", desk.kernel_pid)
+    desk.wait("live orders", lambda: len(desk.market.resting) == 5)
+    desk.when.write_text("python")
+    desk.wait("the watchdog to name it", lambda: "held for" in desk.said())
+    process.kill()
+    process.wait()
+    assert alive(first)
+    desk.start()
+    desk.wait("another kernel", lambda: desk.kernel_pid(first))
+    assert desk.stop() == 0
+    assert "held the kernel for" in desk.events(RunHeader)[-1].cause
+    alerts = {alert.code: alert for alert in desk.events(Alert)}
+    assert "market cancelled 5 orders" in alerts["watchdog.restarted"].met
+
+
+def test_a_full_disk_is_told_by_the_watchdog_and_named_by_the_next_start(desk: Desk) -> None:
+    """No file of the kernel's takes another byte: not its journal, run.json, alerts.jsonl, nor what it says."""
+    process = desk.start()
+    first = desk.wait("a kernel that trades", desk.kernel_pid)
+    desk.wait("live orders", lambda: len(desk.market.resting) == 5)
+    resource.prlimit(first, resource.RLIMIT_FSIZE, (16, 16))
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(DEADLINE_S) == 1
+    assert desk.market.resting == set()
+    (own,) = (json.loads(line) for line in (desk.run_dir / "alerts" / "own.jsonl").read_text().splitlines())
+    assert (own["code"], own["severity"], own["subject"]) == ("journal.failed", "critical", "desk")
+    assert "EFBIG" in own["met"] and own["met"].endswith("it stays down")
+    with pytest.raises(ControlCallError, match="not running; it ended with: .*EFBIG"):
+        find_instance(desk.run_dir.parent)
+    desk.start()
+    desk.wait("another kernel", lambda: desk.kernel_pid(first))
+    assert desk.stop() == 0
+    cause = desk.events(RunHeader)[-1].cause
+    assert cause.startswith("after a failure: ") and "EFBIG" in cause
+    assert "journal.failed" in [alert.code for alert in desk.events(Alert)]
+
+
 def test_a_second_watchdog_names_the_first(desk: Desk) -> None:
-    first = desk.start()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    first = desk.start("--health", listen)
     desk.wait("a kernel that trades", desk.kernel_pid)
-    second = desk.start()
+    second = desk.start("--health", listen)
     assert second.wait(DEADLINE_S) == 2
     assert f"its watchdog is pid {first.pid}" in desk.said()
     desk.process = first
@@ -259,18 +364,43 @@ def test_a_second_watchdog_names_the_first(desk: Desk) -> None:
 
 def test_a_stopped_process_hangs_nothing(desk: Desk) -> None:
     """SIGSTOP is what a debugger, a suspended machine and a frozen container come to."""
-    desk.start()
+    desk.start("--health", "127.0.0.1:0")
     kernel = desk.wait("a kernel that trades", desk.kernel_pid)
+    port = int(desk.wait("the port", lambda: re.search(r"health on port (\d+)", desk.said())).group(1))
+    desk.wait("readiness", lambda: status_of(port, "/readyz")[0] == 200)
     os.kill(kernel, signal.SIGSTOP)
     seen = VitalsView(desk.run_dir / "vitals")
     turn_ns = seen.turn_ns
     desk.wait("more than the second limit", lambda: time.monotonic_ns() - turn_ns > 1_500_000_000)
+    status, body = status_of(port, "/readyz")
+    assert (status, body["why"].split(",")[0]) == (503, "stopped by a signal")
+    assert status_of(port, "/livez")[0] == 200
+    assert desk.said().count(f"`kill -CONT {kernel}` lets it go on") == 1
     os.kill(kernel, signal.SIGCONT)
     desk.wait("a turn", lambda: seen.turn_ns != turn_ns)
+    desk.wait("readiness", lambda: status_of(port, "/readyz")[0] == 200)
     seen.close()
     assert desk.kernel_pid() == kernel
     assert desk.stop() == 0
     assert not [alert for alert in desk.events(Alert) if alert.code.startswith("watchdog")]
+
+
+def test_a_desk_with_orders_at_a_venue_that_is_kept_out_is_not_ready(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.start("--health", "127.0.0.1:0")
+    desk.wait("a kernel that trades", desk.kernel_pid)
+    port = int(desk.wait("the port", lambda: re.search(r"health on port (\d+)", desk.said())).group(1))
+    desk.wait("live orders", lambda: len(desk.market.resting) == 5)
+    desk.wait("readiness", lambda: status_of(port, "/readyz")[0] == 200)
+    where = ["--runs-dir", str(desk.folder / "runs"), "--timeout", str(DEADLINE_S)]
+    assert main(["quarantine", "market", *where, "--reason", "its session is odd"]) == 0
+    desk.wait("its end", lambda: status_of(port, "/readyz")[1]["why"] == "reconciling with 1 venue")
+    assert status_of(port, "/livez")[0] == 200
+    capsys.readouterr()
+    assert main(["status", *where]) == 0
+    assert "desk  reconciling with market" in capsys.readouterr().out
+    assert desk.stop() == 0
 
 
 def test_signals_reach_the_kernel(desk: Desk) -> None:

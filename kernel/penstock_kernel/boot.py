@@ -230,11 +230,16 @@ def _keep_out(kernel: Kernel, slots: list[Slot]) -> None:
         kernel.input(
             Alert(
                 code="plugin.quarantined", severity=Severity.ERROR, subject=slot.name, met=reason,
-                wanted="a plugin that was released",
+                wanted=_wanted_of(reason),
                 way_out=f"mend it, then `penstock release {slot.name}`; it runs again from the next start",
             ),
             Origin.KERNEL,
         )  # fmt: skip
+
+
+def _wanted_of(reason: str) -> str:
+    held = " held the kernel for " in reason
+    return "handlers that return within [watchdog] hang_limit_ms" if held else "a plugin that was released"
 
 
 def _start_all(kernel: Kernel, slots: list[Slot]) -> None:

@@ -248,7 +248,7 @@ class Instance(Run):
         self._continues(options)
         kernel.go_live(left_over)
         now_ns = max(kernel.moment.now_ns, clock.now_ns())
-        header = _header(self.deployment, self.info, epoch, now_ns, starting.cause or "after a crash")
+        header = _header(self.deployment, self.info, epoch, now_ns, starting.cause or _after(kernel.vitals))
         kernel.input(header, Origin.KERNEL, at_ns=now_ns)
         self._quarantine(starting)
         kernel.input(SessionReady(epoch=epoch), Origin.KERNEL)
@@ -283,7 +283,7 @@ class Instance(Run):
         save_begin(self.dir, state["seq"], state, versions)
         self.take_over(make_kernel(deployment, self.dir, clock, journal, self._log, old.vitals))
         self._continues(options)
-        cause = starting.cause or ("after a stop" if state.get("ended") else "after a crash")
+        cause = starting.cause or ("after a stop" if state.get("ended") else _after(old.vitals))
         header = _header(deployment, self.info, epoch, start_ns, cause, state["seq"])
         boot_session(self.kernel, deployment, header, state)
         self._tell_upgrade(upgraded, heard)
@@ -405,6 +405,11 @@ def _same(resolved: Deployment, written: Deployment, before: Deployment) -> bool
 def _end_ns(end_ns: int, start_ns: int, options: RunOptions) -> int:
     """Return when the session ends: with the deployment's days, or so many seconds after its start."""
     return end_ns if options.for_s is None else min(end_ns, start_ns + round(options.for_s * 1e9))
+
+
+def _after(vitals: Vitals) -> str:
+    """Return after what a session begins that no stop has ended; why it failed stands where a full disk had room."""
+    return f"after a failure: {vitals.failed_before}" if vitals.failed_before else "after a crash"
 
 
 def _quarantine_reason(starting: Starting) -> str:

@@ -368,7 +368,7 @@ class Kernel(Core):
         """Take an operator's command; it is the next input. Safe to call from a signal handler.
 
         *done* is called with the numbers of the command and of the last event that followed from it, once all of it is
-        written and its effects have happened.
+        written and its effects have happened; with zeros when the journal has a command of that request id already.
         """
         # In simulated time a command has no time of its own: it stands at the run's, so that a run can be repeated.
         if self.clock.kind == ClockKind.WALL:
@@ -385,6 +385,11 @@ class Kernel(Core):
 
     def _take_command(self, at_ns: int | None = None) -> None:
         command, done, came_ns = self._commands.pop(0)
+        if command.request and command.request in self.ledger.requests:
+            # Taken while the journal was still read, which turns out to have it.
+            if done is not None:
+                done(0, 0)
+            return
         first_seq = self.cascade.seq + 1
         self.input(command, Origin.OPERATOR, at_ns=at_ns)
         self.stopwatch.command.record(perf_counter_ns() - came_ns)

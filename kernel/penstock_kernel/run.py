@@ -258,7 +258,7 @@ class Run:
         self._go_live()
         with _signals(self, {signal.SIGINT: "stop", signal.SIGTERM: "stop"}):
             self._asked_ns = time.monotonic_ns()
-            self._phase(Phase.RECONCILING if kernel.desk.reconciling else Phase.READY)
+            self._phase(Phase.RECONCILING if kernel.silent_venues() else Phase.READY)
             if kernel.clock.kind == ClockKind.WALL:
                 kernel.run_wall(self.end_ns)
             else:
@@ -317,8 +317,7 @@ class Run:
             return
         self._tick_ns = now_ns + _TICK_NS
         kernel, desk = self.kernel, self.kernel.desk
-        # A venue that is kept out cannot say where our orders stand, nor take a cancel.
-        silent = desk.reconciling | (desk.lost_venues() if kernel.quarantined else set())
+        silent = kernel.silent_venues()
         kernel.vitals.turn(
             now_ns=kernel.moment.now_ns, seq=kernel.cascade.seq,
             synced_seq=kernel.journal.synced_seq if kernel.journal is not None else 0, epoch=desk.epoch,

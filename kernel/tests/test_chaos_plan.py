@@ -16,6 +16,7 @@ from penstock_kernel.chaos.clock import SteppedClock
 from penstock_kernel.chaos.disk import SECTOR_BYTES, ChaosDisk, io_error, no_room
 from penstock_kernel.chaos.messages import troubled
 from penstock_kernel.chaos.plan import Fault, Kind, load_plan
+from penstock_kernel.cli.main import main
 from penstock_kernel.journal import Journal
 from penstock_kernel.problems import DeploymentError
 from penstock_sdk.events import Quote
@@ -49,7 +50,6 @@ def refused(folder: Path, text: str, deployment: str = DEPLOYMENT) -> list[str]:
     [
         ('[[fault]]\nkind = "drip"\n', '3: fault[0].kind: expected one of "drop"'),
         ('[[fault]]\nkind = "kill"\nprobability = 0.5\n', "4: fault[0].probability: a kill takes no probability"),
-        ('[[fault]]\nkind = "clock_step"\n', "2: fault[0]: a clock_step without by_s"),
         ('[[fault]]\nkind = "clock_step"\nby_s = 1\n', "2: fault[0]: only the wall clock steps"),
         ('[[fault]]\nkind = "kill"\nfrom_s = 9\nto_s = 9\n', "5: fault[0].to_s: met 9, wanted more than from_s, 9"),
         ('[[fault]]\nkind = "kill"\nfrom_s = 7200\n', "4: fault[0].from_s: met 7200.0, wanted less than length_s"),
@@ -67,18 +67,60 @@ def refused(folder: Path, text: str, deployment: str = DEPLOYMENT) -> list[str]:
             '5: fault[0].handler: no "on_tea" in risk',
         ),
         ('[[command]]\nat_s = 1\ncommand = "stop"\n', '4: command[0].command: met "stop", wanted one of kill'),
+        (
+            '[[command]]\nat_s = 1\ncommand = "pause"\ntarget = "ghost"\n',
+            '5: command[0].target: met "ghost", wanted the name of a plugin that trades',
+        ),
+        (
+            '[[command]]\nat_s = 1\ncommand = "pause"\ntarget = "risk"\n',
+            '5: command[0].target: met "risk", wanted the name of a plugin that trades',
+        ),
+        (
+            '[[command]]\nat_s = 1\ncommand = "quarantine"\n',
+            '2: command[0].target: met "", wanted the name of a plugin',
+        ),
+        ('[[command]]\nat_s = 3600\ncommand = "kill"\n', "3: command[0].at_s: met 3600.0, wanted less than length_s"),
         ('[[outside]]\nplugin = "risk"\nuse = "os:path"\n', '3: outside[0].plugin: met "risk", wanted a venue'),
         ('[[outside]]\nplugin = "exchange"\nuse = "os:pith"\n', "4: outside[0].use: cannot be loaded"),
     ],
 )
 def test_a_fault_of_a_plan_is_named_with_its_line(tmp_path: Path, text: str, wanted: str) -> None:
-    (found,) = refused(tmp_path, text)
-    assert found.startswith(wanted)
+    first, *more = refused(tmp_path, text)
+    assert first.startswith(wanted)
+    assert not more
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
-    found = refused(tmp_path, 'lenght_s = 4\n[[fault]]\nkind = "kill"\ncount = 0\n')
-    assert [line.split(":")[0] for line in found] == ["2", "5"]
+    found = refused(
+        tmp_path,
+        'lenght_s = 4\n[[fault]]\nkind = "kill"\ncount = 0\n[[fault]]\nkind = "clock_step"\nnth = 2\n'
+        '[[fault]]\nkind = "drop"\nplugin = "ghost"\n[[command]]\nat_s = 1\ncommand = "stop"\n',
+    )
+    assert [line.split(": ")[:2] for line in found] == [
+        ["2", "lenght_s"], ["5", "fault[0].count"], ["6", "fault[1]"], ["6", "fault[1]"], ["8", "fault[1].nth"],
+        ["11", "fault[2].plugin"], ["14", "command[0].command"],
+    ]  # fmt: skip
+
+
+def test_faults_of_the_deployment_stand_beside_those_of_the_plan(tmp_path: Path) -> None:
+    found = refused(tmp_path, '[[fault]]\nkind = "kill"\nnth = 2\n', DEPLOYMENT + 'path = "nowhere"\n')
+    assert found[0].startswith("4: fault[0].nth: a kill takes no nth")
+    assert any("nowhere" in line for line in found[1:])
+
+
+def test_a_length_that_is_wrong_is_not_held_against_the_times(tmp_path: Path) -> None:
+    (found,) = refused(tmp_path, 'length_s = -1\n[[fault]]\nkind = "kill"\nfrom_s = 7200\n')
+    assert found.startswith("2: length_s: ")
+
+
+@pytest.mark.parametrize(("name", "why"), [("none.toml", "No such file or directory"), ("", "Is a directory")])
+def test_a_plan_that_cannot_be_read_is_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, why: str
+) -> None:
+    assert main(["chaos", str(tmp_path / name)]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / name}: cannot be read: {why}" in said
+    assert "Errno" not in said
 
 
 def test_a_deployment_that_trades_today_is_refused(tmp_path: Path) -> None:

@@ -441,6 +441,27 @@ def test_a_request_done_before_a_restart_is_known_again(served: Served):
     assert len(served.journaled(OperatorCommand)) == 1
 
 
+def test_a_request_done_before_a_restart_is_not_done_again_when_it_comes_during_the_recovery(served: Served):
+    first = served.command("pause", "mm_de", request="r-1")
+    served.command("resume", "mm_de")
+    ledger = served.kernel.snapshot()["ledger"]
+    served.server.commands._known.clear()  # what a new process begins with
+    served.kernel.ledger.requests.clear()
+    served.run.live = False
+    waiting = served.caller()
+    again = CommandRequest(command="pause", target="mm_de", reason="a test", request="r-1", wait=True)
+    waiting.sock.sendall(frame(again))
+    served.until(lambda: served.server.commands.under_way)
+    served.kernel.ledger.restore(ledger)
+    served.run._go_live()
+    served.until(lambda: waiting.read() or waiting.answers)
+    (done,) = waiting.answers
+    assert isinstance(done, CommandAnswer)
+    assert done.text == f"done before the kernel was restarted, at seq {first.seq}"
+    assert not served.kernel.desk.paused
+    assert [c.command for c in served.journaled(OperatorCommand)] == ["pause", "resume"]
+
+
 def test_limits_with_a_used_id_and_other_values_are_refused(served: Served):
     served.command("limits", argument='[["","qty_max_lots",60]]', request="r-1")
     for known in (True, False):

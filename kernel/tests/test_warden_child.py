@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -18,9 +19,18 @@ from hypothesis import strategies as st
 
 from penstock_kernel.deployment import check
 from penstock_kernel.warden.asking import Asker
-from penstock_kernel.warden.child import Child, ProcessId, end_orphan, process_state, reap_strangers
-from penstock_kernel.warden.held import Roster, write_json
+from penstock_kernel.warden.child import Child, Orphan, ProcessId, process_state, reap_strangers
+from penstock_kernel.warden.held import (
+    Instance,
+    NextStart,
+    Roster,
+    keep_next_start,
+    read_next_start,
+    venues_outside,
+    write_json,
+)
 from penstock_kernel.warden.outside import OutsideCancels
+from penstock_kernel.warden.own_alerts import AGAIN_NS, UNTOLD_NS, OwnAlerts
 from penstock_kernel.warden.spool import WAITING_MAX, put_alert, take_alerts
 from penstock_sdk.events import Alert, Severity
 
@@ -78,23 +88,26 @@ def test_its_last_words_are_kept_and_the_supervisors_socket_is_not_its(
 def test_a_long_story_on_standard_error_does_not_grow_for_ever(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "control" / "stderr.txt"
     code = (
         "import os, sys, time\n"
         "for _ in range(1500): print('x' * 999, file=sys.stderr)\n"
-        f"while os.path.getsize({str(path)!r}): time.sleep(0.01)\n"
+        "while os.fstat(2).st_size: time.sleep(0.01)\n"
+        "open('left', 'w').write('x')\n"
+        "while os.path.exists('left'): time.sleep(0.01)\n"
         "print('the end', file=sys.stderr)"
     )
-    one = child(tmp_path, code)
-    wait_for(lambda: (one.pump(), one.ended())[1])
+    one = child(tmp_path, f"import os; os.chdir({str(tmp_path)!r})\n{code}")
+    wait_for(lambda: (one.pump(), (tmp_path / "left").exists())[1])
+    assert os.fstat(one._stderr).st_size == 0
+    (tmp_path / "left").unlink()
+    wait_for(one.ended)
     one.reap()
-    assert path.stat().st_size == len("the end\n")
     assert capfd.readouterr().err == ("x" * 999 + "\n") * 1500 + "the end\n"
 
 
-def test_an_orphan_that_ends_is_waited_for_and_one_that_does_not_is_ended(tmp_path: Path) -> None:
+def test_an_orphan_is_found_and_ended_and_no_other_of_its_number(tmp_path: Path) -> None:
     (tmp_path / "control").mkdir()
-    assert end_orphan(tmp_path, 1) == ""
+    assert Orphan.find(tmp_path) is None
     # A grandchild, as the kernel of a watchdog that died is: nobody here can reap it.
     code = (
         "import subprocess, sys, time\n"
@@ -107,11 +120,17 @@ def test_an_orphan_that_ends_is_waited_for_and_one_that_does_not_is_ended(tmp_pa
     orphan = ProcessId.of(pid)
     assert orphan is not None
     write_json(tmp_path / "control" / "kernel.json", msgspec.structs.replace(orphan, start_ticks=1))
-    assert end_orphan(tmp_path, 0.01) == ""  # another process has its number now
+    assert Orphan.find(tmp_path) is None  # another process has its number now
     assert orphan.lives()
     write_json(tmp_path / "control" / "kernel.json", orphan)
-    assert end_orphan(tmp_path, 0.05).startswith(f"ended kernel pid {pid}")
+    found = Orphan.find(tmp_path)
+    assert found is not None
+    assert (found.pid, found.state() in "RS", found.lives()) == (pid, True, True)
+    found.end()
     assert not orphan.lives()
+    found.send(signal.SIGTERM)  # nobody is hit
+    found.close()
+    assert Orphan.find(tmp_path) is None
 
 
 def test_a_process_that_does_not_say_that_it_can_be_asked_is_not(tmp_path: Path) -> None:
@@ -166,6 +185,64 @@ def test_a_venue_that_does_not_answer_in_time_is_said(tmp_path: Path, monkeypatc
     monkeypatch.setattr(sys, "executable", str(silent))
     (late,) = OutsideCancels(tmp_path, ["epex"], 0.05).wait()
     assert late.error == "no answer in 0.05 s"
+
+
+def test_its_words_need_no_disk_and_a_roster_that_cannot_be_asked_any_more_is_kept_for_its_venues(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venue, other = (Instance(name, "venue", "m:V", (), (), name == "epex") for name in ("epex", "other"))
+    control = tmp_path / "control"
+    control.mkdir()
+    assert venues_outside(control) == ()
+    write_json(control / "plugins.json", Roster(1, (venue, other)))
+    monkeypatch.setattr("penstock_kernel.warden.child.write_json", no_room)
+    one = child(tmp_path, "import sys; sys.exit('no space left')")
+    wait_for(one.ended)
+    assert one.reap() == 1
+    assert one.words() == "exit status 1, its last words: no space left"
+    assert "no space left" in capfd.readouterr().err
+    assert sorted(path.name for path in control.iterdir()) == ["before.json"]
+    assert venues_outside(control) == ("epex",)
+    write_json(control / "plugins.json", Roster(2, ()))  # a kernel that has not attached anything yet
+    assert venues_outside(control) == ("epex",)
+    write_json(control / "plugins.json", Roster(2, (other,)))
+    assert venues_outside(control) == ()
+
+
+def no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_the_next_start_is_to_know_is_kept_until_it_is_known(tmp_path: Path) -> None:
+    assert read_next_start(tmp_path) == NextStart()
+    keep_next_start(tmp_path, NextStart("it hung", ("mm",)))
+    assert read_next_start(tmp_path) == NextStart("it hung", ("mm",))
+    keep_next_start(tmp_path, NextStart())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sinks_hear_once_of_what_comes_again_and_again_and_at_once_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns, sinks, lines = [0], [], []
+    own = OwnAlerts(tmp_path, lines.append, lambda: now_ns[0])
+    own.deliver = sinks.append
+    for _ in range(4):
+        own.tell(alert(1))
+        own.see_to(UNTOLD_NS)
+        now_ns[0] += 2 * UNTOLD_NS
+    own.see_to(UNTOLD_NS)
+    assert (sinks, len(lines)) == ([alert(1)], 4)
+    own.tell(alert(2))
+    assert len(take_alerts(tmp_path)) == 5  # a kernel came that journals them, and tells the sinks
+    own.see_to(0)
+    assert sinks == [alert(1)]
+    monkeypatch.setattr("penstock_kernel.warden.own_alerts.put_alert", no_room)
+    own.tell(alert(2))
+    assert sinks == [alert(1), alert(2)]
+    now_ns[0] += AGAIN_NS
+    own.tell(alert(2))
+    assert sinks == [alert(1), alert(2), alert(2)]
 
 
 @pytest.mark.parametrize(

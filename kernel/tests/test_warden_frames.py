@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.abc
 import os
 import signal
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numba
+import numba.extending
 import pytest
 
 from kernel.tests import toy_market
 from kernel.tests.toy_market import START_NS, ToyFeed, ToyRisk, ToyStrategy, ToyVenue, kernel_in, start
+from penstock_kernel.clock import WallClock
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.warden.held import JOURNAL, Held, Roster, read_held, read_roster
 from penstock_kernel.warden.in_kernel import InKernel, install
@@ -69,6 +75,37 @@ class InEvents(ToyFeed):
 
 class InStart(Operations):
     def on_start(self) -> None:
+        ask()
+
+
+class InCompile(Operations):
+    def on_start(self) -> None:
+        numba.njit(lambda: asks_when_compiled())()
+
+
+def asks_when_compiled() -> int:
+    """Be replaced by what numba compiles."""
+    raise AssertionError
+
+
+@numba.extending.overload(asks_when_compiled)
+def _compiled() -> Any:
+    ask()
+    return lambda: 1
+
+
+class InImport(Operations):
+    def on_start(self) -> None:
+        sys.modules.pop("colorsys", None)
+        sys.meta_path.insert(0, AskingFinder())
+        try:
+            import colorsys  # noqa: F401
+        finally:
+            sys.meta_path.pop(0)
+
+
+class AskingFinder(importlib.abc.MetaPathFinder):
+    def find_spec(self, *_: object) -> None:
         ask()
 
 
@@ -166,6 +203,20 @@ def test_the_call_that_runs_is_named(run: TestRun, cls: type[Plugin], slot: str,
     assert "SIGUSR2" in Path(file).read_text().splitlines()[int(line) - 1]
 
 
+@pytest.mark.parametrize(("cls", "compiling"), [(InStart, False), (InCompile, True), (InImport, True)])
+def test_a_start_that_imports_or_compiles_says_so(run: TestRun, cls: type[Plugin], compiling: bool) -> None:
+    start(run.kernel, {**TOYS, "two": cls})
+    held = answer(run)
+    assert (held.name, held.compiling) == ("two.on_start", compiling)
+    run.kernel.turn()
+    roster = read_roster(run.dir / "control" / "plugins.json")
+    assert roster is not None
+    # The dump, for when the compiler lets no Python run, says the same.
+    dumped = name_dumped((run.dir / "control" / "stack.txt").read_text(), roster, 7)
+    assert dumped is not None
+    assert (dumped.name, dumped.compiling) == ("two.on_start", compiling)
+
+
 def test_polls_stops_and_snapshots_are_named_too(run: TestRun) -> None:
     kernel = start(run.kernel, {**TOYS, "polls": InPoll, "stops": InStop, "keeps": InSnapshot})
     kernel._poll(kernel.moment.now_ns)
@@ -225,6 +276,47 @@ def test_an_overrun_is_told_once_with_its_time_by_the_next_turn(tmp_path: Path) 
     finally:
         side.close()
         run.kernel.close()
+
+
+def test_a_machine_without_time_for_a_kernel_that_waits_is_no_overrun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = TestRun(tmp_path / "run")
+    side = InKernel(run)
+    try:
+        start(run.kernel, TOYS)
+        heard: list[Alert] = []
+        run.kernel.later = heard.append  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr(time, "sleep", lambda _s: side._answer(signal.SIGUSR2, sys._getframe(1)))
+        WallClock().wait_until(2**62)
+        monkeypatch.undo()
+        assert answer(run).name == "kernel WallClock.wait_until"
+        run.kernel.turn()
+        assert heard == []
+        assert Held(0, (), "kernel WallClock.wait_until", "").idle
+        assert not Held(0, ("polls",), "poll", "").idle
+        assert not Held(3, (), "kernel WallClock.wait_until", "").idle
+    finally:
+        side.close()
+        run.kernel.close()
+
+
+def test_one_that_ends_is_not_ended_by_being_asked_again(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+    try:
+        run = TestRun(tmp_path / "run")
+        side = InKernel(run)
+        start(run.kernel, TOYS)
+        side.announce()
+        side.close()
+        run.kernel.close()
+        control = run.dir / "control"
+        assert not (control / "plugins.json").exists()
+        assert read_roster(control / "before.json") is not None
+        ask()
+        assert signal.getsignal(signal.SIGUSR2) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGUSR2, before)
 
 
 def test_a_kernel_whose_watchdog_is_gone_is_told_to_stop_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -260,5 +260,6 @@ def _locked(path: Path, run_dir: Path) -> int | None:
         os.close(fd)
         raise CourierRunning(f"alerts of {run_dir} are delivered by process {pid}; end it first") from None
     os.ftruncate(fd, 0)
-    os.pwrite(fd, str(os.getpid()).encode(), 0)
+    with suppress(OSError):  # a full disk is no reason to deliver nothing
+        os.pwrite(fd, str(os.getpid()).encode(), 0)
     return fd

@@ -187,7 +187,7 @@ class Account:
             self.stops.pop(f"reconciling {answer.venue_id}", None)
 
     def _command(self, _entry: Entry, command: OperatorCommand) -> None:
-        self.commands += command.who == "chaos"
+        self.commands += command.who == "chaos" and command.why == "the plan"
         if command.command == "release":
             self.quarantined.discard(command.target)
 

@@ -48,6 +48,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     fills: int = 0
     happened: dict[int, int] = {}
     """How often each fault happened, by its place in the plan."""
+    given: list[int] = []
+    """The commands that were given, by their place in the plan, in the order of their times."""
     promise: str = ""
     seq: int = 0
     at_ns: int = 0
@@ -113,6 +115,7 @@ class _Seed:
             self._broken(broken.violation)
         outcome.lives, outcome.happened = world.lives, dict(sorted(world.happened.items()))
         outcome.events = world.account.last_seq
+        outcome.given = self._commands()[: world.account.commands]
         self._digest()
         return outcome
 
@@ -194,13 +197,15 @@ class _Seed:
     def _options(self) -> RunOptions:
         return RunOptions(seed=self.seed, runs_dir=str(self.runs), lake=False)
 
+    def _commands(self) -> list[int]:
+        """Return the commands to be given, by their place in the plan, in the order of their times."""
+        places = [at for at in range(len(self.plan.command)) if f"c{at}" not in self.leave_out]
+        return sorted(places, key=lambda at: self.plan.command[at].at_s)
+
     def _schedule(self, run: Instance) -> None:
         """Give the plan's commands that the journal has not taken yet."""
-        wanted = sorted(
-            (command for at, command in enumerate(self.plan.command) if f"c{at}" not in self.leave_out),
-            key=lambda command: command.at_s,
-        )
-        for command in wanted[self.world.account.commands :]:
+        for at in self._commands()[self.world.account.commands :]:
+            command = self.plan.command[at]
             self.world.command_at(
                 run.kernel,
                 self.start_ns + round(command.at_s * 1e9),

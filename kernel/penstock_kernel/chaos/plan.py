@@ -51,7 +51,13 @@ KINDS: dict[str, tuple[str, ...]] = {
     "raise": ("plugin", "handler", "probability"),
 }
 """For each kind of fault the keys that it takes beside ``kind``, ``count``, ``from_s`` and ``to_s``."""
+_TABLES = (("fault",), ("command",), ("outside",))
 _SHARED = ("kind", "count", "from_s", "to_s")
+_TRADERS = ("strategy", "execution")
+_TARGETS: dict[str, tuple[str, ...] | None] = {
+    **dict.fromkeys(COMMANDS, _TRADERS), "quarantine": None, "release": None
+}  # fmt: skip
+"""For each command the kinds of plugin that it may name; of None it must name one, of any kind."""
 _NEEDED = {"clock_step": ("by_s",), "raise": ("plugin", "handler")}
 
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=1e8)]
@@ -148,33 +154,68 @@ def load_plan(path: Path) -> Plan:
     """Return the plan in *path*, its deployment checked against it.
 
     Raises:
-        DeploymentError: the plan, or its deployment, has faults; every one is named with its line.
-        FileNotFoundError: there is no such file.
+        DeploymentError: the plan, or its deployment, has faults, or there is no such file; every one is named with
+            its line.
     """
-    text = path.read_text()
     try:
+        text = path.read_text()
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DeploymentError([Problem(path.name, 0, "", f"not TOML: {error}")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise DeploymentError([Problem(str(path), 0, "", f"cannot be read: {why}", "name the plan's file")]) from None
     findings = check_typed(tree, _PlanFile)
-    if not findings:
-        findings = [finding for at, table in enumerate(tree.get("fault", ())) for finding in _misplaced(at, table)]
-    if findings:
+    whole, places = _without(tree, findings)
+    for at, table in zip(places.get("fault", ()), whole.get("fault", ()), strict=True):
+        findings += _misplaced(at, table)
+    if "deployment" not in whole:
         raise _error(path, text, findings)
-    written = msgspec.convert(tree, _PlanFile)
+    written = msgspec.convert(whole, _PlanFile)
     source = (path.parent / written.deployment).resolve()
-    if not source.exists():
-        raise _error(path, text, [Finding(("deployment",), f"no file {source}", "name it as seen from the plan")])
     plan = Plan(**{**msgspec.structs.asdict(written), "path": str(source), "file": str(path)})
-    if findings := _against(plan, load_deployment(source)):
-        raise _error(path, text, findings)
+    problems: tuple[Problem, ...] = ()
+    if not source.exists():
+        findings.append(Finding(("deployment",), f"no file {source}", "name it as seen from the plan"))
+    else:
+        try:
+            deployment = load_deployment(source)
+        except DeploymentError as error:
+            problems = error.problems
+        else:
+            findings += [_placed(finding, places) for finding in _against(plan, deployment)]
+    if findings or problems:
+        raise _error(path, text, findings, problems)
     return plan
 
 
-def _error(path: Path, text: str, findings: list[Finding]) -> DeploymentError:
+def _without(tree: dict[str, Any], findings: list[Finding]) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """Return what of a plan is well typed, so that the rest of it can be checked, too; and where its tables stood."""
+    bad = {finding.path[:2] if finding.path[:1] in _TABLES else finding.path[:1] for finding in findings}
+    whole = {key: value for key, value in tree.items() if (key,) not in bad}
+    if ("length_s",) in bad:
+        whole["length_s"] = 1e8  # no time of the plan is held against a length that nobody wrote
+    places: dict[str, list[int]] = {}
+    for (name,) in _TABLES:
+        if name in whole and isinstance(whole[name], list):
+            places[name] = [at for at in range(len(whole[name])) if (name, at) not in bad]
+            whole[name] = [whole[name][at] for at in places[name]]
+    return whole, places
+
+
+def _placed(finding: Finding, places: dict[str, list[int]]) -> Finding:
+    """Return a finding with the place that its table has in the plan as written."""
+    name, *rest = finding.path
+    if not rest or name not in places:
+        return finding
+    return Finding((name, places[str(name)][int(rest[0])], *rest[1:]), finding.message, finding.way_out)
+
+
+def _error(path: Path, text: str, findings: list[Finding], problems: tuple[Problem, ...] = ()) -> DeploymentError:
+    """Return every fault of a plan, and those of its deployment."""
     lines = toml_lines(text)
-    problems = [Problem(str(path), line_of(lines, f.path), format_path(f.path), f.message, f.way_out) for f in findings]
-    return DeploymentError(sorted_problems(problems, str(path)))
+    own = [Problem(str(path), line_of(lines, f.path), format_path(f.path), f.message, f.way_out) for f in findings]
+    return DeploymentError(sorted_problems([*own, *problems], str(path)))
 
 
 def _misplaced(at: int, table: dict[str, Any]) -> list[Finding]:
@@ -223,9 +264,25 @@ def _against(plan: Plan, deployment: Deployment) -> list[Finding]:
         except (ImportError, AttributeError) as error:
             found.append(Finding(("outside", at, "use"), f"cannot be loaded: {error}"))
     for at, command in enumerate(plan.command):
-        if command.command not in COMMANDS or command.command == "stop":
-            known = ", ".join(name for name in COMMANDS if name != "stop")
-            found.append(Finding(("command", at, "command"), f"met {quoted(command.command)}, wanted one of {known}"))
+        found += _no_command(command, plan, deployment, ("command", at))
+    return found
+
+
+def _no_command(command: Command, plan: Plan, deployment: Deployment, path: KeyPath) -> list[Finding]:
+    """Return why a command cannot be given, or would reach nobody."""
+    found: list[Finding] = []
+    if command.at_s >= plan.length_s:
+        found.append(Finding((*path, "at_s"), f"met {command.at_s}, wanted less than length_s, {plan.length_s}"))
+    if command.command not in COMMANDS or command.command == "stop":
+        known = ", ".join(name for name in COMMANDS if name != "stop")
+        found.append(Finding((*path, "command"), f"met {quoted(command.command)}, wanted one of {known}"))
+    elif command.command != "ack":  # its target is an alert's subject
+        kinds = _TARGETS[command.command]
+        names = [s.name for s in deployment.plugins if kinds is None or s.manifest.kind in kinds]
+        wanted = "a plugin" if kinds is None else "a plugin that trades"
+        if command.target not in names and (command.target or kinds is None):
+            text = f"met {quoted(command.target)}, wanted the name of {wanted}"
+            found.append(Finding((*path, "target"), text, f"there are {', '.join(names) or 'none'}"))
     return found
 
 

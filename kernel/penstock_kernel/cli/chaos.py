@@ -67,7 +67,8 @@ def _chaos(options: argparse.Namespace, console: Console) -> int:
                 say(line)
         outcomes.append(outcome)
     if options.json:
-        found = {"plan": str(options.plan), "faults": _faults(plan, outcomes), "seeds": outcomes}
+        found = {"plan": str(options.plan), "faults": _faults(plan, outcomes), "commands": _commands(plan, outcomes),
+                 "seeds": outcomes}  # fmt: skip
         console.print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode(), markup=False)
     for line in _table(plan, outcomes):
         say(line)
@@ -79,6 +80,7 @@ def _line(outcome: Any, took_s: float) -> str:
     return (
         f"seed {outcome.seed:<5} {state:<7} {outcome.events:,} events, {outcome.orders:,} orders, {outcome.fills:,} "
         f"fills, {outcome.lives} starts, {outcome.sessions} sessions, {took_s:.1f} s, digest {outcome.digest[:12]}"
+        + ("" if outcome.orders else "; no order was sent, so this seed says nothing of orders")
     )
 
 
@@ -103,6 +105,18 @@ def _faults(plan: Any, outcomes: list[Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _commands(plan: Any, outcomes: list[Any]) -> list[dict[str, Any]]:
+    """Return each command of the plan with how often it was given, over all seeds."""
+    given = Counter(at for outcome in outcomes for at in outcome.given)
+    return [
+        {
+            "command": at, "name": command.command, "target": command.target, "argument": command.argument,
+            "at_s": command.at_s, "given": given[at],
+        }
+        for at, command in enumerate(plan.command)
+    ]  # fmt: skip
+
+
 def _where(fault: Any) -> str:
     if fault.kind in ("kill",):
         return str(fault.phase)
@@ -116,11 +130,24 @@ def _where(fault: Any) -> str:
 
 
 def _table(plan: Any, outcomes: list[Any]) -> list[str]:
-    """Return the table of faults; one that never happened says so."""
+    """Return the tables of faults and commands; what never happened says so. And how many seeds failed."""
     lines = ["faults"] if plan.fault else []
     for row in _faults(plan, outcomes):
         times = f"{row['happened']:,}" if row["happened"] else "never happened"
         lines.append(f"  {row['fault']:>3}  {row['kind']:<12} {row['where']:<24} {times}")
+    lines += ["commands"] if plan.command else []
+    for row in _commands(plan, outcomes):
+        what = " ".join(filter(None, (row["target"], row["argument"])))
+        times = f"{row['given']:,}" if row["given"] else "never given"
+        lines.append(f"  c{row['command']:<3} {row['name']:<12} {what[:40]:<34} {times:<11} at {row['at_s']:g} s")
     failed = [outcome.seed for outcome in outcomes if outcome.promise]
-    lines.append(f"{len(outcomes)} seeds, {len(failed)} failed{': ' + ', '.join(map(str, failed)) if failed else ''}")
+    idle = [outcome.seed for outcome in outcomes if not outcome.orders]
+    lines.append(
+        f"{len(outcomes)} seeds, {len(failed)} failed{_named(failed)}"
+        + (f", {len(idle)} sent no order{_named(idle)}" if idle else "")
+    )
     return lines
+
+
+def _named(seeds: list[int]) -> str:
+    return f": {', '.join(map(str, seeds))}" if seeds else ""

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -70,7 +71,8 @@ def run_instance(options: argparse.Namespace, console: Console) -> int:
         return os.EX_SOFTWARE
     show.close()
     info = run.close()
-    console.print(f"instance {info.id} {info.status}: {info.reason}; {info.events:,} events", markup=False)
+    with suppress(OSError):  # a full disk: the status and the run's vitals tell
+        console.print(f"instance {info.id} {info.status}: {info.reason}; {info.events:,} events", markup=False)
     return 1 if info.status == "failed" else 0
 
 

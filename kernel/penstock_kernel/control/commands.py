@@ -213,7 +213,8 @@ class Commands:
         self._run.command(job.command, lambda first, last: self._done(job, met, first, last))
 
     def _done(self, job: _Job, met: _Met | None, first_seq: int, last_seq: int) -> None:
-        answer = self._told(job, met, first_seq, last_seq)
+        before = None if first_seq else self._done_before(job.request)
+        answer = before or self._told(job, met, first_seq, last_seq)
         self._running = None
         job.settle(answer)
         self.next()

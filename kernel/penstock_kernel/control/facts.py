@@ -84,7 +84,7 @@ def phase_of(kernel: Kernel) -> tuple[Phase, int, int]:
     elif kernel.stopping and phase in (Phase.READY, Phase.RECONCILING):
         phase = Phase.DRAINING
     elif phase in (Phase.READY, Phase.RECONCILING):
-        phase = Phase.RECONCILING if kernel.desk.reconciling else Phase.READY
+        phase = Phase.RECONCILING if kernel.silent_venues() else Phase.READY
     return phase, done, wanted
 
 
@@ -261,7 +261,7 @@ class Facts:
     def _venues(self) -> list[VenueRow]:
         kernel = self._kernel
         open_orders = Counter(held.order.venue_id for held in kernel.desk.open.values())
-        rows = []
+        rows, silent = [], kernel.silent_venues()
         for slot in kernel.slots.values():
             if not slot.is_venue:
                 continue
@@ -270,7 +270,7 @@ class Facts:
             name = _link_name(link.value) if link is not None else "inside" if embedded else "unknown"
             rows.append(
                 VenueRow(
-                    slot.name, embedded, name, _cause(link), slot.plugin_id in kernel.desk.reconciling,
+                    slot.name, embedded, name, _cause(link), slot.plugin_id in silent,
                     open_orders[slot.plugin_id],
                 )
             )  # fmt: skip

@@ -17,8 +17,8 @@ from penstock_kernel.deployment import Deployment
 from penstock_kernel.inspect.asked import InspectError
 from penstock_kernel.inspect.journal_view import JournalView, entries_of
 from penstock_kernel.kernel import Kernel
-from penstock_kernel.replay import Player, check_inputs_kept, header_of, kernel_for
-from penstock_kernel.sessions import stored_deployment
+from penstock_kernel.replay import Player, ReplayError, check_inputs_kept, header_of, kernel_for
+from penstock_kernel.sessions import differing, stored_deployment
 from penstock_kernel.snapshots import load_snapshot, newest_snapshot
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.events import RunHeader
@@ -92,6 +92,7 @@ class Rerun:
             StartError: a plugin cannot be built or started any more.
         """
         try:
+            self._check_versions()
             header_of(self._header_frame, self.deployment)
             snapshots = self._run_dir / "snapshots"
             snapshot = newest_snapshot(snapshots, self.root_seq - 1, versions_of(self.deployment))
@@ -104,6 +105,18 @@ class Rerun:
             yield self.kernel
         finally:
             self.kernel.close()
+
+    def _check_versions(self) -> None:
+        """Refuse a session of plugins of other versions, and name them: digests would not say which."""
+        ran, installed = (
+            {name: number for name, number in versions.items() if name.startswith("plugin ")}
+            for versions in (self._header.versions, versions_of(self.deployment))
+        )
+        if self._header.deployment != self.deployment.digest and (changed := differing(ran, installed)):
+            raise ReplayError(
+                f"the session that begins at event {self._header_frame.seq} ran other versions than are installed: "
+                f"{changed}; install those that it ran with"
+            )
 
     def _tell(self, place: str, begins: int) -> None:
         events = self.root_seq - begins

@@ -22,7 +22,7 @@ from penstock_kernel.warden.lock import CannotBegin, take_lock, unusable
 from penstock_kernel.warden.observer import Observer
 from penstock_kernel.warden.outside import OutsideCancels
 from penstock_kernel.warden.own_alerts import UNTOLD_NS, Deliver, OwnAlerts
-from penstock_kernel.warden.restarts import Plan, Restarts, is_crash
+from penstock_kernel.warden.restarts import EX_SOFTWARE, Plan, Restarts, is_crash
 from penstock_kernel.warden.settings import WatchdogTable
 from penstock_kernel.warden.told import Teller, crashed, failed, gave_up, not_cancelled, restarted
 
@@ -248,12 +248,13 @@ class Warden:
     def _last(self, end: _End) -> int:
         """Return the exit status after the last kernel."""
         self._teller.stopping()
-        if not end.hung and end.status == FAILED:
+        if end.status > 0 and end.status not in (BAD_INPUT, EX_SOFTWARE):  # also 120: its last words met a full disk
             self._alerts.tell(failed(self.instance, end.failure or end.words))
-        elif self._stop and (end.hung or is_crash(end.status)) and end.status != -signal.SIGTERM:
+            return FAILED
+        if self._stop and (end.hung or is_crash(end.status)) and end.status != -signal.SIGTERM:
             self._judge(end, again=False)
             return FAILED
-        elif end.status == BAD_INPUT and self._restarts.count:  # nobody is there to read what it says
+        if end.status == BAD_INPUT and self._restarts.count:  # nobody is there to read what it says
             why = f"the kernel cannot be started again: {end.words}"
             self._alerts.tell(gave_up(self.instance, why, self._cancel_outside()))
         return 0 if end.status < 0 else end.status  # SIGTERM ends one that has not begun to take signals

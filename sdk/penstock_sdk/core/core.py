@@ -109,7 +109,7 @@ class _Operator:
             if slot is None:
                 return _odd_command(command, "the name of a plugin", ", ".join(core.slots))
             if slot in core.cascade.slots:
-                core.cascade.quarantine(slot, f"by {command.who}: {command.why}", "a plugin that may run")
+                core.cascade.quarantine(slot, f"by {command.who}: {command.why}", _wanted_of(command.who))
         elif name not in COMMANDS:
             return _odd_command(command, "a known command", ", ".join(COMMANDS))
         return None
@@ -274,6 +274,10 @@ class Core:
         target = Target(lambda _: said(), slot, name)
         self.cascade.run_with(state, Origin.KERNEL, self.cascade.kernel_slot, target)
 
+    def silent_venues(self) -> set[int]:
+        """Return venues that have not said where our orders stand, or are kept out and take no cancel of them."""
+        return self.desk.reconciling | (self.desk.lost_venues() if self.quarantined else set())
+
     def slot_by_id(self, plugin_id: int) -> Slot:
         """Return the slot of a plugin id; the kernel's own for 0 and for what is not attached."""
         return next((s for s in self.slots.values() if s.plugin_id == plugin_id), self.cascade.kernel_slot)
@@ -418,6 +422,10 @@ class Core:
         except ValueError:
             return  # a view of bytes, which nothing can overwrite
         frame.array.view(np.uint8)[:] = 0xA5
+
+
+def _wanted_of(who: str) -> str:
+    return "handlers that return within [watchdog] hang_limit_ms" if who == "watchdog" else "a plugin that may run"
 
 
 def class_name(slot: Slot) -> str:

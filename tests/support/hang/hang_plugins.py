@@ -179,7 +179,7 @@ class Quoter(Strategy):
 
 
 class StuckConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file that says how to hang: python, c, sleep, brief, crash, exit."""
+    """The file that says how to hang, python, c, sleep, brief or crash, or when: resume, stop."""
 
     when: str = ""
     orders: int = 2
@@ -196,10 +196,25 @@ class Stuck(Quoter):
         self.ctx.set_timer(self.ctx.now_ns + 20_000_000)
         path = Path(self.config.when)
         how = path.read_text() if path.exists() else ""
-        if how:
+        if how not in ("", "resume", "stop"):
             path.unlink()
             self.hang(how)
         return out
+
+    def on_resume(self) -> Outcome:
+        """Hang before anything is said, when it is time."""
+        self._hang_if("resume")
+        return super().on_resume()
+
+    def on_stop(self) -> Outcome:
+        """Hang at the end, when it is time."""
+        self._hang_if("stop")
+
+    def _hang_if(self, when: str) -> None:
+        path = Path(self.config.when)
+        if path.exists() and path.read_text() == when:
+            path.unlink()
+            self.hang("python")
 
     def hang(self, how: str) -> None:
         """Hang in one of several ways."""
