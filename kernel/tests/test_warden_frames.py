@@ -80,7 +80,8 @@ class InStart(Operations):
 
 class InCompile(Operations):
     def on_start(self) -> None:
-        numba.njit(lambda: asks_when_compiled())()
+        compile_it: Any = numba.njit
+        compile_it(lambda: asks_when_compiled())()
 
 
 def asks_when_compiled() -> int:

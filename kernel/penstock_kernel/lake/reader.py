@@ -392,6 +392,5 @@ def _lock(connection: duckdb.DuckDBPyConnection, files: Sequence[str] = ()) -> N
     """Bar the connection from every file but its own and *files*, and from Python's variables, for good."""
     listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
     connection.execute(f"SET allowed_paths = [{listed}]")
-    connection.execute("SET python_enable_replacements = false")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

@@ -214,7 +214,7 @@ class Stuck(Quoter):
         path = Path(self.config.when)
         if path.exists() and path.read_text() == when:
             path.unlink()
-            self.hang("python")
+            self.hang("c")
 
     def hang(self, how: str) -> None:
         """Hang in one of several ways."""
