@@ -1,4 +1,4 @@
-"""A kernel's reason for its end stands in its vitals, where no disk is needed, until another kernel has journaled it."""
+"""A kernel's reason for its end stands in its vitals, where no disk is needed, until another has journaled it."""
 
 from __future__ import annotations
 

@@ -226,6 +226,15 @@ def test_a_person_with_a_debugger_has_all_the_time(scene: Scene) -> None:
     assert scene.alerts == []
 
 
+def test_a_kernel_that_waits_for_work_is_left_alone_however_slow_the_machine(scene: Scene) -> None:
+    scene.vitals.cells[Vitals.INPUT] = 0
+    scene.asker.held = Held(0, (), "kernel WallClock.wait_until", "clock.py:9")
+    assert not scene.until(9_000)
+    assert scene.alerts == [] and scene.lines == []
+    scene.asker.held = Held(0, ("feed",), "poll", "feed.py:9")
+    assert scene.until(12_000)
+
+
 def test_what_cannot_be_named_ends_it_all_the_same(scene: Scene) -> None:
     assert scene.until(3_000)
     assert scene.observer.held is None

@@ -63,6 +63,9 @@ def instance_in(world: World) -> type[Instance]:
             super()._phase(phase, done, wanted)
             if phase == Phase.STARTING:
                 world.phase = "carry" if self.journal.recovery is not None else "start"
+            elif phase == Phase.FAILED:
+                # What the next header says of it must follow from the seed: no folder's name, no real disk's room.
+                self.kernel.vitals.tell("its disk")
             elif phase == Phase.DRAINING:
                 world.phase = "drain"
             elif phase in (Phase.READY, Phase.RECONCILING):
