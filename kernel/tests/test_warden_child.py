@@ -224,7 +224,9 @@ def test_what_the_next_start_is_to_know_is_kept_until_it_is_known(tmp_path: Path
 def test_the_sinks_hear_once_of_what_comes_again_and_again_and_at_once_on_a_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now_ns, sinks, lines = [0], [], []
+    now_ns = [0]
+    sinks: list[Alert] = []
+    lines: list[str] = []
     own = OwnAlerts(tmp_path, lines.append, lambda: now_ns[0])
     own.deliver = sinks.append
     for _ in range(4):

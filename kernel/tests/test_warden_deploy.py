@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from penstock_kernel.cli.main import _parser, main
+from penstock_kernel.warden.command import kernel_command
 from penstock_kernel.warden.process import BAD_INPUT, FAILED
 from penstock_kernel.warden.restarts import EX_SOFTWARE, is_crash
 
@@ -44,6 +45,13 @@ def test_its_command_line_is_one_that_the_program_takes(unit: configparser.Confi
     options = _parser().parse_args(command[1:])
     assert (options.instance, options.no_watchdog) == ("desk-de", False)
     assert str(options.deployment) == "/etc/penstock/desk-de.toml"
+
+
+def test_the_kernels_process_is_told_to_say_nothing_but_what_is_wrong() -> None:
+    """Its last words are quoted as the cause of the next start."""
+    command = kernel_command(["run", "--instance", "desk-de", "plugins.toml"])
+    options = _parser().parse_args(command[command.index("run") :])
+    assert (options.quiet, options.no_watchdog, options.instance) == (True, True, "desk-de")
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:

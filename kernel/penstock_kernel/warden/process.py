@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -17,12 +16,12 @@ from penstock_kernel.notify import Notifier
 from penstock_kernel.vitals import Phase
 from penstock_kernel.warden.child import Child, Orphan, reap_strangers
 from penstock_kernel.warden.health import Condition
-from penstock_kernel.warden.held import Held, NextStart, keep_next_start, read_next_start, venues_outside
+from penstock_kernel.warden.held import NextStart, keep_next_start, read_next_start, venues_outside
 from penstock_kernel.warden.lock import CannotBegin, take_lock, unusable
 from penstock_kernel.warden.observer import Observer
 from penstock_kernel.warden.outside import OutsideCancels
 from penstock_kernel.warden.own_alerts import UNTOLD_NS, Deliver, OwnAlerts
-from penstock_kernel.warden.restarts import EX_SOFTWARE, Plan, Restarts, is_crash
+from penstock_kernel.warden.restarts import EX_SOFTWARE, End, Plan, Restarts, is_crash
 from penstock_kernel.warden.settings import WatchdogTable
 from penstock_kernel.warden.told import Teller, crashed, failed, gave_up, not_cancelled, restarted
 
@@ -40,23 +39,6 @@ LOOK_CLOSELY_S = 0.01
 PUBLISH_NS = 200_000_000
 ORPHAN_S_MAX = 30.0
 """So long, at most, may the kernel of a watchdog that died take to drain."""
-
-
-class _End(NamedTuple):
-    """How a kernel's process ended."""
-
-    status: int
-    words: str
-    """Status and last words, for people."""
-    lived_ns: int
-    hung: bool = False
-    """The watchdog ended it."""
-    held: Held | None = None
-    held_ms: int = 0
-    cancelled: str = ""
-    """What venues cancelled outside, in words."""
-    failure: str = ""
-    """Why the kernel said that it cannot go on."""
 
 
 class Warden:
@@ -171,7 +153,7 @@ class Warden:
                 cancels = self._outside()
                 orphan.end()
                 cancelled = self._cancelled(cancels)
-                self._judge(_End(-signal.SIGKILL, of, 0, True, observer.held, observer.held_ms, cancelled))
+                self._judge(End(-signal.SIGKILL, of, 0, True, observer.held, observer.held_ms, cancelled))
             elif orphan.lives():
                 orphan.end()
                 self._teller.say(f"ended {of} and which did not drain in {limit_s:g} s")
@@ -183,7 +165,7 @@ class Warden:
 
     # -- one kernel ------------------------------------------------------------------------------------------------
 
-    def _one_kernel(self, wake: selectors.BaseSelector) -> _End:
+    def _one_kernel(self, wake: selectors.BaseSelector) -> End:
         """Start a kernel and watch it to its end."""
         more = [word for name in self._quarantine for word in ("--quarantine", name)]
         more += ["--cause", self._cause] if self._cause else []
@@ -203,7 +185,7 @@ class Warden:
             status = child.reap()
             lived_ns = time.monotonic_ns() - child.started_ns
             cancelled = self._cancelled(cancels) if cancels is not None else ""
-            return _End(
+            return End(
                 status, child.words(), lived_ns, hung, observer.held, observer.held_ms, cancelled, observer.failure(),
             )  # fmt: skip
         finally:
@@ -245,7 +227,7 @@ class Warden:
 
     # -- between two kernels ---------------------------------------------------------------------------------------
 
-    def _last(self, end: _End) -> int:
+    def _last(self, end: End) -> int:
         """Return the exit status after the last kernel."""
         self._teller.stopping()
         if end.status > 0 and end.status not in (BAD_INPUT, EX_SOFTWARE):  # also 120: its last words met a full disk
@@ -259,7 +241,7 @@ class Warden:
             self._alerts.tell(gave_up(self.instance, why, self._cancel_outside()))
         return 0 if end.status < 0 else end.status  # SIGTERM ends one that has not begun to take signals
 
-    def _judge(self, end: _End, *, again: bool = True) -> Plan:
+    def _judge(self, end: End, *, again: bool = True) -> Plan:
         """Tell of an end that should not have been, the next kernel too; return what to do about it."""
         at_ns = time.monotonic_ns()
         if not end.hung:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-__all__ = ["EX_SOFTWARE", "Plan", "Restarts", "is_crash"]
+from penstock_kernel.warden.held import Held
+
+__all__ = ["EX_SOFTWARE", "End", "Plan", "Restarts", "is_crash"]
 
 EX_SOFTWARE = 70
 """The exit status of a kernel process that ended with a Python error."""
@@ -16,6 +18,23 @@ CRASHES_MAX = 5
 WINDOW_NS = 60_000_000_000
 UNNAMED_MAX = 2
 UNNAMED_WINDOW_NS = 600_000_000_000
+
+
+class End(NamedTuple):
+    """How a kernel's process ended."""
+
+    status: int
+    words: str
+    """Status and last words, for people."""
+    lived_ns: int
+    hung: bool = False
+    """The watchdog ended it."""
+    held: Held | None = None
+    held_ms: int = 0
+    cancelled: str = ""
+    """What venues cancelled outside, in words."""
+    failure: str = ""
+    """Why the kernel said that it cannot go on."""
 
 
 class Plan(NamedTuple):
