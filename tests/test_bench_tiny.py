@@ -104,7 +104,8 @@ def test_a_bench_says_what_it_measured(name: str, results: dict[str, dict[str, A
     for row in result["rows"]:
         # A start-up has no events yet; all else that is said was measured.
         measured = numbers({key: value for key, value in row.items() if key != "events"})
-        assert measured and all(number > 0 for number in measured)
+        # The machine counts processor time in hundredths: of a short step it may count none.
+        assert all(number >= 0 for number in measured) and any(number > 0 for number in measured), row
 
 
 @pytest.mark.parametrize("name", ROWS)
