@@ -24,7 +24,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 def shared_dir() -> Path:
     """Return the folder of real data that `PENSTOCK_SHARED` names; skip when it is unset, fail when it is no folder."""
     value = os.environ.get("PENSTOCK_SHARED")
-    if not value:
+    if not value:  # the data is not part of the project; where it is there, CI names it, and a skip is a failure
         pytest.skip("PENSTOCK_SHARED is not set")
     folder = Path(value)
     if not folder.is_dir():

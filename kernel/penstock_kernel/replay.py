@@ -300,12 +300,21 @@ def _has_sessions(run_dir: Path) -> bool:
     return (run_dir / "deployments").exists()
 
 
+def stored_deployment(run_dir: Path, digest: str) -> Deployment:
+    """Return the deployment that a session ran with: the one kept under its digest, else the run's only one.
+
+    Raises:
+        DeploymentError: it cannot be read any more.
+        OSError: it is gone.
+    """
+    kept = run_dir / "deployments" / f"{digest}.toml"
+    return load_deployment(kept if kept.exists() else run_dir / "deployment.toml")
+
+
 def deployment_of(run_dir: Path, first: FrameView) -> Deployment:
     """Return the deployment of the session that begins with a frame."""
     header = event_of(first)
-    name = f"{header.deployment}.toml" if isinstance(header, RunHeader) else ""
-    kept = run_dir / "deployments" / name
-    return load_deployment(kept if name and kept.exists() else run_dir / "deployment.toml")
+    return stored_deployment(run_dir, header.deployment if isinstance(header, RunHeader) else "")
 
 
 def _other_code(deployment: Deployment, header: Any) -> str:

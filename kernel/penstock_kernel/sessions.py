@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from penstock_kernel.boot import CarryError, attach_plugins, versions_of
-from penstock_kernel.deployment import Deployment, DeploymentError, load_deployment
+from penstock_kernel.deployment import Deployment, DeploymentError
 from penstock_kernel.hearing import Hearing
 from penstock_kernel.kernel import Kernel
-from penstock_kernel.replay import Difference, NextSession, Player, ReplayError, event_of
+from penstock_kernel.replay import Difference, NextSession, Player, ReplayError, event_of, stored_deployment
 from penstock_kernel.snapshots import SnapshotError, any_snapshot, load_snapshot, save_carry
 from penstock_kernel.sources import SourceError
 from penstock_sdk.events import Interned, RunHeader
@@ -43,7 +43,6 @@ __all__ = [
     "keep_deployment",
     "save_begin",
     "set_aside_beyond",
-    "stored_deployment",
     "take_up",
 ]
 
@@ -90,17 +89,6 @@ def keep_deployment(run_dir: Path, deployment: Deployment) -> None:
     text = deployment.as_run_toml()
     (folder / f"{deployment.digest}.toml").write_text(text)
     (run_dir / "deployment.toml").write_text(text)
-
-
-def stored_deployment(run_dir: Path, digest: str) -> Deployment:
-    """Return the deployment that a session ran with.
-
-    Raises:
-        DeploymentError: it cannot be read any more.
-        OSError: it is gone.
-    """
-    path = run_dir / "deployments" / f"{digest}.toml"
-    return load_deployment(path if path.exists() else run_dir / "deployment.toml")
 
 
 def take_up(run_dir: Path, last_seq: int, make_kernel: MakeKernel, mark: Mark = _unmarked) -> TakenUp:

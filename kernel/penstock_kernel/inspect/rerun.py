@@ -17,8 +17,8 @@ from penstock_kernel.deployment import Deployment
 from penstock_kernel.inspect.asked import InspectError
 from penstock_kernel.inspect.journal_view import JournalView, entries_of
 from penstock_kernel.kernel import Kernel
-from penstock_kernel.replay import Player, ReplayError, check_inputs_kept, header_of, kernel_for
-from penstock_kernel.sessions import differing, stored_deployment
+from penstock_kernel.replay import Player, ReplayError, check_inputs_kept, header_of, kernel_for, stored_deployment
+from penstock_kernel.sessions import differing
 from penstock_kernel.snapshots import load_snapshot, newest_snapshot
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.events import RunHeader
