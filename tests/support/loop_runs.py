@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from penstock_sdk.schema import schema_by_id
 from penstock_sdk.wire.segment import read_frames
@@ -54,7 +54,9 @@ def wait_for(condition: Callable[[], Any], what: str, nap_s: float = 0.002) -> A
 
 
 class Child:
-    """A `penstock` process, its output in a file."""
+    """A `penstock` process, its output in a file; one that a failed test left behind ends with that test."""
+
+    left: ClassVar[list[Child]] = []
 
     def __init__(self, folder: Path, *arguments: str, **options: Any) -> None:
         self.output = folder / "output.txt"
@@ -62,6 +64,7 @@ class Child:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "penstock_kernel.cli.main", *arguments], stdout=out, stderr=out, **options
             )
+        self.left.append(self)
 
     @property
     def pid(self) -> int:
@@ -80,6 +83,12 @@ class Child:
         """Kill it, if it still lives; return the exit status."""
         self.process.kill()
         return self.wait()
+
+    @classmethod
+    def end_all(cls) -> None:
+        """Kill what still runs, so that one failed test is one failed test."""
+        while cls.left:
+            cls.left.pop().kill()
 
     def text(self) -> str:
         """Return what it has printed."""

@@ -50,8 +50,8 @@ class Witness:
             return
         counts = self.plan.get("count") in ("messages", message["do"])
         self.messages += counts
-        due = counts and self.messages == self.plan["after"]
-        if due and self.plan["when"] == "receipt":
+        kill_at = self.plan["when"] if counts and self.messages == self.plan["after"] else ""
+        if kill_at == "receipt":
             self.kill()
         if message["do"] != "ack":
             self.reply({"taken": message["seq"]})
@@ -61,7 +61,7 @@ class Witness:
             self.cancel(message["id"])
         elif message["do"] == "ask":
             self.asked(message)
-        if due:
+        if kill_at == "answer":
             self.kill()
 
     def greet(self, message: dict[str, Any]) -> None:
