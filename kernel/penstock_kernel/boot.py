@@ -17,7 +17,7 @@ from penstock_kernel.sources import SourceError
 from penstock_kernel.vitals import Phase
 from penstock_sdk.core.wiring import Slot, WiringError
 from penstock_sdk.discovery import PluginImportError, load_class
-from penstock_sdk.energy import announced_ns, bidding_zone, delivery_day, tzdata_version
+from penstock_sdk.energy import announced_ns, delivery_day, market_zone, tzdata_version
 from penstock_sdk.energy.localtime import local_to_ns
 from penstock_sdk.events import (
     Alert,
@@ -76,7 +76,7 @@ def run_times(deployment: Deployment, now_ns: int) -> tuple[Deployment, int, int
     ends with the last day, or where days are rolling, never; in wall time it begins now.
     """
     run = deployment.run
-    zone = bidding_zone(run.zone)
+    zone = market_zone(run.zone)
     if run.delivery_day == "today":
         local = datetime.fromtimestamp(now_ns / 1e9, tz=zone_info(zone.timezone))
         # Late in the evening hardly anything of today is open any more; tomorrow is what people trade.

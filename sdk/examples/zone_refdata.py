@@ -6,7 +6,7 @@ from datetime import date
 
 import msgspec
 
-from penstock_sdk.energy import bidding_zone, day_contracts
+from penstock_sdk.energy import day_contracts, market_zone
 from penstock_sdk.events import ContractDefinition, IdKind, ZoneDefinition
 from penstock_sdk.plugin import Outcome, RefData
 
@@ -29,7 +29,7 @@ class ZoneRefData(RefData):
 
     def on_start(self) -> Outcome:
         """Return the zone, then its contracts. Ids come from the kernel: the same name, the same id everywhere."""
-        intern, zone = self.ctx.intern, bidding_zone(self.config.zone)
+        intern, zone = self.ctx.intern, market_zone(self.config.zone)
         zone_id, currency_id = intern(IdKind.ZONE, zone.code), intern(IdKind.CURRENCY, zone.currency)
         place = ZoneDefinition(
             zone_id=zone_id, code=zone.code, timezone=zone.timezone, currency=zone.currency, eic=zone.eic

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock_sdk.energy import (
-    BiddingZone,
     Contract,
     EnergyError,
     ListingTerms,
-    bidding_zone,
+    MarketZone,
     day_contracts,
     known_zones,
     listing_terms,
+    market_zone,
     parse_contract,
 )
 
@@ -35,22 +35,22 @@ def eic_check(eic: str) -> str:
 
 
 @pytest.mark.parametrize("zone", known_zones(), ids=CODES)
-def test_every_zone_has_a_valid_eic_or_is_australian(zone: BiddingZone) -> None:
+def test_every_zone_has_a_valid_eic_or_is_australian(zone: MarketZone) -> None:
     assert (zone.eic == "") == (zone.currency == "AUD")
     if zone.eic:
         assert len(zone.eic) == 16
         assert eic_check(zone.eic) == zone.eic[15]
     ZoneInfo(zone.timezone)
-    assert bidding_zone(zone.code) is bidding_zone(zone) is zone
+    assert market_zone(zone.code) is market_zone(zone) is zone
 
 
 def test_an_unknown_zone_names_the_closest_and_all_known() -> None:
     with pytest.raises(
         EnergyError, match="^bidding zone 'de_lu' is not known; did you mean 'DE-LU'\\? known are AT, BE"
     ):
-        bidding_zone("de_lu")
+        market_zone("de_lu")
     with pytest.raises(EnergyError, match="^bidding zone 'XQZ' is not known; known are AT, BE"):
-        bidding_zone("XQZ")
+        market_zone("XQZ")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_names_parse_to_their_contract_and_differ(code: str, day: date) -> None:
 
 @given(st.sampled_from(CODES), DAYS)
 def test_trading_opens_the_day_before_and_ends_ahead_of_delivery(code: str, day: date) -> None:
-    zone = bidding_zone(code)
+    zone = market_zone(code)
     for contract in day_contracts(code, day):
         opens = datetime.fromtimestamp(contract.opens_ns // 10**9, ZoneInfo(zone.timezone))
         assert (day - opens.date()).days == 1

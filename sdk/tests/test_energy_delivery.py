@@ -13,25 +13,25 @@ from hypothesis import strategies as st
 
 from penstock_sdk.energy import (
     PRODUCT_MINUTES,
-    BiddingZone,
     DeliveryPeriod,
     EnergyError,
-    bidding_zone,
+    MarketZone,
     covering,
     delivery_day,
     energy_mwh,
     hours,
     intervals,
+    market_zone,
     parse_period,
     quarter_hours,
     split,
 )
 
 CLOCKS = ["Europe/Berlin", "Europe/London", "Europe/Lisbon", "Europe/Athens", "Etc/GMT-10"]
-ZONES = [BiddingZone(clock.replace("/", "-"), "", clock, "EUR", 5) for clock in CLOCKS]
+ZONES = [MarketZone(clock.replace("/", "-"), "", clock, "EUR", 5) for clock in CLOCKS]
 EUROPEAN = ZONES[:4]
-LORD_HOWE = BiddingZone("LH", "", "Australia/Lord_Howe", "AUD", 0)  # changes its clock by half an hour
-DE = bidding_zone("DE-LU")
+LORD_HOWE = MarketZone("LH", "", "Australia/Lord_Howe", "AUD", 0)  # changes its clock by half an hour
+DE = market_zone("DE-LU")
 
 YEARS = range(2018, 2031)
 ANY_ZONE = st.sampled_from(ZONES)
@@ -50,7 +50,7 @@ DAYS = ANY_DAY | st.builds(last_sunday, st.sampled_from(YEARS), st.sampled_from(
 
 
 @given(ANY_ZONE, DAYS, MINUTES)
-def test_intervals_tile_the_day(zone: BiddingZone, day: date, minutes: int) -> None:
+def test_intervals_tile_the_day(zone: MarketZone, day: date, minutes: int) -> None:
     whole, parts = delivery_day(zone, day), intervals(zone, day, minutes)
     assert parts[0].start_ns == whole.start_ns
     assert parts[-1].end_ns == whole.end_ns
@@ -59,12 +59,12 @@ def test_intervals_tile_the_day(zone: BiddingZone, day: date, minutes: int) -> N
 
 
 @given(ANY_ZONE, DAYS)
-def test_a_day_ends_where_the_next_begins(zone: BiddingZone, day: date) -> None:
+def test_a_day_ends_where_the_next_begins(zone: MarketZone, day: date) -> None:
     assert delivery_day(zone, day).end_ns == delivery_day(zone, day + timedelta(days=1)).start_ns
 
 
 @pytest.mark.parametrize("zone", ZONES, ids=CLOCKS)
-def test_counts_differ_on_clock_change_days_and_on_no_other(zone: BiddingZone) -> None:
+def test_counts_differ_on_clock_change_days_and_on_no_other(zone: MarketZone) -> None:
     day, counts = date(YEARS[0], 1, 1), {}
     while day.year <= YEARS[-1]:
         whole = delivery_day(zone, day)
@@ -86,7 +86,7 @@ def test_settlement_periods_of_great_britain_are_46_and_50_when_the_clock_change
 
 
 @given(ANY_ZONE, DAYS, MINUTES)
-def test_names_parse_to_what_they_name_and_differ(zone: BiddingZone, day: date, minutes: int) -> None:
+def test_names_parse_to_what_they_name_and_differ(zone: MarketZone, day: date, minutes: int) -> None:
     parts = (delivery_day(zone, day), *intervals(zone, day, minutes))
     assert [parse_period(zone, part.name) for part in parts] == list(parts)
     assert len({part.name for part in parts}) == len(parts)
@@ -149,7 +149,7 @@ def test_any_text_names_a_period_exactly_or_is_refused(name: str) -> None:
 
 
 @given(ANY_ZONE, DAYS, st.data())
-def test_an_hour_is_its_four_quarter_hours(zone: BiddingZone, day: date, data: st.DataObject) -> None:
+def test_an_hour_is_its_four_quarter_hours(zone: MarketZone, day: date, data: st.DataObject) -> None:
     quarters = {(period.start_ns, period.end_ns): period for period in quarter_hours(zone, day)}
     hour = data.draw(st.sampled_from(hours(zone, day)))
     parts = split(hour, 15)
@@ -160,7 +160,7 @@ def test_an_hour_is_its_four_quarter_hours(zone: BiddingZone, day: date, data: s
 
 
 @given(ANY_ZONE, DAYS, MINUTES)
-def test_energy_is_conserved_whatever_the_grain(zone: BiddingZone, day: date, minutes: int) -> None:
+def test_energy_is_conserved_whatever_the_grain(zone: MarketZone, day: date, minutes: int) -> None:
     whole = delivery_day(zone, day)
     assert sum(energy_mwh("-0.1", part) for part in intervals(zone, day, minutes)) == energy_mwh("-0.1", whole)
 

@@ -31,6 +31,12 @@ STRATEGIES: dict[Any, st.SearchStrategy[Any]] = {
     bytes: st.binary(max_size=40),
     dict[str, str]: st.dictionaries(texts, texts, max_size=3),
     list[tuple[int, int]]: st.lists(st.tuples(integers, integers), max_size=3),
+    list[tuple[int, int, int]]: st.lists(st.tuples(integers, integers, integers), max_size=3),
+    list[str]: st.lists(texts, max_size=3),
+    list[int]: st.lists(integers, max_size=3),
+    dict[str, int]: st.dictionaries(texts, integers, max_size=3),
+    dict[str, Any]: st.dictionaries(texts, carried, max_size=3),
+    list[dict[str, Any]]: st.lists(st.dictionaries(texts, carried, max_size=3), max_size=3),
     Any: carried,
 }
 

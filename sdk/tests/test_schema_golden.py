@@ -64,6 +64,9 @@ def control_vector(layout: Layout) -> Any:
                 str: f"{name} é", int: ABSENT if name.endswith("start_ns") else 1000 * place - 1, bool: True,
                 bytes: bytes(range(32)), dict[str, str]: {"k": "v"},
                 list[tuple[int, int]]: [(1, 0), (1 << 41, 7)], Any: [1, -2.5, None, "x", {"y": True}],
+                list[tuple[int, int, int]]: [(1 << 61, 3, -250)], list[str]: ["2026-12-25", "é"],
+                list[int]: [7, 1 << 40], dict[str, int]: {"EUR": -1}, dict[str, Any]: {"k": [1, None]},
+                list[dict[str, Any]]: [{"a": 1}, {"b": "x"}],
             }[kind]  # fmt: skip
     return layout.cls(**values)
 

@@ -8,7 +8,7 @@ from typing import Any
 from penstock_kernel.display import BookTop, DisplayClient, Progress, StrategyState
 from penstock_kernel.run import Run
 from penstock_sdk.core.wiring import Slot
-from penstock_sdk.energy import bidding_zone
+from penstock_sdk.energy import market_zone
 from penstock_sdk.events import Alert, ClockKind, IdKind, ListingDefinition, Observation, Pnl, Position, Quote, Trade
 from penstock_sdk.schema import ABSENT, Frame
 
@@ -83,7 +83,7 @@ class RunProgress:
         slot = Slot("display", 0, self._watch, "kernel")
         self._kernel.cascade.wire([*self._kernel.cascade.slots, slot])
         self._client = DisplayClient(enabled=True, plain=plain)
-        self._zone = bidding_zone(run.deployment.run.zone)
+        self._zone = market_zone(run.deployment.run.zone)
         self._listings: list[ListingDefinition] = sorted(
             self._kernel.definitions(IdKind.LISTING), key=lambda listing: (listing.gate_closure_ns, listing.listing_id)
         )

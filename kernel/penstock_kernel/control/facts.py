@@ -30,7 +30,7 @@ from penstock_kernel.runs import RunInfo
 from penstock_kernel.vitals import Phase
 from penstock_sdk.core.ledger import Change
 from penstock_sdk.core.wiring import Slot
-from penstock_sdk.energy import bidding_zone
+from penstock_sdk.energy import market_zone
 from penstock_sdk.events import (
     ClockKind,
     ConnectionStatus,
@@ -119,7 +119,7 @@ class Facts:
 
     def __init__(self, run: Served) -> None:
         self._run = run
-        zone = bidding_zone(run.deployment.run.zone)
+        zone = market_zone(run.deployment.run.zone)
         self._timezone, self._currency = zone.timezone, zone.currency
         self._begun_ns = time.monotonic_ns()
         self._before = (self._begun_ns, run.kernel.cascade.seq, run.kernel.desk.orders)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from penstock_plugins.venues.exchange_layout import *
 from penstock_sdk.context import Context
-from penstock_sdk.energy import BiddingZone, Contract, Days, ListingTerms, bidding_zone, day_contracts, delivery_day
+from penstock_sdk.energy import Contract, Days, ListingTerms, MarketZone, day_contracts, delivery_day, market_zone
 from penstock_sdk.energy import listing_terms as usual_terms
 from penstock_sdk.events import ContractDefinition, IdKind, ListingDefinition, ZoneDefinition
 
@@ -139,7 +139,7 @@ def plan_day(ctx: Context, config: ExchangeConfig, day: date) -> DayPlan:
         EnergyError: an unknown zone, or a day whose price limits are not known.
         ExchangeError: no product, or a contract that never opens.
     """
-    zone = bidding_zone(config.zone)
+    zone = market_zone(config.zone)
     if not config.products:
         raise ExchangeError("products is empty, wanted QH, H or both")
     contracts = day_contracts(zone, day, config.products)
@@ -170,7 +170,7 @@ def plan_day(ctx: Context, config: ExchangeConfig, day: date) -> DayPlan:
     )  # fmt: skip
 
 
-def _grid(config: ExchangeConfig, zone: BiddingZone, day: date) -> ListingTerms:
+def _grid(config: ExchangeConfig, zone: MarketZone, day: date) -> ListingTerms:
     """Return tick, lot and price limits, the config's where it says so."""
     if config.price_limit is None:
         usual = usual_terms(zone, day)

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from penstock_plugins.venues.paper_protocol import Listed
-from penstock_sdk.energy import bidding_zone, day_contracts, listing_terms
+from penstock_sdk.energy import day_contracts, listing_terms, market_zone
 from penstock_sdk.golden import matching
 from penstock_sdk.golden.matching_layout import *
 
@@ -51,7 +51,7 @@ class DayBooks:
     """
 
     def __init__(self, config: MarketConfig, day: date, first: int, now_ns: int) -> None:
-        zone, terms = bidding_zone(config.zone), listing_terms(config.zone, day)
+        zone, terms = market_zone(config.zone), listing_terms(config.zone, day)
         contracts = day_contracts(zone, day, config.products)
         self.day, self.first = day, first
         self.listings = [

@@ -25,21 +25,20 @@ from penstock_sdk.energy.exact import EnergyError, Exact
 from penstock_sdk.energy.localtime import day_start_ns, local_to_ns, ns_to_local, tzdata_version, zone
 from penstock_sdk.energy.trading_days import DAYS_MAX, Days, TradingDays, announced_ns
 from penstock_sdk.energy.units import cash_micro, lots_to_mw, mw_to_lots, price_to_ticks, ticks_to_float, ticks_to_price
-from penstock_sdk.energy.zones import BiddingZone, bidding_zone, known_zones
+from penstock_sdk.energy.zones import MarketZone, known_zones, market_zone
 
 __all__ = [
     "DAYS_MAX",
     "PRODUCT_MINUTES",
-    "BiddingZone",
     "Contract",
     "Days",
     "DeliveryPeriod",
     "EnergyError",
     "Exact",
     "ListingTerms",
+    "MarketZone",
     "TradingDays",
     "announced_ns",
-    "bidding_zone",
     "cash_micro",
     "covering",
     "day_contracts",
@@ -52,6 +51,7 @@ __all__ = [
     "listing_terms",
     "local_to_ns",
     "lots_to_mw",
+    "market_zone",
     "mw_to_lots",
     "ns_to_local",
     "parse_contract",

@@ -14,7 +14,7 @@ import msgspec
 from penstock_sdk.energy.delivery import PRODUCT_MINUTES, DeliveryPeriod, intervals, parse_period
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.localtime import NS_PER_MINUTE, local_to_ns, ns_to_local
-from penstock_sdk.energy.zones import BiddingZone, bidding_zone
+from penstock_sdk.energy.zones import MarketZone, market_zone
 
 __all__ = ["Contract", "ListingTerms", "day_contracts", "listing_terms", "parse_contract"]
 
@@ -80,7 +80,7 @@ class ListingTerms(msgspec.Struct, frozen=True):
             raise EnergyError(f"price_min_ticks {self.price_min_ticks} is not below max {self.price_max_ticks}")
 
 
-def _contract(zone: BiddingZone, product: str, delivery: DeliveryPeriod) -> Contract:
+def _contract(zone: MarketZone, product: str, delivery: DeliveryPeriod) -> Contract:
     """Return the contract of that product over that period."""
     opens = _OPENS_DAY_BEFORE.get(product)
     if opens is None:
@@ -97,7 +97,7 @@ def _contract(zone: BiddingZone, product: str, delivery: DeliveryPeriod) -> Cont
     )
 
 
-def day_contracts(zone: BiddingZone | str, day: date, products: Sequence[str] = ("QH", "H")) -> tuple[Contract, ...]:
+def day_contracts(zone: MarketZone | str, day: date, products: Sequence[str] = ("QH", "H")) -> tuple[Contract, ...]:
     """Return every contract of a delivery day, product by product as asked, each in time order.
 
     Args:
@@ -108,7 +108,7 @@ def day_contracts(zone: BiddingZone | str, day: date, products: Sequence[str] = 
     Raises:
         EnergyError: an unknown zone or product.
     """
-    place = bidding_zone(zone)
+    place = market_zone(zone)
     if unknown := [product for product in products if product not in _OPENS_DAY_BEFORE]:
         raise EnergyError(f"product {unknown[0]!r} has no trading session; known are {', '.join(_OPENS_DAY_BEFORE)}")
     return tuple(
@@ -125,11 +125,11 @@ def parse_contract(name: str) -> Contract:
         EnergyError: no zone or no period of that name, or a product without a session; the message says which.
     """
     code, _, period_name = name.partition(" ")
-    place = bidding_zone(code)
+    place = market_zone(code)
     return _contract(place, period_name.partition(" ")[0], parse_period(place, period_name))
 
 
-def listing_terms(zone: BiddingZone | str, day: date) -> ListingTerms:
+def listing_terms(zone: MarketZone | str, day: date) -> ListingTerms:
     """Return the terms that hold in *zone* on delivery *day*: tick 0.01, lot 0.1 MW, and that day's price limits.
 
     Limits are dated facts: ±9,999 in Europe; in Australia -1,000 up to a cap that changes every 1 July.
@@ -137,7 +137,7 @@ def listing_terms(zone: BiddingZone | str, day: date) -> ListingTerms:
     Raises:
         EnergyError: the Australian cap of that day is not known here; make the ListingTerms yourself.
     """
-    place = bidding_zone(zone)
+    place = market_zone(zone)
     low, high = -_SIDC_LIMIT, _SIDC_LIMIT
     if place.currency == "AUD":
         year = day.year if day.month >= 7 else day.year - 1

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
+from itertools import pairwise
 
 import msgspec
 
@@ -24,7 +25,7 @@ from penstock_sdk.energy.localtime import (
     local_to_ns,
     ns_to_local,
 )
-from penstock_sdk.energy.zones import BiddingZone, bidding_zone
+from penstock_sdk.energy.zones import MarketZone, market_zone
 
 __all__ = [
     "PRODUCT_MINUTES",
@@ -50,19 +51,21 @@ _NAME = re.compile(
 
 
 class DeliveryPeriod(msgspec.Struct, frozen=True, order=True):
-    """A stretch of delivery, half open. Periods sort by start, then by end.
+    """What is delivered when: one or more stretches of time, half open. Periods sort by start, then by end.
 
     Attributes:
         start_ns: first instant of delivery, ns UTC.
         end_ns: first instant after it, ns UTC; a whole number of minutes later.
         name: the local name, product first: "QH 2025-10-26 02:15B".
         timezone: IANA name of the clock that gave the name.
+        parts: (start_ns, end_ns) of each stretch, in order and apart, where there are several (peak hours); else empty.
     """
 
     start_ns: int
     end_ns: int
     name: str
     timezone: str
+    parts: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse an empty, reversed or ragged period."""
@@ -72,16 +75,35 @@ class DeliveryPeriod(msgspec.Struct, frozen=True, order=True):
                 f"period {self.name!r} from {self.start_ns} to {self.end_ns} ns lasts {length_ns} ns; "
                 "wanted whole minutes, at least one"
             )
+        if self.parts:
+            self._check_parts()
+
+    def _check_parts(self) -> None:
+        edges = [edge for part in self.parts for edge in part]
+        if (
+            len(self.parts) < 2
+            or (edges[0], edges[-1]) != (self.start_ns, self.end_ns)
+            or any(before >= after or (after - before) % NS_PER_MINUTE for before, after in pairwise(edges))
+        ):
+            raise EnergyError(
+                f"period {self.name!r} has the parts {self.parts}; wanted two or more of whole minutes, in order, "
+                f"apart, from {self.start_ns} to {self.end_ns} ns"
+            )
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """(start_ns, end_ns) of each stretch of delivery, in order."""
+        return self.parts or ((self.start_ns, self.end_ns),)
 
     @property
     def minutes(self) -> int:
-        """Length in minutes."""
-        return (self.end_ns - self.start_ns) // NS_PER_MINUTE
+        """Minutes of delivery; what lies between parts does not count."""
+        return sum(end_ns - start_ns for start_ns, end_ns in self.spans) // NS_PER_MINUTE
 
     @property
     def hours_rational(self) -> Fraction:
-        """Length in hours, exact: 1/4 for a quarter-hour."""
-        return Fraction(self.end_ns - self.start_ns, NS_PER_HOUR)
+        """Hours of delivery, exact: 1/4 for a quarter-hour."""
+        return Fraction(sum(end_ns - start_ns for start_ns, end_ns in self.spans), NS_PER_HOUR)
 
 
 def _interval(start_ns: int, minutes: int, timezone: str) -> DeliveryPeriod:
@@ -99,18 +121,18 @@ def _check_minutes(minutes: int) -> None:
         raise EnergyError(f"no interval product lasts {minutes!r} minutes; known are {sorted(_PRODUCT_OF_MINUTES)}")
 
 
-def delivery_day(zone: BiddingZone | str, day: date) -> DeliveryPeriod:
+def delivery_day(zone: MarketZone | str, day: date) -> DeliveryPeriod:
     """Return local *day* from midnight to midnight: 23, 24 or 25 hours where the clock changes by one.
 
     Raises:
         EnergyError: the zone is unknown, or *day* is a datetime.
     """
-    timezone = bidding_zone(zone).timezone
+    timezone = market_zone(zone).timezone
     start_ns, end_ns = day_start_ns(day, timezone), day_start_ns(day + timedelta(days=1), timezone)
     return DeliveryPeriod(start_ns, end_ns, f"D {day:%Y-%m-%d}", timezone)
 
 
-def intervals(zone: BiddingZone | str, day: date, minutes: int) -> tuple[DeliveryPeriod, ...]:
+def intervals(zone: MarketZone | str, day: date, minutes: int) -> tuple[DeliveryPeriod, ...]:
     """Return the intervals of *minutes* (60, 30, 15 or 5) that tile local *day*, in time order.
 
     Raises:
@@ -121,12 +143,12 @@ def intervals(zone: BiddingZone | str, day: date, minutes: int) -> tuple[Deliver
     return split(delivery_day(zone, day), minutes)
 
 
-def hours(zone: BiddingZone | str, day: date) -> tuple[DeliveryPeriod, ...]:
+def hours(zone: MarketZone | str, day: date) -> tuple[DeliveryPeriod, ...]:
     """Return the 23, 24 or 25 hours of local *day*."""
     return intervals(zone, day, 60)
 
 
-def quarter_hours(zone: BiddingZone | str, day: date) -> tuple[DeliveryPeriod, ...]:
+def quarter_hours(zone: MarketZone | str, day: date) -> tuple[DeliveryPeriod, ...]:
     """Return the 92, 96 or 100 quarter-hours of local *day*."""
     return intervals(zone, day, 15)
 
@@ -140,17 +162,19 @@ def split(period: DeliveryPeriod, minutes: int) -> tuple[DeliveryPeriod, ...]:
     _check_minutes(minutes)
     if period.minutes % minutes:
         raise EnergyError(f"period {period.name!r} lasts {period.minutes} minutes; cannot be split into {minutes}")
-    starts_ns = range(period.start_ns, period.end_ns, minutes * NS_PER_MINUTE)
-    return tuple(_interval(start_ns, minutes, period.timezone) for start_ns in starts_ns)
+    step_ns = minutes * NS_PER_MINUTE
+    if any((end_ns - start_ns) % step_ns for start_ns, end_ns in period.spans):
+        raise EnergyError(f"a part of period {period.name!r} is no multiple of {minutes} minutes")
+    return tuple(_interval(at_ns, minutes, period.timezone) for span in period.spans for at_ns in range(*span, step_ns))
 
 
-def parse_period(zone: BiddingZone | str, name: str) -> DeliveryPeriod:
+def parse_period(zone: MarketZone | str, name: str) -> DeliveryPeriod:
     """Return the period of that name in *zone*; `parse_period(zone, p.name) == p` for every day and interval.
 
     Raises:
         EnergyError: malformed, a time the clock skips, off the product's grid, a missing or idle A/B.
     """
-    place = bidding_zone(zone)
+    place = market_zone(zone)
     match = _NAME.fullmatch(name)
     product = match["product"] if match else ""
     if match is None or (product == "D") == bool(match["hour"]) or product not in {"D", *PRODUCT_MINUTES}:

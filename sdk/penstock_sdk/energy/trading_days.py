@@ -15,7 +15,7 @@ import msgspec
 
 from penstock_sdk.energy.delivery import delivery_day
 from penstock_sdk.energy.localtime import local_to_ns, ns_to_local
-from penstock_sdk.energy.zones import BiddingZone, bidding_zone
+from penstock_sdk.energy.zones import MarketZone, market_zone
 
 __all__ = ["DAYS_MAX", "Days", "TradingDays", "announced_ns"]
 
@@ -29,15 +29,15 @@ _ANNOUNCED = time(14, 45)
 _ONE_DAY = timedelta(days=1)
 
 
-def announced_ns(zone: BiddingZone | str, day: date) -> int:
+def announced_ns(zone: MarketZone | str, day: date) -> int:
     """Return when the contracts of delivery *day* are announced: 14:45 local time of the day before, ns UTC."""
-    return local_to_ns(datetime.combine(day - _ONE_DAY, _ANNOUNCED), bidding_zone(zone).timezone)
+    return local_to_ns(datetime.combine(day - _ONE_DAY, _ANNOUNCED), market_zone(zone).timezone)
 
 
 class TradingDays(msgspec.Struct, frozen=True):
     """Delivery days in a row, in one zone."""
 
-    zone: BiddingZone
+    zone: MarketZone
     first: date
     days: Days
 
@@ -53,7 +53,7 @@ class TradingDays(msgspec.Struct, frozen=True):
             day = date.fromisoformat(first)
         except ValueError:
             raise ValueError(f"delivery_day met {first!r}, wanted a date such as '2026-03-10'") from None
-        return cls(bidding_zone(zone), day, days)
+        return cls(market_zone(zone), day, days)
 
     def __contains__(self, day: date) -> bool:
         """Return whether *day* is one of them."""

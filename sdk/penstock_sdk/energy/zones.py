@@ -8,10 +8,10 @@ import msgspec
 
 from penstock_sdk.energy.exact import EnergyError
 
-__all__ = ["BiddingZone", "bidding_zone", "known_zones"]
+__all__ = ["MarketZone", "known_zones", "market_zone"]
 
 
-class BiddingZone(msgspec.Struct, frozen=True):
+class MarketZone(msgspec.Struct, frozen=True):
     """A zone with one price per delivery period.
 
     Attributes:
@@ -40,33 +40,33 @@ class BiddingZone(msgspec.Struct, frozen=True):
 _ZONES = {
     each.code: each
     for each in (
-        BiddingZone("AT", "10YAT-APG------L", "Europe/Vienna", "EUR", 5),
-        BiddingZone("BE", "10YBE----------2", "Europe/Brussels", "EUR", 5),
-        BiddingZone("DE-LU", "10Y1001A1001A82H", "Europe/Berlin", "EUR", 5),
-        BiddingZone("FR", "10YFR-RTE------C", "Europe/Paris", "EUR", 5),
-        BiddingZone("GB", "10YGB----------A", "Europe/London", "GBP", 0),
-        BiddingZone("NL", "10YNL----------L", "Europe/Amsterdam", "EUR", 5),
-        BiddingZone("NSW1", "", "Etc/GMT-10", "AUD", 0),
-        BiddingZone("QLD1", "", "Etc/GMT-10", "AUD", 0),
-        BiddingZone("SA1", "", "Etc/GMT-10", "AUD", 0),
-        BiddingZone("TAS1", "", "Etc/GMT-10", "AUD", 0),
-        BiddingZone("VIC1", "", "Etc/GMT-10", "AUD", 0),
+        MarketZone("AT", "10YAT-APG------L", "Europe/Vienna", "EUR", 5),
+        MarketZone("BE", "10YBE----------2", "Europe/Brussels", "EUR", 5),
+        MarketZone("DE-LU", "10Y1001A1001A82H", "Europe/Berlin", "EUR", 5),
+        MarketZone("FR", "10YFR-RTE------C", "Europe/Paris", "EUR", 5),
+        MarketZone("GB", "10YGB----------A", "Europe/London", "GBP", 0),
+        MarketZone("NL", "10YNL----------L", "Europe/Amsterdam", "EUR", 5),
+        MarketZone("NSW1", "", "Etc/GMT-10", "AUD", 0),
+        MarketZone("QLD1", "", "Etc/GMT-10", "AUD", 0),
+        MarketZone("SA1", "", "Etc/GMT-10", "AUD", 0),
+        MarketZone("TAS1", "", "Etc/GMT-10", "AUD", 0),
+        MarketZone("VIC1", "", "Etc/GMT-10", "AUD", 0),
     )
 }
 
 
-def known_zones() -> tuple[BiddingZone, ...]:
+def known_zones() -> tuple[MarketZone, ...]:
     """Return every zone known by code, sorted by code."""
     return tuple(_ZONES[code] for code in sorted(_ZONES))
 
 
-def bidding_zone(code: str | BiddingZone) -> BiddingZone:
+def market_zone(code: str | MarketZone) -> MarketZone:
     """Return the zone of that code; a zone comes back as it is, so functions can take either.
 
     Raises:
         EnergyError: no such code; the message names the closest one and all that are known.
     """
-    if isinstance(code, BiddingZone):
+    if isinstance(code, MarketZone):
         return code
     found = _ZONES.get(code)
     if found is not None:

@@ -18,17 +18,23 @@ from penstock_sdk.schema import ABSENT, I64, U32, Control, Record, Wire, control
 
 __all__ = [
     "Alert",
+    "CalendarDefinition",
     "CaptureRef",
+    "Cascade",
     "ClockStep",
     "ConnectionState",
     "ContractDefinition",
+    "CounterpartyDefinition",
+    "Deal",
     "Interned",
+    "InvoiceLine",
     "ListingDefinition",
     "OperatorCommand",
     "PluginFault",
     "PluginState",
     "Reconcile",
     "Reconciled",
+    "ReferenceTable",
     "RunEnd",
     "RunHeader",
     "SessionReady",
@@ -76,13 +82,21 @@ class Interned(Control, frozen=True, kw_only=True):
 
 @control(id=101, topic="refdata.zone")
 class ZoneDefinition(Control, frozen=True, kw_only=True):
-    """A bidding zone."""
+    """Where something is delivered: a bidding zone, a gas hub, a registry of emission rights; and its position grid."""
 
     zone_id: int
     code: str
     timezone: str
     currency: str
     eic: str = ""
+    commodity: str = "power"
+    """power, gas or carbon."""
+    day_starts_hour: int = 0
+    """Local hour at which a delivery day begins: 6 for European gas."""
+    interval_minutes: int = 15
+    """The grid's step; 1,440 is a local delivery day, of 23, 24 or 25 hours."""
+    grid_unit: str = "kW"
+    """What an interval's amount is in: kW; or of gas by the day therm/d, 10⁻³ MMBtu/d; of carbon kg."""
 
 
 @control(id=102, topic="refdata.contract")
@@ -96,6 +110,22 @@ class ContractDefinition(Control, frozen=True, kw_only=True):
     delivery_start_ns: int
     delivery_end_ns: int
     currency_id: int
+    commodity: str = "power"
+    """power, gas or carbon."""
+    settlement: str = "physical"
+    """physical: it is delivered; cash: only the difference to an index or a settlement price is paid."""
+    price_unit: str = "EUR/MWh"
+    """What prices are in: the currency or its minor unit, per unit of energy or mass."""
+    qty_unit: str = "MW"
+    """What quantities are in: MW, therm/d, MMBtu, t."""
+    spans: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    """[start, end) of each stretch of delivery, ns UTC; empty: one stretch."""
+    last_trading_ns: int = ABSENT
+    """When a contract with a last trading day ends; it cascades then, where it cascades."""
+    cascades_into: list[str] = msgspec.field(default_factory=list)
+    """Names of the contracts that take its place."""
+    payment: str = "spot"
+    """When money moves: spot (the clearing house's next days), variation (daily gains and losses), monthly (invoice)."""
 
 
 @control(id=103, topic="refdata.listing")
@@ -107,9 +137,9 @@ class ListingDefinition(Control, frozen=True, kw_only=True):
     venue_id: int
     name: str
     tick_micro: int
-    """The price step, in 10⁻⁶ of the currency per MWh."""
+    """The price step, in 10⁻⁶ of the currency per MWh; or per therm, MMBtu, t, as the contract's price unit has it."""
     lot_kw: int
-    """The quantity step."""
+    """The quantity step, in kW; in general in thousandths of the contract's quantity unit."""
     price_min_ticks: int
     price_max_ticks: int
     opens_ns: int
@@ -122,6 +152,11 @@ class ListingDefinition(Control, frozen=True, kw_only=True):
     """… the grid's step, a quarter-hour …"""
     interval_count: int
     """… and how many steps it covers."""
+    segments: list[tuple[int, int, int]] = msgspec.field(default_factory=list)
+    """(start_ns, intervals, amount): what one lot adds to each of so many grid intervals from start on, in the zone's
+    grid unit. Empty: ``lot_kw`` in each of ``interval_count``."""
+    reference_only: bool = False
+    """True where no order can be sent: it is for positions, marks and deals."""
 
 
 @control(id=104, topic="control.alert")
@@ -271,3 +306,100 @@ class Reconciled(Control, frozen=True, kw_only=True):
     """Orders that ended or were filled meanwhile; each had its reports."""
     foreign: int = 0
     """Orders in our name at the venue that we do not know; it has cancelled them."""
+
+
+@control(id=116, topic="refdata.table")
+class ReferenceTable(Control, frozen=True, kw_only=True):
+    """Rows of dated reference data that hold beside those that Penstock brings, or in their place."""
+
+    name: str
+    """zones, products, limits, aliases, fees, shapes: `penstock_sdk.energy.rules` says which columns each has."""
+    source: str
+    """Where it was read, for people."""
+    digest: str
+    """SHA-256 of the rows: the version."""
+    rows: list[dict[str, Any]]
+
+
+@control(id=117, topic="refdata.calendar")
+class CalendarDefinition(Control, frozen=True, kw_only=True):
+    """The days on which something is closed besides Saturdays and Sundays."""
+
+    name: str
+    """TARGET, UK, US …"""
+    source: str
+    """The library and its version."""
+    first: str
+    """ISO dates: outside of first … last nothing is known."""
+    last: str
+    closed: list[str]
+    """ISO dates, sorted; those on weekends may be left out."""
+    early: dict[str, str] = msgspec.field(default_factory=dict)
+    """ISO date → local time of an early close."""
+    weekend: str = "67"
+    """ISO numbers of the weekdays that are closed; empty where trading never rests."""
+
+
+@control(id=118, topic="refdata.counterparty")
+class CounterpartyDefinition(Control, frozen=True, kw_only=True):
+    """Whom deals are made with, and how far."""
+
+    counterparty_id: int
+    name: str
+    lei: str = ""
+    eic: str = ""
+    limits: dict[str, int] = msgspec.field(default_factory=dict)
+    """Currency → the most that may be owed either way, in 10⁻⁶; 0, or a currency that is not there, is no trading."""
+    active: bool = True
+
+
+@control(id=119, topic="position.cascade")
+class Cascade(Control, frozen=True, kw_only=True):
+    """A future's position has moved into those of shorter contracts, at one price: MWh and profit are as before."""
+
+    listing_id: int
+    into: list[int]
+    """Listings that took its place."""
+    price_ticks: int
+    """What the parts are valued at until they have marks of their own, in the parent's ticks."""
+
+
+@control(id=120, topic="deal.deal")
+class Deal(Control, frozen=True, kw_only=True):
+    """A bilateral deal changes state: captured by one, confirmed or rejected by another."""
+
+    deal_id: str
+    status: str
+    """captured, confirmed, rejected, cancelled."""
+    who: str
+    """The operating system's word for who did it, or the file and line that it was read from."""
+    terms: dict[str, Any]
+    """The terms as validated, exact numbers as text."""
+    listing_id: int = 0
+    """The deal's own listing, from confirmation on."""
+    why: str = ""
+
+
+@control(id=121, topic="settlement.invoice_line")
+class InvoiceLine(Control, frozen=True, kw_only=True):
+    """A line of a month's invoice: the only place where money is rounded to the currency's minor unit."""
+
+    invoice: str
+    """Who, month and currency, as `ECC 2026-03 EUR`; one currency each."""
+    line: int
+    counterparty: str
+    book: str
+    kind: str
+    """As `CashKind` has it, lower case."""
+    text: str
+    month: str
+    currency: str
+    energy_wh: int
+    exact_micro: int
+    """The sum before rounding …"""
+    amount_minor: int
+    """… and after it, in minor units: the lines of an invoice add up to its rounded total."""
+    version: int = 1
+    """Counts the times that this invoice was drawn up."""
+    final: bool = False
+    """False while prices or meter values may still come."""

@@ -12,6 +12,7 @@ from penstock_sdk.schema import ABSENT, F64, I64, U8, U16, U32, Record, Wire, re
 
 __all__ = [
     "Forecast",
+    "FxRate",
     "Observation",
     "Signal",
 ]
@@ -76,5 +77,28 @@ class Signal(Record, frozen=True, gc=False):
     """0 … 1."""
     valid_until_ns: I64 = ABSENT
     clock: Annotated[int, Wire("B", ClockKind)] = 0
+    source_ns: I64 = ABSENT
+    recv_ns: I64 = ABSENT
+
+
+@record(id=23, topic="data.fx_rate")
+class FxRate(Record, frozen=True, gc=False):
+    """An exchange rate: so many units of the quote currency for one of the base currency."""
+
+    base_id: U16
+    """Interned currency …"""
+    quote_id: U16 = 0
+    source_id: U32 = 0
+    """Interned, as `ECB`."""
+    clock: Annotated[int, Wire("B", ClockKind)] = 0
+    quality: U8 = 0
+    """0 as fixed, 1 estimated."""
+    flags: U16 = 0
+    version: U32 = 0
+    """A corrected fixing of the same time counts up."""
+    rate_nano: I64 = 0
+    """10⁻⁹ of the quote currency for one of the base currency; above 0."""
+    as_of_ns: I64 = ABSENT
+    """When it was fixed: it is used from then on, until it is too old."""
     source_ns: I64 = ABSENT
     recv_ns: I64 = ABSENT

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 __all__ = [
     "BookAction",
+    "CashKind",
     "CheckResult",
     "ClockKind",
     "ConnectionStatus",
@@ -23,6 +24,7 @@ __all__ = [
     "Severity",
     "Side",
     "Tradability",
+    "TradeSource",
 ]
 
 
@@ -248,6 +250,35 @@ class IdKind(IntEnum):
     CURRENCY = 12
     MODEL = 13
     SIGNAL = 14
+    COUNTERPARTY = 15
+
+
+class TradeSource(IntEnum):
+    """How a trade that no order of ours made came about."""
+
+    UNKNOWN = 0
+    SCREEN = 1
+    """By hand, at a venue's own screen."""
+    BROKER = 2
+    OTC = 3
+    """Bilateral: a captured deal, both pairs of eyes on it."""
+    CORRECTION = 4
+    """Takes back, or adds, what an earlier one said wrongly."""
+
+
+class CashKind(IntEnum):
+    """What a cash flow pays for."""
+
+    UNKNOWN = 0
+    TRADE = 1
+    """Price times energy of a physical trade."""
+    FEE = 2
+    VARIATION = 3
+    """A future's daily gain or loss."""
+    SWAP = 4
+    """Fixed against floating, once the period's prices are known."""
+    IMBALANCE = 5
+    """Deviation times imbalance price; a later version pays the difference to the one before."""
 
 
 class PluginStatus(IntEnum):

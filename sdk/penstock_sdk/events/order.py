@@ -14,12 +14,14 @@ from penstock_sdk.events.enums import (
     Reason,
     ReportKind,
     Side,
+    TradeSource,
 )
 from penstock_sdk.schema import ABSENT, I64, U8, U16, U32, Record, Wire, record
 
 __all__ = [
     "CheckVerdict",
     "ExecutionReport",
+    "ExternalTrade",
     "Order",
     "OrderIntent",
 ]
@@ -130,5 +132,30 @@ class ExecutionReport(Record, frozen=True, gc=False):
     """Filled in by the kernel."""
     reason: Annotated[int, Wire("H", Reason)] = 0
     flags: U16 = 0
+    source_ns: I64 = ABSENT
+    recv_ns: I64 = ABSENT
+
+
+@record(id=44, topic="order.external")
+class ExternalTrade(Record, frozen=True, gc=False):
+    """A trade of ours that Penstock did not send: from a screen, a broker, a bilateral deal. It counts like any."""
+
+    listing_id: U32
+    side: Annotated[int, Wire("B", Side)] = 0
+    clock: Annotated[int, Wire("B", ClockKind)] = 0
+    source: Annotated[int, Wire("H", TradeSource)] = 0
+    price_ticks: I64 = ABSENT
+    qty_lots: I64 = 0
+    trade_id: I64 = ABSENT
+    """Its number where it came from; the same listing, source and number twice is one trade."""
+    strategy_id: U32 = 0
+    """The plugin instance that it is attributed to; 0 is none."""
+    book_id: U32 = 0
+    """The trading book that owns the position."""
+    trader_id: U32 = 0
+    counterparty_id: U32 = 0
+    """0 is a clearing house."""
+    traded_ns: I64 = ABSENT
+    """When it was agreed: payment dates follow from it."""
     source_ns: I64 = ABSENT
     recv_ns: I64 = ABSENT
