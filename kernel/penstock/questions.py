@@ -12,7 +12,7 @@ __all__ = ["QUESTIONS", "Question"]
 
 _CONTRACT = "l.contract, l.product, l.zone, l.venue"
 _DELIVERY = "l.delivery_start_ns, l.delivery_end_ns"
-_HOURS = "(l.delivery_end_ns - l.delivery_start_ns) / 3.6e12"
+_HOURS = "l.delivered_hours"
 _MW = "l.lot_kw / 1e3"
 _PRICE = "l.tick_micro / 1e6"
 _PEOPLES = f"""CASE r.unit WHEN 'lots' THEN {_MW} WHEN 'ticks' THEN {_PRICE} WHEN 'micro' THEN 1e-6
@@ -63,10 +63,10 @@ QUESTIONS: Final[dict[str, Question]] = {
     "fills": Question(
         f"""
         SELECT f.seq, f.at_ns, f.strategy, {_CONTRACT}, {_DELIVERY}, f.side, f.price AS price_per_mwh, f.qty_mw,
-               f.qty_mw * {_HOURS} AS energy_mwh, f.slippage_decision AS slippage_decision_per_mwh,
+               f.mwh AS energy_mwh, f.slippage_decision AS slippage_decision_per_mwh,
                f.slippage_arrival AS slippage_arrival_per_mwh,
-               f.slippage_decision * f.qty_mw * {_HOURS} AS slippage_cost, l.currency, f.liquidity, f.order_kind,
-               f.order_id, f.trade_id
+               f.slippage_decision * f.last_lots * l.units_per_lot AS slippage_cost, l.currency, f.liquidity,
+               f.order_kind, f.order_id, f.trade_id
         FROM fills f {_LISTING}
         """
     ),
@@ -81,7 +81,7 @@ QUESTIONS: Final[dict[str, Question]] = {
     "positions": Question(
         f"""
         SELECT p.seq, p.at_ns, s.name AS strategy, b.name AS book, {_CONTRACT}, {_DELIVERY},
-               p.net_lots * {_MW} AS net_mw, p.net_lots * {_MW} * {_HOURS} AS net_mwh,
+               p.net_lots * {_MW} AS net_mw, p.net_lots * l.mwh_per_lot AS net_mwh,
                p.bought_lots * {_MW} AS bought_mw, p.sold_lots * {_MW} AS sold_mw,
                p.cash_micro / 1e6 AS cash, l.currency
         FROM positions p {_LISTING} {_STRATEGY.format("p")} {_BOOK.format("p")} {{latest}}
@@ -89,10 +89,9 @@ QUESTIONS: Final[dict[str, Question]] = {
     ),
     "delivery_positions": Question(
         """
-        SELECT p.strategy, l.zone, l.interval_start_ns + t.i * l.interval_ns AS delivery_start_ns,
-               l.interval_start_ns + (t.i + 1) * l.interval_ns AS delivery_end_ns, sum(p.net_mw) AS net_mw,
-               sum(p.net_mw) * any_value(l.interval_ns) / 3.6e12 AS net_mwh
-        FROM positions_latest p JOIN listings l USING (listing_id), unnest(range(l.interval_count)) t(i)
+        SELECT p.strategy, d.zone, d.start_ns AS delivery_start_ns, d.end_ns AS delivery_end_ns,
+               sum(p.net_lots * d.mw) AS net_mw, sum(p.net_lots * d.mwh) AS net_mwh
+        FROM positions_latest p JOIN delivery_amounts d USING (listing_id)
         GROUP BY ALL
         """,
         narrows=("strategy",),

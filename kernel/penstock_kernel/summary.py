@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import msgspec
 from penstock_kernel.lake import connect, tables
 from penstock_kernel.runs import RunInfo, RunPaths, write_atomically
 from penstock_kernel.summary_model import (
+    AttributionLine,
+    CashLine,
     OrderCounts,
     PnlLine,
     PositionLine,
@@ -22,6 +25,8 @@ from penstock_kernel.summary_model import (
 from penstock_kernel.summary_print import print_summary
 
 __all__ = [
+    "AttributionLine",
+    "CashLine",
     "OrderCounts",
     "PnlLine",
     "PositionLine",
@@ -83,6 +88,9 @@ def _summary(info: RunInfo, connection: duckdb.DuckDBPyConnection) -> Summary:
         events_per_s=sum(counts.values()) / info.wall_s if info.wall_s else 0.0,
         alerts=_counts(connection, "SELECT lower(severity) || ' ' || code, count(*) FROM alerts GROUP BY 1"),
         faults=_counts(connection, "SELECT name, count(*) FROM plugin_faults GROUP BY 1"),
+        attribution=_attribution(connection),
+        cash=_cash(connection),
+        external_trades=_one(connection, "SELECT count(*) AS n FROM external_trades")["n"],
     )
 
 
@@ -119,8 +127,6 @@ def _strategies(connection: duckdb.DuckDBPyConnection) -> dict[str, StrategyLine
         for row in _rows(
             connection,
             """
-            WITH f AS (SELECT f.*, f.qty_mw * (l.delivery_end_ns - l.delivery_start_ns) / 3.6e12 AS mwh
-                       FROM fills f LEFT JOIN listings l USING (listing_id))
             SELECT CASE GROUPING(strategy) WHEN 1 THEN '' ELSE coalesce(strategy, '-') END AS who,
                    count(*) AS fills, coalesce(sum(mwh), 0) AS mwh,
                    sum(slippage_decision * mwh) AS decision_cost, sum(slippage_arrival * mwh) AS arrival_cost,
@@ -128,7 +134,7 @@ def _strategies(connection: duckdb.DuckDBPyConnection) -> dict[str, StrategyLine
                    sum(mwh) FILTER (slippage_arrival IS NOT NULL) AS arrival_mwh,
                    sum(slippage_decision_ticks * mwh) AS decision_ticks,
                    sum(slippage_arrival_ticks * mwh) AS arrival_ticks
-            FROM f GROUP BY GROUPING SETS ((strategy), ())
+            FROM fills GROUP BY GROUPING SETS ((strategy), ())
             """,
         )
     }
@@ -148,36 +154,69 @@ def _slippage(row: dict[str, Any], mid: str) -> Slippage:
     return Slippage(row[f"{mid}_ticks"] / mwh, row[f"{mid}_cost"] / mwh, row[f"{mid}_cost"])
 
 
+# A strategy's own totals (listing 0) where it was told of any; else what its listings add up to.
+_OWN_TOTALS = "(listing_id = 0) = (strategy IN (SELECT strategy FROM {table} WHERE listing_id = 0))"
+
+
 def _pnl(connection: duckdb.DuckDBPyConnection) -> list[PnlLine]:
-    """Return each strategy's total (its own, listing 0, when it was told; else the sum), then its products."""
+    """Return each strategy's total per currency, then its products."""
     rows = _rows(
         connection,
-        """
-        WITH p AS (SELECT coalesce(strategy, '-') AS strategy, coalesce(product, '') AS product, listing_id, realised,
-                          unrealised, fees, total FROM pnl_latest),
-        own AS (SELECT DISTINCT strategy FROM p WHERE listing_id = 0)
-        SELECT strategy, '' AS product, sum(realised) AS realised, sum(unrealised) AS unrealised, sum(fees) AS fees,
-               sum(total) AS total
-        FROM p WHERE (listing_id = 0) = (strategy IN (SELECT strategy FROM own)) GROUP BY 1
+        f"""
+        WITH p AS (SELECT coalesce(strategy, '-') AS strategy, coalesce(product, '') AS product,
+                          coalesce(currency, '') AS currency, listing_id, realised, unrealised, fees, total
+                   FROM pnl_latest)
+        SELECT strategy, '' AS product, currency, sum(realised) AS realised, sum(unrealised) AS unrealised,
+               sum(fees) AS fees, sum(total) AS total
+        FROM p WHERE {_OWN_TOTALS.format(table="p")} GROUP BY ALL
         UNION ALL
-        SELECT strategy, product, sum(realised), sum(unrealised), sum(fees), sum(total) FROM p
-        WHERE listing_id <> 0 AND product <> '' GROUP BY 1, 2
-        ORDER BY strategy, product = '' DESC, product
+        SELECT strategy, product, currency, sum(realised), sum(unrealised), sum(fees), sum(total) FROM p
+        WHERE listing_id <> 0 AND product <> '' GROUP BY ALL
+        ORDER BY strategy, product = '' DESC, product, currency
         """,
     )
     return [PnlLine(**row) for row in rows]
+
+
+def _attribution(connection: duckdb.DuckDBPyConnection) -> list[AttributionLine]:
+    rows = _rows(
+        connection,
+        f"""
+        WITH a AS (SELECT * REPLACE (coalesce(strategy, '-') AS strategy, coalesce(currency, '') AS currency)
+                   FROM pnl_attribution_latest)
+        SELECT strategy, currency, sum(market) AS market, sum(delay) AS delay, sum(execution) AS execution,
+               sum(fees) AS fees, sum(unpriced_fills)::BIGINT AS unpriced_fills
+        FROM a WHERE {_OWN_TOTALS.format(table="a")} GROUP BY ALL ORDER BY ALL
+        """,
+    )
+    return [AttributionLine(**row) for row in rows]
+
+
+def _cash(connection: duckdb.DuckDBPyConnection) -> list[CashLine]:
+    rows = _rows(
+        connection,
+        """
+        SELECT f.value_day, coalesce(u.name, '') AS currency, lower(f.kind) AS kind, sum(f.amount_micro) / 1e6 AS amount
+        FROM cash_flows f LEFT JOIN names u ON u.kind = 'CURRENCY' AND u.id = f.currency_id GROUP BY ALL ORDER BY ALL
+        """,
+    )
+    lines: dict[tuple[int, str], dict[str, float]] = {}
+    for row in rows:
+        lines.setdefault((row["value_day"], row["currency"]), {})[row["kind"]] = float(row["amount"])
+    return [
+        CashLine(date.fromordinal(day).isoformat() if day else "", currency, kinds, sum(kinds.values()))
+        for (day, currency), kinds in lines.items()
+    ]
 
 
 def _positions(connection: duckdb.DuckDBPyConnection) -> list[PositionLine]:
     rows = _rows(
         connection,
         """
-        WITH p AS (SELECT coalesce(p.strategy, '-') AS strategy, coalesce(p.product, '') AS product, p.net_mw,
-                          p.net_mw * (l.delivery_end_ns - l.delivery_start_ns) / 3.6e12 AS mwh
-                   FROM positions_latest p JOIN listings l USING (listing_id))
-        SELECT strategy, product, count(*) FILTER (net_mw <> 0) AS listings, sum(mwh) AS net_mwh,
-               sum(abs(mwh)) AS gross_mwh, max(abs(net_mw)) AS largest_mw
-        FROM p GROUP BY 1, 2 ORDER BY 1, 2
+        SELECT coalesce(strategy, '-') AS strategy, coalesce(product, '') AS product,
+               count(*) FILTER (net_mw <> 0) AS listings, sum(net_mwh) AS net_mwh, sum(abs(net_mwh)) AS gross_mwh,
+               max(abs(net_mw)) AS largest_mw
+        FROM positions_latest GROUP BY 1, 2 ORDER BY 1, 2
         """,
     )
     return [PositionLine(**row) for row in rows]
@@ -187,8 +226,7 @@ def _prices(connection: duckdb.DuckDBPyConnection) -> Prices:
     traded = _one(
         connection,
         """
-        WITH t AS (SELECT p.price, p.qty_mw * (l.delivery_end_ns - l.delivery_start_ns) / 3.6e12 AS mwh
-                   FROM prices p JOIN listings l USING (listing_id) WHERE p.source = 'trade')
+        WITH t AS (SELECT price, mwh FROM prices WHERE source = 'trade')
         SELECT count(*) AS trades, coalesce(sum(mwh), 0) AS traded_mwh, min(price) AS min, max(price) AS max,
                sum(price * mwh) / sum(mwh) AS average,
                coalesce(sum(mwh) FILTER (price < 0), 0) / sum(mwh) AS negative_share FROM t

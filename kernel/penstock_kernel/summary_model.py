@@ -9,7 +9,17 @@ import msgspec
 
 from penstock_kernel.runs import LatencyNs, RunInfo
 
-__all__ = ["OrderCounts", "PnlLine", "PositionLine", "Prices", "Slippage", "StrategyLine", "Summary"]
+__all__ = [
+    "AttributionLine",
+    "CashLine",
+    "OrderCounts",
+    "PnlLine",
+    "PositionLine",
+    "Prices",
+    "Slippage",
+    "StrategyLine",
+    "Summary",
+]
 
 
 class Slippage(msgspec.Struct, frozen=True):
@@ -62,6 +72,33 @@ class PnlLine(msgspec.Struct, frozen=True):
     realised: float
     unrealised: float
     fees: float
+    total: float
+    currency: str = ""
+
+
+class AttributionLine(msgspec.Struct, frozen=True):
+    """Where a strategy's profit comes from: market + delay + execution - fees is its total."""
+
+    strategy: str
+    currency: str
+    market: float
+    """The price's move since each decision."""
+    delay: float
+    """From the mid at decision to the mid when the order left; negative is a cost."""
+    execution: float
+    """From there to the price dealt; negative is a cost."""
+    fees: float
+    unpriced_fills: int
+    """Fills without both mids: all of theirs is the market's."""
+
+
+class CashLine(msgspec.Struct, frozen=True):
+    """Money due on one day in one currency; received is positive. Currencies are never added."""
+
+    value_day: str
+    currency: str
+    kinds: dict[str, float]
+    """trade, fee, variation, swap, imbalance."""
     total: float
 
 
@@ -119,8 +156,16 @@ class Summary(msgspec.Struct, frozen=True):
     """Alerts by `severity code`, most first."""
     faults: dict[str, int]
     """Handler faults by plugin."""
+    attribution: list[AttributionLine] = []
+    cash: list[CashLine] = []
+    external_trades: int = 0
+    """Trades of ours that no order here made."""
 
     @property
-    def pnl_total(self) -> float:
-        """Return the total of all strategies, after fees."""
-        return sum(line.total for line in self.pnl if not line.product)
+    def pnl_totals(self) -> dict[str, float]:
+        """Return the total of all strategies, after fees, by currency; that of the run's own currency first."""
+        totals = {self.currency: 0.0}
+        for line in self.pnl:
+            if not line.product:
+                totals[line.currency or self.currency] = totals.get(line.currency or self.currency, 0.0) + line.total
+        return totals

@@ -12,6 +12,7 @@ from penstock_kernel.summary_model import Slippage, StrategyLine, Summary
 __all__ = ["print_summary"]
 
 _WIDE: Final = 96
+_CASH_LINES: Final = 8
 
 
 def print_summary(summary: Summary, console: Console) -> None:
@@ -28,6 +29,10 @@ def print_summary(summary: Summary, console: Console) -> None:
     width = console.width if console.is_terminal else max(console.width, _WIDE)
     console.print(_orders_table(summary, wide=width >= _WIDE), width=width)
     console.print(_pnl_table(summary), width=width)
+    if summary.attribution:
+        console.print(_attribution_table(summary), width=width)
+    if summary.cash:
+        console.print(_cash_table(summary), width=width)
     if summary.refusals:
         console.print("[bold]refusals[/]  " + _joined(summary.refusals))
     if summary.alerts:
@@ -105,19 +110,53 @@ def _slip(slippage: Slippage, wide: bool) -> str:
 
 
 def _pnl_table(summary: Summary) -> Table:
-    table = _new_table(f"\nprofit and loss, {summary.currency}")
+    totals = summary.pnl_totals
+    several = len(totals) > 1
+    table = _new_table("\nprofit and loss" if several else f"\nprofit and loss, {summary.currency}")
     table.add_column("product", no_wrap=True)
+    if several:
+        table.add_column("")
     _columns(table, "realised", "unrealised", "fees", "total", "net MWh", "largest MW")
     held = {(line.strategy, line.product): line for line in summary.positions}
     for line in summary.pnl:
         position = held.get((line.strategy, line.product))
         table.add_row(
-            "" if line.product else line.strategy, line.product or "all", _money(line.realised),
-            _money(line.unrealised), _money(line.fees), _money(line.total),
+            "" if line.product else line.strategy, line.product or "all", *([line.currency] if several else []),
+            _money(line.realised), _money(line.unrealised), _money(line.fees), _money(line.total),
             _number(position.net_mwh, 1) if position else "", _number(position.largest_mw, 1) if position else "",
             style="" if line.product else "bold",
         )  # fmt: skip
-    sums = [sum(getattr(p, name) for p in summary.pnl if not p.product) for name in ("realised", "unrealised", "fees")]
-    if len(summary.strategies) > 1:
-        table.add_row("all", "", *map(_money, sums), _money(summary.pnl_total), "", "", style="bold")
+    whole = [line for line in summary.pnl if not line.product]
+    for currency, total in totals.items() if len(whole) > 1 else ():
+        own = [line for line in whole if (line.currency or summary.currency) == currency]
+        sums = [sum(getattr(line, name) for line in own) for name in ("realised", "unrealised", "fees")]
+        named = [currency] if several else []
+        table.add_row("all", "", *named, *map(_money, sums), _money(total), "", "", style="bold")
+    return table
+
+
+def _attribution_table(summary: Summary) -> Table:
+    table = _new_table("\nwhere it came from   the market's move, delay, execution; - is a cost")
+    _columns(table, "", "market", "delay", "execution", "fees", "total")
+    for line in summary.attribution:
+        table.add_row(
+            line.strategy, line.currency, _money(line.market), _money(line.delay), _money(line.execution),
+            _money(-line.fees), _money(line.market + line.delay + line.execution - line.fees),
+        )  # fmt: skip
+    return table
+
+
+def _cash_table(summary: Summary) -> Table:
+    kinds = list(dict.fromkeys(kind for line in summary.cash for kind in line.kinds))
+    table = Table(
+        title="\ncash due   + is received", title_justify="left", title_style="bold", header_style="dim", box=None,
+        pad_edge=False,
+    )  # fmt: skip
+    table.add_column("value day", no_wrap=True)
+    _columns(table, "", *kinds, "total")
+    for line in summary.cash[-_CASH_LINES:]:
+        amounts = [_money(line.kinds[kind]) if kind in line.kinds else "" for kind in kinds]
+        table.add_row(line.value_day, line.currency, *amounts, _money(line.total))
+    if len(summary.cash) > _CASH_LINES:
+        table.caption = f"the last {_CASH_LINES} of {len(summary.cash)}; all: penstock cashflows"
     return table

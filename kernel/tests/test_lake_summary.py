@@ -68,7 +68,7 @@ def test_pnl_by_product_adds_up_to_each_strategy(made: Any, summary: Any) -> Non
         assert whole.fees == pytest.approx(sum(a[2] for a in amounts) / 1e6)
         assert whole.total == pytest.approx(whole.realised + whole.unrealised - whole.fees)
         assert whole.total == pytest.approx(sum(line.total for line in products))
-    assert summary.pnl_total == pytest.approx(sum(a + b - c for a, b, c in made.pnl.values()) / 1e6)
+    assert summary.pnl_totals == {"EUR": pytest.approx(sum(a + b - c for a, b, c in made.pnl.values()) / 1e6)}
 
 
 def test_positions_are_signed_energy(made: Any, summary: Any) -> None:

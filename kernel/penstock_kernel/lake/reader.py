@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 import penstock_sdk.events  # noqa: F401 - registers the records
 from penstock_kernel.lake.decode import Decoder, arrow_schema
 from penstock_kernel.lake.tail import Place, Tail, journal_end
-from penstock_kernel.lake.views import VIEWS, add_delivery_times, add_views, insert
-from penstock_kernel.lake.writer import LakeError, Manifest, read_manifest, sql_columns
+from penstock_kernel.lake.views import VIEWS, add_delivery_days, add_delivery_times, add_views, insert
+from penstock_kernel.lake.writer import LakeError, Manifest, read_manifest, sql_columns, sql_type
 from penstock_kernel.own_records import learn_own_records
 from penstock_kernel.runs import RunError, RunInfo, RunPaths
 from penstock_sdk.schema import layouts
@@ -36,7 +36,8 @@ _ATTEMPTS: Final = 5
 _CHUNK_FRAMES: Final = 1 << 16
 _LONG_TAIL_BYTES: Final = 256 << 20
 _TAIL_EVENTS_MAX: Final = 1 << 20
-_DEFINES_DELIVERIES: Final = {"contract_definitions", "zone_definitions"}
+_DEFINES_DELIVERIES: Final = {"contract_definitions", "listing_definitions", "zone_definitions"}
+_LOCAL_TABLES: Final = {"delivery_times", "delivery_days"}
 _READS: Final = {
     duckdb.StatementType.SELECT,
     duckdb.StatementType.EXPLAIN,
@@ -56,7 +57,7 @@ def tables(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         "SELECT view_name FROM duckdb_views() WHERE NOT internal AND schema_name = 'main' "
         "UNION ALL SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main'"
     ).fetchall()
-    names = sorted(row[0] for row in rows if row[0] not in VIEWS and row[0] != "delivery_times")
+    names = sorted(row[0] for row in rows if row[0] not in VIEWS and row[0] not in _LOCAL_TABLES)
     # All rows are fetched: a result that is not read to its end bars the connection for what comes next.
     counts = {name: int(connection.execute(f'SELECT count(*) FROM "{name}"').fetchall()[0][0]) for name in names}
     return {name: count for name, count in counts.items() if count}
@@ -379,13 +380,28 @@ def _check_reads(sql: str) -> None:
 
 
 def _renew_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Lay today's views over those of a file that an older version closed, for this connection alone."""
-    columns = {row[0] for row in connection.execute("DESCRIBE fills").fetchall()}
-    if "delivery_start_utc" in columns:
+    """Lay today's tables and views over those of a file that an older version closed, for this connection alone.
+
+    What its records did not have yet is NULL.
+    """
+    newest = {"listings": "mwh_per_lot", "fills": "delivery_start_utc"}
+    if all(
+        column in {row[0] for row in connection.execute(f"DESCRIBE {v}").fetchall()} for v, column in newest.items()
+    ):
         return
+    there: dict[str, set[str]] = {}
+    for table, column in connection.execute("SELECT table_name, column_name FROM duckdb_columns()").fetchall():
+        there.setdefault(table, set()).add(column)
+    for layout in layouts():
+        schema, name = arrow_schema(layout), layout.plural
+        missing = [field for field in schema if field.name not in there.get(name, ())]
+        if missing:
+            nulls = ", ".join(f'NULL::{sql_type(field.type)} AS "{field.name}"' for field in missing)
+            rest = f'*, {nulls} FROM main."{name}"' if name in there else f"{nulls} WHERE false"
+            connection.execute(f'CREATE TEMP VIEW "{name}" AS SELECT {rest}')
+    add_delivery_days(connection, "TEMP TABLE")
     for name, (_, select) in VIEWS.items():
-        with contextlib.suppress(duckdb.Error):  # a table lacks what it asks: the file's own view stays
-            connection.execute(f'CREATE TEMP VIEW "{name}" AS {select}')
+        connection.execute(f'CREATE TEMP VIEW "{name}" AS {select}')
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, files: Sequence[str] = ()) -> None:

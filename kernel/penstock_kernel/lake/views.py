@@ -8,19 +8,32 @@ two hours of a day in October share it, so group by ``delivery_start_utc`` or ``
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
+from fractions import Fraction
+from itertools import pairwise
 from typing import Final
 
 import duckdb
 import pyarrow as pa
 
-from penstock_sdk.energy import ns_to_local
+from penstock_sdk.energy import local_to_ns, ns_to_local
 from penstock_sdk.explained import REASON_UNITS
 
-__all__ = ["VIEWS", "add_delivery_times", "add_views", "insert"]
+__all__ = ["VIEWS", "add_delivery_days", "add_delivery_times", "add_views", "insert"]
 
 _NAME = "(SELECT name FROM names WHERE kind = '{kind}' AND id = {id})"
 # Whole seconds, so the same type as delivery_start: DuckDB's plain TIMESTAMP.
 _START_UTC = "make_timestamp({}.delivery_start_ns // 1000) AS delivery_start_utc"
+_THERM_MWH = Fraction(105_505_585_262, 3_600_000_000_000)  # 100,000 Btu of the International Table
+MWH_PER_UNIT: Final = {"MWh": Fraction(1), "therm": _THERM_MWH, "MMBtu": 10 * _THERM_MWH, "GJ": Fraction(5, 18)}
+"""MWh in one unit of energy that prices are per."""
+# What one lot is paid by: MWh, therms, tonnes; and the MWh that it is, NULL for what is no energy.
+_MWH = f"""CASE split_part(coalesce(c.price_unit, '/MWh'), '/', 2) {
+    " ".join(f"WHEN '{unit}' THEN {float(mwh)!r}" for unit, mwh in MWH_PER_UNIT.items())
+} END"""
+_HOURS = """coalesce(list_sum([part[2] - part[1] FOR part IN from_json(nullif(c.spans, '[]'), '[["BIGINT"]]')]),
+                        c.delivery_end_ns - c.delivery_start_ns) / 3.6e12"""
 _UNIT = f"""CASE WHEN r.met IS NOT NULL OR r.bound IS NOT NULL THEN CASE r.reason {
     " ".join(f"WHEN '{reason.name}' THEN '{unit}'" for reason, unit in REASON_UNITS.items())
 } ELSE 'count' END END AS unit"""
@@ -37,7 +50,9 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                v.name AS venue, u.name AS currency, d.delivery_start, d.delivery_end, c.delivery_start_ns,
                c.delivery_end_ns, l.opens_ns, l.gate_closure_ns, l.tick_micro, l.lot_kw, l.price_min_ticks,
                l.price_max_ticks, l.cash_micro_per_lot_tick, l.interval_start_ns, l.interval_ns, l.interval_count,
-               z.timezone, {_START_UTC.format("c")}
+               z.timezone, {_START_UTC.format("c")}, c.commodity, c.settlement, c.payment, c.price_unit, c.qty_unit,
+               coalesce(l.reference_only, false) AS reference_only, {_HOURS} AS delivered_hours,
+               l.cash_micro_per_lot_tick / l.tick_micro AS units_per_lot, units_per_lot * {_MWH} AS mwh_per_lot
         FROM (SELECT DISTINCT ON (listing_id) * FROM listing_definitions ORDER BY listing_id, seq DESC) l
         LEFT JOIN (SELECT DISTINCT ON (contract_id) * FROM contract_definitions ORDER BY contract_id, seq DESC) c
                USING (contract_id)
@@ -45,6 +60,29 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
         LEFT JOIN delivery_times d USING (contract_id)
         LEFT JOIN names v ON v.kind = 'PLUGIN' AND v.id = l.venue_id
         LEFT JOIN names u ON u.kind = 'CURRENCY' AND u.id = c.currency_id
+        """,
+    ),
+    "delivery_amounts": (
+        "what one lot of a listing adds to each interval of the position grid: in the grid's own unit, in MWh and MW",
+        """
+        WITH part AS (SELECT l.listing_id, z.code AS zone, coalesce(z.grid_unit, 'kW') AS unit, l.interval_ns,
+                             unnest(coalesce(from_json(nullif(l.segments, '[]'), '[["BIGINT"]]'),
+                                    [[l.interval_start_ns, l.interval_count, l.lot_kw]])) AS segment
+                      FROM (SELECT DISTINCT ON (listing_id) * FROM listing_definitions ORDER BY listing_id, seq DESC) l
+                      JOIN (SELECT DISTINCT ON (contract_id) contract_id, zone_id FROM contract_definitions
+                            ORDER BY contract_id, seq DESC) c USING (contract_id)
+                      JOIN (SELECT DISTINCT ON (zone_id) * FROM zone_definitions ORDER BY zone_id, seq DESC) z
+                           USING (zone_id)
+                      WHERE coalesce(z.interval_minutes, 15) < 1440),
+        step AS (SELECT listing_id, zone, unit, segment[1] + i * interval_ns AS start_ns,
+                        segment[1] + (i + 1) * interval_ns AS end_ns, segment[3] AS amount
+                 FROM part, unnest(range(segment[2])) AS t(i)
+                 UNION ALL SELECT * FROM delivery_days)
+        SELECT listing_id, zone, start_ns, end_ns, amount, unit, (end_ns - start_ns) / 3.6e12 AS hours,
+               CASE unit WHEN 'kW' THEN amount / 1e3 * hours """
+        f"""WHEN 'therm/d' THEN amount * {float(_THERM_MWH)!r}
+               WHEN 'mMMBtu/d' THEN amount * {float(_THERM_MWH / 100)!r} END AS mwh, mwh / hours AS mw
+        FROM step
         """,
     ),
     "orders_latest": (
@@ -92,7 +130,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                slippage_decision_ticks * tick_micro / 1e6 AS slippage_decision,
                slippage_arrival_ticks * tick_micro / 1e6 AS slippage_arrival,
                liquidity, order_kind, currency, venue, order_id, trade_id, last_ticks, last_lots, strategy_id,
-               listing_id, at_ns, sent_ns, contract, {_START_UTC.format("f")}
+               listing_id, at_ns, sent_ns, contract, {_START_UTC.format("f")}, last_lots * mwh_per_lot AS mwh, zone
         FROM f LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = f.strategy_id
         """,
     ),
@@ -123,11 +161,30 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
         SELECT s.name AS strategy, l.listing, l.product, l.delivery_start, coalesce(l.currency, u.name) AS currency,
                p.realised_micro / 1e6 AS realised, p.unrealised_micro / 1e6 AS unrealised, p.fees_micro / 1e6 AS fees,
                (p.realised_micro + p.unrealised_micro - p.fees_micro) / 1e6 AS total, p.mark_ticks * l.tick_micro / 1e6
-               AS mark, p.strategy_id, p.book_id, p.listing_id, p.at_ns, p.seq, l.contract, {_START_UTC.format("l")}
-        FROM (SELECT DISTINCT ON (strategy_id, book_id, listing_id) * FROM pnls
-              ORDER BY strategy_id, book_id, listing_id, seq DESC) p
+               AS mark, p.strategy_id, p.book_id, p.listing_id, p.at_ns, p.seq, l.contract, {_START_UTC.format("l")},
+               p.mark_age_ns / 1e9 AS mark_age_s, b.name AS book, l.zone
+        FROM (SELECT DISTINCT ON (strategy_id, book_id, listing_id, currency_id) * FROM pnls
+              ORDER BY strategy_id, book_id, listing_id, currency_id, seq DESC) p
         LEFT JOIN listings l USING (listing_id)
         LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = p.strategy_id
+        LEFT JOIN names b ON b.kind = 'BOOK' AND b.id = p.book_id
+        LEFT JOIN names u ON u.kind = 'CURRENCY' AND u.id = p.currency_id
+        """,
+    ),
+    "pnl_attribution_latest": (
+        "where each strategy's profit in each listing comes from; market + delay + execution - fees is its total",
+        f"""
+        SELECT s.name AS strategy, l.listing, l.product, l.delivery_start, coalesce(l.currency, u.name) AS currency,
+               p.market_micro / 1e6 AS market, p.delay_micro / 1e6 AS delay, p.execution_micro / 1e6 AS execution,
+               p.fees_micro / 1e6 AS fees,
+               (p.market_micro + p.delay_micro + p.execution_micro - p.fees_micro) / 1e6 AS total, p.unpriced_fills,
+               p.strategy_id, p.book_id, p.listing_id, p.at_ns, p.seq, l.contract, {_START_UTC.format("l")},
+               b.name AS book, l.zone
+        FROM (SELECT DISTINCT ON (strategy_id, book_id, listing_id, currency_id) * FROM pnl_attributions
+              ORDER BY strategy_id, book_id, listing_id, currency_id, seq DESC) p
+        LEFT JOIN listings l USING (listing_id)
+        LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = p.strategy_id
+        LEFT JOIN names b ON b.kind = 'BOOK' AND b.id = p.book_id
         LEFT JOIN names u ON u.kind = 'CURRENCY' AND u.id = p.currency_id
         """,
     ),
@@ -137,11 +194,26 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
         SELECT s.name AS strategy, l.listing, l.product, l.delivery_start, p.net_lots * l.lot_kw / 1e3 AS net_mw,
                p.bought_lots * l.lot_kw / 1e3 AS bought_mw, p.sold_lots * l.lot_kw / 1e3 AS sold_mw,
                p.cash_micro / 1e6 AS cash, p.strategy_id, p.book_id, p.listing_id, p.net_lots, p.at_ns, p.seq,
-               l.contract, {_START_UTC.format("l")}
+               l.contract, {_START_UTC.format("l")}, p.net_lots * l.mwh_per_lot AS net_mwh, l.currency, l.qty_unit,
+               b.name AS book, l.zone
         FROM (SELECT DISTINCT ON (strategy_id, book_id, listing_id) * FROM positions
               ORDER BY strategy_id, book_id, listing_id, seq DESC) p
         LEFT JOIN listings l USING (listing_id)
         LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = p.strategy_id
+        LEFT JOIN names b ON b.kind = 'BOOK' AND b.id = p.book_id
+        """,
+    ),
+    "external_trades_latest": (
+        "trades of ours that no order here made: from a screen, a broker, a bilateral deal",
+        f"""
+        SELECT t.seq, make_timestamp_ns(t.at_ns) AS at_utc, make_timestamp_ns(t.traded_ns) AS traded_utc, t.source,
+               s.name AS strategy, b.name AS book, c.name AS counterparty, l.listing, l.product, l.delivery_start,
+               t.side, t.price_ticks * l.tick_micro / 1e6 AS price, t.qty_lots * l.lot_kw / 1e3 AS qty, l.qty_unit,
+               l.price_unit, t.trade_id, t.listing_id, t.at_ns, l.contract, {_START_UTC.format("l")}
+        FROM external_trades t LEFT JOIN listings l USING (listing_id)
+        LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = t.strategy_id
+        LEFT JOIN names b ON b.kind = 'BOOK' AND b.id = t.book_id
+        LEFT JOIN names c ON c.kind = 'COUNTERPARTY' AND c.id = t.counterparty_id
         """,
     ),
     "prices": (
@@ -149,11 +221,11 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
         f"""
         SELECT t.seq, make_timestamp_ns(t.at_ns) AS at_utc, 'trade' AS source, l.listing AS name, l.product,
                l.delivery_start, t.price_ticks * l.tick_micro / 1e6 AS price, t.qty_lots * l.lot_kw / 1e3 AS qty_mw,
-               t.at_ns, t.listing_id, l.contract, {_START_UTC.format("l")}
+               t.at_ns, t.listing_id, l.contract, {_START_UTC.format("l")}, t.qty_lots * l.mwh_per_lot AS mwh
         FROM trades t LEFT JOIN listings l USING (listing_id)
         UNION ALL
         SELECT o.seq, make_timestamp_ns(o.at_ns), 'observation', s.name, NULL, NULL, o.value, NULL, o.at_ns, NULL,
-               NULL, NULL
+               NULL, NULL, NULL
         FROM observations o
         LEFT JOIN names s ON s.kind = 'SERIES' AND s.id = o.series_id
         JOIN names u ON u.kind = 'UNIT' AND u.id = o.unit_id AND u.name LIKE '%/MWh'
@@ -177,10 +249,16 @@ def add_views(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def add_delivery_times(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the table of local delivery times from the contracts and zones there are, in place of one that stands.
+    """Make the tables of local times from the definitions there are, in place of those that stand.
 
-    Local times come from the pinned tzdata, not from the machine's zone files.
+    ``delivery_times`` has each contract's local start and end, ``delivery_days`` the days of what is delivered by the
+    day: of 23, 24 or 25 hours. Local times come from the pinned tzdata, not from the machine's zone files.
     """
+    _add_local_times(connection)
+    add_delivery_days(connection)
+
+
+def _add_local_times(connection: duckdb.DuckDBPyConnection) -> None:
     rows = connection.execute(
         "SELECT DISTINCT c.contract_id, c.delivery_start_ns, c.delivery_end_ns, z.timezone "
         "FROM contract_definitions c JOIN zone_definitions z USING (zone_id) ORDER BY c.contract_id"
@@ -196,3 +274,26 @@ def add_delivery_times(connection: duckdb.DuckDBPyConnection) -> None:
     )
     assert times.num_rows == len(rows)
     insert(connection, "CREATE OR REPLACE TABLE delivery_times AS SELECT * FROM incoming", times)
+
+
+def add_delivery_days(connection: duckdb.DuckDBPyConnection, kind: str = "TABLE") -> None:
+    """Make the table of days of delivery alone; as a TEMP TABLE over a file that is read only."""
+    rows = connection.execute(
+        "SELECT l.listing_id, z.code, z.grid_unit, z.timezone, z.day_starts_hour, l.interval_start_ns, "
+        "l.interval_count, l.lot_kw, l.segments FROM listing_definitions l "
+        "JOIN contract_definitions c USING (contract_id) JOIN zone_definitions z USING (zone_id) "
+        "WHERE z.interval_minutes = 1440 GROUP BY ALL ORDER BY l.listing_id"
+    ).fetchall()
+    found: list[tuple[int, str, str, int, int, int]] = []
+    for listing_id, zone, unit, timezone, hour, start_ns, count, lot, text in rows:
+        for first_ns, days, amount in json.loads(text or "[]") or [(start_ns, count, lot)]:
+            first = ns_to_local(first_ns, timezone).replace(tzinfo=None, hour=hour, minute=0, second=0)
+            edges = [local_to_ns(first + timedelta(days=day), timezone) for day in range(days + 1)]
+            found += [(listing_id, zone, unit, *edge, amount) for edge in pairwise(edges)]
+    integer, text = pa.int64(), pa.string()
+    schema = pa.schema(
+        [("listing_id", integer), ("zone", text), ("unit", text), ("start_ns", integer), ("end_ns", integer),
+         ("amount", integer)]
+    )  # fmt: skip
+    days = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in found], schema)
+    insert(connection, f"CREATE OR REPLACE {kind} delivery_days AS SELECT * FROM incoming", days)

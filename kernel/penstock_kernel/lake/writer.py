@@ -25,7 +25,7 @@ from penstock_kernel.runs import RunPaths, write_atomically
 from penstock_sdk.schema import layouts
 from penstock_sdk.wire.segment import Batch
 
-__all__ = ["LakeError", "LakeWriter", "Manifest", "Partition", "read_manifest", "sql_columns"]
+__all__ = ["LakeError", "LakeWriter", "Manifest", "Partition", "read_manifest", "sql_columns", "sql_type"]
 
 _CHUNK_FRAMES: Final = 1 << 16
 _CHUNK_BYTES: Final = 1 << 24
@@ -248,10 +248,11 @@ class LakeWriter:
 
 def sql_columns(schema: pa.Schema) -> str:
     """Return a table's columns as ``CREATE TABLE`` wants them."""
-    return ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in schema)
+    return ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in schema)
 
 
-def _sql_type(kind: Any) -> str:
+def sql_type(kind: Any) -> str:
+    """Return what DuckDB calls an Arrow type."""
     if pa.types.is_dictionary(kind):
         return "VARCHAR"
     names = {

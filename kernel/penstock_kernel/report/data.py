@@ -186,7 +186,7 @@ def _profile(connection: duckdb.DuckDBPyConnection) -> list[Row]:
         SELECT l.delivery_start_ns AS start_ns, l.delivery_end_ns AS end_ns, any_value(l.contract) AS label,
                sum(p.price * p.qty_mw) / sum(p.qty_mw) AS average, quantile_cont(p.price, 0.1) AS low,
                quantile_cont(p.price, 0.9) AS high,
-               sum(p.qty_mw) * (l.delivery_end_ns - l.delivery_start_ns) / 3.6e12 AS mwh
+               sum(p.mwh) AS mwh
         FROM prices p JOIN l USING (listing_id) WHERE source = 'trade' AND qty_mw > 0
         GROUP BY l.delivery_start_ns, l.delivery_end_ns ORDER BY 1
         """,
@@ -205,14 +205,15 @@ def _heat(connection: duckdb.DuckDBPyConnection, first_ns: int, bucket_ns: int) 
 
 
 def _pnl(connection: duckdb.DuckDBPyConnection, first_ns: int, last_ns: int, bucket_ns: int) -> dict[str, Bucketed]:
-    """Return each strategy's total over time: as it was told (listing 0), else as its listings add up."""
+    """Return each strategy's total over time, in the main currency: as told (listing 0), else its listings' sum."""
     rows = _rows(
         connection,
         f"""
-        WITH p AS (SELECT strategy_id, listing_id, seq, at_ns // {bucket_ns} AS bucket,
+        WITH main AS (SELECT mode(currency_id) AS id FROM pnls),
+        p AS (SELECT strategy_id, listing_id, seq, at_ns // {bucket_ns} AS bucket,
                           realised_micro + unrealised_micro - fees_micro AS total,
                           total - lag(total, 1, 0) OVER (PARTITION BY strategy_id, book_id, listing_id ORDER BY seq)
-                          AS step FROM pnls),
+                          AS step FROM pnls, main WHERE currency_id = main.id),
         own AS (SELECT DISTINCT strategy_id FROM p WHERE listing_id = 0),
         run AS (SELECT strategy_id, bucket, seq, sum(step) OVER (PARTITION BY strategy_id ORDER BY seq) / 1e6 AS total
                 FROM p WHERE (listing_id = 0) = (strategy_id IN (SELECT strategy_id FROM own)))

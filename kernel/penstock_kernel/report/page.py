@@ -15,6 +15,8 @@ from penstock_sdk.energy import ns_to_local
 
 __all__ = ["render"]
 
+_CASH_LINES = 40
+
 
 def render(summary: Summary, data: ReportData, panels: list[Panel], deployment: str) -> str:
     """Return the page; *deployment* is the text of the deployment as run."""
@@ -29,7 +31,9 @@ def render(summary: Summary, data: ReportData, panels: list[Panel], deployment: 
         _tiles(summary),
         '<div class="grid">',
         *map(_panel, panels),
-        _card("P&amp;L by strategy and product", f"{escape(summary.currency)}, after fees", _pnl_table(summary)),
+        _card("P&amp;L by strategy and product", f"{_currencies(summary)}, after fees", _pnl_table(summary)),
+        _attribution(summary),
+        _cash(summary),
         _card("Orders by strategy", "slippage in ticks and per MWh, + is a cost", _orders_table(summary)),
         _alerts(data, summary),
         _card("Events", f"{sum(summary.events.values()):,} in the journal", _events_table(summary)),
@@ -68,15 +72,12 @@ def _paint(value: float) -> str:
 def _tiles(summary: Summary) -> str:
     info, orders, prices, latency = summary.run, summary.orders, summary.prices, summary.tick_to_order
     currency, decision = escape(summary.currency), summary.decision
-    total = summary.pnl_total
-    fees = sum(line.fees for line in summary.pnl if not line.product)
-    found = [
-        _tile(
-            "P&amp;L",
-            _signed(total, 0 if abs(total) >= 1000 else 2),
-            f"{currency}, after {number(fees)} fees",
-            _paint(total),
-        ),
+    found = []
+    for name, total in summary.pnl_totals.items():
+        of = [line for line in summary.pnl if not line.product and (line.currency or summary.currency) == name]
+        note = f"{escape(name)}, after {number(sum(line.fees for line in of))} fees"
+        found.append(_tile("P&amp;L", _signed(total, 0 if abs(total) >= 1000 else 2), note, _paint(total)))
+    found += [
         _tile("Orders", f"{orders.asked:,}", f"{orders.refused + orders.rejected:,} refused"),
         _tile("Fills", f"{orders.fills:,}", f"{orders.fill_rate:.1%} of the quantity, {number(orders.filled_mwh)} MWh"),
     ]
@@ -129,23 +130,65 @@ def _money(value: float) -> str:
     return f'<span class="{_paint(value)}">{number(value)}</span>'
 
 
+def _currencies(summary: Summary) -> str:
+    return escape(", ".join(name for name in summary.pnl_totals if name))
+
+
 def _pnl_table(summary: Summary) -> str:
     held = {(line.strategy, line.product): line for line in summary.positions}
+    totals = summary.pnl_totals
     rows: list[tuple[str, list[str]]] = []
     for line in summary.pnl:
         position = held.get((line.strategy, line.product))
         cells = [
-            "" if line.product else _name(line.strategy), escape(line.product) or "all", _money(line.realised),
-            _money(line.unrealised), number(line.fees), _money(line.total),
+            "" if line.product else _name(line.strategy), escape(line.product) or "all",
+            escape(line.currency or summary.currency), _money(line.realised), _money(line.unrealised),
+            number(line.fees), _money(line.total),
             number(position.net_mwh, 0.1) if position else "", number(position.largest_mw, 0.1) if position else "",
         ]  # fmt: skip
         rows.append(("" if line.product else "sum", cells))
     if len({line.strategy for line in summary.pnl}) > 1:
-        whole = [line for line in summary.pnl if not line.product]
-        sums = [sum(getattr(line, name) for line in whole) for name in ("realised", "unrealised", "fees", "total")]
-        cells = ["all", "", _money(sums[0]), _money(sums[1]), number(sums[2]), _money(sums[3]), "", ""]
-        rows.append(("sum total", cells))
-    return _table(("strategy", "product", "realised", "unrealised", "fees", "total", "net MWh", "max MW"), rows)
+        for currency, total in totals.items():
+            whole = [p for p in summary.pnl if not p.product and (p.currency or summary.currency) == currency]
+            sums = [sum(getattr(line, name) for line in whole) for name in ("realised", "unrealised", "fees")]
+            figures = [_money(sums[0]), _money(sums[1]), number(sums[2]), _money(total)]
+            rows.append(("sum total", ["all", "", escape(currency), *figures, "", ""]))
+    heads = ["strategy", "product", "", "realised", "unrealised", "fees", "total", "net MWh", "max MW"]
+    if len(totals) == 1:
+        heads, rows = heads[:2] + heads[3:], [(css, cells[:2] + cells[3:]) for css, cells in rows]
+    return _table(heads, rows)
+
+
+def _attribution(summary: Summary) -> str:
+    if not summary.attribution:
+        return ""
+    rows = [
+        ("", [
+            _name(line.strategy), escape(line.currency), _money(line.market), _money(line.delay),
+            _money(line.execution), _money(-line.fees),
+            _money(line.market + line.delay + line.execution - line.fees),
+        ])
+        for line in summary.attribution
+    ]  # fmt: skip
+    table = _table(("strategy", "", "market", "delay", "execution", "fees", "total"), rows)
+    note = "market: the price's move since each decision; delay and execution against the mids, - is a cost"
+    return _card("Where the P&amp;L came from", note, table)
+
+
+def _cash(summary: Summary) -> str:
+    if not summary.cash:
+        return ""
+    kinds = list(dict.fromkeys(kind for line in summary.cash for kind in line.kinds))
+    rows = [
+        ("", [
+            escape(line.value_day), escape(line.currency),
+            *(_money(line.kinds[kind]) if kind in line.kinds else "" for kind in kinds), _money(line.total),
+        ])
+        for line in summary.cash[-_CASH_LINES:]
+    ]  # fmt: skip
+    more = f"; the last {_CASH_LINES} of {len(summary.cash)}" if len(summary.cash) > _CASH_LINES else ""
+    note = f"by value day and currency, + is received{more}"
+    return _card("Cash due", note, _table(("value day", "", *map(escape, kinds), "total"), rows))
 
 
 def _orders_table(summary: Summary) -> str:

@@ -125,7 +125,7 @@ class ContractDefinition(Control, frozen=True, kw_only=True):
     cascades_into: list[str] = msgspec.field(default_factory=list)
     """Names of the contracts that take its place."""
     payment: str = "spot"
-    """When money moves: spot (the clearing house's next days), variation (daily gains and losses), monthly (invoice)."""
+    """When money moves: spot (the clearing house's next days), variation (daily gain or loss), monthly (invoice)."""
 
 
 @control(id=103, topic="refdata.listing")
