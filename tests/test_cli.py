@@ -23,7 +23,8 @@ from penstock_kernel.lake import VIEWS
 from penstock_sdk.events import Alert
 
 COMMANDS = [
-    "run", "check", "runs", "query", "report", "replay", "verify", "explain", "debug", "diff", "logs",
+    "run", "check", "runs", "query", "report", "replay", "verify", "explain", "debug", "diff", "positions",
+    "pnl", "logs",
     "status", "top", "alerts", "limits", "pause", "resume", "cancel-all", "kill", "unkill", "quarantine", "release",
     "stop", "chaos", "bench",
 ]  # fmt: skip

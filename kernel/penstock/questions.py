@@ -89,9 +89,9 @@ QUESTIONS: Final[dict[str, Question]] = {
     ),
     "delivery_positions": Question(
         """
-        SELECT p.strategy, d.zone, d.start_ns AS delivery_start_ns, d.end_ns AS delivery_end_ns,
-               sum(p.net_lots * d.mw) AS net_mw, sum(p.net_lots * d.mwh) AS net_mwh
-        FROM positions_latest p JOIN delivery_amounts d USING (listing_id)
+        SELECT strategy, zone, start_ns AS delivery_start_ns, end_ns AS delivery_end_ns, sum(mw) AS net_mw,
+               sum(mwh) AS net_mwh
+        FROM positions_by_interval
         GROUP BY ALL
         """,
         narrows=("strategy",),

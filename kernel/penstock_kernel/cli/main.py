@@ -147,9 +147,10 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (runs, query, report, replay, verify):
         sub.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
 
-    from penstock_kernel.cli import chaos, inspect, logs, operate
+    from penstock_kernel.cli import chaos, held, inspect, logs, operate
 
     inspect.add_commands(add)
+    held.add_commands(add)
     logs.add_commands(add)
     operate.add_commands(add)
     chaos.add_commands(add)

@@ -34,6 +34,9 @@ _MWH = f"""CASE split_part(coalesce(c.price_unit, '/MWh'), '/', 2) {
 } END"""
 _HOURS = """coalesce(list_sum([part[2] - part[1] FOR part IN from_json(nullif(c.spans, '[]'), '[["BIGINT"]]')]),
                         c.delivery_end_ns - c.delivery_start_ns) / 3.6e12"""
+_AMOUNT_MWH = f"""CASE unit WHEN 'kW' THEN sum(amount) / 1e3 * any_value(hours)
+               WHEN 'therm/d' THEN sum(amount) * {float(_THERM_MWH)!r}
+               WHEN 'mMMBtu/d' THEN sum(amount) * {float(_THERM_MWH / 100)!r} END"""
 _UNIT = f"""CASE WHEN r.met IS NOT NULL OR r.bound IS NOT NULL THEN CASE r.reason {
     " ".join(f"WHEN '{reason.name}' THEN '{unit}'" for reason, unit in REASON_UNITS.items())
 } ELSE 'count' END END AS unit"""
@@ -162,7 +165,8 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                p.realised_micro / 1e6 AS realised, p.unrealised_micro / 1e6 AS unrealised, p.fees_micro / 1e6 AS fees,
                (p.realised_micro + p.unrealised_micro - p.fees_micro) / 1e6 AS total, p.mark_ticks * l.tick_micro / 1e6
                AS mark, p.strategy_id, p.book_id, p.listing_id, p.at_ns, p.seq, l.contract, {_START_UTC.format("l")},
-               p.mark_age_ns / 1e9 AS mark_age_s, b.name AS book, l.zone
+               p.mark_age_ns / 1e9 AS mark_age_s, b.name AS book, l.zone, p.realised_micro, p.unrealised_micro,
+               p.fees_micro
         FROM (SELECT DISTINCT ON (strategy_id, book_id, listing_id, currency_id) * FROM pnls
               ORDER BY strategy_id, book_id, listing_id, currency_id, seq DESC) p
         LEFT JOIN listings l USING (listing_id)
@@ -214,6 +218,33 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
         LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = t.strategy_id
         LEFT JOIN names b ON b.kind = 'BOOK' AND b.id = t.book_id
         LEFT JOIN names c ON c.kind = 'COUNTERPARTY' AND c.id = t.counterparty_id
+        """,
+    ),
+    "positions_by_interval": (
+        "what each book and strategy holds in each interval of the position grid, assets among them; long is positive",
+        f"""
+        WITH told AS (SELECT s.zone_id, s.book_id, s.source_id, s.start_ns + i * step AS start_ns,
+                             least(s.start_ns + (i + 1) * step, s.end_ns) AS end_ns, arg_max(s.amount, s.seq) AS amount
+                      FROM (SELECT d.*, CASE WHEN z.interval_minutes < 1440 THEN z.interval_minutes * 60000000000
+                                             ELSE d.end_ns - d.start_ns END AS step
+                            FROM delivery_schedules d
+                            JOIN (SELECT DISTINCT ON (zone_id) * FROM zone_definitions ORDER BY zone_id, seq DESC) z
+                                 USING (zone_id)) s,
+                           unnest(range((s.end_ns - s.start_ns + s.step - 1) // s.step)) AS t(i)
+                      GROUP BY ALL),
+        held AS (SELECT strategy, book, a.zone, a.start_ns, a.end_ns, a.unit, a.hours,
+                        p.net_lots * a.amount AS amount
+                 FROM positions_latest p JOIN delivery_amounts a USING (listing_id)
+                 UNION ALL
+                 SELECT n.name, b.name, z.code, t.start_ns, t.end_ns, coalesce(z.grid_unit, 'kW'),
+                        (t.end_ns - t.start_ns) / 3.6e12, t.amount
+                 FROM told t JOIN (SELECT DISTINCT ON (zone_id) * FROM zone_definitions ORDER BY zone_id, seq DESC) z
+                      USING (zone_id)
+                 LEFT JOIN names b ON b.kind = 'BOOK' AND b.id = t.book_id
+                 LEFT JOIN names n ON n.kind = 'SOURCE' AND n.id = t.source_id)
+        SELECT strategy, book, zone, start_ns, end_ns, make_timestamp(start_ns // 1000) AS start_utc, unit,
+               sum(amount)::BIGINT AS amount, {_AMOUNT_MWH} AS mwh, mwh / any_value(hours) AS mw
+        FROM held GROUP BY strategy, book, zone, start_ns, end_ns, unit
         """,
     ),
     "prices": (
