@@ -1,8 +1,11 @@
-"""Made-up power days: each day-ahead auction's result, and an index price every five minutes.
+"""Made-up power days: each day-ahead auction's result, an index price every five minutes, imbalance prices.
 
 The day has the shape that solar and wind give a European zone: a morning peak, a solar dip that takes midday below zero
 on sunny days, an evening peak. Around it the index wanders, spikes to several hundred or thousand and falls below zero;
 every day holds at least one of each. All randomness is the context's: the same seed gives the same day.
+
+As a quarter-hour of a delivery day ends, its imbalance price follows, around what the index was; every four hours one of
+those is corrected in a second version.
 
 Of a single delivery day the index begins when trading does, on the day before, and one shape reaches over both. Of
 several, each local day has its own draws, from the seed and its date: a day is the same wherever the run began.
@@ -10,6 +13,7 @@ several, each local day has its own draws, from the seed and its date: a day is 
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -30,6 +34,11 @@ __all__ = ["SyntheticPrices", "SyntheticPricesConfig"]
 INTERVAL_NS = 300_000_000_000
 _EXCURSION_STEPS_MAX = 4
 _EXCURSION_GAP_STEPS = 24
+_STEPS_PER_QUARTER = 3
+_CORRECTED_EVERY = 16
+"""Of so many quarter-hours one imbalance price is corrected, as the last of them ends."""
+_IMBALANCE_KEY = 10_000_000
+"""Beyond any date's number: imbalance prices draw from a generator of their own, so that the index does not change."""
 
 F64 = npt.NDArray[np.float64]
 
@@ -47,6 +56,10 @@ class SyntheticPricesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """The series that observations carry; the venue follows the one of this name."""
     unit: str = "EUR/MWh"
     """The unit that observations carry."""
+    imbalance_series: str = "imbalance.price"
+    """Series PREFIX.ZONE carry the imbalance prices of delivery days; empty: there are none."""
+    imbalance_sd: Annotated[float, msgspec.Meta(ge=0)] = 35.0
+    """Standard deviation of an imbalance price around the index of its quarter-hour."""
     base_price: float = 72.0
     """The level around which the day is shaped."""
     solar_dip_min: Annotated[float, msgspec.Meta(ge=0)] = 55.0
@@ -110,7 +123,11 @@ class SyntheticPrices(Feed):
         shape = self._shape(random, first_ns, day.day_end_ns, day.timezone)
         hour_error = self._hour_error(random, day.day_start_ns, day.day_end_ns)
         yield max(day.opens_ns, from_ns), self._auction(day, shape, first_ns, hour_error)
-        for at_ns, event in self._observations(first_ns, self._index(random, shape)):
+        index = self._index(random, shape)
+        delivered = index[(day.day_start_ns - first_ns) // INTERVAL_NS :]
+        ordinal = ns_to_local(day.day_start_ns, day.timezone).toordinal()
+        imbalance = self._imbalance(ordinal, day.day_start_ns, delivered)
+        for at_ns, event in _by_time(self._observations(first_ns, index), imbalance):
             if at_ns >= from_ns:
                 yield at_ns, event
 
@@ -131,7 +148,9 @@ class SyntheticPrices(Feed):
         next_auction, told = next(auctions, None), False
         while True:
             period = delivery_day(zone, today)
-            for at_ns, event in self._observations(period.start_ns, self._made(days, today).prices):
+            prices = self._made(days, today).prices
+            imbalance = self._imbalance(today.toordinal(), period.start_ns, prices) if today in days else iter(())
+            for at_ns, event in _by_time(self._observations(period.start_ns, prices), imbalance):
                 if at_ns < from_ns:
                     continue
                 while next_auction is not None and next_auction[0] <= at_ns:
@@ -175,6 +194,37 @@ class SyntheticPrices(Feed):
                 end_ns,
                 Observation(series, unit, 0, source, 0, 0, 0, end_ns - INTERVAL_NS, end_ns, end_ns, value, end_ns),
             )
+
+    def _imbalance(self, ordinal: int, start_ns: int, index: F64) -> Iterator[tuple[int, Event]]:
+        """Yield a delivery day's imbalance prices, each as its quarter-hour ends, and some again as a second version.
+
+        Args:
+            ordinal: the day's number, ``date.toordinal()``: its draws follow from the seed and it.
+            start_ns: when the day begins, ns UTC.
+            index: the index of the day, in five-minute steps.
+        """
+        if not self.config.imbalance_series:
+            return
+        random = self.ctx.random_for(_IMBALANCE_KEY + ordinal)
+        mean = index.reshape(-1, _STEPS_PER_QUARTER).mean(axis=1)
+        first = np.round(mean + random.normal(0.0, self.config.imbalance_sd, len(mean)), 2)
+        later = np.round(first + random.normal(0.0, self.config.imbalance_sd / 4, len(mean)), 2)
+        _, unit, source = self._ids()
+        series = self.ctx.intern(IdKind.SERIES, f"{self.config.imbalance_series}.{self.config.zone}")
+        quarter_ns = _STEPS_PER_QUARTER * INTERVAL_NS
+
+        def price(at: int, version: int, value: float, known_ns: int) -> tuple[int, Event]:
+            from_ns = start_ns + at * quarter_ns
+            return known_ns, Observation(
+                series, unit, 0, source, version, 0, 0, from_ns, from_ns + quarter_ns, known_ns, value, known_ns
+            )
+
+        for at in range(len(mean)):
+            end_ns = start_ns + (at + 1) * quarter_ns
+            yield price(at, 1, float(first[at]), end_ns)
+            if at % _CORRECTED_EVERY == _CORRECTED_EVERY - 1:
+                again = at - int(random.integers(_CORRECTED_EVERY))
+                yield price(again, 2, float(later[again]), end_ns)
 
     def _ids(self) -> tuple[int, int, int]:
         """Return the ids of series, unit and source."""
@@ -248,6 +298,11 @@ class SyntheticPrices(Feed):
             else:
                 np.minimum(reach, -random.uniform(15.0, 160.0) * fade, out=reach)
         return np.round(index, 2)
+
+
+def _by_time(*streams: Iterator[tuple[int, Event]]) -> Iterator[tuple[int, Event]]:
+    """Merge streams in the order of time; of equal times the first stream's come first."""
+    return heapq.merge(*streams, key=lambda item: item[0])
 
 
 def _grid_start(day: DayListings) -> int:

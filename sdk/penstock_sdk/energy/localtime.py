@@ -24,6 +24,7 @@ __all__ = [
     "local_to_ns",
     "ns_to_local",
     "tzdata_version",
+    "utc_ns",
     "zone",
 ]
 
@@ -60,7 +61,7 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo.from_file(stream, key=name)
 
 
-def _utc_ns(moment: datetime) -> int:
+def utc_ns(moment: datetime) -> int:
     """Return an aware datetime as ns since 1970 UTC, in integers: datetime.timestamp goes through a float."""
     since = moment.astimezone(UTC) - _EPOCH
     return (since.days * 86_400 + since.seconds) * NS_PER_SECOND + since.microseconds * 1_000
@@ -82,7 +83,7 @@ def local_to_ns(wall: datetime, timezone: str) -> int:
     moment = wall.replace(tzinfo=place)
     if moment.astimezone(UTC).astimezone(place).replace(tzinfo=None) != wall:
         raise EnergyError(f"{wall:%Y-%m-%d %H:%M} does not exist in {timezone}: the clock skips it that day")
-    return _utc_ns(moment)
+    return utc_ns(moment)
 
 
 def day_start_ns(day: date, timezone: str) -> int:
@@ -95,7 +96,7 @@ def day_start_ns(day: date, timezone: str) -> int:
     """
     if isinstance(day, datetime):
         raise EnergyError(f"day is the datetime {day.isoformat()}; pass the local delivery date, as a date")
-    return _utc_ns(datetime(day.year, day.month, day.day, tzinfo=zone(timezone)))
+    return utc_ns(datetime(day.year, day.month, day.day, tzinfo=zone(timezone)))
 
 
 def ns_to_local(t_ns: int, timezone: str) -> datetime:
