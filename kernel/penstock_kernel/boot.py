@@ -13,11 +13,12 @@ import msgspec
 from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config, strictest
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.own_records import save_own_records
+from penstock_kernel.reference import collect_reference
 from penstock_kernel.sources import SourceError
 from penstock_kernel.vitals import Phase
 from penstock_sdk.core.wiring import Slot, WiringError
 from penstock_sdk.discovery import PluginImportError, load_class
-from penstock_sdk.energy import announced_ns, delivery_day, market_zone, tzdata_version
+from penstock_sdk.energy import EnergyError, MarketZone, announced_ns, delivery_day, market_zone, tzdata_version
 from penstock_sdk.energy.localtime import local_to_ns
 from penstock_sdk.events import (
     Alert,
@@ -76,7 +77,7 @@ def run_times(deployment: Deployment, now_ns: int) -> tuple[Deployment, int, int
     ends with the last day, or where days are rolling, never; in wall time it begins now.
     """
     run = deployment.run
-    zone = market_zone(run.zone)
+    zone = _zone_of(deployment)
     if run.delivery_day == "today":
         local = datetime.fromtimestamp(now_ns / 1e9, tz=zone_info(zone.timezone))
         # Late in the evening hardly anything of today is open any more; tomorrow is what people trade.
@@ -96,6 +97,13 @@ def run_times(deployment: Deployment, now_ns: int) -> tuple[Deployment, int, int
     else:
         end_ns = delivery_day(zone, day + timedelta(days=run.days - 1)).end_ns
     return deployment, start_ns, end_ns
+
+
+def _zone_of(deployment: Deployment) -> MarketZone:
+    try:
+        return market_zone(deployment.run.zone)
+    except EnergyError:
+        return market_zone(deployment.run.zone, reference=collect_reference(deployment).reference)
 
 
 def zone_info(name: str) -> Any:
@@ -129,7 +137,7 @@ def attach_plugins(kernel: Kernel, deployment: Deployment, state: dict[str, Any]
             slots.append(
                 kernel.attach(
                     cls, spec.name, config, seed=deployment.seed_for(spec.name), identity=identity,
-                    limits=spec.limits, run_dir=kernel.run_dir,
+                    limits=spec.limits, run_dir=kernel.run_dir, folder=deployment.files_folder,
                 )
             )  # fmt: skip
         except (PluginImportError, DeploymentError) as error:

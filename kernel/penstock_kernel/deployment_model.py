@@ -40,7 +40,7 @@ DEFAULT_DURABILITY: Durability = "written"
 DEFAULT_LIMIT_RECORDS = 65_536
 
 # These say where a run happens, not what happens in it: the digest leaves them out.
-_PLACE_KEYS = {("run", "runs_dir"), ("journal", "segment_mb")}
+_PLACE_KEYS = {("run", "runs_dir"), ("run", "files_from"), ("journal", "segment_mb")}
 _PLACE_TABLES = {"watchdog", "health", "alerts", "telemetry"}
 
 
@@ -137,8 +137,13 @@ class Deployment(Struct, frozen=True):
         """Return the lane limit of *topic* in records: by the most specific pattern that says so."""
         return next((rule.limit for rule in self._rules(topic) if rule.limit is not None), DEFAULT_LIMIT_RECORDS)
 
+    @property
+    def files_folder(self) -> Path:
+        """Where files that a plugin's config names are found from: `files_from`, by default the deployment's folder."""
+        return Path(self.folder) / self.run.files_from
+
     def as_run_toml(self) -> str:
-        """Return one file that starts the same run again: includes merged, plugin paths absolute, no secret resolved.
+        """Return one file that starts the same run again: includes merged, paths absolute, no secret resolved.
 
         Header comments name the files it was made from, with their SHA-256.
         """
@@ -147,6 +152,7 @@ class Deployment(Struct, frozen=True):
             path = table.get("path")
             if path is not None and not path.startswith("${"):
                 table["path"] = str((Path(self.folder) / path).resolve())
+        tree.setdefault("run", {})["files_from"] = str(self.files_folder.resolve())
         made_from = "".join(f"# made from {_comment(source.file)} sha256:{source.sha256}\n" for source in self.sources)
         return f"{made_from}\n{toml_text(tree)}"
 
@@ -176,8 +182,9 @@ def deployment_digest(tree: dict[str, Any], specs: tuple[PluginSpec, ...]) -> st
     tree = deepcopy(tree)
     for table, key in _PLACE_KEYS:
         tree.get(table, {}).pop(key, None)
-    if not tree.get("journal", True):
-        del tree["journal"]
+    for table in ("run", "journal"):
+        if not tree.get(table, True):
+            del tree[table]
     for table in _PLACE_TABLES:
         tree.pop(table, None)
     for table in tree.get("plugins", {}).values():

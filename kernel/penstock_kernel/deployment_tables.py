@@ -53,6 +53,7 @@ class RunSettings(Struct, frozen=True):
     max_events_per_input: EventCount = 100_000
     snapshot_every_events: EventCount | None = None
     max_faults: EventCount = 10
+    files_from: str = ""
 
 
 class JournalSettings(Struct, frozen=True):
@@ -75,6 +76,7 @@ class RunTable(Struct):
     max_events_per_input: EventCount = 100_000
     snapshot_every_events: EventCount | None = None
     max_faults: EventCount = 10
+    files_from: str = ""
 
 
 class TopicTable(Struct):

@@ -9,7 +9,9 @@ from typing import Literal
 
 from penstock_kernel.deployment import Deployment, check, read_deployment
 from penstock_kernel.problems import Problem, sorted_problems
+from penstock_kernel.reference import collect_reference
 from penstock_sdk.energy import known_zones
+from penstock_sdk.energy.rules import Reference
 from penstock_sdk.events import LimitKind
 from penstock_sdk.typed import KeyPath, closest, format_path, shown_value
 
@@ -26,13 +28,17 @@ def check_deployment(
     Imports the classes of enabled plugins. The deployment is fit to run when no problem is an error.
     """
     deployment, _ = read_deployment(path, env, search_path=search_path)  # whose problems `check` tells as well
-    problems = [*check(path, env, search_path=search_path), *market_problems(deployment)]
+    reference, faults = collect_reference(deployment, env)
+    problems = [*check(path, env, search_path=search_path), *market_problems(deployment, reference), *faults]
     return deployment, sorted_problems(problems, str(path))
 
 
-def market_problems(deployment: Deployment) -> list[Problem]:
-    """Return what is wrong with a deployment's zone, names of limits and checks; also with a part of one."""
-    found = _zone_problems(deployment)
+def market_problems(deployment: Deployment, reference: Reference | None = None) -> list[Problem]:
+    """Return what is wrong with a deployment's zone, names of limits and checks; also with a part of one.
+
+    *reference* is what its refdata plugins bring; None: the built-in rules alone.
+    """
+    found = _zone_problems(deployment, reference) + _order_problems(deployment)
     for path in _limit_paths(deployment):
         name = str(path[-1])
         if name not in LIMIT_NAMES:
@@ -42,14 +48,29 @@ def market_problems(deployment: Deployment) -> list[Problem]:
     return found + _risk_problems(deployment)
 
 
-def _zone_problems(deployment: Deployment) -> list[Problem]:
-    zone, zones = deployment.run.zone, [zone.code for zone in known_zones()]
+def _zone_problems(deployment: Deployment, reference: Reference | None) -> list[Problem]:
+    zone, zones = deployment.run.zone, [zone.code for zone in known_zones(reference)]
     if zone in zones:
         return []
-    near = closest(zone, zones)
+    written = deployment.tree["run"]["zone"]
+    near = closest(zone, zones) if written == zone else None  # what a reference stands for is not hinted at
     hint = f"; did you mean {near}?" if near else ""
-    text = f"unknown bidding zone {shown_value(deployment.tree['run']['zone'])}{hint}"
+    text = f"unknown bidding zone {shown_value(written)}{hint}"
     return [_problem(deployment, ("run", "zone"), text, f"known: {', '.join(zones)}")]
+
+
+def _order_problems(deployment: Deployment) -> list[Problem]:
+    """Return a warning for each refdata plugin that starts after a venue, which is built on what holds before."""
+    venue, found = "", []
+    for spec in deployment.plugins:
+        if spec.manifest.kind == "venue":
+            venue = venue or spec.name
+        elif spec.manifest.kind == "refdata" and venue:
+            text = f"starts after the venue {venue}, which does not know of its reference data then"
+            found.append(
+                _problem(deployment, ("plugins", spec.name), text, f"move it above [plugins.{venue}]", "warning")
+            )
+    return found
 
 
 def _limit_paths(deployment: Deployment) -> list[KeyPath]:

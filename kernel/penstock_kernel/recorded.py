@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from penstock_sdk.core.core import Core
+from penstock_sdk.core.core import REFUSED_BY_CATALOG, Core
 from penstock_sdk.core.faults import Raised, RecordedFault
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.events import CheckVerdict, Interned, PluginFault
@@ -70,6 +70,8 @@ class Ahead:
             self._said.setdefault((frame.producer, frame.cause_seq), []).append(self._decode(frame))
         elif frame.schema_id == PluginFault.layout.id:
             fault: Any = self._decode(frame)
+            if fault.handler == REFUSED_BY_CATALOG:
+                return  # of what it said: the kernel finds it again
             self._said.setdefault((fault.plugin_id, frame.cause_seq), []).append(fault)
         elif frame.schema_id == CheckVerdict.layout.id and frame.count == 1:
             verdict: Any = self._decode(frame)

@@ -308,10 +308,13 @@ def test_a_market_entered_in_mid_session_opens_at_once_and_fills_its_books() -> 
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({"zone": "DELU"}, "^bidding zone 'DELU' is not known; did you mean 'DE-LU'?"),
+        ({"zone": "DELU"}, "^zone 'DELU' is not known; did you mean 'DE-LU'?"),
         ({"delivery_day": "10.3.2026"}, "^delivery_day met '10.3.2026', wanted a date such as '2026-03-10'"),
-        ({"products": ()}, "^products is empty, wanted QH, H or both"),
-        ({"tick_micro": 1, "lot_kw": 1}, "^one tick on one lot of DE-LU QH .* is no whole number .*, met 1 and 1"),
+        ({"products": ()}, "^products is empty, wanted some of QH, H, HH, 5M, BASE and PEAK"),
+        (
+            {"tick_micro": 1, "lot_kw": 1},
+            "^one tick on one lot of DE-LU QH .* is no whole number .* tick_micro 1 and lot_kw 1",
+        ),
         (
             {"gate_lead_minutes": 1_440, "open_lead_hours": 0, "products": ("QH",)},
             "would open .* after its gate closes",

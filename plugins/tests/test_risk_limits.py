@@ -14,6 +14,8 @@ from penstock_sdk.events import (
     CheckResult,
     CheckVerdict,
     ExecutionReport,
+    ExternalTrade,
+    IdKind,
     Limit,
     LimitKind,
     OrderKind,
@@ -22,6 +24,7 @@ from penstock_sdk.events import (
     Reason,
     ReportKind,
     Side,
+    TradeSource,
 )
 from penstock_sdk.plugin import ComplianceCheck, Strategy
 
@@ -238,6 +241,92 @@ def test_a_restored_check_answers_as_the_first_would_have(bench):
     assert exposure(again) == exposure(made) == [(30, 60, 0)]
     assert ask(again, qty_lots=11) == ask(made, qty_lots=11) == (Reason.POSITION, 101, 100)
     assert ask(again, qty_lots=31) == ask(made, qty_lots=31) == (Reason.QTY_MAX, 31, 30)
+
+
+def test_after_its_gate_an_order_is_refused_with_the_time_it_is_late(bench):
+    made = build(bench)
+    gate_ns = made.kernel.definitions(IdKind.LISTING)[0].gate_closure_ns
+    made.quote(gate_ns // 10**9 - 1, (1, 990, 5, 1010, 5))
+    made.kernel.run_until(gate_ns - 1)
+    assert passes(made)
+    made.kernel.run_until(gate_ns)
+    assert ask(made) == (Reason.GATE_CLOSED, 0, 0)
+    made.kernel.run_until(gate_ns + 60 * 10**9)
+    assert ask(made, SELL) == (Reason.GATE_CLOSED, -60 * 10**9, 0)
+    assert [rule.rule for rule in made.risk.explain_order(made.orders()[-1]) if not rule.passed] == [
+        "time to gate closure"
+    ]
+    assert exposure(made) == [(0, 10, 0)]
+
+
+def outside(made, lots, *, who="a", number=1, side=BUY, listing_id=1, source=TradeSource.BROKER):
+    strategy_id = 0 if who is None else getattr(made, who).ctx.plugin_id
+    made.kernel.feed(ExternalTrade(listing_id, side, 0, source, 1_000, lots, trade_id=number, strategy_id=strategy_id))
+
+
+def test_a_trade_from_outside_counts_in_the_limit_of_its_strategy(bench):
+    made = build(bench)
+    outside(made, 60)
+    assert exposure(made) == [(60, 0, 0)]
+    assert ask(made, qty_lots=41) == (Reason.POSITION, 101, 100)
+    assert passes(made, qty_lots=40)
+    assert passes(made, qty_lots=50, who="b")
+    outside(made, 60, number=2, side=SELL)
+    assert exposure(made) == [(0, 40, 0)]
+    assert ask(made, qty_lots=50)[0] == Reason.NONE
+
+
+def test_one_that_names_no_strategy_is_the_desk_s_and_counts_in_none(bench):
+    made = build(bench)
+    outside(made, 60, who=None)
+    assert exposure(made) == exposure(made, "b") == [(0, 0, 0)]
+
+
+def test_told_twice_it_is_one_also_after_a_restart(bench):
+    made = build(bench)
+    outside(made, 60)
+    outside(made, 60)
+    outside(made, 5, source=TradeSource.SCREEN)
+    outside(made, 5, listing_id=2)
+    again = build(bench, listings=0)
+    again.kernel.restore(made.kernel.snapshot())
+    outside(again, 60)
+    assert exposure(again) == exposure(made) == [(65, 0, 0)]
+    assert exposure(again, listing_id=2) == [(5, 0, 0)]
+
+
+def test_it_takes_nothing_from_what_works(bench):
+    made = build(bench)
+    assert passes(made, qty_lots=30)
+    outside(made, 20)
+    assert exposure(made) == [(20, 30, 0)]
+    first = made.orders(OrderState.ROUTED)[0]
+    made.kernel.feed(made.a.cancel(first.order_id, 1), producer="a")
+    assert exposure(made) == [(20, 0, 0)]
+
+
+def test_a_listing_for_reference_takes_no_room_and_no_orders(bench):
+    made = build(bench, RiskLimitsConfig(listings_max=1, intervals_max=1), listings=1)
+    held = made.kernel.definitions(IdKind.LISTING)[0]
+    made.kernel.feed(msgspec.structs.replace(held, listing_id=9, name="ref", reference_only=True))
+    outside(made, 60, listing_id=9)
+    assert made.kernel.of(Alert) == []
+    assert exposure(made) == [(0, 0, 0)]
+
+
+def test_zones_have_intervals_of_their_own(bench):
+    made = build(bench, listings=1)
+    held = made.kernel.definitions(IdKind.LISTING)[0]
+    contract = made.kernel.definitions(IdKind.CONTRACT)[0]
+    made.kernel.feed(msgspec.structs.replace(contract, contract_id=90, name="elsewhere", zone_id=77))
+    made.kernel.feed(msgspec.structs.replace(held, listing_id=9, name="elsewhere", contract_id=90))
+    made.quote(2, (1, 990, 5, 1010, 5), (9, 990, 5, 1010, 5))
+    outside(made, 60)
+    outside(made, 50, listing_id=9, side=SELL)
+    assert exposure(made) == [(60, 0, 0)]
+    assert exposure(made, listing_id=9) == [(-50, 0, 0)]
+    assert passes(made, qty_lots=40)
+    assert passes(made, SELL, qty_lots=50, listing_id=9)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

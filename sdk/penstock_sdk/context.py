@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from penstock_sdk.energy.rules import Reference
 from penstock_sdk.events import Alert, ContractDefinition, IdKind, ListingDefinition, Quote, Severity, ZoneDefinition
 from penstock_sdk.schema import Record
 
@@ -104,6 +105,10 @@ class Host(Protocol):
     def definitions(self, kind: IdKind) -> list[Any]:
         """Return every definition of a kind, by id."""
 
+    @property
+    def reference(self) -> Reference:
+        """Rules and calendars as they hold now."""
+
     def history(self, listing_id: int, window_ns: int, of: type[Record]) -> npt.NDArray[np.void]:
         """Return the records of a listing in the window that ends now."""
 
@@ -125,6 +130,7 @@ class Context:
         identity: Identity | None = None,
         limits: dict[str, Any] | None = None,
         run_dir: Path | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._host = host
         self._moment = host.moment
@@ -135,6 +141,8 @@ class Context:
         """The instance's ``[plugins.NAME.limits]`` table, checked by the risk plugin."""
         self.run_dir = run_dir
         """The run's folder, for plugins that leave files; written to by effects alone. None where a run leaves none."""
+        self.folder = folder
+        """The deployment's folder: files that a config names are found from there. None where there is none."""
         self._seeds = (run_seed, zlib.crc32(name.encode()) if seed is None else seed)
         self.random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._seeds)))
         """Seeded by the run and by the instance: independent of every other plugin's draws."""
@@ -219,6 +227,14 @@ class Context:
         """Return a bidding zone's definition, or None when it is unknown."""
         found: ZoneDefinition | None = self._host.definition(IdKind.ZONE, zone_id)
         return found
+
+    @property
+    def reference(self) -> Reference:
+        """Dated rules (`penstock_sdk.energy.rules`) and calendars: the built-in ones, overlaid by all announced so far.
+
+        The same object until something new is announced: what is made of it may be kept until it is another.
+        """
+        return self._host.reference
 
     def cell(self, name: str) -> Cell:
         """Return the counter called *name*; hold on to it, and count with ``cell.n += 1``."""

@@ -29,6 +29,7 @@ REASON_UNITS: Final[dict[Reason, Unit]] = {
     Reason.NOTIONAL: "micro",
     Reason.POSITION: "lots",
     Reason.STALE_MARKET: "ns",
+    Reason.GATE_CLOSED: "ns",
     Reason.SELF_TRADE: "ticks",
     Reason.MARKET_ABUSE: "ticks",
 }

@@ -15,6 +15,7 @@ A name that starts with ``on_`` and belongs to no record is refused when the plu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
@@ -24,6 +25,7 @@ from penstock_sdk.events import (
     CheckResult,
     CheckVerdict,
     IntentAction,
+    OperatorCommand,
     Order,
     OrderIntent,
     OrderKind,
@@ -36,6 +38,7 @@ from penstock_sdk.schema import ABSENT, Control, Event, Frame, Record
 __all__ = [
     "KINDS",
     "Check",
+    "CommandOutcome",
     "ComplianceCheck",
     "Execution",
     "Feed",
@@ -64,6 +67,13 @@ class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The config of a plugin that takes none."""
 
 
+class CommandOutcome(msgspec.Struct, frozen=True):
+    """What came of an operator's command: some words, or everything that was wrong with it."""
+
+    text: str = ""
+    faults: tuple[str, ...] = ()
+
+
 class Plugin:
     """Base of every kind. Build nothing slow in ``__init__``; the market is met from ``on_start`` on."""
 
@@ -76,6 +86,8 @@ class Plugin:
     """Records that ``ctx.history`` is asked for …"""
     history_ns: ClassVar[int] = 0
     """… and how far back."""
+    commands: ClassVar[tuple[str, ...]] = ()
+    """Words of operators' commands that this plugin does in ``on_operator_command``; no other plugin has them."""
 
     def __init__(self, ctx: Context, config: Any = None) -> None:
         self.ctx = ctx
@@ -102,6 +114,25 @@ class Plugin:
 
         Until then the book is stale, which every plugin has heard as a Quote with ``tradability`` STALE.
         """
+
+    def check_command(self, command: OperatorCommand) -> Sequence[str]:
+        """Return all that is wrong with a command of ``commands`` as things stand, before it is journaled; or nothing.
+
+        A command that is refused here is not heard. Called between inputs: it must change nothing.
+        """
+        return ()
+
+    def command_outcome(self, command: OperatorCommand) -> CommandOutcome:
+        """Return what came of the command of ``commands`` that was heard last, for who gave it. It changes nothing."""
+        return CommandOutcome(f"{command.command} done")
+
+    def asked(self, word: str, argument: str) -> Any:
+        """Return what an operator asks to see of a word of ``commands``, as JSON carries it. It changes nothing.
+
+        Raises:
+            ValueError: the argument makes no sense; says what would.
+        """
+        raise ValueError(f"{word} met {argument!r}, wanted nothing: there is nothing to show")
 
     def snapshot(self) -> Any:
         """Return the state beyond ``ctx.state`` that a restart needs: what msgpack carries, and numpy arrays."""
@@ -290,9 +321,35 @@ class Operations(Plugin):
 
 
 class RefData(Plugin):
-    """Brings reference data: calendars, contracts, identifiers."""
+    """Brings reference data: calendars, contracts, identifiers.
+
+    Tables and calendars hold for the session that they are said in: they are said again at every start.
+    """
 
     kind = "refdata"
+
+    @classmethod
+    def reference(cls, config: Any, folder: Path) -> Sequence[Control]:
+        """Return the tables and calendars that a plugin of this config brings, without a run.
+
+        For `penstock check` and for commands that need rules: nothing but *config* and files are looked at.
+
+        Args:
+            config: an instance of ``Config``.
+            folder: the deployment's; what the config names is found from there.
+
+        Raises:
+            EnergyError: they cannot be had; one fault a line, as `FILE:LINE: …` where it has a place.
+        """
+        return ()
+
+    def on_start(self) -> Outcome:
+        """Return what `reference` does."""
+        return list(self.reference(self.config, self.ctx.folder or Path()))
+
+    def on_resume(self) -> Outcome:
+        """Return what `reference` does: files may have changed meanwhile, and what is not said again ends to hold."""
+        return list(self.reference(self.config, self.ctx.folder or Path()))
 
 
 KINDS: dict[str, type[Plugin]] = {

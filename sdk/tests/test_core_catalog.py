@@ -63,6 +63,7 @@ def test_definitions_come_back_by_id_and_survive_a_restart() -> None:
         contract_id=4, name="QH1", zone_id=1, product="QH", delivery_start_ns=0, delivery_end_ns=9, currency_id=1
     )
     fields: dict[str, Any] = dict.fromkeys(ListingDefinition.__struct_fields__, 1)
+    fields |= {"segments": [(0, 1, 100)], "reference_only": True}
     listings = [ListingDefinition(**{**fields, "listing_id": i, "name": f"L{i}"}) for i in (7, 3)]
     catalog.on_zone_definition(zone)
     catalog.on_contract_definition(contract)

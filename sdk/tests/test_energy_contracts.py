@@ -46,10 +46,10 @@ def test_every_zone_has_a_valid_eic_or_is_australian(zone: MarketZone) -> None:
 
 def test_an_unknown_zone_names_the_closest_and_all_known() -> None:
     with pytest.raises(
-        EnergyError, match="^bidding zone 'de_lu' is not known; did you mean 'DE-LU'\\? known are AT, BE"
+        EnergyError, match="^zone 'de_lu' is not known; did you mean 'DE-LU'\\? known are AT, BE"
     ):
         market_zone("de_lu")
-    with pytest.raises(EnergyError, match="^bidding zone 'XQZ' is not known; known are AT, BE"):
+    with pytest.raises(EnergyError, match="^zone 'XQZ' is not known; known are AT, BE"):
         market_zone("XQZ")
 
 
@@ -93,7 +93,7 @@ def test_the_second_two_fifteen_of_a_long_day_by_hand() -> None:
     ("name", "fault"),
     [
         ("DE-LU QH 2025-10-26 02:15", "happens twice"),
-        ("DE QH 2025-10-26 03:15", "bidding zone 'DE' is not known"),
+        ("DE QH 2025-10-26 03:15", "zone 'DE' is not known"),
         ("DE-LU", "names no delivery period"),
         ("DE-LU  QH 2025-10-26 03:15", "names no delivery period"),
         ("GB HH 2025-10-26 03:30", "product 'HH' has no trading session; known are H, QH"),

@@ -55,7 +55,7 @@ def test_before_the_first_is_announced_it_is_the_one_that_trades_and_after_the_l
 
 
 def test_what_is_no_zone_or_no_date_is_named() -> None:
-    with pytest.raises(EnergyError, match=r"^bidding zone 'DELU' is not known; did you mean 'DE-LU'"):
+    with pytest.raises(EnergyError, match=r"^zone 'DELU' is not known; did you mean 'DE-LU'"):
         TradingDays.of("DELU", "2026-03-27", 1)
     with pytest.raises(ValueError, match=r"^delivery_day met '27.3.', wanted a date such as '2026-03-10'"):
         TradingDays.of("DE-LU", "27.3.", 1)

@@ -1,4 +1,4 @@
-"""Rooms in a grid: numbers are given once at a time, come free after delivery, and limits are kept to the last one."""
+"""Rooms in a grid: numbers are given once at a time, come free after delivery, limits are kept, zones share nothing."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ def listing(listing_id: int, first: int, count: int) -> ListingDefinition:
     )  # fmt: skip
 
 
-@given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from([1, 4])), max_size=30), st.integers(0, 3))
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.sampled_from([1, 4]), st.integers(1, 2)), max_size=30), st.integers(0, 3)
+)
 def test_no_two_that_live_share_a_number_and_what_is_over_leaves_nothing(
-    wanted: list[tuple[int, int]], lag: int
+    wanted: list[tuple[int, int, int]], lag: int
 ) -> None:
     room, live, now = GridRoom(6, 12, 20), dict[int, tuple[ListingDefinition, list[int]]](), 0
-    for listing_id, (ahead, count) in enumerate(wanted, 1):
+    for listing_id, (ahead, count, zone_id) in enumerate(wanted, 1):
         now += lag
         for gone, contract_id, venue_id in room.over(now * QUARTER_NS):
             assert (contract_id, venue_id) == (gone + 1_000, 9)
@@ -34,11 +36,11 @@ def test_no_two_that_live_share_a_number_and_what_is_over_leaves_nothing(
             still = {number for _, others in live.values() for number in others}
             assert sorted(room.drop(gone)) == sorted(set(numbers) - still)
         new = listing(listing_id, now + 1 + ahead, count)
-        covered = {now + 1 + ahead + nth for nth in range(count)}
-        fits = len(live) < 6 and room.used(new) <= 12 and sum(len(n) for _, n in live.values()) + count <= 20
-        numbers = room.take(new)
+        covered = {(zone_id, now + 1 + ahead + nth) for nth in range(count)}
+        fits = len(live) < 6 and room.used(new, zone_id) <= 12 and sum(len(n) for _, n in live.values()) + count <= 20
+        numbers = room.take(new, zone_id)
         assert (numbers is not None) == fits
-        assert room.used(new) == len(covered | set(room.intervals))
+        assert room.used(new, zone_id) == len(covered | set(room.intervals))
         if numbers is not None:
             live[listing_id] = (new, numbers)
         assert set(room.slots) == set(live)
@@ -56,3 +58,20 @@ def test_a_state_of_another_size_is_refused() -> None:
     room = GridRoom(6, 12, 20)
     with pytest.raises(ValueError, match=r"^state holds room for \[6, 12, 20\] listings, .*wanted \[7, 12, 20\]"):
         GridRoom(7, 12, 20).restore(room.snapshot())
+
+
+def test_two_zones_never_share_an_interval_and_one_zone_does() -> None:
+    room = GridRoom(6, 12, 20)
+    assert room.take(listing(1, 8, 4), zone_id=1) == [0, 1, 2, 3]
+    assert room.take(listing(2, 8, 1), zone_id=2) == [4]
+    assert room.take(listing(3, 8, 1), zone_id=1) == [0]
+    assert room.drop(1) == [1, 2, 3]
+
+
+def test_a_listing_in_segments_takes_their_intervals_alone() -> None:
+    room = GridRoom(6, 12, 20)
+    parts = [(8 * QUARTER_NS, 2, 1), (16 * QUARTER_NS, 1, 1)]
+    peaks = msgspec.structs.replace(listing(1, 8, 9), segments=parts)
+    assert room.used(peaks, 1) == 3
+    assert room.take(peaks, 1) == [0, 1, 2]
+    assert set(room.intervals) == {(1, 8), (1, 9), (1, 16)}

@@ -147,13 +147,16 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (runs, query, report, replay, verify):
         sub.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
 
-    from penstock_kernel.cli import chaos, held, inspect, logs, operate
+    from penstock_kernel.cli import chaos, deals, held, inspect, invoices, logs, operate, rules
 
     inspect.add_commands(add)
     held.add_commands(add)
+    invoices.add_commands(add)
     logs.add_commands(add)
     operate.add_commands(add)
+    deals.add_commands(add)
     chaos.add_commands(add)
+    rules.add_commands(add)
     bench = add("bench", _bench, "measure", "Measure one path, in interleaved rounds beside a bare dict dispatch.")
     benches = ["bus", "order-path", "store", "rebuild", "telemetry", "operate", "soak"]
     bench.add_argument("bench", choices=[*benches, "all"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +17,20 @@ from rich.console import Console
 if TYPE_CHECKING:
     from penstock_kernel.control.protocol import Answer, CommandAnswer, Request
 
-__all__ = ["DONE", "NOT_RUNNING", "NO_ANSWER", "REFUSED", "add_commands"]
+__all__ = [
+    "DONE",
+    "NOT_RUNNING",
+    "NO_ANSWER",
+    "REFUSED",
+    "add_commands",
+    "ask_kernel",
+    "command_options",
+    "common_options",
+    "failed",
+    "guarded",
+    "send_command",
+    "show",
+]
 
 DONE, REFUSED, NOT_RUNNING, NO_ANSWER = 0, 2, 3, 4
 """Exit codes."""
@@ -48,48 +61,48 @@ class _Add(Protocol):
 
 def add_commands(add: _Add) -> None:
     """Add the operator's commands to the command line."""
-    status = add("status", _guarded(_status), "say where a running kernel stands")
-    top = add(
-        "top", _guarded(_top), "watch a running kernel", "Watch a running kernel: p pause, k kill, a ack, q quit."
-    )
+    status = add("status", guarded(_status), "say where a running kernel stands")
+    top = add("top", guarded(_top), "watch a running kernel", "Watch a running kernel: p pause, k kill, a ack, q quit.")
     top.add_argument("--once", action="store_true", help="print one state and end")
     top.add_argument("--plain", action="store_true", help="as text, one state after another")
-    alerts = add("alerts", _guarded(_alerts), "list the open alerts, or acknowledge some")
+    alerts = add("alerts", guarded(_alerts), "list the open alerts, or acknowledge some")
     alerts.add_argument("--ack", metavar="ALERT", help="CODE, CODE:SUBJECT, an id, or all; wants --reason")
     alerts.add_argument("--all", action="store_true", help="those that are acknowledged, too")
     alerts.add_argument("--follow", action="store_true", help="go on, and print what comes")
     alerts.add_argument("--test", action="store_true", help="send a test alert to every sink, say what came of it")
-    limits = add("limits", _guarded(_limits), "show the limits in force, or set some")
+    limits = add("limits", guarded(_limits), "show the limits in force, or set some")
     limits.add_argument("file", nargs="?", type=Path, help="TOML with [limits] and [plugins.NAME.limits]")
     limits.add_argument("--set", action="append", default=[], metavar="[STRATEGY.]LIMIT=VALUE", dest="words")
     for sub in (status, top, alerts, limits):
-        _common(sub)
+        common_options(sub)
     for sub in (alerts, limits):
-        _commanding(sub, reason_needed=False)
+        command_options(sub, reason_needed=False)
     for name, (summary, target) in _SUMMARIES.items():
-        sub = add(name, _guarded(_simple), summary, summary[0].upper() + summary[1:] + ".")
+        sub = add(name, guarded(_simple), summary, summary[0].upper() + summary[1:] + ".")
         if target is not None:
             sub.add_argument("target", nargs=None if name in _ONE_NEEDED else "?", default="", help=target)
         if name == "stop":
             sub.add_argument("--cancel", action="store_true", help="cancel every open order first")
-        _common(sub)
-        _commanding(sub, reason_needed=True)
+        common_options(sub)
+        command_options(sub, reason_needed=True)
 
 
-def _common(sub: argparse.ArgumentParser) -> None:
+def common_options(sub: argparse.ArgumentParser) -> None:
+    """Add what every call of an instance takes."""
     sub.add_argument("--instance", metavar="NAME", help="default: the only one that runs")
     sub.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
     sub.add_argument("--json", action="store_true", help="print JSON")
     sub.add_argument("--timeout", type=float, default=None, metavar="S", help="seconds for an answer (default: 5)")
 
 
-def _commanding(sub: argparse.ArgumentParser, *, reason_needed: bool) -> None:
+def command_options(sub: argparse.ArgumentParser, *, reason_needed: bool) -> None:
+    """Add what every command to an instance takes."""
     sub.add_argument("--reason", required=reason_needed, help="why: it is journaled with who you are")
     sub.add_argument("--request", metavar="ID", help="an id of your own: given twice, it is done once")
     sub.add_argument("--wait", action="store_true", help="until it is done: also over a recovery; of stop, to the end")
 
 
-def _guarded(command: Callable[[argparse.Namespace, Console], int]) -> Callable[[argparse.Namespace, Console], int]:
+def guarded(command: Callable[[argparse.Namespace, Console], int]) -> Callable[[argparse.Namespace, Console], int]:
     """Return the command with what can go wrong in a call as its exit code."""
 
     def run(options: argparse.Namespace, console: Console) -> int:
@@ -104,16 +117,21 @@ def _guarded(command: Callable[[argparse.Namespace, Console], int]) -> Callable[
             code, text = NO_ANSWER, str(error)
         except (ControlCallError, LimitsError) as error:
             code, text = REFUSED, str(error)
-        return _failed(options, code, text)
+        return failed(options, code, text)
 
     return run
 
 
-def _failed(options: argparse.Namespace, code: int, text: str) -> int:
+def failed(options: argparse.Namespace, code: int, text: str, faults: Sequence[str] = ()) -> int:
+    """Say why nothing came of it, each fault on a line of its own; return the exit code."""
     from msgspec import json
 
     if options.json:
-        sys.stdout.write(json.encode({"is": "error", "exit": code, "text": text}).decode() + "\n")
+        more = {"faults": list(faults)} if faults else {}
+        sys.stdout.write(json.encode({"is": "error", "exit": code, "text": text, **more}).decode() + "\n")
+    elif len(faults) > 1:
+        sys.stderr.write("".join(f"penstock {options.name}: {fault}\n" for fault in faults))
+        sys.stderr.write(f"penstock {options.name}: {len(faults)} faults, nothing was done\n")
     else:
         sys.stderr.write(f"penstock {options.name}: {text}\n")
     return code
@@ -122,7 +140,7 @@ def _failed(options: argparse.Namespace, code: int, text: str) -> int:
 # -- asking ------------------------------------------------------------------------------------------------------------
 
 
-def _run_dir(options: argparse.Namespace) -> Path:
+def run_dir_of(options: argparse.Namespace) -> Path:
     from penstock_kernel.control.client import find_instance
 
     return find_instance(options.runs_dir, options.instance)
@@ -134,21 +152,23 @@ def _timeout_s(options: argparse.Namespace) -> float:
     return WAIT_S if getattr(options, "wait", False) else TIMEOUT_S
 
 
-def _ask(options: argparse.Namespace, request: Request) -> Answer:
+def ask_kernel(options: argparse.Namespace, request: Request) -> Answer:
+    """Return the instance's answer to one request."""
     from penstock_kernel.control.client import Control
 
-    with Control(_run_dir(options), timeout_s=_timeout_s(options)) as control:
+    with Control(run_dir_of(options), timeout_s=_timeout_s(options)) as control:
         return control.ask(request)
 
 
-def _show(options: argparse.Namespace, console: Console, answer: Answer, lines: Callable[[], list[str]]) -> int:
+def show(options: argparse.Namespace, console: Console, answer: Answer, lines: Callable[[], list[str]]) -> int:
     """Print an answer, as JSON or as *lines*; return the exit code that goes with it."""
     from msgspec import json
 
     from penstock_kernel.control.protocol import Refusal
 
     if isinstance(answer, Refusal):
-        return _failed(options, NO_ANSWER if answer.code in ("busy", "failed") else REFUSED, answer.text)
+        code = NO_ANSWER if answer.code in ("busy", "failed") else REFUSED
+        return failed(options, code, answer.text, answer.faults)
     if options.json:
         console.print(json.encode(answer).decode(), markup=False, soft_wrap=True)
     else:
@@ -160,8 +180,8 @@ def _status(options: argparse.Namespace, console: Console) -> int:
     from penstock_kernel.cli.state_text import state_lines
     from penstock_kernel.control.protocol import StateAnswer, StatusRequest
 
-    answer = _ask(options, StatusRequest())
-    return _show(options, console, answer, lambda: state_lines(answer.state) if isinstance(answer, StateAnswer) else [])
+    answer = ask_kernel(options, StatusRequest())
+    return show(options, console, answer, lambda: state_lines(answer.state) if isinstance(answer, StateAnswer) else [])
 
 
 def _top(options: argparse.Namespace, console: Console) -> int:
@@ -169,7 +189,7 @@ def _top(options: argparse.Namespace, console: Console) -> int:
     from penstock_kernel.control.client import Control
     from penstock_kernel.control.protocol import StateAnswer
 
-    run_dir = _run_dir(options)
+    run_dir = run_dir_of(options)
     if not (options.once or options.plain or options.json):
         from penstock_kernel.cli.top import Top
 
@@ -180,9 +200,9 @@ def _top(options: argparse.Namespace, console: Console) -> int:
         state = next(states)
         if options.once:  # the first one comes before anything of the books was heard
             state = next(states)
-        _show(options, console, StateAnswer(state), lambda: state_lines(state))
+        show(options, console, StateAnswer(state), lambda: state_lines(state))
         for state in () if options.once else states:
-            _show(options, console, StateAnswer(state), lambda state=state: ["", *state_lines(state)])  # type: ignore[misc]
+            show(options, console, StateAnswer(state), lambda state=state: ["", *state_lines(state)])  # type: ignore[misc]
     return DONE
 
 
@@ -192,17 +212,17 @@ def _alerts(options: argparse.Namespace, console: Console) -> int:
     from penstock_kernel.control.protocol import AlertsAnswer, AlertsRequest, StateAnswer, StatusRequest
 
     if options.ack:
-        return _command(options, console, "ack", argument=options.ack)
+        return send_command(options, console, "ack", argument=options.ack)
     if options.test:
         return _test_sinks(options, console)
     told: dict[int, tuple[int, str]] = {}
-    with Control(_run_dir(options), timeout_s=_timeout_s(options)) as control:
+    with Control(run_dir_of(options), timeout_s=_timeout_s(options)) as control:
         where = control.ask(StatusRequest())
         timezone = where.state.timezone if isinstance(where, StateAnswer) else "UTC"
         while True:
             answer = control.ask(AlertsRequest())
             if not isinstance(answer, AlertsAnswer):
-                return _show(options, console, answer, list)
+                return show(options, console, answer, list)
             fresh = [
                 alert
                 for alert in answer.alerts
@@ -211,7 +231,7 @@ def _alerts(options: argparse.Namespace, console: Console) -> int:
             told |= {alert.id: (alert.count, alert.acked_by) for alert in fresh}
             if fresh or not options.follow:
                 lines = alert_lines(fresh, timezone) or ["no alerts open"]
-                _show(options, console, AlertsAnswer(fresh), lambda lines=lines: lines)  # type: ignore[misc]
+                show(options, console, AlertsAnswer(fresh), lambda lines=lines: lines)  # type: ignore[misc]
             if not options.follow:
                 return DONE
             time.sleep(FOLLOW_S)
@@ -225,7 +245,7 @@ def _test_sinks(options: argparse.Namespace, console: Console) -> int:
     from penstock_kernel.alerts.tables import sinks_of
     from penstock_kernel.deployment import load_deployment
 
-    run_dir = _run_dir(options)
+    run_dir = run_dir_of(options)
     trials = try_sinks(sinks_of(load_deployment(run_dir / "deployment.toml").tree), run_dir.name)
     rows = [{"sink": trial.name, "delivered": trial.ok, "text": trial.text} for trial in trials]
     if options.json:
@@ -245,17 +265,17 @@ def _limits(options: argparse.Namespace, console: Console) -> int:
     from penstock_kernel.control.limits_file import as_argument, rows_of_file, rows_of_words
     from penstock_kernel.control.protocol import LimitsAnswer, LimitsRequest, StateAnswer, StatusRequest
 
-    with Control(_run_dir(options), timeout_s=_timeout_s(options)) as control:
+    with Control(run_dir_of(options), timeout_s=_timeout_s(options)) as control:
         answer = control.ask(LimitsRequest())
         if not isinstance(answer, LimitsAnswer):
-            return _show(options, console, answer, list)
+            return show(options, console, answer, list)
         if options.file is None and not options.words:
             where = control.ask(StatusRequest())
             timezone = where.state.timezone if isinstance(where, StateAnswer) else "UTC"
-            return _show(options, console, answer, lambda: limit_lines(answer.rows, timezone))
+            return show(options, console, answer, lambda: limit_lines(answer.rows, timezone))
     rows = rows_of_file(options.file, answer.owners) if options.file is not None else []
     rows += rows_of_words(options.words, answer.owners)
-    return _command(options, console, "limits", argument=as_argument(rows))
+    return send_command(options, console, "limits", argument=as_argument(rows))
 
 
 # -- commanding --------------------------------------------------------------------------------------------------------
@@ -263,35 +283,36 @@ def _limits(options: argparse.Namespace, console: Console) -> int:
 
 def _simple(options: argparse.Namespace, console: Console) -> int:
     target = getattr(options, "target", None) or ""
-    options.instance = str(_run_dir(options))  # the only one that runs may not run any more, a moment later
+    options.instance = str(run_dir_of(options))  # the only one that runs may not run any more, a moment later
     argument = "cancel" if getattr(options, "cancel", False) else ""
-    code = _command(options, console, options.name.replace("-", "_"), target=target, argument=argument)
+    code = send_command(options, console, options.name.replace("-", "_"), target=target, argument=argument)
     if code == DONE and options.name == "stop" and options.wait:
         return _wait_for_the_end(options, console)
     return code
 
 
-def _command(
+def send_command(
     options: argparse.Namespace, console: Console, command: str, *, target: str = "", argument: str = ""
 ) -> int:
+    """Give the instance a command, print what came of it, return the exit code."""
     from penstock_kernel.control.client import ControlCallError, new_request_id
     from penstock_kernel.control.client import command as call
     from penstock_kernel.control.protocol import CommandAnswer, CommandRequest
 
     if not (options.reason or "").strip():
-        return _failed(options, REFUSED, f"{command} met no reason, wanted some words on why; give --reason")
+        return failed(options, REFUSED, f"{command} met no reason, wanted some words on why; give --reason")
     request = CommandRequest(
         command=command, target=target, argument=argument, reason=options.reason.strip(), wait=options.wait,
         request=options.request or new_request_id(),
     )  # fmt: skip
-    run_dir = _run_dir(options)
+    run_dir = run_dir_of(options)
     try:
         answer = call(run_dir, request, timeout_s=_timeout_s(options), waits=lambda why: _waits(options, why))
     except ControlCallError as error:
         # It may have been done all the same: with this id, asking again does it once.
         text = f"{error}; to ask again for the same: --request {request.request}"
         raise type(error)(text) from None
-    return _show(options, console, answer, lambda: _told(answer) if isinstance(answer, CommandAnswer) else [])
+    return show(options, console, answer, lambda: _told(answer) if isinstance(answer, CommandAnswer) else [])
 
 
 def _waits(options: argparse.Namespace, why: str) -> None:
@@ -312,7 +333,7 @@ def _wait_for_the_end(options: argparse.Namespace, console: Console) -> int:
     until_s = time.monotonic() + _timeout_s(options)
     while not isinstance(signs := vital_signs(Path(options.instance)), NotRunning):
         if time.monotonic() >= until_s:
-            return _failed(options, NO_ANSWER, f"it has not ended in time: {signs}")
+            return failed(options, NO_ANSWER, f"it has not ended in time: {signs}")
         time.sleep(WATCH_S)
     if not options.json:
         console.print(str(signs), markup=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from penstock_kernel.kernel import Kernel
 from penstock_kernel.vitals import Phase
 from penstock_sdk.core.desk import OpenOrder
 from penstock_sdk.core.limit_rows import limit_rows
+from penstock_sdk.core.wiring import Slot
 from penstock_sdk.events import IdKind, LimitKind, OperatorCommand, OrderState
 
 __all__ = ["COMMANDS", "Commands"]
@@ -103,8 +104,8 @@ class Commands:
         if isinstance(early, Refusal):
             reply(early)
             return
-        if not early and (refused := self._nonsense(request)):
-            reply(Refusal(code="refused", text=refused))
+        if not early and (refused := self._nonsense(request) or self._refused_by_plugin(command)):
+            reply(refused if isinstance(refused, Refusal) else Refusal(code="refused", text=refused))
             return
         if request.request:
             self._remember(job)
@@ -130,8 +131,9 @@ class Commands:
     def _misshapen(self, request: CommandRequest) -> Refusal | None:
         """Return what is wrong with a request by itself."""
         text = ""
-        if request.command not in COMMANDS:
-            text = f"command {request.command[:NAME_MAX]!r} is not known; there are {', '.join(COMMANDS)}"
+        if request.command not in self._words() and self._run.live:
+            known = ", ".join(self._words())
+            text = f"command {request.command[:NAME_MAX]!r} is not known; there are {known}"
         elif not request.reason.strip():
             text = f"{request.command} met no reason, wanted some words on why; give --reason"
         elif len(request.reason) > TEXT_MAX or not request.reason.isprintable():
@@ -201,6 +203,31 @@ class Commands:
             return f"ack met {met}, wanted CODE, CODE:SUBJECT or the id of an open alert, or all; open are {some}"
         return ""
 
+    def _words(self) -> list[str]:
+        """Return every command's word, those of plugins included."""
+        return [*COMMANDS, *self._kernel.plugin_commands]
+
+    def doer(self, word: str) -> Slot | Refusal:
+        """Return the plugin that does the command *word*, or why none does it now."""
+        kernel = self._kernel
+        slot = kernel.plugin_commands.get(word)
+        if slot is None:
+            text = f"no plugin here does {word[:NAME_MAX]!r}; there are {', '.join(kernel.plugin_commands) or 'none'}"
+            return Refusal(code="refused" if self._run.live else "recovering", text=text)
+        if kernel.doer_of(word) is None:
+            return Refusal(code="refused", text=f"plugin {slot.name}, which does {word}, is quarantined; release it")
+        return slot
+
+    def _refused_by_plugin(self, command: OperatorCommand) -> Refusal | None:
+        """Return what the plugin that does a command says against it as things stand."""
+        if command.command in COMMANDS:
+            return None
+        doer = self.doer(command.command)
+        if isinstance(doer, Refusal):
+            return doer
+        faults = list(doer.plugin.check_command(command))
+        return Refusal(code="refused", text="; ".join(faults), faults=faults) if faults else None
+
     # -- doing -----------------------------------------------------------------------------------------------------
 
     def next(self) -> None:
@@ -269,6 +296,8 @@ class Commands:
     def _told(self, job: _Job, met: _Met | None, first_seq: int, last_seq: int) -> CommandAnswer | Refusal:
         """Return the answer to a command that has been done."""
         kernel, command = self._kernel, job.command
+        if command.command not in COMMANDS:
+            return self._told_by_plugin(command, first_seq, last_seq)
         text = _WORDS[command.command].format(target=command.target or "every strategy")
         if command.command == "limits":
             rows, _ = limit_rows(command.argument, [slot.name for slot in kernel.desk.traders.values()])
@@ -291,6 +320,16 @@ class Commands:
             outcome="done", text=text, seq=first_seq, last_seq=last_seq, cancels=cancels,
             open_before=None if met is None else met.open_orders, left=left,
         )  # fmt: skip
+
+    def _told_by_plugin(self, command: OperatorCommand, first_seq: int, last_seq: int) -> CommandAnswer | Refusal:
+        """Return what a plugin says of a command that it has done."""
+        doer = self.doer(command.command)
+        if isinstance(doer, Refusal):
+            return doer
+        outcome = doer.plugin.command_outcome(command)
+        if outcome.faults:  # what it stood on has changed since it was checked
+            return Refusal(code="refused", text="; ".join(outcome.faults), faults=list(outcome.faults))
+        return CommandAnswer(outcome="done", text=outcome.text, seq=first_seq, last_seq=last_seq)
 
     def _left(self, command: OperatorCommand) -> tuple[dict[str, int], str]:
         """Return the orders by venue that a command leaves where nobody cancels them, and what to say of them.

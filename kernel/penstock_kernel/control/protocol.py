@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -29,6 +29,8 @@ __all__ = [
     "LimitsAnswer",
     "LimitsRequest",
     "ProtocolError",
+    "QueryAnswer",
+    "QueryRequest",
     "Refusal",
     "Request",
     "StateAnswer",
@@ -73,6 +75,13 @@ class LimitsRequest(_Request, tag="limits", frozen=True, kw_only=True):
     """Which limits are in force?"""
 
 
+class QueryRequest(_Request, tag="query", frozen=True, kw_only=True):
+    """What has the plugin to show that does the command *word*?"""
+
+    word: str
+    argument: str = ""
+
+
 class CommandRequest(_Request, tag="command", frozen=True, kw_only=True):
     """Do something."""
 
@@ -86,7 +95,7 @@ class CommandRequest(_Request, tag="command", frozen=True, kw_only=True):
     """While the kernel recovers: answer once it is done, not once it is taken."""
 
 
-Request = StatusRequest | TopRequest | AlertsRequest | LimitsRequest | CommandRequest
+Request = StatusRequest | TopRequest | AlertsRequest | LimitsRequest | QueryRequest | CommandRequest
 
 
 class StateAnswer(msgspec.Struct, tag="state", frozen=True, tag_field="is"):
@@ -106,6 +115,12 @@ class LimitsAnswer(msgspec.Struct, tag="limits", frozen=True, tag_field="is"):
 
     rows: list[LimitRow]
     owners: list[str]
+
+
+class QueryAnswer(msgspec.Struct, tag="shown", frozen=True, tag_field="is"):
+    """What a plugin has to show."""
+
+    value: Any
 
 
 class CommandAnswer(msgspec.Struct, tag="done", frozen=True, kw_only=True, tag_field="is"):
@@ -130,9 +145,11 @@ class Refusal(msgspec.Struct, tag="refused", frozen=True, kw_only=True, tag_fiel
 
     code: Literal["bad_request", "refused", "denied", "busy", "recovering", "failed"]
     text: str
+    faults: list[str] = []
+    """Of a plugin's command: each thing that is wrong with it, by itself."""
 
 
-Answer = StateAnswer | AlertsAnswer | LimitsAnswer | CommandAnswer | Refusal
+Answer = StateAnswer | AlertsAnswer | LimitsAnswer | QueryAnswer | CommandAnswer | Refusal
 
 
 class _Version(msgspec.Struct):

@@ -31,6 +31,8 @@ from penstock_kernel.control.protocol import (
     LimitsAnswer,
     LimitsRequest,
     ProtocolError,
+    QueryAnswer,
+    QueryRequest,
     Refusal,
     Request,
     StateAnswer,
@@ -274,12 +276,24 @@ class ControlServer:
         elif isinstance(request, LimitsRequest):
             owners = [slot.name for slot in self._kernel.desk.traders.values()]
             self._say(client, LimitsAnswer(self.facts.limits(), owners))
+        elif isinstance(request, QueryRequest):
+            self._say(client, self._shown(request))
         elif isinstance(request, TopRequest):
             self._streams += not client.period_ns
             client.period_ns = max(request.period_ms, PERIOD_MS_MIN) * 1_000_000
             client.due_ns = self._stream_due_ns = now_ns
         else:
             self._send(client, self._state_bytes(now_ns, books=False))
+
+    def _shown(self, request: QueryRequest) -> Answer:
+        """Return what a plugin has to show."""
+        doer = self.commands.doer(request.word)
+        if isinstance(doer, Refusal):
+            return doer
+        try:
+            return QueryAnswer(doer.plugin.asked(request.word, request.argument))
+        except ValueError as error:
+            return Refusal(code="refused", text=str(error))
 
     def _reply(self, client: _Client, answer: CommandAnswer | Refusal) -> None:
         client.waiting -= 1

@@ -247,6 +247,42 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
         FROM held GROUP BY strategy, book, zone, start_ns, end_ns, unit
         """,
     ),
+    "cash_flows_latest": (
+        "money due, a row per cash flow with names and value day; received is positive, a later version a difference",
+        """
+        SELECT f.seq, make_timestamp_ns(f.at_ns) AS at_utc, DATE '0001-01-01' + (f.value_day::INTEGER - 1) AS value_day,
+               lower(f.kind) AS kind, u.name AS currency, f.amount_micro / 1e6 AS amount, f.energy_wh / 1e6 AS mwh,
+               coalesce(p.name, 'clearing house') AS counterparty, b.name AS book, s.name AS strategy, l.listing,
+               z.code AS zone, f.version, make_timestamp_ns(f.traded_ns) AS traded_utc,
+               make_timestamp_ns(f.delivery_start_ns) AS delivery_start_utc,
+               make_timestamp_ns(f.delivery_end_ns) AS delivery_end_utc, f.amount_micro, f.energy_wh, f.book_id,
+               f.strategy_id, f.listing_id, f.zone_id, f.counterparty_id, f.currency_id, f.delivery_start_ns,
+               f.delivery_end_ns, f.traded_ns, f.value_day AS value_day_number, z.timezone, f.at_ns
+        FROM cash_flows f LEFT JOIN listings l USING (listing_id)
+        LEFT JOIN (SELECT DISTINCT ON (zone_id) * FROM zone_definitions ORDER BY zone_id, seq DESC) z
+               ON z.zone_id = f.zone_id
+        LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = f.strategy_id
+        LEFT JOIN names b ON b.kind = 'BOOK' AND b.id = f.book_id
+        LEFT JOIN names u ON u.kind = 'CURRENCY' AND u.id = f.currency_id
+        LEFT JOIN names p ON p.kind = 'COUNTERPARTY' AND p.id = f.counterparty_id
+        """,
+    ),
+    "cash_due": (
+        "what is paid on each value day by or to whom, one row per currency; currencies are never netted",
+        """
+        SELECT value_day, currency, counterparty, sum(amount_micro)::BIGINT AS amount_micro,
+               sum(amount_micro) / 1e6 AS amount, count(*) AS flows
+        FROM cash_flows_latest GROUP BY ALL ORDER BY ALL
+        """,
+    ),
+    "invoice_lines_latest": (
+        "the lines of each invoice as it was last drawn up; amount_minor is in the currency's minor unit",
+        """
+        SELECT * EXCLUDE (newest) FROM (
+            SELECT i.*, max(version) OVER (PARTITION BY invoice) AS newest FROM invoice_lines i)
+        WHERE version = newest ORDER BY invoice, line
+        """,
+    ),
     "prices": (
         "every price seen: trades of the market by listing, and observed price series",
         f"""

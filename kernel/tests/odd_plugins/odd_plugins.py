@@ -43,6 +43,7 @@ class OddVenue(Venue):
     def on_start(self):
         listing_id = self.ctx.intern(IdKind.LISTING, "ODD")
         fields = dict.fromkeys(ListingDefinition.__struct_fields__, 1) | {"name": "ODD", "listing_id": listing_id}
+        fields |= {"segments": [], "reference_only": False}
         return ListingDefinition(**fields | {"venue_id": self.ctx.plugin_id, "source_ns": 0, "recv_ns": 0})
 
     def on_order(self, order):

@@ -4,8 +4,8 @@ The day has the shape that solar and wind give a European zone: a morning peak, 
 on sunny days, an evening peak. Around it the index wanders, spikes to several hundred or thousand and falls below zero;
 every day holds at least one of each. All randomness is the context's: the same seed gives the same day.
 
-As a quarter-hour of a delivery day ends, its imbalance price follows, around what the index was; every four hours one of
-those is corrected in a second version.
+As a quarter-hour of a delivery day ends, its imbalance price follows, around what the index was; every four hours one
+of those is corrected in a second version.
 
 Of a single delivery day the index begins when trading does, on the day before, and one shape reaches over both. Of
 several, each local day has its own draws, from the seed and its date: a day is the same wherever the run began.

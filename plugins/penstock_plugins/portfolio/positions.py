@@ -1,57 +1,84 @@
-"""Positions, profit and loss: every fill of ours, valued at the last mid; all money in whole 10⁻⁶ of the currency.
+"""Positions, profit and loss: every trade of ours, valued at its mark; all money in whole 10⁻⁶ of the currency.
 
-Each strategy has a position grid of its own, `penstock_sdk.golden.positions`, compiled. It nets on the grid of delivery
-intervals, so that an hour bought and its four quarter-hours sold are flat. A fill gives a `Position`; every some
-minutes, and when the run stops, a frame of `Pnl` gives what has changed per strategy and listing, and with listing 0
-what a strategy has made in all, per currency. Fees are a price per MWh traded.
+An account is a book and a strategy. A fill of an order of ours, or an `ExternalTrade` that somebody else sent, gives a
+`Position`; every some minutes, and when the run stops, frames of `Pnl` and of `PnlAttribution` give what has changed per
+account and listing, and with listing 0 what an account has made in all, per currency. Money is kept by
+`penstock_sdk.golden.positions`, compiled; energy on the grid of delivery intervals, `DeliveryGrid`, so that an hour
+bought and its four quarter-hours sold are flat, and a month bought is covered by its days. What fills, fees, marks and
+cascades do is said in docs/energy.md.
 
 Once a listing has been delivered its figures are told for the last time: what was still held there counts as settled at
-the last mid, all profit as realised. From then on it stands in the strategy's totals alone, and its row of the grid is
-free for another, so that a portfolio of weeks is no larger than one of two days.
+the last mark, all profit as realised. From then on it stands in the account's totals alone.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from functools import cache
 from types import SimpleNamespace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from penstock_plugins.portfolio.cascading import Cascading
+from penstock_plugins.portfolio.externals import Externals
+from penstock_plugins.portfolio.instruments import Instrument, instrument
+from penstock_plugins.portfolio.ledger import Holding, Ledger, Told
+from penstock_plugins.portfolio.marks import Marks
+from penstock_plugins.portfolio.one_currency import OneCurrency
+from penstock_plugins.portfolio.tariffs import Tariff, next_day_ns, tariff, trading_day
+from penstock_plugins.portfolio.working import Working
 from penstock_sdk.compiled import compile_golden
 from penstock_sdk.context import Context
+from penstock_sdk.delivery_grid import DeliveryGrid
+from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.events import (
+    Alert,
+    DeliverySchedule,
     ExecutionReport,
+    ExternalTrade,
+    FxRate,
+    IdKind,
+    IntentAction,
     ListingDefinition,
+    Mark,
     Order,
+    OrderState,
     Pnl,
+    PnlAttribution,
     Position,
     Quote,
+    ReferenceTable,
     ReportKind,
     Severity,
     Timer,
+    TradeSource,
+    ZoneDefinition,
 )
+from penstock_sdk.golden import booking
 from penstock_sdk.golden import positions as golden
-from penstock_sdk.golden.mids import keep_mid, keep_mids
-from penstock_sdk.grid_room import GridRoom
+from penstock_sdk.golden.delivery_cells import new_cells
 from penstock_sdk.plugin import Outcome, Portfolio
 from penstock_sdk.schema import ABSENT, FRAME_RECORDS_MAX, Event, Frame, Record, layout_of
-from penstock_sdk.slots import check_state, over_ns
+from penstock_sdk.slots import check_state
 
 __all__ = ["Positions", "PositionsConfig"]
 
-_FILL = int(ReportKind.FILL)
-_STATE_VERSION = 2
-_MINUTE_NS = 60_000_000_000
-_KW_MINUTES_PER_MWH = 60_000
-_LINKS_PER_INTERVAL = 4
-"""Listings that deliver in an interval, on average at most: a quarter-hour, its hour, and some more."""
-
-Room = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-"""How many there is memory for, 64 bytes each and strategy."""
+_FILL, _ROUTED, _NEW = int(ReportKind.FILL), int(OrderState.ROUTED), int(IntentAction.NEW)
+_APPLIED, _NEEDS_ROWS = booking.APPLIED, booking.NEEDS_ROWS
+_AMENDED = int(ReportKind.AMENDED)
+_CHANGED = (int(ReportKind.CANCELLED), int(ReportKind.EXPIRED), int(ReportKind.REJECTED), _AMENDED)
+_STATE_VERSION = 3
+_DAY_NS = 86_400_000_000_000
+_KEPT_NS = 2 * _DAY_NS
+"""How long delivered intervals stay on the grid."""
+_TELL, _NEW_DAY = 0, -1
+"""Tags of timers; any other is the listing that ends."""
+_UNCHARGED = (int(TradeSource.OTC), int(TradeSource.CORRECTION))
+"""Trades that no venue charges its usual fee for."""
 
 
 class PositionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,52 +87,32 @@ class PositionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     pnl_period_s: Annotated[float, msgspec.Meta(ge=1, le=10**6)] = 900.0
     """From one telling of profit and loss to the next, in seconds."""
     fee_micro_per_mwh: Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)] = 100_000
-    """The venue's fee on each MWh bought or sold, in 10⁻⁶ of the currency; negative is a rebate."""
-    listings_max: Room = 512
-    """Listings that there is room for, of those that are not delivered yet."""
-    intervals_max: Room = 2_048
-    """Delivery intervals that there is room for, of the same."""
-
-
-class _Listing(NamedTuple):
-    """What is needed to value a listing."""
-
-    slots: list[int]
-    """The grids' numbers of its delivery intervals."""
-    lot_kw: int
-    cash_micro_per_lot_tick: int
-    kw_minutes_per_lot: int
-    currency_id: int
-    gate_closure_ns: int
-
-
-class _Account:
-    """A strategy's grid, views into it, and what was last told of it."""
-
-    __slots__ = ("grid", "interval_kw", "past", "rows", "told")
-
-    def __init__(self, grid: golden.Table, told: npt.NDArray[np.int64]) -> None:
-        self.grid = grid
-        self.past: dict[int, list[int]] = {}
-        """(realised, fees) of what has been delivered, by currency."""
-        self.rows: golden.Table = golden.positions(grid)[0]
-        self.interval_kw: golden.Table = golden.interval_net_kw(grid)[0]
-        self.told = told
-        """(realised, unrealised, fees or number of fills; slot), as last told."""
+    """The fee on each MWh bought or sold at a venue without rows in the table of fees, in 10⁻⁶ of the currency; negative
+    is a rebate."""
+    listings_max: Annotated[int, msgspec.Meta(ge=1, le=10**7)] = 100_000
+    """Listings that are followed at once, of those that are not delivered yet; memory grows with those that are."""
+    report_currency: Annotated[str, msgspec.Meta(pattern="^([A-Z]{3})?$")] = ""
+    """Currency that the total of all accounts is told in, too; empty: none."""
+    fx_age_h_max: Annotated[float, msgspec.Meta(gt=0, le=10**5)] = 96.0
+    """How old an exchange rate may be for that: from a Friday's fixing over a long weekend."""
 
 
 @cache
 def _compiled() -> SimpleNamespace:
-    """Return the compiled grid, the functions used here called once so that no fill waits for the compiler."""
-    compiled = compile_golden(golden)
-    grid = golden.new_grid(1, 1, 1, 1)
-    compiled.apply_fill(grid, 0, 0, 1, 1, 1)
-    compiled.mark_frame(grid, np.zeros((1, 1), np.int64), np.zeros((1, 1), np.int64))
+    """Return the compiled functions, those used here called once so that no fill waits for the compiler."""
+    compiled = compile_golden(booking)
+    table, one = golden.new_table(2), np.ones(1, np.int64)
+    golden.open_row(table, 1, 1)
+    cells, directory, pool = new_cells(2, 1, 1)
+    segments, out = np.array([[0, 1, 1]], np.int64), np.zeros(booking.BOOKED_WIDTH, np.int64)
+    compiled.book(table, 1, 1, 1, 1, ABSENT, ABSENT, cells, directory, pool, segments, 0, out)
+    compiled.largest(cells, directory, segments, 0)
+    compiled.figures(table, one, one, np.zeros((1, golden.FIGURE_WIDTH), np.int64))
     return compiled
 
 
 class Positions(Portfolio):
-    """Positions per strategy and listing, and what they have made. Cost: about 2 µs a fill."""
+    """Positions per book, strategy and listing, and what they have made."""
 
     Config = PositionsConfig
     config: PositionsConfig
@@ -113,302 +120,499 @@ class Positions(Portfolio):
     def __init__(self, ctx: Context, config: PositionsConfig | None = None) -> None:
         super().__init__(ctx, config)
         self._period_ns = round(self.config.pnl_period_s * 1e9)
-        cfg = self.config
-        self._accounts: dict[int, _Account] = {}
-        """By strategy."""
-        self._books: dict[int, int] = {}
-        self._listings: dict[int, _Listing] = {}
-        self._room = GridRoom(cfg.listings_max, cfg.intervals_max, _LINKS_PER_INTERVAL * cfg.intervals_max)
-        """The grids' number of each listing, its slot, and of each delivery interval."""
-        self._mid: npt.NDArray[np.int64] = np.full((2, cfg.listings_max + 1), ABSENT, np.int64)
-        """(last mid in ticks or when it was seen, slot)."""
+        self._instruments: dict[int, Instrument] = {}
+        """By listing, of those that are not over."""
+        self._by_name: dict[tuple[str, int], int] = {}
+        """The listing of a contract's name at a venue."""
+        self._over: list[tuple[int, int]] = []
+        """(when it is over, listing), a heap."""
+        self._marks = Marks(self._instruments, self._by_name)
+        self._grid = DeliveryGrid()
+        self._working = Working()
+        self._orders = self._working.orders
+        self._externals = Externals()
+        compiled = _compiled()
+        self._book: Callable[..., int] = compiled.book
+        self._largest: Callable[..., int] = compiled.largest
+        self._booked: npt.NDArray[np.int64] = np.zeros(booking.BOOKED_WIDTH, np.int64)
+        self._ledger = Ledger(compiled.figures, self._grid)
+        self._holdings = self._ledger.holdings
+        self._cascading = Cascading(ctx, self._instruments, self._ledger, self._marks, self._grid, self._open)
+        max_age_ns = round(self.config.fx_age_h_max * 3.6e12)
+        self._one_currency = (
+            OneCurrency(self.config.report_currency, max_age_ns, ctx.name_of) if self.config.report_currency else None
+        )
+        self._currency_id = 0
         self._due_ns = ABSENT
         """When profit and loss is told next; ABSENT while nothing is open to trading."""
         self._until_ns = 0
         """The last gate closure."""
-        compiled = _compiled()
-        self._apply: Callable[..., int] = compiled.apply_fill
-        self._mark_frame: Callable[..., None] = compiled.mark_frame
+        self._charges = False
+        """Whether a table says any fees."""
+        self._fees_until_ns = ABSENT
+        """When they may change next: a local midnight."""
+        self._fees_told: set[str] = set()
+        self._in_one: Pnl | None = None
+        """The total in one currency, as last told."""
 
     # What there is to hold.
 
     def on_start(self) -> Outcome:
         """Learn what is already listed."""
-        return [event for listing in self.ctx.listings() for event in self._learn(listing)]
+        return self._learn_all()
 
     def on_resume(self) -> Outcome:
         """Tell of what was delivered meanwhile, learn what was listed."""
-        return [*self._settle(), *(event for listing in self.ctx.listings() for event in self._learn(listing))]
+        return [*self._settle(), *self._learn_all()]
+
+    def on_zone_definition(self, zone: ZoneDefinition) -> Outcome:
+        """Learn a zone's grid, for schedules may come before any listing."""
+        try:
+            self._grid.define_zone(zone)
+        except EnergyError as error:
+            return self._off_grid(zone.code, error)
+        return None
 
     def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
         """Make room for positions in a listing; where there is none, say so. Settle what has been delivered by now."""
         return [*self._settle(), *self._learn(listing)]
 
-    def _learn(self, listing: ListingDefinition) -> list[Event]:
-        if listing.listing_id in self._listings or over_ns(listing) <= self.ctx.now_ns:
+    def on_reference_table(self, table: ReferenceTable) -> Outcome:
+        """Charge what a new table of fees says from now on."""
+        if table.name == "fees":
+            self._new_fees()
+        return None
+
+    def _learn_all(self) -> list[Event]:
+        if self._one_currency is not None:
+            self._currency_id = self.ctx.intern(IdKind.CURRENCY, self._one_currency.currency)
+        self._new_fees()
+        return [event for listing in self.ctx.listings() for event in self._learn(listing)]
+
+    def _learn(self, listing: ListingDefinition, *, late: bool = False) -> list[Event]:
+        """Take in a listing, unless it is over; *late*: even then, for what is told of it afterwards."""
+        contract = self.ctx.contract(listing.contract_id)
+        zone = self.ctx.zone(contract.zone_id) if contract is not None else None
+        listed = instrument(listing, contract, zone)
+        if listed.listing_id in self._instruments or (listed.over_ns <= self.ctx.now_ns and not late):
             return []
-        cfg, intervals_used = self.config, self._room.used(listing)
-        slots = self._room.take(listing)
-        if slots is None:
+        if len(self._instruments) >= self.config.listings_max:
             return [
                 self.ctx.alert(
-                    "portfolio.full", Severity.ERROR,
-                    f"listing {listing.name}, number {listing.listing_id}, with {intervals_used} delivery intervals in "
-                    "all",
-                    f"at most {cfg.listings_max} listings and {cfg.intervals_max} delivery intervals",
-                    "its fills are not valued; raise listings_max and intervals_max",
+                    "portfolio.full", Severity.ERROR, f"listing {listing.name}, number {listing.listing_id}",
+                    f"at most {self.config.listings_max} listings",
+                    "its fills are not valued; raise listings_max",
                 )
             ]  # fmt: skip
-        contract = self.ctx.contract(listing.contract_id)
-        minutes = listing.interval_ns * listing.interval_count // _MINUTE_NS
-        self._listings[listing.listing_id] = _Listing(
-            slots, listing.lot_kw, max(1, listing.cash_micro_per_lot_tick), listing.lot_kw * minutes,
-            contract.currency_id if contract is not None else 0, listing.gate_closure_ns,
+        out: list[Event] = []
+        if contract is not None and zone is not None:
+            try:
+                self._grid.define(listing, contract, zone)
+            except EnergyError as error:
+                out.append(self._off_grid(listing.name, error))
+        self._instruments[listed.listing_id] = listed
+        self._by_name[listed.contract, listed.venue_id] = listed.listing_id
+        self._marks.add(listed.listing_id)
+        heapq.heappush(self._over, (listed.over_ns, listed.listing_id))
+        self._cascading.expect(listed)
+        if not listing.reference_only:
+            self._until_ns = max(self._until_ns, listed.gate_closure_ns)
+            if self.ctx.now_ns <= self._until_ns:
+                self._tell_soon()
+        if self._charges:
+            out += self._fees_in_other_currency(listed)
+            self._wake_on_new_day(listed.timezone)
+        for trade in self._externals.arrived(listed.listing_id):
+            out += self._count(trade, listed)
+        return out + self._told_moves(*self._cascading.again())
+
+    def _off_grid(self, subject: str, error: EnergyError) -> Alert:
+        return self.ctx.alert(
+            "portfolio.off_grid", Severity.ERROR, str(error), "intervals on the zone's grid",
+            "its money is kept, its energy is not on the position grid; mend the definition", subject=subject,
         )  # fmt: skip
-        for account in self._accounts.values():
-            self._define(account.grid, listing.listing_id)
-        self._until_ns = max(self._until_ns, listing.gate_closure_ns)
-        if self._due_ns == ABSENT and self.ctx.now_ns <= self._until_ns:
-            self._tell_next()
-        return []
 
     def _settle(self) -> list[Event]:
         """Let go of listings that have been delivered; return their last figures, and the totals they are now part of.
 
         Cost: one comparison while there is none.
         """
-        over = self._room.over(self.ctx.now_ns)
+        now_ns = self.ctx.now_ns
+        over: list[int] = []
+        while self._over and self._over[0][0] <= now_ns:
+            over.append(heapq.heappop(self._over)[1])
         if not over:
             return []
-        slot_of = self._room.slots.slot_of
-        slots = np.array([slot_of[listing_id] for listing_id, _, _ in over])
-        parts = [self._settled(strategy_id, account, slots) for strategy_id, account in self._accounts.items()]
-        for slot, (listing_id, _, _) in zip(slots.tolist(), over, strict=True):
-            for account in self._accounts.values():
-                golden.drop_contract(account.grid, slot)
-                account.told[:, slot] = 0
-            self._room.drop(listing_id)
-            del self._listings[listing_id]
-            self._mid[:, slot] = ABSENT
-        return _frames(parts)
+        frames = _frames(self._ledger.settle(over, self._marks, now_ns))
+        for listing_id in over:
+            listed = self._instruments.pop(listing_id)
+            if self._by_name.get((listed.contract, listed.venue_id)) == listing_id:
+                del self._by_name[listed.contract, listed.venue_id]
+            self._marks.drop(listing_id)
+        self._grid.let_go(now_ns - _KEPT_NS)
+        self._externals.forget(now_ns)
+        return frames
 
-    def _settled(self, strategy_id: int, account: _Account, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
-        """Return the rows that an account's delivered listings are last told by; keep their sums."""
-        figures, marks, traded = self._figures(account)
-        last = np.intersect1d(traded, slots)
-        # What was held to the end is worth its last mark; where even that is not known, nothing more than it cost.
-        figures[0, last] += np.where(figures[1, last] == ABSENT, 0, figures[1, last])
-        figures[1, last] = 0
-        rows = self._as_rows(strategy_id, account, figures, marks, traded, last)
-        for slot in last.tolist():
-            currency_id = self._listings[self._room.slots.listing_at[slot]].currency_id
-            past = account.past.setdefault(currency_id, [0, 0])
-            past[0] += figures.item(0, slot)
-            past[1] += figures.item(2, slot)
-        return rows
-
-    def _define(self, grid: golden.Table, listing_id: int) -> None:
-        listing = self._listings[listing_id]
-        golden.define_contract(
-            grid,
-            self._room.slots.slot_of[listing_id],
-            listing.slots,
-            cash_micro_per_lot_tick=listing.cash_micro_per_lot_tick,
-            kw_per_lot=listing.lot_kw,
-        )
-
-    def _account(self, strategy_id: int) -> _Account:
-        """Return a strategy's account, a new one at its first fill."""
-        account = self._accounts.get(strategy_id)
-        if account is None:
-            cfg = self.config
-            width = cfg.listings_max + 1
-            grid = golden.new_grid(1, width, cfg.intervals_max, _LINKS_PER_INTERVAL * cfg.intervals_max)
-            for listing_id in self._listings:
-                self._define(grid, listing_id)
-            account = self._accounts[strategy_id] = _Account(grid, np.zeros((4, width), np.int64))
-        return account
-
-    # What the market says, and what becomes of our orders.
+    # What the market says.
 
     def on_quotes(self, frame: Frame) -> Outcome:
         """Keep the mids; a side that is empty leaves a mid as old as it is."""
-        keep_mids(self._mid, frame.array, self.ctx.now_ns, self._room.slots)
+        self._marks.on_quotes(frame.array, self.ctx.now_ns)
         return None
 
     def on_quote(self, quote: Quote) -> Outcome:
         """Keep the mid of one listing."""
-        keep_mid(self._mid, quote, self.ctx.now_ns, self._room.slots)
+        self._marks.on_quote(quote, self.ctx.now_ns)
         return None
 
+    def on_mark(self, mark: Mark) -> Outcome:
+        """Keep a settlement price, or another that somebody says."""
+        self._marks.on_mark(mark, self.ctx.now_ns)
+        if self._ledger.of_listing(mark.listing_id):
+            self._tell_soon()
+        return None
+
+    def on_fx_rate(self, rate: FxRate) -> Outcome:
+        """Keep an exchange rate, where a total in one currency is wanted."""
+        if self._one_currency is not None:
+            try:
+                self._one_currency.on_fx_rate(rate)
+            except EnergyError as error:
+                return self.ctx.alert(
+                    "portfolio.fx_refused", Severity.ERROR, str(error), "a rate above 0 between two currencies",
+                    "it is not used; mend the feed",
+                )  # fmt: skip
+        return None
+
+    def on_delivery_schedule(self, schedule: DeliverySchedule) -> Outcome:
+        """Put what an asset delivers on the grid, in the place of what its source said before."""
+        try:
+            status = self._grid.schedule(schedule)
+        except EnergyError as error:
+            return self._off_grid(f"source {schedule.source_id}", error)
+        if status != golden.APPLIED:
+            met = EnergyError(f"amount {schedule.amount} in zone {schedule.zone_id} is refused with status {status}")
+            return self._off_grid(f"source {schedule.source_id}", met)
+        return None
+
+    # What becomes of our orders, and what others traded for us.
+
     def on_order(self, order: Order) -> Outcome:
-        """Learn which book a strategy trades for."""
-        self._books[order.strategy_id] = order.book_id
+        """Note an order that leaves: whose it is, what it saw, and what it may yet buy or sell."""
+        if order.state == _ROUTED and order.action == _NEW:
+            self._orders[order.order_id] = order
         return None
 
     def on_execution_report(self, report: ExecutionReport) -> Outcome:
         """Return the position that a fill leads to."""
+        order = self._orders.get(report.order_id)
         if report.kind != _FILL:
+            if order is not None and report.kind in _CHANGED:
+                self._working.change(order, report.leaves_lots if report.kind == _AMENDED else 0)
             return None
-        listing_id, strategy_id = report.listing_id, report.strategy_id
-        account = self._accounts.get(strategy_id) or self._account(strategy_id)
-        slot = self._room.slots.slot_of.get(listing_id, 0)  # slot 0 is no contract of the grid's
-        # A plain int: compiled code takes an IntEnum too, but looks up its type for 30 µs each time.
-        status = self._apply(account.grid, 0, slot, int(report.side), report.last_ticks, report.last_lots)
-        listing = self._listings.get(listing_id)
-        if status != golden.APPLIED or listing is None:
-            return self.ctx.alert(
-                "portfolio.fill_refused", Severity.CRITICAL,
-                f"fill of {report.last_lots} lots at {report.last_ticks} ticks of order {report.order_id}",
-                "a known listing, and figures within 64 bits",
-                "the position is not what the venue says; reconcile it by hand",
-            )  # fmt: skip
-        row = account.rows[slot].tolist()
-        item = account.interval_kw.item
-        return Position(
-            listing_id, strategy_id, self._books.get(strategy_id, 0), listing.currency_id, 0, 0,
-            row[golden.POSITION_NET], row[golden.POSITION_BOUGHT], row[golden.POSITION_SOLD], row[golden.POSITION_CASH],
-            max([abs(item(interval)) for interval in listing.slots]) // listing.lot_kw,
+        lots = report.last_lots
+        if order is not None:
+            book_id, decision, arrival = order.book_id, order.decision_half_ticks, order.arrival_half_ticks
+            self._working.fill(order, lots)
+        else:
+            book_id, decision, arrival = self._ledger.of_strategy(report.strategy_id), ABSENT, ABSENT
+        holding = self._holdings.get((book_id, report.strategy_id, report.listing_id)) or self._opened(
+            book_id, report.strategy_id, report.listing_id
+        )
+        if holding is not None:
+            position = self._fill(holding, report.side, report.last_ticks, lots, decision, arrival)
+            if position is not None:
+                return position
+        return self.ctx.alert(
+            "portfolio.fill_refused", Severity.CRITICAL,
+            f"fill of {lots} lots at {report.last_ticks} ticks of order {report.order_id}",
+            "a known listing, and figures within 64 bits",
+            "the position is not what the venue says; reconcile it by hand",
         )  # fmt: skip
+
+    def on_external_trade(self, trade: ExternalTrade) -> Outcome:
+        """Count a trade that Penstock did not send like a fill, once; keep one whose listing is not known yet."""
+        listed = self._instruments.get(trade.listing_id)
+        out: list[Event] = []
+        if listed is None:
+            definition = self.ctx.listing(trade.listing_id)
+            if definition is not None:
+                out += self._learn(definition, late=True)
+                listed = self._instruments.get(trade.listing_id)
+        if listed is not None:
+            return out + self._count(trade, listed)
+        kept = self._externals.wait(trade)
+        return [
+            *out,
+            self.ctx.alert(
+                "portfolio.trade_unknown_listing", Severity.ERROR,
+                f"trade {trade.trade_id} of {trade.qty_lots} lots at {trade.price_ticks} ticks in listing "
+                f"{trade.listing_id}", "a listing that has been announced",
+                "it counts as soon as the listing is announced" if kept else
+                "too many wait: it does not count; announce the listing and send it again",
+            ),
+        ]  # fmt: skip
+
+    def _count(self, trade: ExternalTrade, listed: Instrument) -> list[Event]:
+        """Return the position that an external trade leads to."""
+        source = TradeSource._value2member_map_.get(trade.source, TradeSource.UNKNOWN)
+        what = f"{source.name.lower()} trade {trade.trade_id} of {trade.qty_lots} lots at {trade.price_ticks} ticks in {listed.name}"
+        if not self._externals.count(trade, listed.over_ns):
+            return [
+                self.ctx.alert(
+                    "portfolio.trade_twice", Severity.WARNING, what, "each trade of a listing and source once",
+                    "it counts once; a second trade has a number of its own, a correction is a trade that takes back",
+                )
+            ]  # fmt: skip
+        holding = self._open(trade.book_id, trade.strategy_id, listed)
+        self._charge(holding, trade)
+        position = self._fill(holding, trade.side, trade.price_ticks, trade.qty_lots, ABSENT, ABSENT)
+        self._set_fees(holding)
+        if position is None:
+            return [
+                self.ctx.alert(
+                    "portfolio.fill_refused", Severity.CRITICAL, what, "a side, a price, lots, and figures within 64 bits",
+                    "the position is not what was traded; correct it by hand",
+                )
+            ]  # fmt: skip
+        out: list[Event] = [position]
+        self._tell_soon()
+        if self._cascading.ended(listed.listing_id):
+            out += self._told_moves(*self._cascading.move(listed.listing_id))
+        return out
+
+    def _fill(
+        self, holding: Holding, side: int, price_ticks: int, lots: int, decision: int, arrival: int
+    ) -> Position | None:
+        """Add a trade to what is held, its money and its energy; return the position, None where it is refused."""
+        cells, directory, pool = self._grid.arrays
+        out = self._booked
+        # A plain int: compiled code takes an IntEnum too, but looks up its type for 30 µs each time.
+        status = self._book(
+            self._ledger.table, holding.row, int(side), price_ticks, lots, decision, arrival, cells, directory, pool,
+            holding.segments, holding.track, out,
+        )  # fmt: skip
+        if status != _APPLIED:
+            if status != _NEEDS_ROWS:
+                return None
+            self._grid.more_rows()
+            return self._fill(holding, side, price_ticks, lots, decision, arrival)
+        net, bought, sold, cash, largest = out.tolist()
+        self._marks.last_ticks[holding.listing_id] = price_ticks
+        return Position(
+            holding.listing_id, holding.strategy_id, holding.book_id, holding.currency_id, 0, 0, net, bought, sold, cash,
+            largest // holding.amount_per_lot,
+        )  # fmt: skip
+
+    def _position(self, holding: Holding) -> Position:
+        """Return what is held now."""
+        row = self._ledger.table[holding.row].tolist()
+        cells, directory, _ = self._grid.arrays
+        largest = self._largest(cells, directory, holding.segments, holding.track)
+        return Position(
+            holding.listing_id, holding.strategy_id, holding.book_id, holding.currency_id, 0, 0,
+            row[golden.POSITION_NET], row[golden.POSITION_BOUGHT], row[golden.POSITION_SOLD], row[golden.POSITION_CASH],
+            largest // holding.amount_per_lot,
+        )  # fmt: skip
+
+    def _opened(self, book_id: int, strategy_id: int, listing_id: int) -> Holding | None:
+        listed = self._instruments.get(listing_id)
+        return None if listed is None else self._open(book_id, strategy_id, listed)
+
+    def _open(self, book_id: int, strategy_id: int, listed: Instrument) -> Holding:
+        """Return what an account holds of a listing, with the fees of today where it is new."""
+        known = self._ledger.holdings.get((book_id, strategy_id, listed.listing_id))
+        if known is not None:
+            return known
+        holding = self._ledger.open(book_id, strategy_id, listed)
+        self._set_fees(holding)
+        return holding
+
+    # Fees.
+
+    def _new_fees(self) -> None:
+        """Charge what the table of fees says, if it says any, from now on; and from each local midnight on anew."""
+        self._charges = bool(self.ctx.reference.rules.rows("fees"))
+        for holding in self._ledger.holdings.values():
+            self._set_fees(holding)
+        if self._charges:
+            for name in sorted({listed.timezone for listed in self._instruments.values()}):
+                self._wake_on_new_day(name)
+
+    def _wake_on_new_day(self, timezone: str) -> None:
+        if self._fees_until_ns <= self.ctx.now_ns or next_day_ns(self.ctx.now_ns, timezone) < self._fees_until_ns:
+            self._fees_until_ns = next_day_ns(self.ctx.now_ns, timezone)
+            self.ctx.set_timer(self._fees_until_ns, tag=_NEW_DAY)
+
+    def _fees(self, listed: Instrument, at_ns: int, fallback: int) -> Tariff:
+        """Return what trading a listing costs at a time."""
+        if not self._charges:
+            return Tariff(fallback * listed.fee_parts_per_lot)
+        return tariff(
+            self.ctx.reference.rules, listed, self.ctx.name_of(IdKind.PLUGIN, listed.venue_id),
+            self.ctx.name_of(IdKind.CURRENCY, listed.currency_id), trading_day(at_ns, listed.timezone),
+            fallback_micro_per_mwh=fallback,
+        )  # fmt: skip
+
+    def _set_fees(self, holding: Holding) -> None:
+        """Let the next fills of a holding cost what trading costs today."""
+        fees = self._fees(holding.listing, self.ctx.now_ns, self.config.fee_micro_per_mwh)
+        golden.set_fees(self._ledger.table, holding.row, fees.parts_per_lot, fees.micro_per_trade)
+
+    def _charge(self, holding: Holding, trade: ExternalTrade) -> None:
+        """Let the next fill cost what an external trade does: as on the day it was made, a bilateral one by table only."""
+        at_ns = self.ctx.now_ns if trade.traded_ns == ABSENT else trade.traded_ns
+        fees = self._fees(holding.listing, at_ns, 0 if trade.source == TradeSource.OTC else self.config.fee_micro_per_mwh)
+        if trade.source == TradeSource.CORRECTION:
+            fees = Tariff()
+        golden.set_fees(self._ledger.table, holding.row, fees.parts_per_lot, fees.micro_per_trade)
+
+    def _fees_in_other_currency(self, listed: Instrument) -> list[Event]:
+        """Return an alert where a table charges a listing in a currency that is not its own; once for each product."""
+        others = self._fees(listed, self.ctx.now_ns, 0).other_currencies
+        about = f"{self.ctx.name_of(IdKind.PLUGIN, listed.venue_id)} {listed.product}"
+        if not others or about in self._fees_told:
+            return []
+        self._fees_told.add(about)
+        return [
+            self.ctx.alert(
+                "portfolio.fee_currency", Severity.ERROR, f"fees in {', '.join(others)} for {listed.name}",
+                f"fees in {self.ctx.name_of(IdKind.CURRENCY, listed.currency_id)}, the currency it is traded in",
+                "they are not charged; mend the table of fees", subject=about,
+            )
+        ]  # fmt: skip
 
     # Profit and loss.
 
     def on_timer(self, timer: Timer) -> Outcome:
-        """Tell what has changed, and when to tell next."""
+        """Tell what has changed, and when to tell next; or cascade a contract that ends; or charge a new day's fees."""
+        if timer.tag == _NEW_DAY:
+            self._new_fees()
+            return None
+        if timer.tag != _TELL:
+            return self._told_moves(*self._cascading.move(timer.tag))
         self._due_ns = ABSENT
         if self.ctx.now_ns <= self._until_ns:
-            self._tell_next()
+            self._tell_soon()
         return self._tell(all_rows=False)
 
     def on_stop(self) -> Outcome:
         """Tell everything."""
         return self._tell(all_rows=True)
 
-    def _tell_next(self) -> None:
-        """Ask to be woken at the next whole period."""
-        self._due_ns = (self.ctx.now_ns // self._period_ns + 1) * self._period_ns
-        self.ctx.set_timer(self._due_ns)
+    def _tell_soon(self) -> None:
+        """Ask to be woken at the next whole period, unless that is so already."""
+        if self._due_ns == ABSENT:
+            self._due_ns = (self.ctx.now_ns // self._period_ns + 1) * self._period_ns
+            self.ctx.set_timer(self._due_ns)
+
+    def _told_moves(self, events: list[Event], changed: list[Holding]) -> list[Event]:
+        """Return what a cascade leads to: itself, the positions that changed, and what they are worth."""
+        if not changed:
+            return events
+        out = [*events, *(self._position(holding) for holding in changed)]
+        return out + self._tell(all_rows=False)
 
     def _tell(self, *, all_rows: bool) -> list[Event]:
-        """Return frames of Pnl: per strategy the rows that changed since last told, and its totals."""
-        return _frames([self._rows(strategy_id, account, all_rows) for strategy_id, account in self._accounts.items()])
+        """Return frames of Pnl and PnlAttribution: per account the rows that changed since last told, and its totals."""
+        return _frames(self._ledger.told(self._marks, self.ctx.now_ns, all_rows=all_rows)) + self._tell_one_currency()
 
-    def _rows(self, strategy_id: int, account: _Account, all_rows: bool) -> npt.NDArray[np.void]:
-        """Return one strategy's rows, then its totals per currency; none when nothing has changed."""
-        figures, marks, traded = self._figures(account)
-        changed = traded if all_rows else traded[(figures != account.told)[:, traded].any(axis=0)]
-        account.told = figures
-        return self._as_rows(strategy_id, account, figures, marks, traded, changed, totals=all_rows)
+    def _tell_one_currency(self) -> list[Event]:
+        """Return the total of all accounts in the report's currency; or once, why there is none."""
+        if self._one_currency is None:
+            return []
+        totals = self._totals()
+        fault = self._one_currency.fault
+        total = self._one_currency.total(totals, self._currency_id, self.ctx.now_ns)
+        if total is not None:
+            changed, self._in_one = total != self._in_one, total
+            return ([self._no_total("", cleared=True)] if fault else []) + ([total] if changed else [])
+        return [self._no_total(self._one_currency.fault)] if not fault else []
 
-    def _as_rows(
-        self,
-        strategy_id: int,
-        account: _Account,
-        figures: npt.NDArray[np.int64],
-        marks: npt.NDArray[np.int64],
-        traded: npt.NDArray[np.int64],
-        changed: npt.NDArray[np.int64],
-        *,
-        totals: bool = False,
-    ) -> npt.NDArray[np.void]:
-        """Return the rows of the slots *changed*; and where any has, or *totals* are wanted, those per currency."""
-        listing_at = self._room.slots.listing_at
-        currency = {slot: self._listings[listing_at[slot]].currency_id for slot in traded.tolist()}
-        currencies = list(dict.fromkeys((*currency.values(), *account.past))) if len(changed) or totals else []
-        rows = np.zeros(len(changed) + len(currencies), layout_of(Pnl).dtype)
-        rows["strategy_id"], rows["book_id"] = strategy_id, self._books.get(strategy_id, 0)
-        for field in ("mark_ticks", "mark_age_ns", "source_ns", "recv_ns"):
-            rows[field] = ABSENT
-        top = rows[: len(changed)]
-        top["listing_id"] = [listing_at[slot] for slot in changed.tolist()]
-        top["currency_id"] = [currency[slot] for slot in changed.tolist()]
-        top["mark_ticks"] = marks[changed]
-        seen_ns = self._mid[1, changed]
-        top["mark_age_ns"] = np.where(seen_ns == ABSENT, ABSENT, self.ctx.now_ns - seen_ns)
-        for at, currency_id in enumerate(currencies, len(changed)):
-            rows[at]["currency_id"] = currency_id
-        for nth, field in enumerate(("realised_micro", "unrealised_micro", "fees_micro")):
-            top[field] = figures[nth, changed]
-            for at, currency_id in enumerate(currencies, len(changed)):
-                past = account.past.get(currency_id, (0, 0))
-                rows[at][field] = (past[0], 0, past[1])[nth] + sum(
-                    figures[nth, slot].item() for slot in traded.tolist() if currency[slot] == currency_id
-                )
-        return rows
+    def _no_total(self, met: str, *, cleared: bool = False) -> Alert:
+        return Alert(
+            code="portfolio.no_total", severity=Severity.ERROR, subject=self.ctx.name, met=met, cleared=cleared,
+            wanted=f"a fresh rate of every currency to {self.config.report_currency}",
+            way_out="feed the rate that is named; until then there is no total in one currency",
+        )  # fmt: skip
+
+    def _totals(self) -> npt.NDArray[np.void]:
+        """Return every account's totals as they are now; what is told next does not change by it."""
+        parts = self._ledger.told(self._marks, self.ctx.now_ns, all_rows=True, remember=False)
+        rows = np.concatenate([pnl for pnl, _ in parts]) if parts else np.empty(0, layout_of(Pnl).dtype)
+        return rows[rows["listing_id"] == 0]
+
+    # For those who look.
+
+    @property
+    def grid(self) -> DeliveryGrid:
+        """The position grid, working orders and all: ask it, do not change it."""
+        self._working.put_on(self._grid)
+        return self._grid
 
     def standing(self) -> list[Record]:
-        """Return what is held and what was made, at the mids of now; what is told next does not change by it."""
-        out: list[Record] = []
-        for strategy_id, account in self._accounts.items():
-            told = account.told
-            rows = self._rows(strategy_id, account, all_rows=True)
-            account.told = told
-            for listing_id in rows["listing_id"][rows["listing_id"] > 0].tolist():
-                net_lots = account.rows.item(self._room.slots.slot_of[listing_id], golden.POSITION_NET)
-                if net_lots:
-                    out.append(Position(listing_id, strategy_id, net_lots=net_lots))
-            totals = rows[rows["listing_id"] == 0]
-            out += Frame(Pnl, totals).records() if len(totals) else ()
-        return out
-
-    def _figures(self, account: _Account) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return (realised, unrealised, fees, fills; slot), marks in ticks, and the slots of listings traded.
-
-        Where no mid was ever seen the last fill's price is the mark.
-        """
-        rows = account.rows
-        marks = np.where(self._mid[0] == ABSENT, rows[:, golden.POSITION_LAST], self._mid[0])
-        figures = np.zeros_like(account.told)
-        figures[0] = golden.realised_micro(account.grid)[0]
-        self._mark_frame(account.grid, marks.reshape(-1, 1), figures[1:2])
-        figures[3] = rows[:, golden.POSITION_FILLS]
-        traded = np.flatnonzero(figures[3])
-        for slot in traded.tolist():
-            lots = rows.item(slot, golden.POSITION_BOUGHT) + rows.item(slot, golden.POSITION_SOLD)
-            kw_minutes = lots * self._listings[self._room.slots.listing_at[slot]].kw_minutes_per_lot
-            figures[2, slot] = kw_minutes * self.config.fee_micro_per_mwh // _KW_MINUTES_PER_MWH
-        return figures, marks, traded
+        """Return what is held and what was made, at the marks of now; what is told next does not change by it."""
+        out: list[Record] = [
+            self._position(holding)
+            for holding in self._ledger.holdings.values()
+            if self._ledger.table[holding.row, golden.POSITION_NET]
+        ]
+        totals = self._totals()
+        return out + (list(Frame(Pnl, totals).records()) if len(totals) else [])
 
     def snapshot(self) -> dict[str, Any]:
-        """Return grids, what was told, mids and listings."""
+        """Return everything, as msgpack carries it."""
         return {
             "version": _STATE_VERSION,
-            "accounts": [
-                [
-                    strategy_id,
-                    a.grid.copy(),
-                    a.told.copy(),
-                    [[currency_id, *sums] for currency_id, sums in a.past.items()],
-                ]
-                for strategy_id, a in self._accounts.items()
-            ],
-            "books": [[strategy_id, book_id] for strategy_id, book_id in self._books.items()],
-            "listings": [[listing_id, *listing] for listing_id, listing in self._listings.items()],
-            "room": self._room.snapshot(),
-            "mid": self._mid.copy(),
-            "due_ns": self._due_ns,
-            "until_ns": self._until_ns,
+            "instruments": [list(listed) for listed in self._instruments.values()],
+            "ledger": self._ledger.snapshot(),
+            "marks": self._marks.snapshot(),
+            "grid": self._grid.snapshot(),
+            "working": self._working.snapshot(),
+            "externals": self._externals.snapshot(),
+            "cascading": self._cascading.snapshot(),
+            "one_currency": self._one_currency.snapshot() if self._one_currency is not None else None,
+            "in_one": Pnl.layout.pack(self._in_one) if self._in_one is not None else None,
+            "currency_id": self._currency_id,
+            "times": [self._due_ns, self._until_ns, self._fees_until_ns],
+            "fees": [self._charges, sorted(self._fees_told)],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `snapshot` returned.
 
         Raises:
-            ValueError: it is of another version, or of a config with other room.
+            ValueError: it is of another version.
         """
         check_state(state, _STATE_VERSION, self.ctx.name)
-        self._room.restore(state["room"])
-        self._accounts = {}
-        for strategy_id, grid, told, past in state["accounts"]:
-            account = self._accounts[strategy_id] = _Account(np.array(grid, np.int64), np.array(told, np.int64))
-            account.past = {currency_id: list(sums) for currency_id, *sums in past}
-        self._books = dict(state["books"])
-        self._listings = {listing_id: _Listing(list(slots), *rest) for listing_id, slots, *rest in state["listings"]}
-        self._mid = np.array(state["mid"], np.int64)
-        self._due_ns, self._until_ns = state["due_ns"], state["until_ns"]
+        for fields in state["instruments"]:
+            listed = Instrument.restored(fields)
+            self._instruments[listed.listing_id] = listed
+            self._by_name[listed.contract, listed.venue_id] = listed.listing_id
+        self._over = sorted((listed.over_ns, listed.listing_id) for listed in self._instruments.values())
+        self._grid.restore(state["grid"])
+        self._ledger.restore(state["ledger"], self._instruments)
+        self._marks.restore(state["marks"])
+        self._working.restore(state["working"])
+        self._orders, self._holdings = self._working.orders, self._ledger.holdings
+        self._externals.restore(state["externals"])
+        self._cascading.restore(state["cascading"])
+        if self._one_currency is not None and state["one_currency"] is not None:
+            self._one_currency.restore(state["one_currency"])
+            self._currency_id = state["currency_id"]
+        self._in_one = Pnl.layout.unpack(state["in_one"]) if state["in_one"] is not None else None
+        self._due_ns, self._until_ns, self._fees_until_ns = state["times"]
+        self._charges, told = state["fees"]
+        self._fees_told = set(told)
 
 
-def _frames(parts: list[npt.NDArray[np.void]]) -> list[Event]:
-    """Return rows of Pnl in frames."""
-    rows = np.concatenate(parts) if parts else np.empty(0, layout_of(Pnl).dtype)
-    return [Frame(Pnl, rows[at : at + FRAME_RECORDS_MAX].copy()) for at in range(0, len(rows), FRAME_RECORDS_MAX)]
+def _frames(parts: list[Told]) -> list[Event]:
+    """Return rows of Pnl in frames, and beside each as many of PnlAttribution."""
+    out: list[Event] = []
+    if not parts:
+        return out
+    pnl, attribution = (np.concatenate(rows) for rows in zip(*parts, strict=True))
+    for at in range(0, len(pnl), FRAME_RECORDS_MAX):
+        end = at + FRAME_RECORDS_MAX
+        out += [Frame(Pnl, pnl[at:end].copy()), Frame(PnlAttribution, attribution[at:end].copy())]
+    return out

@@ -4,6 +4,9 @@ Each strategy has a gate of its own: `penstock_sdk.golden.risk_gate`, compiled. 
 plugin's config, the `Limit` events for all strategies (strategy 0) and those for this one; a limit may name a listing.
 An order counts as working in every delivery interval it touches from the moment it passes here until the venue, or a
 check that is asked after this one, says that it has ended. A fill moves it to the net position.
+
+A trade that Penstock did not send counts in the net position of the strategy that it names. One that names none is the
+desk's own and counts in no strategy's limit. Listings that take no orders (`reference_only`) are left out.
 """
 
 from __future__ import annotations
@@ -17,13 +20,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from penstock_plugins.risk.limits_words import explained
+from penstock_plugins.risk.limits_words import explained, gate_rule
 from penstock_sdk.compiled import compile_golden
 from penstock_sdk.context import Context
 from penstock_sdk.events import (
     AuctionResult,
     CheckVerdict,
     ExecutionReport,
+    ExternalTrade,
     IntentAction,
     Limit,
     LimitKind,
@@ -49,7 +53,7 @@ __all__ = ["RiskLimits", "RiskLimitsConfig"]
 _FILL, _NEW, _REFUSED = int(ReportKind.FILL), int(IntentAction.NEW), int(OrderState.REFUSED)
 _ENDINGS = frozenset(map(int, (ReportKind.CANCELLED, ReportKind.EXPIRED, ReportKind.REJECTED)))
 _NOTIONAL, _POSITION, _UNKNOWN = int(Reason.NOTIONAL), int(Reason.POSITION), int(Reason.UNKNOWN_LISTING)
-_STATE_VERSION = 2
+_STATE_VERSION = 3
 _MINUTE_NS = 60_000_000_000
 _LINKS_PER_INTERVAL = 4
 """Listings that deliver in an interval, on average at most: a quarter-hour, its hour, and some more."""
@@ -95,6 +99,7 @@ class _Listing(NamedTuple):
     cash_micro_per_lot_tick: int
     contract_id: int
     opens_ns: int
+    gate_closure_ns: int
 
 
 @cache
@@ -103,14 +108,14 @@ def _compiled() -> SimpleNamespace:
     gate = compile_golden(golden)
     table, verdicts = golden.new_gate(1, 1, 1, 15), golden.new_verdicts(1)
     gate.check_order(table, 0, 1, 1, 1, 1, 1, verdicts)
-    for function in (gate.fill, gate.release):
+    for function in (gate.reserve, gate.fill, gate.release):
         function(table, 0, 1, 1)
     gate.mark_reference(table, 0, 1, 1)
     return gate
 
 
 class RiskLimits(RiskCheck):
-    """Holds new orders against switches, form, size, collar, bounds, notional, position, rate and age of price."""
+    """Holds new orders against gate, switches, form, size, collar, bounds, notional, position, rate and age of price."""
 
     Config = RiskLimitsConfig
     config: RiskLimitsConfig
@@ -125,6 +130,8 @@ class RiskLimits(RiskCheck):
         cfg = self.config
         self._room = GridRoom(cfg.listings_max, cfg.intervals_max, _LINKS_PER_INTERVAL * cfg.intervals_max)
         """The gates' number of each listing, its slot, and of each delivery interval."""
+        self._external: dict[int, set[tuple[int, int]]] = {}
+        """(source, number) of the trades from outside that were counted, by listing: one told twice is one."""
         self._working: dict[int, tuple[golden.Table, int, int, int, int]] = {}
         """By order: gate, strategy, slot, side, lots that still work."""
         self._mid: npt.NDArray[np.int64] = np.full((2, cfg.listings_max + 1), ABSENT, np.int64)
@@ -135,6 +142,7 @@ class RiskLimits(RiskCheck):
         compiled = _compiled()
         self._check: Callable[..., int] = compiled.check_order
         self._fill: Callable[..., int] = compiled.fill
+        self._reserve: Callable[..., int] = compiled.reserve
         self._release: Callable[..., int] = compiled.release
         self._mark: Callable[..., int] = compiled.mark_reference
 
@@ -156,10 +164,11 @@ class RiskLimits(RiskCheck):
         What has been delivered by now is forgotten, and makes room.
         """
         self._forget()
-        if listing.listing_id in self._listings or over_ns(listing) <= self.ctx.now_ns:
+        if listing.reference_only or listing.listing_id in self._listings or over_ns(listing) <= self.ctx.now_ns:
             return None
-        cfg, intervals_used = self.config, self._room.used(listing)
-        slots = self._room.take(listing)
+        cfg, zone_id = self.config, self._zone_of(listing)
+        intervals_used = self._room.used(listing, zone_id)
+        slots = self._room.take(listing, zone_id)
         if slots is None:
             return self.ctx.alert(
                 "risk.gate_full", Severity.ERROR,
@@ -170,13 +179,18 @@ class RiskLimits(RiskCheck):
         self._listings[listing.listing_id] = _Listing(
             slots, max(1, listing.interval_ns * listing.interval_count // _MINUTE_NS), listing.lot_kw,
             listing.price_min_ticks, listing.price_max_ticks, max(1, listing.cash_micro_per_lot_tick),
-            listing.contract_id, listing.opens_ns,
+            listing.contract_id, listing.opens_ns, listing.gate_closure_ns,
         )  # fmt: skip
         for strategy_id, gate in self._gates.items():
             self._define(gate, strategy_id, listing.listing_id)
         if listing.contract_id in self._auctions:
             self._refer_to_auction(listing.listing_id)
         return None
+
+    def _zone_of(self, listing: ListingDefinition) -> int:
+        """Return where a listing delivers; 0 where its contract was not told."""
+        contract = self.ctx.contract(listing.contract_id)
+        return 0 if contract is None else contract.zone_id
 
     def _forget(self) -> None:
         """Let go of listings that have been delivered. Cost: one comparison while there is none."""
@@ -188,6 +202,7 @@ class RiskLimits(RiskCheck):
                 gate, _, _, side, lots = self._working.pop(order_id)
                 self._release(gate, slot, side, lots)
             del self._listings[listing_id]
+            self._external.pop(listing_id, None)
             freed = self._room.drop(listing_id)
             for gate in self._gates.values():
                 golden.drop_listing(gate, slot)
@@ -302,9 +317,14 @@ class RiskLimits(RiskCheck):
     def check_order(self, order: Order) -> CheckVerdict:
         """Return the verdict; met and limit are in lots, ticks, 10⁻⁶ of the currency, or ns, as the reason has it.
 
+        After its gate closure an order is refused here, with the time it came too late.
+
         Cost: about 2 µs.
         """
         listing_id, strategy_id, now_ns = order.listing_id, order.strategy_id, self.ctx.now_ns
+        held = self._listings.get(listing_id)
+        if held is not None and now_ns >= held.gate_closure_ns:
+            return self.refused(order, Reason.GATE_CLOSED, held.gate_closure_ns - now_ns, 0)
         gate = self._gates.get(strategy_id)
         if gate is None:
             gate = self._gate(strategy_id)
@@ -346,8 +366,11 @@ class RiskLimits(RiskCheck):
             return [explained(rule) for rule in rules]
         terms = self.ctx.listing(order.listing_id)
         step_ns = terms.interval_ns if terms is not None else 0
-        begins_ns = {number: interval * step_ns for interval, number in self._room.intervals.items()}
-        return [explained(rule, listing, begins_ns.get(rule.interval, ABSENT)) for rule in rules]
+        begins_ns = {number: start * step_ns for (_, start), number in self._room.intervals.items()}
+        return [
+            gate_rule(listing.gate_closure_ns - self.ctx.now_ns),
+            *(explained(rule, listing, begins_ns.get(rule.interval, ABSENT)) for rule in rules),
+        ]
 
     def on_order(self, order: Order) -> Outcome:
         """Let go of an order that passed here and was refused by a later check."""
@@ -363,9 +386,7 @@ class RiskLimits(RiskCheck):
         if kind == _FILL:
             if held is None:
                 # Not ours to have let pass (found after a restart, say); the position is real all the same.
-                if report.listing_id in self._listings:
-                    slot = self._room.slots.slot_of[report.listing_id]
-                    self._fill(self._gate(report.strategy_id), slot, int(report.side), report.last_lots)
+                self._deal(report.strategy_id, report.listing_id, int(report.side), report.last_lots)
                 return None
             gate, strategy_id, slot, side, lots = held
             self._fill(gate, slot, side, report.last_lots)
@@ -377,6 +398,25 @@ class RiskLimits(RiskCheck):
             gate, _, slot, side, lots = self._working.pop(report.order_id)
             self._release(gate, slot, side, lots)
         return None
+
+    def on_external_trade(self, trade: ExternalTrade) -> Outcome:
+        """Count a trade that Penstock did not send in the position of its strategy; once, however often it is told."""
+        if not trade.strategy_id or trade.listing_id not in self._listings:
+            return None
+        if trade.trade_id != ABSENT:
+            known = self._external.setdefault(trade.listing_id, set())
+            if (trade.source, trade.trade_id) in known:
+                return None
+            known.add((trade.source, trade.trade_id))
+        self._deal(trade.strategy_id, trade.listing_id, int(trade.side), trade.qty_lots)
+        return None
+
+    def _deal(self, strategy_id: int, listing_id: int, side: int, lots: int) -> None:
+        """Move lots that no order here reserved to the net position; what others reserved stays theirs."""
+        if listing_id in self._listings:
+            gate, slot = self._gate(strategy_id), self._room.slots.slot_of[listing_id]
+            self._reserve(gate, slot, side, lots)
+            self._fill(gate, slot, side, lots)
 
     def exposure_lots(self, strategy_id: int, listing_id: int) -> list[tuple[int, int, int]]:
         """Return (net, working to buy, working to sell) of each delivery interval of a listing, in lots."""
@@ -396,6 +436,7 @@ class RiskLimits(RiskCheck):
             "working": [[order_id, *held[1:]] for order_id, held in self._working.items()],
             "mid": self._mid.copy(),
             "auctions": [[contract_id, price_ticks] for contract_id, price_ticks in self._auctions.items()],
+            "external": [[listing_id, sorted(map(list, known))] for listing_id, known in self._external.items()],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -417,3 +458,6 @@ class RiskLimits(RiskCheck):
         }
         self._mid = np.array(state["mid"], np.int64)
         self._auctions = dict(state["auctions"])
+        self._external = {
+            listing_id: {(source, number) for source, number in known} for listing_id, known in state["external"]
+        }

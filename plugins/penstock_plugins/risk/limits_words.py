@@ -11,7 +11,7 @@ from penstock_sdk.golden.risk_gate_explained import Rule
 from penstock_sdk.golden.risk_gate_layout import INT64_MAX, TRADING
 from penstock_sdk.schema import ABSENT
 
-__all__ = ["Grid", "explained"]
+__all__ = ["Grid", "explained", "gate_rule"]
 
 
 class Grid(Protocol):
@@ -72,6 +72,14 @@ def explained(rule: Rule, listing: Grid | None = None, interval_ns: int = ABSENT
         rule=words, reason=rule.reason, passed=rule.passed, met=met, limit=_bounded(limit), bound=bound,
         unit=REASON_UNITS.get(Reason(rule.reason), "count"),
         note="" if interval_ns == ABSENT else f"decided by the delivery interval from {_utc(interval_ns)}",
+    )  # fmt: skip
+
+
+def gate_rule(lead_ns: int) -> Explained:
+    """Return the rule that an order comes before its gate, *lead_ns* ahead of it."""
+    return Explained(
+        rule="time to gate closure", reason=Reason.GATE_CLOSED, passed=lead_ns > 0, met=lead_ns, limit=0, unit="ns",
+        bound="above",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The embedded exchange: quarter-hours and hours of a delivery day or of many, price-time priority, a gate for each.
+"""The embedded exchange: the contracts of a delivery day or of many, price-time priority, a gate for each.
 
 Matching is the golden model's (`penstock_sdk.golden.matching`, compiled). Background traders act every few seconds
 around a fundamental price (`exchange_traders`). Their orders go through the same books as ours; they get no reports,
@@ -299,8 +299,10 @@ class Exchange(Venue):
         """Return why an order is not even shown to the book, or 0."""
         if not market.opens_ns[book] <= self.ctx.now_ns < market.gates_ns[book]:
             return Reason.GATE_CLOSED
-        if order.qty_lots > self.config.qty_max_lots:
+        if order.qty_lots > market.plan.lots_max:
             return Reason.QTY_MAX
+        if 0 < order.qty_lots < market.plan.lots_min:
+            return Reason.QTY_MIN
         listing = market.listings[book]
         if order.kind != _AT_ANY_PRICE and not (
             listing.price_min_ticks <= order.price_ticks <= listing.price_max_ticks

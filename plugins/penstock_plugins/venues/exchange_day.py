@@ -14,21 +14,29 @@ import numpy.typing as npt
 
 from penstock_plugins.venues.exchange_layout import *
 from penstock_sdk.context import Context
-from penstock_sdk.energy import Contract, Days, ListingTerms, MarketZone, day_contracts, delivery_day, market_zone
-from penstock_sdk.energy import listing_terms as usual_terms
-from penstock_sdk.events import ContractDefinition, IdKind, ListingDefinition, ZoneDefinition
+from penstock_sdk.energy.contracts import Contract, ListingTerms, day_contracts, listing_terms, parse_contract
+from penstock_sdk.energy.definitions import definitions, zone_definition
+from penstock_sdk.energy.delivery import delivery_day
+from penstock_sdk.energy.products import product_row
+from penstock_sdk.energy.rules import Reference
+from penstock_sdk.energy.trading_days import Days
+from penstock_sdk.energy.zones import MarketZone, market_zone
+from penstock_sdk.events import ContractDefinition, ListingDefinition, ZoneDefinition
 
 __all__ = ["GRID_NS", "DayPlan", "ExchangeConfig", "ExchangeError", "parameters", "plan_day"]
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 HOUR_NS = 60 * MINUTE_NS
-QUARTER_NS = 15 * MINUTE_NS
 GRID_NS = 5 * MINUTE_NS
 """Step of the index grid."""
+_BLOCKS = {"BASE": "00:00-24:00", "PEAK": "08:00-20:00"}
+"""Local hours of the day's blocks; peak is Monday to Friday, public holidays too."""
+_SATURDAY = 5
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+Product = Literal["QH", "H", "HH", "5M", "BASE", "PEAK"]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 
 
@@ -46,20 +54,21 @@ class ExchangeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     days: Days = 1
     """How many delivery days in a row, or "rolling": each is announced at 14:45 the day before and trades beside the
     one that is delivered. With more than one, each day's background flow follows from the seed and its date alone."""
-    products: Annotated[tuple[Literal["QH", "H"], ...], msgspec.Meta(min_length=1)] = ("QH", "H")
-    """Quarter-hours, hours, or both."""
+    products: Annotated[tuple[Product, ...], msgspec.Meta(min_length=1)] = ("QH", "H")
+    """Of what the zone's rules list: quarter-hours, hours, half-hours (HH, Britain), five minutes (5M, Australia),
+    and blocks whose gate is that of their first delivery: BASE, a day, and PEAK, Monday to Friday 08:00 to 20:00."""
     open_lead_hours: NotNegative = 0.0
     """When above 0, a contract opens at most so long before its gate closes; 0 keeps the market's opening hours."""
     gate_lead_minutes: Annotated[int, msgspec.Meta(ge=0, le=1440)] | None = None
     """How long before delivery trading ends; unset, the zone's own."""
-    tick_micro: Annotated[int, msgspec.Meta(gt=0, le=10**9)] = 10_000
-    """Price step in 10⁻⁶ of the currency per MWh."""
-    lot_kw: Annotated[int, msgspec.Meta(gt=0, le=10**9)] = 100
-    """Quantity step in kW."""
+    tick_micro: Annotated[int, msgspec.Meta(gt=0, le=10**9)] | None = None
+    """Price step in 10⁻⁶ of the currency per MWh; unset, as the rules have it."""
+    lot_kw: Annotated[int, msgspec.Meta(gt=0, le=10**9)] | None = None
+    """Quantity step in kW; unset, as the rules have it."""
     price_limit: Annotated[int, msgspec.Meta(gt=0, le=1_000_000)] | None = None
-    """Orders are priced within ± this; unset, within the zone's own limits."""
+    """Orders are priced within ± this; unset, within the market's limits of the delivery day."""
     qty_max_lots: Annotated[int, msgspec.Meta(gt=0, le=2**40)] = 10_000
-    """The largest order taken."""
+    """The largest order taken, where the rules take no smaller one at most."""
     order_capacity: Annotated[int, msgspec.Meta(ge=1_000, le=2**22)] = 16_384
     """How many orders of a delivery day can rest at once; also how many price levels."""
     index_series: str = "price.index"
@@ -106,7 +115,11 @@ class ExchangeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Deviations above it (spikes) add to the lasting one as if they were this large."""
 
     def __post_init__(self) -> None:
-        """Refuse shares that leave nobody to trade with."""
+        """Refuse shares that leave nobody to trade with, products told twice, and days without any."""
+        if len(set(self.products)) < len(self.products):
+            raise ValueError(f"products met {', '.join(self.products)}, wanted each once")
+        if set(self.products) == {"PEAK"} and self.days != 1:
+            raise ValueError("products met PEAK alone, wanted another beside it: weekends have no peak hours")
         if self.informed_share + self.noise_share > 0.9:
             raise ValueError(
                 f"informed_share met {self.informed_share}, wanted at most 0.9 together with noise_share = "
@@ -130,78 +143,102 @@ class DayPlan(NamedTuple):
     """Five-minute slots of the grid."""
     hours: int
     """Hours of the delivery day."""
+    tick_micro: int
+    """Price step of all books."""
+    lots_min: int
+    """The smallest order taken …"""
+    lots_max: int
+    """… and the largest."""
 
 
-def plan_day(ctx: Context, config: ExchangeConfig, day: date) -> DayPlan:
+def plan_day(ctx: Context, config: ExchangeConfig, day: date, *, told: bool = False) -> DayPlan:
     """Return a delivery day's books, with ids from *ctx*. Ids that are known stay what they are.
 
+    Args:
+        ctx: gives the ids, and the rules of the day: sessions, gates, tick, lot and limits.
+        config: what is traded, and what differs from the rules.
+        day: local delivery date.
+        told: the day was announced before (a restart): its listings are those that were told, whatever holds now.
+
     Raises:
-        EnergyError: an unknown zone, or a day whose price limits are not known.
-        ExchangeError: no product, or a contract that never opens.
+        EnergyError: an unknown zone, a product that is not listed there, a day whose price limits are not known, or
+            tick and lot that do not fit.
+        ExchangeError: no product, products of different ticks, or a contract that never opens.
     """
-    zone = market_zone(config.zone)
-    if not config.products:
-        raise ExchangeError("products is empty, wanted QH, H or both")
-    contracts = day_contracts(zone, day, config.products)
-    period, terms = delivery_day(zone, day), _grid(config, zone, day)
-    zone_id, currency_id = ctx.intern(IdKind.ZONE, zone.code), ctx.intern(IdKind.CURRENCY, zone.currency)
+    zone = market_zone(config.zone, day, ctx.reference)
+    contracts = _contracts(zone, day, config, ctx.reference)
+    period = delivery_day(zone, day)
     grid_start_ns = period.start_ns - 48 * HOUR_NS
-    told: list[ContractDefinition] = []
+    announced: list[ContractDefinition] = []
     listings: list[ListingDefinition] = []
     table = np.zeros((len(contracts), TERM_WIDTH), np.int64)
+    terms_of: dict[str, ListingTerms] = {}
     for row, contract in zip(table, contracts, strict=True):
-        told.append(_contract(ctx, contract, zone_id, currency_id))
-        listing = _listing(ctx, config, contract, told[-1].contract_id, terms)
-        listings.append(listing)
-        start_ns, end_ns = contract.delivery.start_ns, contract.delivery.end_ns
-        row[TERM_LISTING] = listing.listing_id
-        row[TERM_OPENS_NS], row[TERM_GATE_NS] = listing.opens_ns, listing.gate_closure_ns
-        row[TERM_START_NS] = start_ns
-        row[TERM_SLOT], row[TERM_SLOTS] = (start_ns - grid_start_ns) // GRID_NS, (end_ns - start_ns) // GRID_NS
-        row[TERM_DAY_HOUR] = (start_ns - period.start_ns) // HOUR_NS
-        row[TERM_PRICE_MIN], row[TERM_PRICE_MAX] = listing.price_min_ticks, listing.price_max_ticks
-    place = ZoneDefinition(
-        zone_id=zone_id, code=zone.code, timezone=zone.timezone, currency=zone.currency, eic=zone.eic
-    )
+        terms = terms_of.get(contract.product)
+        if terms is None:
+            terms = terms_of[contract.product] = _terms(config, zone, contract, day, ctx.reference)
+        one = definitions(_hours(config, contract), terms, ctx.intern, ctx.name, ctx.plugin_id, ctx.reference)
+        held = ctx.listing(one.listing.listing_id) if told else None
+        announced.append(one.contract)
+        listings.append(one.listing if held is None else held)
+        _fill_in(row, listings[-1], contract, grid_start_ns, period.start_ns)
+    ticks = {listing.tick_micro for listing in listings}
+    if len(ticks) > 1:
+        raise ExchangeError(
+            f"products {', '.join(config.products)} have ticks of {sorted(ticks)} micro; set tick_micro"
+        )
     span_ns = [contract.gate_closure_ns - contract.opens_ns for contract in contracts]
+    (tick_micro,) = ticks
     return DayPlan(
-        place, told, listings, table, parameters(config, span_ns), grid_start_ns,
-        (period.end_ns - grid_start_ns) // GRID_NS, (period.end_ns - period.start_ns) // HOUR_NS,
+        zone_definition(zone, ctx.intern), announced, listings, table, parameters(config, span_ns, tick_micro),
+        grid_start_ns, (period.end_ns - grid_start_ns) // GRID_NS, (period.end_ns - period.start_ns) // HOUR_NS,
+        tick_micro, max(terms.lots_min for terms in terms_of.values()),
+        min(config.qty_max_lots, *(terms.lots_max or config.qty_max_lots for terms in terms_of.values())),
     )  # fmt: skip
 
 
-def _grid(config: ExchangeConfig, zone: MarketZone, day: date) -> ListingTerms:
-    """Return tick, lot and price limits, the config's where it says so."""
+def _contracts(zone: MarketZone, day: date, config: ExchangeConfig, reference: Reference) -> list[Contract]:
+    """Return the day's contracts, product by product as the config has them.
+
+    Raises:
+        EnergyError: a product that is not listed in the zone.
+        ExchangeError: there is nothing to trade on the day.
+    """
+    found: list[Contract] = []
+    for product in config.products:
+        if product not in _BLOCKS:
+            found += day_contracts(zone, day, (product,), reference)
+        elif product == "BASE" or day.weekday() < _SATURDAY:
+            found.append(parse_contract(f"{zone.code} B {day:%Y-%m-%d} {_BLOCKS[product]}", reference))
+    if not found:
+        asked = f"{', '.join(config.products)} has no contract on {day:%A} {day}" if config.products else "is empty"
+        raise ExchangeError(f"products {asked}, wanted some of QH, H, HH, 5M, BASE and PEAK")
+    return found
+
+
+def _terms(
+    config: ExchangeConfig, zone: MarketZone, contract: Contract, day: date, reference: Reference
+) -> ListingTerms:
+    """Return tick, lot and limits of a product: the rules', or the config's where it says so."""
+    row = product_row(zone, contract.product, day, reference)
+    tick_micro, lot_kw = config.tick_micro or row.tick_micro, config.lot_kw or row.lot_kw
     if config.price_limit is None:
-        usual = usual_terms(zone, day)
+        usual = listing_terms(contract, day, reference)
         low_micro, high_micro = usual.price_min_ticks * usual.tick_micro, usual.price_max_ticks * usual.tick_micro
     else:
         low_micro, high_micro = -config.price_limit * 1_000_000, config.price_limit * 1_000_000
+    # The rules count the smallest and the largest order in their own lots.
+    lots_min, lots_max = -(-row.lots_min * row.lot_kw // lot_kw), row.lots_max * row.lot_kw // lot_kw
     return ListingTerms(
-        config.tick_micro, config.lot_kw, -(-low_micro // config.tick_micro), high_micro // config.tick_micro
+        tick_micro, lot_kw, -(-low_micro // tick_micro), high_micro // tick_micro, max(lots_min, 1), lots_max
     )
 
 
-def _contract(ctx: Context, contract: Contract, zone_id: int, currency_id: int) -> ContractDefinition:
-    return ContractDefinition(
-        contract_id=ctx.intern(IdKind.CONTRACT, contract.name),
-        name=contract.name,
-        zone_id=zone_id,
-        product=contract.product,
-        delivery_start_ns=contract.delivery.start_ns,
-        delivery_end_ns=contract.delivery.end_ns,
-        currency_id=currency_id,
-    )
-
-
-def _listing(
-    ctx: Context, config: ExchangeConfig, contract: Contract, contract_id: int, terms: ListingTerms
-) -> ListingDefinition:
-    """Return the contract's listing here: its grid, hours and the money of a tick."""
-    start_ns, end_ns = contract.delivery.start_ns, contract.delivery.end_ns
+def _hours(config: ExchangeConfig, contract: Contract) -> Contract:
+    """Return the contract with the hours in which it trades here."""
     gate_ns, opens_ns = contract.gate_closure_ns, contract.opens_ns
     if config.gate_lead_minutes is not None:
-        gate_ns = start_ns - config.gate_lead_minutes * MINUTE_NS
+        gate_ns = contract.delivery.start_ns - config.gate_lead_minutes * MINUTE_NS
     if config.open_lead_hours > 0:
         opens_ns = max(opens_ns, gate_ns - round(config.open_lead_hours * HOUR_NS))
     if opens_ns >= gate_ns:
@@ -209,30 +246,29 @@ def _listing(
             f"{contract.name} would open {(opens_ns - gate_ns) // MINUTE_NS} minutes after its gate closes; "
             f"lower gate_lead_minutes, met {config.gate_lead_minutes}"
         )
-    # MWh per lot times price per tick, in 10⁻⁶ of the currency: kW · minutes / 60,000 is MWh.
-    money, rest = divmod(terms.lot_kw * contract.delivery.minutes * terms.tick_micro, 60_000)
-    if rest:
-        raise ExchangeError(
-            f"one tick on one lot of {contract.name} is no whole number of 10⁻⁶ {contract.currency}; "
-            f"choose tick_micro and lot_kw whose product is a multiple of 4,000, "
-            f"met {terms.tick_micro} and {terms.lot_kw}"
-        )
-    name = f"{ctx.name} {contract.name}"
-    return ListingDefinition(
-        listing_id=ctx.intern(IdKind.LISTING, name), contract_id=contract_id, venue_id=ctx.plugin_id, name=name,
-        tick_micro=terms.tick_micro, lot_kw=terms.lot_kw,
-        price_min_ticks=terms.price_min_ticks, price_max_ticks=terms.price_max_ticks,
-        opens_ns=opens_ns, gate_closure_ns=gate_ns, cash_micro_per_lot_tick=money,
-        interval_start_ns=start_ns, interval_ns=QUARTER_NS, interval_count=(end_ns - start_ns) // QUARTER_NS,
-    )  # fmt: skip
+    return msgspec.structs.replace(contract, opens_ns=opens_ns, gate_closure_ns=gate_ns)
 
 
-def parameters(config: ExchangeConfig, span_ns: list[int]) -> npt.NDArray[np.float64]:
+def _fill_in(
+    row: npt.NDArray[np.int64], listing: ListingDefinition, contract: Contract, grid_start_ns: int, day_start_ns: int
+) -> None:
+    """Write a book's terms; a block's price is that of its whole stretch."""
+    start_ns, end_ns = contract.delivery.start_ns, contract.delivery.end_ns
+    row[TERM_LISTING] = listing.listing_id
+    row[TERM_OPENS_NS], row[TERM_GATE_NS] = listing.opens_ns, listing.gate_closure_ns
+    row[TERM_START_NS] = start_ns
+    row[TERM_SLOT], row[TERM_SLOTS] = (start_ns - grid_start_ns) // GRID_NS, (end_ns - start_ns) // GRID_NS
+    row[TERM_DAY_HOUR] = (start_ns - day_start_ns) // HOUR_NS
+    row[TERM_PRICE_MIN], row[TERM_PRICE_MAX] = listing.price_min_ticks, listing.price_max_ticks
+
+
+def parameters(config: ExchangeConfig, span_ns: list[int], tick_micro: int) -> npt.NDArray[np.float64]:
     """Return the kernels' parameters.
 
     Args:
         span_ns: how long each contract trades in the market's own hours; the base rate is such that
             ``orders_per_day`` come over them, whatever `open_lead_hours` cuts away.
+        tick_micro: price step in 10⁻⁶ of the currency.
     """
     params = np.zeros(P_WIDTH)
     rise_ns, opening_ns, opening = config.activity_rise_minutes * MINUTE_NS, 10.0 * MINUTE_NS, 0.6
@@ -242,7 +278,7 @@ def parameters(config: ExchangeConfig, span_ns: list[int]) -> npt.NDArray[np.flo
         + opening * opening_ns * (1.0 - math.exp(-span / opening_ns))
         for span in span_ns
     )
-    step_minutes, ticks = config.step_s / 60.0, 1_000_000 / config.tick_micro
+    step_minutes, ticks = config.step_s / 60.0, 1_000_000 / tick_micro
     wander_keep = math.exp(-step_minutes / config.wander_minutes)
     pressure_keep = math.exp(-step_minutes / config.pressure_minutes)
     for place, value in {

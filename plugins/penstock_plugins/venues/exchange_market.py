@@ -29,15 +29,15 @@ class DayMarket:
 
     Where it is the only one of the run it draws from the plugin's own generator, and counts trades from 1. Where there
     are several, both follow from the date, so that a day is the same whichever day the instance began. Then it knows
-    nothing of prices before its announcement either.
+    nothing of prices before its announcement either. Of a day that was *told* before, the listings stay what they were.
 
     Raises:
         EnergyError, ExchangeError: the config makes no market on this day.
     """
 
-    def __init__(self, ctx: Context, config: ExchangeConfig, day: date) -> None:
+    def __init__(self, ctx: Context, config: ExchangeConfig, day: date, *, told: bool = False) -> None:
         self.day, self.number = day, market_number(config, day)
-        self.plan = plan_day(ctx, config, day)
+        self.plan = plan_day(ctx, config, day, told=told)
         self.terms, self.listings = self.plan.terms, self.plan.listings
         self.opens_ns: list[int] = self.terms[:, TERM_OPENS_NS].tolist()
         self.gates_ns: list[int] = self.terms[:, TERM_GATE_NS].tolist()
@@ -60,12 +60,12 @@ class DayMarket:
 
     @classmethod
     def restored(cls, ctx: Context, config: ExchangeConfig, state: dict[str, Any]) -> DayMarket:
-        """Return what `snapshot` was taken of; listings and ids follow from the config.
+        """Return what `snapshot` was taken of; listings are those that were announced, ids follow from the config.
 
         Raises:
             ExchangeError: the state is that of another config.
         """
-        market = cls(ctx, config, date.fromisoformat(state["day"]))
+        market = cls(ctx, config, date.fromisoformat(state["day"]), told=True)
         if (state["random"] is None) != (market.number == 0):
             raise ExchangeError(
                 f"snapshot of {state['day']} holds a market of one day or of several, this config makes the other; "

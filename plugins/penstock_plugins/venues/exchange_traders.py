@@ -40,7 +40,7 @@ class Traders:
         self._kernels = compile_golden(exchange_kernels)
         self._plan, self._terms, self._params = plan, plan.terms, plan.params
         self._book_of_contract = {contract.contract_id: book for book, contract in enumerate(plan.contracts)}
-        self._ticks_per_unit = 1_000_000 / config.tick_micro
+        self._ticks_per_unit = 1_000_000 / plan.tick_micro
         self._trend_limit_ticks = config.trend_limit * self._ticks_per_unit
         self.views = np.zeros((books, VIEW_WIDTH))
         self.views[:, (VIEW_AUCTION, VIEW_BELIEF, VIEW_SINCE_NS)] = np.nan

@@ -65,7 +65,7 @@ from penstock_sdk.schema import Event
 __all__ = ["PaperConfig", "PaperVenue"]
 
 _MS = 1_000_000
-_QUARTER_NS = 900_000_000_000
+_MINUTE_NS = 60_000_000_000
 _MEMORY = "memory:"
 _OUTSIDE_TIMEOUT_S = 5.0
 
@@ -393,28 +393,37 @@ class PaperVenue(Venue):
         listing_id = ctx.intern(IdKind.LISTING, name)
         self._state.listings[listed.number] = listing_id
         start_ns, end_ns = listed.delivery_start_ns, listed.delivery_end_ns
+        zone = self._zone(listed, zone_id)
+        step_ns = zone.interval_minutes * _MINUTE_NS
         known = ctx.listing(listing_id)
         told = ListingDefinition(
             listing_id=listing_id, contract_id=contract_id, venue_id=ctx.plugin_id, name=name,
             tick_micro=listed.tick_micro, lot_kw=listed.lot_kw, price_min_ticks=listed.price_min_ticks,
             price_max_ticks=listed.price_max_ticks, opens_ns=known.opens_ns if known else listed.opens_ns,
             gate_closure_ns=listed.gate_closure_ns, cash_micro_per_lot_tick=listed.cash_micro_per_lot_tick,
-            interval_start_ns=start_ns, interval_ns=_QUARTER_NS, interval_count=(end_ns - start_ns) // _QUARTER_NS,
+            interval_start_ns=start_ns, interval_ns=step_ns, interval_count=(end_ns - start_ns) // step_ns,
         )  # fmt: skip
         if told == known:
             return []
         contract = ContractDefinition(
             contract_id=contract_id, name=listed.contract, zone_id=zone_id, product=listed.product,
             delivery_start_ns=start_ns, delivery_end_ns=end_ns, currency_id=currency_id,
+            price_unit=f"{listed.currency}/MWh",
         )  # fmt: skip
         out: list[Event] = [contract, told]
         if zone_id not in self._state.zones:
             self._state.zones.add(zone_id)
-            zone = ZoneDefinition(
-                zone_id=zone_id, code=listed.zone, timezone=listed.timezone, currency=listed.currency
-            )  # fmt: skip
             out.insert(0, zone)
         return out
+
+    def _zone(self, listed: Listed, zone_id: int) -> ZoneDefinition:
+        """Return the zone by our rules, which have its grid; by the venue's word where they do not know it."""
+        try:
+            return zone_definition(market_zone(listed.zone, None, self.ctx.reference), self.ctx.intern)
+        except EnergyError:
+            return ZoneDefinition(
+                zone_id=zone_id, code=listed.zone, timezone=listed.timezone, currency=listed.currency
+            )  # fmt: skip
 
     def _told(self, told: Told) -> list[Event]:
         """Return the reports that were missed, and that the venue's word is complete."""

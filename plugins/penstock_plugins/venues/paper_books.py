@@ -31,7 +31,8 @@ class MarketConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: str = "DE-LU"
     day: str = "rolling"
     """A delivery date, or "rolling": today, and from 14:45 on tomorrow."""
-    products: tuple[Literal["QH", "H"], ...] = ("QH", "H")
+    products: tuple[Literal["QH", "H", "HH", "5M"], ...] = ("QH", "H")
+    """Of what the zone's rules list on the day."""
     seed: int = 1
     requotes_per_s: float = 5.0
     """How many listings get new quotes each second; 0 leaves the books to those who trade."""
@@ -51,7 +52,8 @@ class DayBooks:
     """
 
     def __init__(self, config: MarketConfig, day: date, first: int, now_ns: int) -> None:
-        zone, terms = market_zone(config.zone), listing_terms(config.zone, day)
+        zone = market_zone(config.zone, day)
+        terms = listing_terms(zone, day)
         contracts = day_contracts(zone, day, config.products)
         self.day, self.first = day, first
         self.listings = [

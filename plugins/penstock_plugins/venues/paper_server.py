@@ -175,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--listen", default="127.0.0.1:7171", metavar="HOST:PORT", help="port 0 takes a free one")
     parser.add_argument("--zone", default=usual.zone, help="bidding zone (%(default)s)")
     parser.add_argument("--day", default=usual.day, help="delivery day, or rolling (%(default)s)")
-    parser.add_argument("--products", default="QH,H", help="of QH and H (%(default)s)")
+    parser.add_argument("--products", default="QH,H", help="of QH, H, HH and 5M (%(default)s)")
     parser.add_argument("--seed", type=int, default=usual.seed, help="of the market's own traders (%(default)s)")
     parser.add_argument("--requotes", type=float, default=usual.requotes_per_s, help="listings requoted per second")
     parser.add_argument("--takers", type=float, default=usual.takers_per_s, help="orders per second that deal at once")

@@ -1,19 +1,38 @@
-"""Names and definitions: the kernel alone gives ids, and every one of them is an event."""
+"""Names, definitions and reference data: the kernel alone gives ids, and every one of them is an event."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from penstock_sdk.events import ContractDefinition, IdKind, Interned, ListingDefinition, ZoneDefinition
+from penstock_sdk.core.reference_book import ReferenceBook, Said
+from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.rules import Reference
+from penstock_sdk.events import (
+    Alert,
+    CalendarDefinition,
+    ContractDefinition,
+    IdKind,
+    Interned,
+    ListingDefinition,
+    ReferenceTable,
+    SessionReady,
+    Severity,
+    ZoneDefinition,
+)
 
 __all__ = ["Catalog"]
 
 
 class Catalog:
-    """Ids by kind and name, counted from 1 and never reused; definitions by id."""
+    """Ids by kind and name, counted from 1 and never reused; definitions by id; dated rules and calendars."""
 
     def __init__(self) -> None:
+        self.on_refused: Callable[[EnergyError], None] = lambda error: None
+        """Called when reference data is refused, with the reason; the event at hand brought it."""
+        self._reference = ReferenceBook()
+        self._lost: list[tuple[Said, EnergyError]] = []
+        """Reference data of an earlier session that does not hold any more; told when the session is ready."""
         self._ids: dict[int, dict[str, int]] = {int(kind): {} for kind in IdKind}
         self._names: dict[int, list[str]] = {int(kind): [""] for kind in IdKind}
         self._definitions: dict[int, dict[int, Any]] = {int(kind): {} for kind in IdKind}
@@ -61,12 +80,44 @@ class Catalog:
         """Keep a listing's definition."""
         self._definitions[IdKind.LISTING][listing.listing_id] = listing
 
+    @property
+    def reference(self) -> Reference:
+        """The built-in rules overlaid by every table so far, and every calendar so far."""
+        return self._reference.reference
+
+    def on_reference_table(self, table: ReferenceTable) -> Alert | None:
+        """Let a table's rows hold, all of them or none."""
+        return self._take(table)
+
+    def on_calendar_definition(self, calendar: CalendarDefinition) -> Alert | None:
+        """Keep a calendar, in place of an earlier one of its name."""
+        return self._take(calendar)
+
+    def begin_session(self) -> None:
+        """Know that reference data so far is an earlier session's: what is not said again is forgotten once it runs."""
+        self._reference.begin_session()
+
+    def on_session_ready(self, _ready: SessionReady) -> list[Alert]:
+        """Forget reference data that nobody brings any more; tell of what this session cannot take up."""
+        self._reference.end_start()
+        lost, self._lost = self._lost, []
+        return [_refused(event, error) for event, error in lost]
+
+    def _take(self, event: Said) -> Alert | None:
+        try:
+            self._reference.take(event)
+        except EnergyError as error:
+            self.on_refused(error)
+            return _refused(event, error)
+        return None
+
     def snapshot(self) -> Any:
         """Return names and definitions as msgpack carries them."""
         kinds = (IdKind.ZONE, IdKind.CONTRACT, IdKind.LISTING)
         return {
             "names": {str(kind): names[1:] for kind, names in self._names.items()},
             "definitions": {str(int(k)): [d.layout.pack(d) for d in self.definitions(k)] for k in kinds},
+            "reference": self._reference.snapshot(),
         }
 
     def restore(self, state: Any) -> None:
@@ -82,3 +133,12 @@ class Catalog:
         for kind_id, (cls, take) in keep.items():
             for body in state["definitions"][str(int(kind_id))]:
                 take(cls.layout.unpack(body))
+        self._lost = self._reference.restore(state.get("reference"))  # not kept before 0.3.0
+
+
+def _refused(event: Said, error: EnergyError) -> Alert:
+    return Alert(
+        code="reference.refused", severity=Severity.ERROR, subject=f"{event.name} of {event.source}", met=str(error),
+        wanted="reference data that goes together with the rest",
+        way_out="mend it where it comes from and start again; what held before holds on",
+    )  # fmt: skip

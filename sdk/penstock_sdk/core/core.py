@@ -19,6 +19,8 @@ from penstock_sdk.core.ledger import Ledger
 from penstock_sdk.core.lifecycle import Lifecycle
 from penstock_sdk.core.timers import Timers
 from penstock_sdk.core.wiring import Slot, Target
+from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.rules import Reference
 from penstock_sdk.events import (
     Alert,
     ExecutionReport,
@@ -37,7 +39,10 @@ from penstock_sdk.plugin import Plugin
 from penstock_sdk.schema import Event, Frame, Record, layouts
 from penstock_sdk.wire.frame import Origin
 
-__all__ = ["Core", "plugin_state"]
+__all__ = ["REFUSED_BY_CATALOG", "Core", "plugin_state"]
+
+REFUSED_BY_CATALOG = "reference"
+"""In place of a handler's name in faults for reference data that does not fit."""
 
 
 COMMANDS = (
@@ -110,8 +115,8 @@ class _Operator:
                 return _odd_command(command, "the name of a plugin", ", ".join(core.slots))
             if slot in core.cascade.slots:
                 core.cascade.quarantine(slot, f"by {command.who}: {command.why}", _wanted_of(command.who))
-        elif name not in COMMANDS:
-            return _odd_command(command, "a known command", ", ".join(COMMANDS))
+        elif name not in COMMANDS and core.doer_of(name) is None:
+            return _odd_command(command, "a known command", ", ".join([*COMMANDS, *core.plugin_commands]))
         return None
 
     def on_timer(self, timer: Timer) -> None:
@@ -164,6 +169,7 @@ class Core:
         self.timers = Timers()
         self.history_kept = History(self.moment)
         self.cascade = Cascade(self.moment, sink_for, events_per_input_max=events_per_input_max, faults_max=faults_max)
+        self.catalog.on_refused = self._reference_refused
         self.desk = Desk(self.moment, self.catalog, epoch, self.cascade.fault)
         self.cascade.on_quarantine = self._quarantined
         self.cascade.admit = self._admit
@@ -171,6 +177,8 @@ class Core:
             slot.plugin_id, slot.name, PluginStatus.QUARANTINED, reason
         )
         self.slots: dict[str, Slot] = {}
+        self.plugin_commands: dict[str, Slot] = {}
+        """Who does an operator's command, by its word: those that plugins declare."""
         self.lifecycle = Lifecycle()
         self.limits = _Limits(self.moment)
         self.alerts = AlertBook(self.moment)
@@ -209,6 +217,10 @@ class Core:
             raise TypeError(f"plugin {name} met {met}, wanted a class derived from Plugin, such as Strategy or Feed")
         if name in self.slots:
             raise ValueError(f"plugin name {name} is taken; give each instance its own")
+        for word in cls.commands:
+            if (other := self.plugin_commands.get(word)) is not None or word in COMMANDS:
+                whose = other.name if other is not None else "the kernel"
+                raise ValueError(f"command {word} of plugin {name} is {whose}'s already; leave one of them out")
         plugin_id = self.intern_input(IdKind.PLUGIN, name)
         known = self.lifecycle.status.get(plugin_id) is not None  # of an earlier session of the instance
         first = (PluginStatus.STARTING,) if known else _FIRST
@@ -220,6 +232,7 @@ class Core:
         plugin = cls(ctx, config)
         slot = Slot(name, plugin_id, plugin, cls.kind, ctx)
         self.slots[name] = slot
+        self.plugin_commands |= dict.fromkeys(cls.commands, slot)
         self.say_status(plugin_id, name, PluginStatus.CONFIGURED)
         return slot
 
@@ -247,6 +260,12 @@ class Core:
         self.desk.wire(self.cascade.slots)
         for event in self.desk.quarantined(slot):
             self.cascade.push(event)
+
+    def _reference_refused(self, error: EnergyError) -> None:
+        """Count reference data that is refused against the plugin that brought it; the catalog raises the alert."""
+        slot = self.slot_by_id(self.moment.producer)
+        if slot is not self.cascade.kernel_slot:
+            self.cascade.fault(slot, REFUSED_BY_CATALOG, EnergyError(str(error)))
 
     def _admit(self, event: Event, slot: Slot) -> Event:
         return self.desk.admit(event, slot) if type(event) is ExecutionReport else event
@@ -277,6 +296,11 @@ class Core:
     def silent_venues(self) -> set[int]:
         """Return venues that have not said where our orders stand, or are kept out and take no cancel of them."""
         return self.desk.reconciling | (self.desk.lost_venues() if self.quarantined else set())
+
+    def doer_of(self, command: str) -> Slot | None:
+        """Return the running plugin that does an operator's command; None where none does."""
+        slot = self.plugin_commands.get(command)
+        return slot if slot in self.cascade.slots else None
 
     def slot_by_id(self, plugin_id: int) -> Slot:
         """Return the slot of a plugin id; the kernel's own for 0 and for what is not attached."""
@@ -319,6 +343,11 @@ class Core:
     def definitions(self, kind: IdKind) -> list[Any]:
         """Return every definition of a kind, by id."""
         return self.catalog.definitions(kind)
+
+    @property
+    def reference(self) -> Reference:
+        """Rules and calendars as they hold now."""
+        return self.catalog.reference
 
     def history(self, listing_id: int, window_ns: int, of: type[Record]) -> npt.NDArray[np.void]:
         """Return what was known of a listing in the window that ends now."""
@@ -395,6 +424,7 @@ class Core:
         `carry_plugin` once it is attached, and their timers are kept for that.
         """
         self._restore_shared(state)
+        self.catalog.begin_session()
         self.lifecycle.status = {plugin_id: PluginStatus.STOPPED for plugin_id, _ in state["lifecycle"]}
         self.timers.restore(state["timers"])
         self._wire(self._own)

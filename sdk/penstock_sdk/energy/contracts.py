@@ -1,150 +1,214 @@
-"""Contracts of a delivery day: what is delivered, where and when, from when until when it trades, on which grid.
+"""Contracts by name, by day and by cascade: what is delivered, where and when, from when until when it trades.
 
 A contract is the thing positions are kept in; `ListingTerms` are what a venue adds (tick, lot, price limits).
 Names round trip: `parse_contract(contract.name) == contract`.
+
+>>> parse_contract("DE-LU Q 2026-Q2").cascades_into
+('DE-LU M 2026-04', 'DE-LU M 2026-05', 'DE-LU M 2026-06')
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date
+from fractions import Fraction
 
-import msgspec
-
+from penstock_sdk.energy.carbon import CARBON_PRODUCTS, carbon_contract
+from penstock_sdk.energy.contract_types import NO_LIMIT_TICKS, Contract, ListingTerms
 from penstock_sdk.energy.delivery import PRODUCT_MINUTES, DeliveryPeriod, intervals, parse_period
 from penstock_sdk.energy.exact import EnergyError
-from penstock_sdk.energy.localtime import NS_PER_MINUTE, local_to_ns, ns_to_local
-from penstock_sdk.energy.zones import MarketZone, market_zone
+from penstock_sdk.energy.localtime import NS_PER_HOUR, ns_to_local
+from penstock_sdk.energy.products import is_auction, product_row
+from penstock_sdk.energy.rule_rows import LimitRow, MarketZone, ProductRow
+from penstock_sdk.energy.rules import Reference, builtin_reference
+from penstock_sdk.energy.sessions import TradingTimes, delivery_days, trading_times
+from penstock_sdk.energy.strip_names import cascade_names, shape_of
+from penstock_sdk.energy.zones import market_zone
 
-__all__ = ["Contract", "ListingTerms", "day_contracts", "listing_terms", "parse_contract"]
+__all__ = ["Contract", "ListingTerms", "cascade", "day_contracts", "listing_terms", "parse_contract", "period_contract"]
 
-# Local time on the day before delivery at which the continuous session of a product opens: EPEX SPOT's continuous
-# intraday product page for Austria (hours 15:00, quarter-hours 16:00) and SEEPEX's (15:00); the same in Germany.
-# The Australian market has no such session: contracts of NEM regions are a simulated venue's, with the same opening.
-_OPENS_DAY_BEFORE = {"H": time(15), "QH": time(16)}
-
-# Price limits of the continuous European market, whole EUR or GBP per MWh: SIDC's harmonised ones, in force in 2025.
-_SIDC_LIMIT = 9_999
-
-# Australian market floor and cap, AUD/MWh; the cap is indexed every 1 July. National Electricity Rules 3.9.4 and 3.9.6,
-# AEMC's yearly schedule of reliability settings. A day before the first or after the last year is refused, not guessed.
-_NEM_FLOOR = -1_000
-_NEM_CAPS = {2021: 15_100, 2022: 15_500, 2023: 16_600, 2024: 17_500, 2025: 20_300}
+_DAY_PRODUCTS = ("QH", "H")
 
 
-class Contract(msgspec.Struct, frozen=True):
-    """A power contract of one delivery period in one zone.
+def parse_contract(name: str, reference: Reference | None = None) -> Contract:
+    """Return the contract of that canonical name.
 
-    Attributes:
-        name: canonical, zone first: "DE-LU QH 2025-10-26 02:15B".
-        zone: bidding zone code.
-        product: "QH", "H"; the first word of the period's name.
-        delivery: when power flows.
-        opens_ns: trading opens, ns UTC.
-        gate_closure_ns: trading ends, ns UTC; orders at or after it are too late.
-        currency: ISO 4217.
-    """
-
-    name: str
-    zone: str
-    product: str
-    delivery: DeliveryPeriod
-    opens_ns: int
-    gate_closure_ns: int
-    currency: str
-
-
-class ListingTerms(msgspec.Struct, frozen=True):
-    """The grid a contract trades on at a venue, in integers. Prices may be negative.
-
-    Attributes:
-        tick_micro: price tick in 10^-6 of the currency per MWh; 10_000 is 0.01 EUR/MWh.
-        lot_kw: quantity step in kW; 100 is 0.1 MW.
-        price_min_ticks: lowest price allowed.
-        price_max_ticks: highest price allowed.
+    Args:
+        name: zone first: "DE-LU QH 2025-10-26 02:15B", "TTF M 2026-04", "DE-LU DA QH 2026-03-10 13:15".
+        reference: whose rules and calendars; None: the built-in rules, without calendars.
 
     Raises:
-        EnergyError: a tick or lot that is not positive, or limits the wrong way round.
+        EnergyError: no zone or no period of that name, or a product that is not listed there; the message says which.
     """
+    known = reference or builtin_reference()
+    code, _, rest = name.partition(" ")
+    place = market_zone(code, None, known)
+    product = rest.partition(" ")[0]
+    if product in CARBON_PRODUCTS:
+        return carbon_contract(place, product_row(place, product, date.max, known), rest, known)
+    period_name = rest.partition(" ")[2] if is_auction(place, product, known) else rest
+    period = parse_period(place, period_name, known)
+    day = delivery_days(place, period)[0]
+    held = market_zone(code, day, known)
+    if held is not place and held != place:
+        period = parse_period(held, period_name, known)
+        day = delivery_days(held, period)[0]
+    return _of_period(held, product, period, day, known)
 
-    tick_micro: int
-    lot_kw: int
-    price_min_ticks: int
-    price_max_ticks: int
 
-    def __post_init__(self) -> None:
-        """Refuse a grid that nothing can trade on."""
-        if self.tick_micro <= 0 or self.lot_kw <= 0:
-            raise EnergyError(f"tick_micro {self.tick_micro} and lot_kw {self.lot_kw} must both be positive")
-        if self.price_min_ticks >= self.price_max_ticks:
-            raise EnergyError(f"price_min_ticks {self.price_min_ticks} is not below max {self.price_max_ticks}")
+def period_contract(
+    zone: MarketZone | str, product: str, period: DeliveryPeriod, reference: Reference | None = None
+) -> Contract:
+    """Return the contract of a product of a zone over a delivery period that is at hand.
+
+    Raises:
+        EnergyError: the product is not listed there, or has other periods.
+    """
+    known = reference or builtin_reference()
+    place = market_zone(zone, None, known)
+    return _of_period(place, product, period, delivery_days(place, period)[0], known)
 
 
-def _contract(zone: MarketZone, product: str, delivery: DeliveryPeriod) -> Contract:
+def _of_period(zone: MarketZone, product: str, period: DeliveryPeriod, day: date, known: Reference) -> Contract:
+    row = product_row(zone, product, day, known)
+    _check_period(row, zone, period, day)
+    return _contract(zone, row, period, trading_times(zone, row, day, period, known))
+
+
+def _check_period(row: ProductRow, zone: MarketZone, period: DeliveryPeriod, day: date) -> None:
+    """Raise unless the product has periods such as this one."""
+    shape = shape_of(period.name)
+    if row.interval:
+        word = period.name.partition(" ")[0]
+        hour = ns_to_local(period.start_ns, zone.timezone).hour
+        if word != row.interval or hour < row.from_hour:
+            since = f" from {row.from_hour:02}:00 on" if row.from_hour else ""
+            raise EnergyError(
+                f"{row.product} of {zone.code} for {day} has intervals of product {row.interval}{since}, "
+                f"not {period.name!r}"
+            )
+    elif shape and shape not in row.shapes:
+        raise EnergyError(
+            f"product {row.product!r} of {zone.code} is not traded as {shape}; "
+            f"wanted base load{''.join(f', {each}' for each in row.shapes)}"
+        )
+
+
+def _contract(zone: MarketZone, row: ProductRow, period: DeliveryPeriod, times: TradingTimes) -> Contract:
     """Return the contract of that product over that period."""
-    opens = _OPENS_DAY_BEFORE.get(product)
-    if opens is None:
-        raise EnergyError(f"product {product!r} has no trading session; known are {', '.join(_OPENS_DAY_BEFORE)}")
-    day_before = ns_to_local(delivery.start_ns, zone.timezone).date() - timedelta(days=1)
+    auction = f"{row.product} " if row.interval else ""
     return Contract(
-        name=f"{zone.code} {delivery.name}",
+        name=f"{zone.code} {auction}{period.name}",
         zone=zone.code,
-        product=product,
-        delivery=delivery,
-        opens_ns=local_to_ns(datetime.combine(day_before, opens), zone.timezone),
-        gate_closure_ns=delivery.start_ns - zone.gate_lead_minutes * NS_PER_MINUTE,
+        product=row.product,
+        delivery=period,
+        opens_ns=times.opens_ns,
+        gate_closure_ns=times.gate_closure_ns,
         currency=zone.currency,
+        market=row.market,
+        commodity=zone.commodity,
+        price_unit=row.price_unit.replace("{currency}", zone.currency),
+        qty_unit=row.qty_unit,
+        settlement=row.settlement,
+        payment=row.payment,
+        last_trading_day=times.last_trading_day,
+        last_trading_rule=times.rule,
+        cascades_into=cascade_names(zone.code, period.name, row.cascade) if row.cascade else (),
     )
 
 
-def day_contracts(zone: MarketZone | str, day: date, products: Sequence[str] = ("QH", "H")) -> tuple[Contract, ...]:
+def day_contracts(
+    zone: MarketZone | str,
+    day: date,
+    products: Sequence[str] = _DAY_PRODUCTS,
+    reference: Reference | None = None,
+) -> tuple[Contract, ...]:
     """Return every contract of a delivery day, product by product as asked, each in time order.
 
     Args:
         zone: a zone or its code.
         day: the local delivery date.
-        products: of "QH" and "H"; a usual day has 96 and 24.
+        products: of what has intervals ("QH", "H", "HH", "5M") and auctions of them ("DA", "IDA1"); a usual day has
+            96 quarter-hours and 24 hours.
+        reference: whose rules; None: the built-in ones.
 
     Raises:
-        EnergyError: an unknown zone or product.
+        EnergyError: an unknown zone or one that does not exist that day, or a product that is not listed there.
+
+    Cost: some 15 µs a contract; `generators.interval_contracts` has whole years.
     """
-    place = market_zone(zone)
-    if unknown := [product for product in products if product not in _OPENS_DAY_BEFORE]:
-        raise EnergyError(f"product {unknown[0]!r} has no trading session; known are {', '.join(_OPENS_DAY_BEFORE)}")
-    return tuple(
-        _contract(place, product, period)
-        for product in products
-        for period in intervals(place, day, PRODUCT_MINUTES[product])
-    )
+    known = reference or builtin_reference()
+    place = zone if isinstance(zone, MarketZone) else market_zone(zone, day, known)
+    listed: list[Contract] = []
+    for product in products:
+        row = product_row(place, product, day, known)
+        minutes = PRODUCT_MINUTES.get(row.interval or product)
+        if minutes is None:
+            raise EnergyError(f"product {product!r} has no intervals of a day; strip_contracts has what is listed")
+        periods = intervals(place, day, minutes)
+        # Counted from the end of the day: clocks change before noon.
+        from_ns = periods[-1].end_ns - (24 - row.from_hour) * NS_PER_HOUR if row.from_hour else periods[0].start_ns
+        listed.extend(
+            _contract(place, row, period, trading_times(place, row, day, period, known))
+            for period in periods
+            if period.start_ns >= from_ns
+        )
+    return tuple(listed)
 
 
-def parse_contract(name: str) -> Contract:
-    """Return the contract of that canonical name.
+def cascade(contract: Contract, reference: Reference | None = None) -> tuple[Contract, ...]:
+    """Return the contracts that take a contract's place after its last trading day; none where it is delivered itself.
 
-    Raises:
-        EnergyError: no zone or no period of that name, or a product without a session; the message says which.
+    A power year becomes three months and three quarters, a quarter three months; strips of gas become their months.
+    The parts deliver what the whole did, interval by interval.
     """
-    code, _, period_name = name.partition(" ")
-    place = market_zone(code)
-    return _contract(place, period_name.partition(" ")[0], parse_period(place, period_name))
+    return tuple(parse_contract(name, reference) for name in contract.cascades_into)
 
 
-def listing_terms(zone: MarketZone | str, day: date) -> ListingTerms:
-    """Return the terms that hold in *zone* on delivery *day*: tick 0.01, lot 0.1 MW, and that day's price limits.
+def listing_terms(
+    listed: Contract | MarketZone | str, day: date | None = None, reference: Reference | None = None
+) -> ListingTerms:
+    """Return the terms on which a contract trades, or the usual ones of a zone's hours on delivery *day*.
+
+    Args:
+        listed: a contract; or a zone, for tick 0.01, lot 0.1 MW and the price limits of its continuous market.
+        day: the delivery day on which limits are looked up; of a contract, by default its own first one.
+        reference: whose rules; None: the built-in ones.
 
     Limits are dated facts: ±9,999 in Europe; in Australia -1,000 up to a cap that changes every 1 July.
 
     Raises:
-        EnergyError: the Australian cap of that day is not known here; make the ListingTerms yourself.
+        EnergyError: the limits of a market that has some are not known on that day; make the ListingTerms yourself.
     """
-    place = market_zone(zone)
-    low, high = -_SIDC_LIMIT, _SIDC_LIMIT
-    if place.currency == "AUD":
-        year = day.year if day.month >= 7 else day.year - 1
-        if year not in _NEM_CAPS:
+    known = reference or builtin_reference()
+    if isinstance(listed, Contract):
+        place = market_zone(listed.zone, None, known)
+        on = day or _day_of(listed, place)
+        return _terms(product_row(place, listed.product, on, known), place, on, known)
+    if day is None:
+        raise EnergyError(f"listing_terms of zone {listed!r} wants the delivery day")
+    place = listed if isinstance(listed, MarketZone) else market_zone(listed, None, known)
+    return _terms(product_row(place, "H", day, known), place, day, known)
+
+
+def _day_of(contract: Contract, place: MarketZone) -> date:
+    """Return the day on which a contract's product is looked up."""
+    if contract.product in CARBON_PRODUCTS:
+        return date.max
+    return delivery_days(place, contract.delivery)[0]
+
+
+def _terms(row: ProductRow, place: MarketZone, day: date, known: Reference) -> ListingTerms:
+    low, high = -NO_LIMIT_TICKS, NO_LIMIT_TICKS
+    limits: tuple[LimitRow, ...] = known.rules.rows("limits", market=row.market)
+    if limits:
+        held = [limit for limit in limits if limit.holds_on(day)]
+        if not held:
             raise EnergyError(
-                f"market price cap on {day} is not known (known from {min(_NEM_CAPS)}-07-01 "
-                f"to {max(_NEM_CAPS) + 1}-06-30); pass your own ListingTerms"
+                f"market price limits of {row.market} on {day} are not known (known from {limits[0].valid_from} to "
+                f"{limits[-1].valid_to}); pass your own ListingTerms, or rules with that year"
             )
-        low, high = _NEM_FLOOR, _NEM_CAPS[year]
-    return ListingTerms(tick_micro=10_000, lot_kw=100, price_min_ticks=low * 100, price_max_ticks=high * 100)
+        step = Fraction(row.tick_micro, 1_000_000)
+        # Inside the limits: a limit that is off the grid moves to the next tick within.
+        low, high = -int(-Fraction(held[0].price_min) // step), int(Fraction(held[0].price_max) // step)
+    return ListingTerms(row.tick_micro, row.lot_kw, low, high, row.lots_min, row.lots_max)

@@ -1,224 +1,232 @@
-"""Delivery periods: the days, hours and quarter-hours of a bidding zone, clock changes included.
+"""Delivery periods by name: intervals, blocks, days, strips and their shapes, in a zone's own clock.
 
-A period is [start_ns, end_ns) in UTC with the name its market uses. Local days have 23, 24 or 25 hours, so counts
-follow from the instants and never from a constant. In the hour that autumn repeats, names end in A (first) or B
-(second): "QH 2025-10-26 02:15B", "H 2025-10-26 02B". The hour that spring skips has no names.
+A period is a list of stretches in UTC with the name its market uses. `parse_period` reads every name that the functions
+here give: "QH 2025-10-26 02:15B", "B 2025-07-01 08:00-20:00", "D 2025-07-01", "WE 2025-07-05", "W 2025-W27",
+"WD 2025-W27", "BOM 2025-07-08", "M 2025-07", "Q 2025-Q3", "S 2025-WIN", "Y 2026", "GY 2025"; those of whole days may
+end in a shape, such as "M 2025-07 PEAK".
 """
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
-from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from fractions import Fraction
-from itertools import pairwise
 
-import msgspec
-
-from penstock_sdk.energy.exact import EnergyError, Exact, exact
-from penstock_sdk.energy.localtime import (
-    NS_PER_HOUR,
-    NS_PER_MINUTE,
-    day_start_ns,
-    is_repeated,
-    local_to_ns,
-    ns_to_local,
+from penstock_sdk.energy.calendar_periods import CALENDAR_PERIODS, days_of_label, label_of_day, labels_of_days
+from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.intervals import (
+    PRODUCT_MINUTES,
+    DaySlot,
+    block,
+    day_slots,
+    delivery_date,
+    delivery_day,
+    first_instant_ns,
+    hours,
+    intervals,
+    parse_block,
+    parse_interval,
+    quarter_hours,
+    split,
 )
+from penstock_sdk.energy.localtime import NS_PER_HOUR, ns_to_local
+from penstock_sdk.energy.periods import DeliveryPeriod, covering, energy_mwh
+from penstock_sdk.energy.rules import Reference, builtin_reference
+from penstock_sdk.energy.shapes import shape_spans
 from penstock_sdk.energy.zones import MarketZone, market_zone
 
 __all__ = [
+    "CALENDAR_PERIODS",
     "PRODUCT_MINUTES",
+    "DaySlot",
     "DeliveryPeriod",
+    "block",
+    "counted_hours",
     "covering",
+    "day_slots",
+    "days",
+    "delivery_date",
     "delivery_day",
     "energy_mwh",
     "hours",
     "intervals",
+    "months",
     "parse_period",
+    "parts",
+    "period",
+    "period_days",
     "quarter_hours",
+    "quarters",
     "split",
+    "strip",
 ]
 
-# Code of each interval product, as names begin, and its length: hour, half-hour (GB), quarter-hour, five minutes (NEM).
-PRODUCT_MINUTES = {"H": 60, "HH": 30, "QH": 15, "5M": 5}
-_PRODUCT_OF_MINUTES = {minutes: product for product, minutes in PRODUCT_MINUTES.items()}
 
-_NAME = re.compile(
-    r"(?P<product>[A-Z0-9]+) (?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"( (?P<hour>[0-9]{2})(:(?P<minute>[0-9]{2}))?(?P<half>[AB])?)?"
-)
-
-
-class DeliveryPeriod(msgspec.Struct, frozen=True, order=True):
-    """What is delivered when: one or more stretches of time, half open. Periods sort by start, then by end.
-
-    Attributes:
-        start_ns: first instant of delivery, ns UTC.
-        end_ns: first instant after it, ns UTC; a whole number of minutes later.
-        name: the local name, product first: "QH 2025-10-26 02:15B".
-        timezone: IANA name of the clock that gave the name.
-        parts: (start_ns, end_ns) of each stretch, in order and apart, where there are several (peak hours); else empty.
-    """
-
-    start_ns: int
-    end_ns: int
-    name: str
-    timezone: str
-    parts: tuple[tuple[int, int], ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse an empty, reversed or ragged period."""
-        length_ns = self.end_ns - self.start_ns
-        if length_ns <= 0 or length_ns % NS_PER_MINUTE:
-            raise EnergyError(
-                f"period {self.name!r} from {self.start_ns} to {self.end_ns} ns lasts {length_ns} ns; "
-                "wanted whole minutes, at least one"
-            )
-        if self.parts:
-            self._check_parts()
-
-    def _check_parts(self) -> None:
-        edges = [edge for part in self.parts for edge in part]
-        if (
-            len(self.parts) < 2
-            or (edges[0], edges[-1]) != (self.start_ns, self.end_ns)
-            or any(before >= after or (after - before) % NS_PER_MINUTE for before, after in pairwise(edges))
-        ):
-            raise EnergyError(
-                f"period {self.name!r} has the parts {self.parts}; wanted two or more of whole minutes, in order, "
-                f"apart, from {self.start_ns} to {self.end_ns} ns"
-            )
-
-    @property
-    def spans(self) -> tuple[tuple[int, int], ...]:
-        """(start_ns, end_ns) of each stretch of delivery, in order."""
-        return self.parts or ((self.start_ns, self.end_ns),)
-
-    @property
-    def minutes(self) -> int:
-        """Minutes of delivery; what lies between parts does not count."""
-        return sum(end_ns - start_ns for start_ns, end_ns in self.spans) // NS_PER_MINUTE
-
-    @property
-    def hours_rational(self) -> Fraction:
-        """Hours of delivery, exact: 1/4 for a quarter-hour."""
-        return Fraction(sum(end_ns - start_ns for start_ns, end_ns in self.spans), NS_PER_HOUR)
-
-
-def _interval(start_ns: int, minutes: int, timezone: str) -> DeliveryPeriod:
-    """Return the interval of that length and start, named by the local clock at its start."""
-    local = ns_to_local(start_ns, timezone)
-    clock = f"{local:%H}" if minutes == 60 else f"{local:%H:%M}"
-    half = "AB"[local.fold] if is_repeated(local) else ""
-    name = f"{_PRODUCT_OF_MINUTES[minutes]} {local:%Y-%m-%d} {clock}{half}"
-    return DeliveryPeriod(start_ns, start_ns + minutes * NS_PER_MINUTE, name, timezone)
-
-
-def _check_minutes(minutes: int) -> None:
-    """Raise unless an interval product has that length."""
-    if minutes not in _PRODUCT_OF_MINUTES:
-        raise EnergyError(f"no interval product lasts {minutes!r} minutes; known are {sorted(_PRODUCT_OF_MINUTES)}")
-
-
-def delivery_day(zone: MarketZone | str, day: date) -> DeliveryPeriod:
-    """Return local *day* from midnight to midnight: 23, 24 or 25 hours where the clock changes by one.
-
-    Raises:
-        EnergyError: the zone is unknown, or *day* is a datetime.
-    """
-    timezone = market_zone(zone).timezone
-    start_ns, end_ns = day_start_ns(day, timezone), day_start_ns(day + timedelta(days=1), timezone)
-    return DeliveryPeriod(start_ns, end_ns, f"D {day:%Y-%m-%d}", timezone)
-
-
-def intervals(zone: MarketZone | str, day: date, minutes: int) -> tuple[DeliveryPeriod, ...]:
-    """Return the intervals of *minutes* (60, 30, 15 or 5) that tile local *day*, in time order.
-
-    Raises:
-        EnergyError: no product has that length, or the day is no multiple of it (a clock change of half an hour).
-
-    Cost: some 8 µs an interval; keep the result.
-    """
-    return split(delivery_day(zone, day), minutes)
-
-
-def hours(zone: MarketZone | str, day: date) -> tuple[DeliveryPeriod, ...]:
-    """Return the 23, 24 or 25 hours of local *day*."""
-    return intervals(zone, day, 60)
-
-
-def quarter_hours(zone: MarketZone | str, day: date) -> tuple[DeliveryPeriod, ...]:
-    """Return the 92, 96 or 100 quarter-hours of local *day*."""
-    return intervals(zone, day, 15)
-
-
-def split(period: DeliveryPeriod, minutes: int) -> tuple[DeliveryPeriod, ...]:
-    """Return the intervals of *minutes* inside *period*, in time order: an hour's four quarter-hours, a day's hours.
-
-    Raises:
-        EnergyError: no product has that length, or *period* is no multiple of it.
-    """
-    _check_minutes(minutes)
-    if period.minutes % minutes:
-        raise EnergyError(f"period {period.name!r} lasts {period.minutes} minutes; cannot be split into {minutes}")
-    step_ns = minutes * NS_PER_MINUTE
-    if any((end_ns - start_ns) % step_ns for start_ns, end_ns in period.spans):
-        raise EnergyError(f"a part of period {period.name!r} is no multiple of {minutes} minutes")
-    return tuple(_interval(at_ns, minutes, period.timezone) for span in period.spans for at_ns in range(*span, step_ns))
-
-
-def parse_period(zone: MarketZone | str, name: str) -> DeliveryPeriod:
-    """Return the period of that name in *zone*; `parse_period(zone, p.name) == p` for every day and interval.
-
-    Raises:
-        EnergyError: malformed, a time the clock skips, off the product's grid, a missing or idle A/B.
-    """
-    place = market_zone(zone)
-    match = _NAME.fullmatch(name)
-    product = match["product"] if match else ""
-    if match is None or (product == "D") == bool(match["hour"]) or product not in {"D", *PRODUCT_MINUTES}:
-        raise EnergyError(
-            f"{name!r} names no delivery period; "
-            "wanted one like 'QH 2025-10-26 02:15B', 'H 2025-07-01 09' or 'D 2025-07-01'"
-        )
-    try:
-        day = date.fromisoformat(match["day"])
-        clock = time(int(match["hour"] or 0), int(match["minute"] or 0), fold=int(match["half"] == "B"))
-    except ValueError as error:
-        raise EnergyError(f"{name!r} names no delivery period: {error}") from None
-    whole_day = delivery_day(place, day)
-    if product == "D":
-        return whole_day
-    minutes = PRODUCT_MINUTES[product]
-    start_ns = local_to_ns(datetime.combine(day, clock), place.timezone)
-    if (start_ns - whole_day.start_ns) % (minutes * NS_PER_MINUTE) or whole_day.minutes % minutes:
-        raise EnergyError(f"{name!r} is not on the {minutes}-minute grid of that day in {place.timezone}")
-    period = _interval(start_ns, minutes, place.timezone)
-    if period.name == name:
-        return period
-    if period.name == f"{name}A":
-        raise EnergyError(f"{name!r} happens twice in {place.timezone} that day; say '{name}A' or '{name}B'")
-    raise EnergyError(f"{name!r} is not how this period is named; in {place.timezone} it is {period.name!r}")
-
-
-def covering(periods: Sequence[DeliveryPeriod], t_ns: int) -> DeliveryPeriod | None:
-    """Return the one of *periods* that holds the instant *t_ns* (start included, end not), or None.
+def parse_period(zone: MarketZone | str, name: str, reference: Reference | None = None) -> DeliveryPeriod:
+    """Return the period of that name in *zone*; `parse_period(zone, p.name) == p` for every period of this package.
 
     Args:
-        periods: in time order, not overlapping, as `intervals` gives them.
-        t_ns: ns UTC.
-
-    Cost: O(log n).
-    """
-    at = bisect_right(periods, t_ns, key=lambda period: period.start_ns) - 1
-    return periods[at] if at >= 0 and t_ns < periods[at].end_ns else None
-
-
-def energy_mwh(qty_mw: Exact, period: DeliveryPeriod) -> Fraction:
-    """Return the energy of *qty_mw* held over *period*, in MWh, exactly; the sign is that of the quantity.
+        zone: a zone or its code.
+        name: product, label and, of whole days, a shape; see the module.
+        reference: whose zones and shapes; None: the built-in ones.
 
     Raises:
-        EnergyError: *qty_mw* is a float or no number.
+        EnergyError: malformed, a time the clock skips or shows twice without A or B, off the grid, an unknown shape.
     """
-    return exact(qty_mw, "qty_mw") * period.hours_rational
+    place = market_zone(zone, reference=reference)
+    product, _, rest = name.partition(" ")
+    if product in PRODUCT_MINUTES:
+        return parse_interval(place, name)
+    if product == "B":
+        return parse_block(place, name)
+    label, _, shape = rest.partition(" ")
+    if product not in CALENDAR_PERIODS or name != " ".join(filter(None, (product, label, shape))) or " " in shape:
+        known = ", ".join([*PRODUCT_MINUTES, "B", *CALENDAR_PERIODS])
+        raise EnergyError(
+            f"{name!r} names no delivery period; wanted one like 'QH 2025-10-26 02:15B', 'D 2025-07-01' or "
+            f"'M 2025-07 PEAK'; products are {known}"
+        )
+    try:
+        return _strip(place, product, label, shape, reference)
+    except EnergyError as error:
+        raise EnergyError(f"{name!r} names no delivery period: {error}") from None
+
+
+def period(zone: MarketZone | str, name: str, reference: Reference | None = None) -> DeliveryPeriod:
+    """Return the period of that name; another way to say `parse_period`."""
+    return parse_period(zone, name, reference)
+
+
+def strip(
+    zone: MarketZone | str, product: str, day: date, shape: str = "", reference: Reference | None = None
+) -> DeliveryPeriod:
+    """Return the period of *product* that holds delivery *day*: the quarter of a date. Of BOM, what begins with it.
+
+    Args:
+        zone: a zone or its code.
+        product: "D", "WE", "W", "WD", "BOM", "M", "Q", "S", "Y" or "GY".
+        day: a delivery day.
+        shape: "PEAK", "OFFPEAK" or another of the rules; empty: every hour.
+        reference: whose zones and shapes; None: the built-in ones.
+
+    Raises:
+        EnergyError: an unknown zone, product or shape; no such period holds that day; no hour of it has that shape.
+    """
+    return _strip(market_zone(zone, reference=reference), product, label_of_day(product, day), shape, reference)
+
+
+def _strip(
+    zone: MarketZone, product: str, label: str, shape: str, reference: Reference | None = None
+) -> DeliveryPeriod:
+    """Return a period of whole days, or of a shape's hours in them."""
+    first, end = days_of_label(product, label)
+    name = f"{product} {label} {shape}" if shape else f"{product} {label}"
+    try:
+        start_ns, end_ns = first_instant_ns(zone, first), first_instant_ns(zone, end)
+    except OverflowError:
+        raise EnergyError(f"{label!r} is out of the range of dates") from None
+    if not shape:
+        return DeliveryPeriod(start_ns, end_ns, name, zone.timezone)
+    rules = (reference or builtin_reference()).rules
+    spans = shape_spans(rules, shape, zone, first, (end - first).days, start_ns, end_ns)
+    if not spans:
+        raise EnergyError(f"no hour of {product} {label} has the shape {shape!r}")
+    return DeliveryPeriod(spans[0][0], spans[-1][1], name, zone.timezone, tuple(spans) if len(spans) > 1 else ())
+
+
+def _words(period: DeliveryPeriod) -> tuple[str, str, str]:
+    """Return product, label and shape of a period of whole days."""
+    product, _, rest = period.name.partition(" ")
+    label, _, shape = rest.partition(" ")
+    if product not in CALENDAR_PERIODS:
+        raise EnergyError(f"period {period.name!r} is made of no whole days; split it by minutes")
+    return product, label, shape
+
+
+def period_days(period: DeliveryPeriod) -> tuple[date, date]:
+    """Return the first delivery day of a period of whole days, and the first day after it.
+
+    Raises:
+        EnergyError: an interval or a block, which is made of no whole days.
+    """
+    product, label, _ = _words(period)
+    return days_of_label(product, label)
+
+
+def _tiled(
+    zone: MarketZone | str, period: DeliveryPeriod, product: str, reference: Reference | None
+) -> tuple[DeliveryPeriod, ...]:
+    """Return the periods of *product* that *period* is made of, of its shape; those without an hour of it left out."""
+    place = market_zone(zone, reference=reference)
+    _, _, shape = _words(period)
+    found = []
+    for label in labels_of_days(product, *period_days(period)):
+        first, end = days_of_label(product, label)
+        if shape and not _any_hour(place, first, end, shape, reference):
+            continue
+        found.append(_strip(place, product, label, shape, reference))
+    return tuple(found)
+
+
+def _any_hour(zone: MarketZone, first: date, end: date, shape: str, reference: Reference | None) -> bool:
+    """Return whether some hour of those days has the shape: no hour of a Sunday is peak."""
+    rules = (reference or builtin_reference()).rules
+    start_ns, end_ns = first_instant_ns(zone, first), first_instant_ns(zone, end)
+    return bool(shape_spans(rules, shape, zone, first, (end - first).days, start_ns, end_ns))
+
+
+def days(
+    zone: MarketZone | str, period: DeliveryPeriod, reference: Reference | None = None
+) -> tuple[DeliveryPeriod, ...]:
+    """Return the days of a period of whole days, each of its shape; days that have no such hour are left out."""
+    return _tiled(zone, period, "D", reference)
+
+
+def months(
+    zone: MarketZone | str, period: DeliveryPeriod, reference: Reference | None = None
+) -> tuple[DeliveryPeriod, ...]:
+    """Return the months of a quarter, season, year or gas year, each of its shape.
+
+    Raises:
+        EnergyError: *period* is no whole months.
+    """
+    return _tiled(zone, period, "M", reference)
+
+
+def quarters(
+    zone: MarketZone | str, period: DeliveryPeriod, reference: Reference | None = None
+) -> tuple[DeliveryPeriod, ...]:
+    """Return the quarters of a season, year or gas year, each of its shape.
+
+    Raises:
+        EnergyError: *period* is no whole quarters.
+    """
+    return _tiled(zone, period, "Q", reference)
+
+
+def parts(
+    zone: MarketZone | str, period: DeliveryPeriod, reference: Reference | None = None
+) -> tuple[DeliveryPeriod, ...]:
+    """Return what a strip is made of, one step finer: a gas year its seasons, a year its quarters, a month its days.
+
+    Raises:
+        EnergyError: a day, a block or an interval, which is split by minutes.
+    """
+    finer = CALENDAR_PERIODS[_words(period)[0]].parts
+    if not finer:
+        raise EnergyError(f"period {period.name!r} has no strip's parts; split it by minutes")
+    return _tiled(zone, period, finer, reference)
+
+
+def counted_hours(zone: MarketZone | str, period: DeliveryPeriod) -> Fraction:
+    """Return the hours for which *period* is charged: those that pass, or at the PSV 24 a day whatever the clock does.
+
+    MWh are MW times these.
+    """
+    place = market_zone(zone)
+    if not place.slots_a_day:
+        return period.hours_rational
+    wall = timedelta()
+    for start_ns, end_ns in period.spans:
+        first, end = (ns_to_local(t_ns, place.timezone).replace(tzinfo=None) for t_ns in (start_ns, end_ns))
+        wall += end - first
+    return Fraction(wall // timedelta(microseconds=1), NS_PER_HOUR // 1_000)

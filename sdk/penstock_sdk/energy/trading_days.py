@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from penstock_sdk.energy.delivery import delivery_day
+from penstock_sdk.energy.delivery import delivery_date, delivery_day
 from penstock_sdk.energy.localtime import local_to_ns, ns_to_local
 from penstock_sdk.energy.zones import MarketZone, market_zone
 
@@ -70,7 +70,7 @@ class TradingDays(msgspec.Struct, frozen=True):
         """Return the days that are announced by now and not over; before any is, the first; after all are, none."""
         if now_ns < announced_ns(self.zone, self.first):
             return [self.first]
-        today = ns_to_local(now_ns, self.zone.timezone).date()
+        today = delivery_date(self.zone, now_ns)
         return [
             day
             for day in (today, today + _ONE_DAY)

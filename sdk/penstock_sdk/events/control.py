@@ -190,7 +190,7 @@ class OperatorCommand(Control, frozen=True, kw_only=True):
     """A command: who gave it and why."""
 
     command: str
-    """kill, unkill, pause, resume, cancel_all, limit, limits, quarantine, release, ack, stop."""
+    """kill, unkill, pause, resume, cancel_all, limit, limits, quarantine, release, ack, stop; or a plugin's own word."""
     who: str
     why: str
     target: str = ""

@@ -1,17 +1,12 @@
-"""Where positions are kept: the columns of the table, and plain Python to fill and read it.
+"""Where positions are kept: the columns of the table, and plain Python to open and close its rows.
 
-The grid is one table of int64, ``grid[row, column]``, eight columns wide. The rows, in this order:
-
-* row 0: the header (``HEAD_*``)
-* one row per contract (``CONTRACT_*``)
-* link cells, eight to a row: the delivery intervals of a contract, found by CONTRACT_LINK and CONTRACT_LINK_COUNT
-* one row per account and contract (``POSITION_*``), account by account
-* interval cells, eight to a row: net kW per account and interval, account by account
-
-An account is whatever positions are told apart by: a strategy, a trading book, a trader.
+The table is int64, ``table[row, column]``, sixteen columns wide. A row is what one account holds of one listing, and what
+a lot of that listing is worth; row 0 is nobody's. Who owns a row is the caller's to know, and so is the table's length:
+`grown` gives a longer one when it is full. An account is whatever positions are told apart by: a book and a strategy.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -23,46 +18,50 @@ __all__ = [
     "ABSENT",
     "APPLIED",
     "BUY",
-    "CONTRACT_CASH",
-    "CONTRACT_KW",
-    "CONTRACT_LINK",
-    "CONTRACT_LINK_COUNT",
-    "CONTRACT_ROW",
-    "FILL_ACCOUNT",
-    "FILL_CONTRACT",
+    "FEE_PARTS",
+    "FIGURE_DELAY",
+    "FIGURE_EXECUTION",
+    "FIGURE_FEES",
+    "FIGURE_MARKET",
+    "FIGURE_REALISED",
+    "FIGURE_UNREALISED",
+    "FIGURE_WIDTH",
+    "FILL_ARRIVAL",
+    "FILL_DECISION",
     "FILL_PRICE",
     "FILL_QTY",
+    "FILL_ROW",
     "FILL_SIDE",
     "FILL_WIDTH",
-    "HEAD_ACCOUNTS",
-    "HEAD_CELL_BASE",
-    "HEAD_CONTRACTS",
-    "HEAD_INTERVALS",
-    "HEAD_LINKS",
-    "HEAD_LINK_BASE",
-    "HEAD_POSITION_BASE",
     "INT64_MAX",
     "LOTS_MAX",
     "MONEY_MAX",
     "POSITION_BOUGHT",
     "POSITION_CASH",
     "POSITION_COST",
+    "POSITION_DELAY",
+    "POSITION_EXECUTION",
+    "POSITION_FEES",
+    "POSITION_FEE_LOT",
+    "POSITION_FEE_LOT_PARTS",
+    "POSITION_FEE_PARTS",
+    "POSITION_FEE_TRADE",
     "POSITION_FILLS",
-    "POSITION_LAST",
     "POSITION_NET",
     "POSITION_SOLD",
+    "POSITION_UNPRICED",
+    "POSITION_WIDTH",
+    "POSITION_WORTH",
     "REFUSED_MALFORMED",
     "REFUSED_OVERFLOW",
     "REFUSED_UNKNOWN",
     "SELL",
     "Table",
-    "define_contract",
-    "drop_contract",
-    "interval_net_kw",
-    "new_grid",
-    "positions",
-    "realised_micro",
-    "state_arrays",
+    "close_row",
+    "grown",
+    "new_table",
+    "open_row",
+    "set_fees",
 ]
 
 Table: TypeAlias = npt.NDArray[np.int64]
@@ -72,24 +71,11 @@ INT64_MAX: Final = 2**63 - 1
 BUY: Final = int(Side.BUY)
 SELL: Final = int(Side.SELL)
 LOTS_MAX: Final = 2**31 - 1
-"""The largest net position of one contract. It keeps the product of two numbers of lots within int64."""
+"""The largest net position of one row. It keeps the product of two numbers of lots within int64."""
 MONEY_MAX: Final = 2**62 - 1
-"""The largest cash or cost of one position, so that their sum, and a share of them, fit int64."""
-
-HEAD_ACCOUNTS: Final = 0
-HEAD_CONTRACTS: Final = 1
-HEAD_INTERVALS: Final = 2
-HEAD_LINK_BASE: Final = 3  # row of the first link cells
-HEAD_LINKS: Final = 4  # link cells in use
-HEAD_POSITION_BASE: Final = 5  # row of the first position
-HEAD_CELL_BASE: Final = 6  # row of the first interval cells
-
-CONTRACT_ROW: Final = 1
-
-CONTRACT_CASH: Final = 0  # 10^-6 of the currency per lot and tick, over the whole delivery; 0: not defined
-CONTRACT_KW: Final = 1  # per lot, in each interval
-CONTRACT_LINK: Final = 2
-CONTRACT_LINK_COUNT: Final = 3
+"""The largest cash, cost, fees or attribution of one row, so that the sum of two, and a share of one, fit int64."""
+FEE_PARTS: Final = 60_000
+"""Fees are kept in 1/60,000 of 10⁻⁶ of the currency: a fee per MWh on kilowatts and minutes is whole in it."""
 
 POSITION_NET: Final = 0  # lots, bought less sold
 POSITION_BOUGHT: Final = 1  # lots
@@ -97,144 +83,87 @@ POSITION_SOLD: Final = 2  # lots
 POSITION_CASH: Final = 3  # 10^-6 of the currency, received less paid
 POSITION_COST: Final = 4  # what the open lots cost at average prices; money received for short ones is negative
 POSITION_FILLS: Final = 5
-POSITION_LAST: Final = 6  # price of the last fill, ticks
+POSITION_WORTH: Final = 6  # 10^-6 of the currency per lot and tick, over the whole delivery; 0: the row is nobody's
+POSITION_DELAY: Final = 7  # mid at decision less mid at arrival over all fills, in halves of 10^-6 of the currency
+POSITION_EXECUTION: Final = 8  # mid at arrival less price, likewise
+POSITION_UNPRICED: Final = 9  # fills without both mids
+POSITION_FEES: Final = 10  # 10^-6 of the currency, rounded down …
+POSITION_FEE_PARTS: Final = 11  # … and what was rounded off, in 1/60,000 of that
+POSITION_FEE_LOT: Final = 12  # what the next fill costs: per lot, 10^-6 of the currency …
+POSITION_FEE_LOT_PARTS: Final = 13  # … and 1/60,000 of that
+POSITION_FEE_TRADE: Final = 14  # per fill, 10^-6 of the currency
+POSITION_WIDTH: Final = 16
 
-FILL_ACCOUNT: Final = 0
-FILL_CONTRACT: Final = 1
-FILL_SIDE: Final = 2
-FILL_PRICE: Final = 3
-FILL_QTY: Final = 4
-FILL_WIDTH: Final = 5
+FILL_ROW: Final = 0
+FILL_SIDE: Final = 1
+FILL_PRICE: Final = 2
+FILL_QTY: Final = 3
+FILL_DECISION: Final = 4  # bid plus ask that was seen at the decision, or ABSENT
+FILL_ARRIVAL: Final = 5  # bid plus ask when the order left, or ABSENT
+FILL_WIDTH: Final = 6
+
+FIGURE_REALISED: Final = 0  # all in 10^-6 of the currency
+FIGURE_UNREALISED: Final = 1
+FIGURE_FEES: Final = 2
+FIGURE_MARKET: Final = 3
+FIGURE_DELAY: Final = 4
+FIGURE_EXECUTION: Final = 5
+FIGURE_WIDTH: Final = 6
 
 APPLIED: Final = 0
-REFUSED_UNKNOWN: Final = 1  # no such account, or no such contract, or it has no multiplier
+REFUSED_UNKNOWN: Final = 1  # the row is nobody's
 REFUSED_MALFORMED: Final = 2  # side, price or quantity make no sense
 REFUSED_OVERFLOW: Final = 3  # a figure would not fit; nothing was changed
 
 
-def new_grid(account_count: int, contract_count: int, interval_count: int, link_capacity: int) -> Table:
-    """Return a grid without positions; no contract is defined yet.
-
-    Args:
-        account_count, contract_count, interval_count: each is numbered from 0.
-        link_capacity: the sum over contracts of the intervals each delivers in.
+def new_table(row_count: int) -> Table:
+    """Return a table of so many rows, all of them nobody's. Cost: 128 bytes a row.
 
     Raises:
-        ValueError: a size is below 1.
+        ValueError: it has no row beside row 0.
     """
-    sizes = {
-        "account_count": account_count,
-        "contract_count": contract_count,
-        "interval_count": interval_count,
-        "link_capacity": link_capacity,
-    }
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} is {size}; wanted at least 1")
-    link_base = CONTRACT_ROW + contract_count
-    position_base = link_base + -(-link_capacity // 8)
-    cell_base = position_base + account_count * contract_count
-    grid = np.zeros((cell_base + -(-account_count * interval_count // 8), 8), np.int64)
-    grid[0, : HEAD_CELL_BASE + 1] = (
-        account_count,
-        contract_count,
-        interval_count,
-        link_base,
-        0,
-        position_base,
-        cell_base,
-    )
-    grid[position_base:cell_base, POSITION_LAST] = ABSENT
-    return grid
+    if row_count < 2:
+        raise ValueError(f"row_count is {row_count}; wanted at least 2, as row 0 is nobody's")
+    return np.zeros((row_count, POSITION_WIDTH), np.int64)
 
 
-def define_contract(
-    grid: Table, contract: int, intervals: Sequence[int], *, cash_micro_per_lot_tick: int, kw_per_lot: int
-) -> None:
-    """Say what a contract delivers and what a tick of it is worth: once, and again after `drop_contract`.
+def grown(table: Table) -> Table:
+    """Return a table twice as long that begins with the rows of *table*."""
+    return np.concatenate([table, np.zeros_like(table)])
+
+
+def open_row(table: Table, row: int, cash_micro_per_lot_tick: int) -> None:
+    """Give a row to an account and a listing: flat, without fees.
 
     Args:
-        intervals: the delivery intervals it adds to, four quarter-hours for an hour.
         cash_micro_per_lot_tick: 10^-6 of the currency for one lot and one tick over the whole delivery. A lot of 0.1 MW
             and a tick of 0.01 EUR/MWh over 15 minutes make 250.
-        kw_per_lot: what one lot adds to each interval.
 
     Raises:
-        ValueError: a number is out of range, the contract is defined already, or the link cells are used up.
+        ValueError: a number is out of range, or the row is somebody's.
     """
-    _wanted("contract", contract, 0, int(grid[0, HEAD_CONTRACTS]) - 1)
-    for interval in intervals:
-        _wanted("interval", interval, 0, int(grid[0, HEAD_INTERVALS]) - 1)
-    if len(set(intervals)) != len(intervals):
-        raise ValueError(f"intervals of contract {contract} are {list(intervals)}; wanted each once")
-    _wanted("cash_micro_per_lot_tick", cash_micro_per_lot_tick, 1, INT64_MAX)
-    _wanted("kw_per_lot", kw_per_lot, 0, INT64_MAX)
-    row = grid[CONTRACT_ROW + contract]
-    if row[CONTRACT_CASH] != 0:
-        raise ValueError(f"contract {contract} is defined already; another tick or lot is another listing")
-    first, links = int(grid[0, HEAD_LINKS]), grid[int(grid[0, HEAD_LINK_BASE]) : int(grid[0, HEAD_POSITION_BASE])]
-    cells = links.reshape(-1)
-    if first + len(intervals) > len(cells):
-        raise ValueError(
-            f"contract {contract} delivers in {len(intervals)} intervals, {len(cells) - first} link cells are free; "
-            "give new_grid a larger link_capacity"
-        )
-    cells[first : first + len(intervals)] = intervals
-    grid[0, HEAD_LINKS] = first + len(intervals)
-    row[: CONTRACT_LINK_COUNT + 1] = (cash_micro_per_lot_tick, kw_per_lot, first, len(intervals))
+    if not 1 <= row < len(table):
+        raise ValueError(f"row is {row}; wanted 1 to {len(table) - 1}")
+    if not 1 <= cash_micro_per_lot_tick <= INT64_MAX:
+        raise ValueError(f"cash_micro_per_lot_tick is {cash_micro_per_lot_tick}; wanted 1 to {INT64_MAX}")
+    if table[row, POSITION_WORTH] != 0:
+        raise ValueError(f"row {row} is in use; close_row it first, or take another")
+    table[row] = 0
+    table[row, POSITION_WORTH] = cash_micro_per_lot_tick
 
 
-def drop_contract(grid: Table, contract: int) -> None:
-    """Forget a contract that has been delivered and every position in it, so that its number can be defined anew.
+def close_row(table: Table, row: int) -> None:
+    """Make a row nobody's again, whatever was held in it."""
+    table[row] = 0
 
-    Intervals in which nothing else delivers are flat afterwards, whatever was held there to the end. The link cells are
-    free again. Cost: O(links + contracts).
 
-    Raises:
-        ValueError: the contract is not defined.
+def set_fees(table: Table, row: int, parts_per_lot: int, micro_per_trade: int) -> None:
+    """Say what the fills of a row cost from now on.
+
+    Args:
+        parts_per_lot: 1/60,000 of 10^-6 of the currency per lot; negative is a rebate.
+        micro_per_trade: 10^-6 of the currency for each fill.
     """
-    _wanted("contract", contract, 0, int(grid[0, HEAD_CONTRACTS]) - 1)
-    rows = grid[CONTRACT_ROW : CONTRACT_ROW + int(grid[0, HEAD_CONTRACTS])]
-    cash, _, first, count = (int(cell) for cell in rows[contract, : CONTRACT_LINK_COUNT + 1])
-    if cash == 0:
-        raise ValueError(f"contract {contract} is not defined; only what was defined can be dropped")
-    cells = grid[int(grid[0, HEAD_LINK_BASE]) : int(grid[0, HEAD_POSITION_BASE])].reshape(-1)
-    used = int(grid[0, HEAD_LINKS])
-    intervals = cells[first : first + count].copy()
-    cells[first : used - count] = cells[first + count : used]
-    cells[used - count : used] = 0
-    grid[0, HEAD_LINKS] = used - count
-    rows[contract] = 0
-    rows[rows[:, CONTRACT_LINK] > first, CONTRACT_LINK] -= count
-    positions(grid)[:, contract] = 0
-    positions(grid)[:, contract, POSITION_LAST] = ABSENT
-    interval_net_kw(grid)[:, intervals[~np.isin(intervals, cells[: used - count])]] = 0
-
-
-def state_arrays(grid: Table) -> tuple[Table, ...]:
-    """Return every array that a snapshot must hold; copying them back restores the grid."""
-    return (grid,)
-
-
-def positions(grid: Table) -> Table:
-    """Return a view (account, contract, ``POSITION_*``)."""
-    accounts, contracts = int(grid[0, HEAD_ACCOUNTS]), int(grid[0, HEAD_CONTRACTS])
-    return grid[int(grid[0, HEAD_POSITION_BASE]) : int(grid[0, HEAD_CELL_BASE])].reshape(accounts, contracts, 8)
-
-
-def interval_net_kw(grid: Table) -> Table:
-    """Return a view (account, interval) of net positions in kW; bought is positive."""
-    accounts, intervals = int(grid[0, HEAD_ACCOUNTS]), int(grid[0, HEAD_INTERVALS])
-    cells = grid[int(grid[0, HEAD_CELL_BASE]) :].reshape(-1)
-    return cells[: accounts * intervals].reshape(accounts, intervals)
-
-
-def realised_micro(grid: Table) -> Table:
-    """Return (account, contract): profit on closed lots, in 10^-6 of the currency."""
-    found: Table = positions(grid)[:, :, POSITION_CASH] + positions(grid)[:, :, POSITION_COST]
-    return found
-
-
-def _wanted(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name} is {value}; wanted {low} to {high}")
+    whole, parts = divmod(parts_per_lot, FEE_PARTS)
+    table[row, POSITION_FEE_LOT], table[row, POSITION_FEE_LOT_PARTS] = whole, parts
+    table[row, POSITION_FEE_TRADE] = micro_per_trade

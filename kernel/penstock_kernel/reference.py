@@ -1,0 +1,102 @@
+"""The rules and calendars of a deployment without a run: what its refdata plugins would announce at their start."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config, load_deployment
+from penstock_kernel.problems import Problem
+from penstock_sdk.core.reference_book import ReferenceBook, Said
+from penstock_sdk.discovery import PluginImportError, load_class
+from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.rules import Reference
+from penstock_sdk.plugin import RefData
+
+__all__ = ["Collected", "collect_reference", "default_deployment_path", "load_reference"]
+
+_PLACE = re.compile(r"(?P<file>[^:]+):(?P<line>\d+)(?: \(\w+\))?(?:: | and )")
+
+
+class Collected(NamedTuple):
+    """What the refdata plugins of a deployment bring, and what is wrong with it."""
+
+    reference: Reference
+    problems: list[Problem]
+
+
+def default_deployment_path() -> Path:
+    """Return the path of the deployment that comes with the package."""
+    return Path(__file__).parent / "default" / "plugins.toml"
+
+
+def load_reference(deployment_path: str | Path | None = None) -> Reference:
+    """Return the rules and calendars that a run of a deployment begins with; None is the one that comes with Penstock.
+
+    Imports the deployment's refdata plugins alone.
+
+    Raises:
+        DeploymentError: the deployment is faulty, or its reference data is; holds every fault.
+    """
+    deployment = load_deployment(deployment_path or default_deployment_path())
+    reference, problems = collect_reference(deployment)
+    if problems:
+        raise DeploymentError(problems)
+    return reference
+
+
+def collect_reference(deployment: Deployment, env: Mapping[str, str] = os.environ) -> Collected:
+    """Return what the refdata plugins of a deployment bring together, and every fault at its own file and line.
+
+    What is faulty is left out of the reference; of several tables that do not go together the later.
+    """
+    book = ReferenceBook()
+    problems: list[Problem] = []
+    for spec in deployment.plugins:
+        if spec.manifest.kind != "refdata":
+            continue
+        try:
+            for event in _said(spec, deployment.files_folder, env):
+                book.take(event)
+        except EnergyError as error:
+            problems += [_problem(spec, deployment, line) for line in str(error).splitlines()]
+        except PluginImportError as error:
+            problems.append(Problem(*spec.lines.get("use", ("", 0)), f"plugins.{spec.name}.use", str(error)))
+        except DeploymentError as error:
+            problems += error.problems
+    return Collected(book.reference, problems)
+
+
+def _said(spec: PluginSpec, folder: Path, env: Mapping[str, str]) -> Sequence[Said]:
+    """Return the tables and calendars that a plugin brings.
+
+    Raises:
+        EnergyError: they cannot be had.
+        PluginImportError: nor can the class.
+        DeploymentError: the config does not fit.
+    """
+    cls: Any = load_class(spec.manifest)
+    if not issubclass(cls, RefData):
+        return ()
+    config = build_config(spec, cls.Config, env)
+    try:
+        return [event for event in cls.reference(config, folder) if isinstance(event, Said)]
+    except EnergyError:
+        raise
+    except Exception as error:  # a plugin may raise anything
+        raise EnergyError(f"{spec.manifest.class_path}.reference raised {type(error).__name__}: {error}") from error
+
+
+def _problem(spec: PluginSpec, deployment: Deployment, said: str) -> Problem:
+    """Return a fault at the line of the rule file that it names first, or at the plugin's table."""
+    match = _PLACE.match(said)
+    path = f"plugins.{spec.name}"
+    if match is None:
+        file, line = spec.lines.get("config", spec.lines.get("", ("", 0)))
+        return Problem(file, line, f"{path}.config", said)
+    # Both rows of an overlap are named, so the text is left whole.
+    text = said[match.end() :] if said[match.end() - 2] == ":" else said
+    return Problem(str(deployment.files_folder / match["file"]), int(match["line"]), path, text)

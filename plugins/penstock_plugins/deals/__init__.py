@@ -1,0 +1,1 @@
+"""Bilateral deals with two pairs of eyes and limits, and trades that others tell of."""

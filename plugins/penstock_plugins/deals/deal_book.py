@@ -1,0 +1,176 @@
+"""Deals and what is owed for them: who captured, confirmed, rejected or cancelled which; no event is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+
+from penstock_sdk.energy.counterparties import CounterpartyTerms
+from penstock_sdk.energy.deal_grid import DAY_MINUTES, day_begins_ns
+from penstock_sdk.energy.deals import DealTerms, LaidOut
+from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.localtime import NS_PER_MINUTE, day_start_ns, ns_to_local
+from penstock_sdk.energy.outside_cells import decimal_text
+from penstock_sdk.energy.rules import Reference
+from penstock_sdk.energy.settlement import PAYMENT_DAY, monthly_value_day, target_calendar
+
+__all__ = ["CANCELLED", "CAPTURED", "CONFIRMED", "REJECTED", "DealBook", "DealRecord", "Payment", "payments"]
+
+CAPTURED, CONFIRMED, REJECTED, CANCELLED = "captured", "confirmed", "rejected", "cancelled"
+_MICRO = 1_000_000
+_ONE_DAY = timedelta(days=1)
+
+Payment = tuple[int, int]
+"""(until when it is owed, ns UTC; 10⁻⁶ of the currency, received positive)."""
+
+
+class DealRecord(msgspec.Struct):
+    """A deal and where it stands."""
+
+    number: int
+    """Counts the deals, from 1: the trade's number."""
+    terms: DealTerms
+    status: str
+    captured_by: str
+    captured_ns: int
+    payments: list[Payment]
+    """Of each month of delivery."""
+    confirmed_by: str = ""
+    listing_id: int = 0
+    price_ticks: int = 0
+    why: str = ""
+
+    @property
+    def both_ways(self) -> bool:
+        """True of a swap: what its floating leg brings may be owed by either."""
+        return self.terms.kind == "swap"
+
+
+def payments(terms: DealTerms, laid: LaidOut, reference: Reference) -> list[Payment]:
+    """Return what a deal makes owed for each month of delivery, and until when, by the deal's own price.
+
+    A part of 10⁻⁶ that a month may leave is rounded away from zero: it is held against limits, not paid.
+    """
+    zone = laid.zone
+    sign = -1 if terms.side == "buy" else 1
+    units: dict[date, int] = {}
+    whole = 0
+    for start_ns, count, amount in laid.segments:
+        whole += count * amount
+        while count:
+            month = _month_of(laid, start_ns)
+            next_ns = day_begins_ns(zone, _next_month(month))
+            here = min(count, _steps(laid, start_ns, next_ns))
+            units[month] = units.get(month, 0) + here * amount
+            count -= here
+            start_ns = next_ns
+    cash = Fraction(sign * laid.price.cash_micro, whole)
+    return [(_owed_until_ns(month, laid, reference), _away(cash * amount)) for month, amount in sorted(units.items())]
+
+
+def _month_of(laid: LaidOut, at_ns: int) -> date:
+    day = ns_to_local(at_ns, laid.zone.timezone).date()
+    if day_begins_ns(laid.zone, day) > at_ns:
+        day -= _ONE_DAY
+    return day.replace(day=1)
+
+
+def _next_month(month: date) -> date:
+    return (month + 31 * _ONE_DAY).replace(day=1)
+
+
+def _steps(laid: LaidOut, start_ns: int, end_ns: int) -> int:
+    """Return how many grid intervals lie between; days on a daily grid, however long they are."""
+    if laid.zone.interval_minutes == DAY_MINUTES:
+        return round((end_ns - start_ns) / (DAY_MINUTES * NS_PER_MINUTE))
+    return (end_ns - start_ns) // laid.interval_ns
+
+
+def _owed_until_ns(month: date, laid: LaidOut, reference: Reference) -> int:
+    """Return the end of the day on which a month is paid."""
+    calendars = reference.calendars
+    calendar = calendars["TARGET"] if "TARGET" in calendars else target_calendar()
+    try:
+        day = monthly_value_day(month, calendar)
+    except EnergyError:  # a calendar that does not reach so far: the day itself is close enough for a limit
+        day = _next_month(month).replace(day=PAYMENT_DAY)
+    return day_start_ns(day + _ONE_DAY, laid.zone.timezone)
+
+
+def _away(value: Fraction) -> int:
+    whole = -(-abs(value).numerator // value.denominator)
+    return whole if value >= 0 else -whole
+
+
+class DealBook:
+    """All deals and counterparties that are known."""
+
+    def __init__(self) -> None:
+        self.deals: dict[str, DealRecord] = {}
+        self.counterparties: dict[str, CounterpartyTerms] = {}
+
+    # -- what may be done ------------------------------------------------------------------------------------------
+
+    def exposure_micro(self, counterparty: str, currency: str, now_ns: int, more: Iterable[DealRecord] = ()) -> int:
+        """Return the worst of what either side owes for confirmed deals that are not paid by now, and for *more*."""
+        to_us = by_us = 0
+        confirmed = (deal for deal in self.deals.values() if deal.status == CONFIRMED)
+        for deal in (*confirmed, *more):
+            terms = deal.terms
+            if terms.counterparty != counterparty or terms.currency != currency:
+                continue
+            for until_ns, micro in deal.payments:
+                if until_ns > now_ns:
+                    to_us += abs(micro) if deal.both_ways else max(micro, 0)
+                    by_us += abs(micro) if deal.both_ways else max(-micro, 0)
+        return max(to_us, by_us)
+
+    def counterparty_fault(self, deal: DealRecord, now_ns: int, beside: Iterable[DealRecord] = ()) -> tuple[str, str]:
+        """Return (rule, what would be accepted) where a deal's counterparty does not allow it; else two empty texts.
+
+        Args:
+            beside: deals of the same file that would be confirmed with it.
+        """
+        name, currency = deal.terms.counterparty, deal.terms.currency
+        known = self.counterparties.get(name)
+        if known is None:
+            return (
+                "it is not known",
+                f"one of {', '.join(self.counterparties) or 'none: the config names no file of them'}",
+            )
+        if not known.active:
+            return f"{name} is not active", "another counterparty, or active = yes in its row"
+        limit = known.limits.get(currency, 0)
+        if not limit:
+            has = ", ".join(code for code, micro in known.limits.items() if micro) or "none"
+            return f"{name} has no limit in {currency}, which is no trading", f"a currency with a limit: {has}"
+        met = self.exposure_micro(name, currency, now_ns, [*beside, deal])
+        if met > limit:
+            rule = f"{_money(met)} {currency} would be owed, above the limit of {_money(limit)} {currency}"
+            room = max(0, limit - self.exposure_micro(name, currency, now_ns, beside))
+            return rule, f"a deal of at most {_money(room)} {currency}, or a higher limit in its row"
+        return "", ""
+
+    # -- state -----------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all of it as msgpack carries it."""
+        return {
+            "deals": [msgspec.to_builtins(deal) for deal in self.deals.values()],
+            "counterparties": [msgspec.to_builtins(each) for each in self.counterparties.values()],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `snapshot` returned."""
+        deals = msgspec.convert(state["deals"], list[DealRecord])
+        counterparties = msgspec.convert(state["counterparties"], list[CounterpartyTerms])
+        self.deals = {deal.terms.deal_id: deal for deal in deals}
+        self.counterparties = {each.name: each for each in counterparties}
+
+
+def _money(micro: int) -> str:
+    return decimal_text(Fraction(micro, _MICRO))

@@ -1,0 +1,291 @@
+"""Who holds what: accounts, what each holds of which listing, and what has been made of it, in frames to tell.
+
+An account is a book and a strategy. What it holds of a listing is a row of `penstock_sdk.golden.positions`; rows are made
+when first needed and free again once a listing has been delivered, so that a portfolio of weeks is no larger than one
+of two days. What was made by then stands in the account's totals.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from penstock_plugins.portfolio.instruments import Instrument
+from penstock_plugins.portfolio.marks import Marks
+from penstock_sdk.delivery_grid import DeliveryGrid
+from penstock_sdk.events import Pnl, PnlAttribution
+from penstock_sdk.golden import positions as golden
+from penstock_sdk.schema import ABSENT, layout_of
+
+__all__ = ["Account", "Holding", "Ledger", "Told"]
+
+I64 = npt.NDArray[np.int64]
+Told = tuple[npt.NDArray[np.void], npt.NDArray[np.void]]
+"""Rows of Pnl, and as many of PnlAttribution."""
+
+_ROWS_FIRST = 64
+_NOWHERE: I64 = np.zeros((0, 3), np.int64)
+_UNPRICED, _FILLS, _NET = golden.FIGURE_WIDTH, golden.FIGURE_WIDTH + 1, golden.FIGURE_WIDTH + 2
+_WIDTH = golden.FIGURE_WIDTH + 3
+"""Columns of what is told: the figures, then fills without mids, fills, net lots."""
+_PNL = ((golden.FIGURE_REALISED, "realised_micro"), (golden.FIGURE_UNREALISED, "unrealised_micro"),
+        (golden.FIGURE_FEES, "fees_micro"))  # fmt: skip
+_ATTRIBUTION = ((golden.FIGURE_MARKET, "market_micro"), (golden.FIGURE_DELAY, "delay_micro"),
+                (golden.FIGURE_EXECUTION, "execution_micro"), (golden.FIGURE_FEES, "fees_micro"),
+                (_UNPRICED, "unpriced_fills"))  # fmt: skip
+_SUMS = (*range(golden.FIGURE_WIDTH), _UNPRICED)
+_KNOWN_ONLY = (golden.FIGURE_UNREALISED, golden.FIGURE_MARKET)
+"""Figures that are ABSENT where a price is missing; a total of such is not known either."""
+
+
+class Holding:
+    """What an account holds of a listing: the row of the ledger's table."""
+
+    __slots__ = (
+        "account",
+        "amount_per_lot",
+        "book_id",
+        "currency_id",
+        "listing",
+        "listing_id",
+        "row",
+        "segments",
+        "strategy_id",
+        "track",
+    )
+
+    def __init__(self, account: Account, listing: Instrument, row: int, segments: I64, track: int) -> None:
+        self.account = account
+        self.listing = listing
+        self.row = row
+        self.segments = segments
+        """Where it stands on the position grid; none where the listing is off it."""
+        self.track = track
+        # What a `Position` says of it, at hand: a fill is on the way from one tick to the next.
+        self.listing_id, self.currency_id = listing.listing_id, listing.currency_id
+        self.strategy_id, self.book_id = account.strategy_id, account.book_id
+        self.amount_per_lot = listing.amount_per_lot
+
+
+class Account:
+    """A book and a strategy."""
+
+    __slots__ = ("book_id", "holdings", "past", "strategy_id")
+
+    def __init__(self, book_id: int, strategy_id: int) -> None:
+        self.book_id = book_id
+        self.strategy_id = strategy_id
+        self.holdings: dict[int, Holding] = {}
+        """By listing."""
+        self.past: dict[int, list[int]] = {}
+        """Sums of the figures and unpriced fills of what has been delivered, by currency."""
+
+
+class Ledger:
+    """The table of all rows, who owns them, and what was last told of each.
+
+    Args:
+        figures: `golden.figures`, compiled.
+        grid: where the energy of what is held stands.
+    """
+
+    def __init__(self, figures: Callable[..., None], grid: DeliveryGrid) -> None:
+        self._figures_of = figures
+        self._grid = grid
+        self.table: golden.Table = golden.new_table(_ROWS_FIRST)
+        self.accounts: dict[tuple[int, int], Account] = {}
+        """By book and strategy, in the order they came."""
+        self.holdings: dict[tuple[int, int, int], Holding] = {}
+        """By book, strategy and listing."""
+        self._told: I64 = np.zeros((_ROWS_FIRST, _WIDTH), np.int64)
+        self._free: list[int] = []
+        self._next = 1
+
+    def open(self, book_id: int, strategy_id: int, listing: Instrument) -> Holding:
+        """Return what an account holds of a listing, a flat row where it holds nothing yet."""
+        key = (book_id, strategy_id, listing.listing_id)
+        holding = self.holdings.get(key)
+        if holding is None:
+            account = self.accounts.get(key[:2])
+            if account is None:
+                account = self.accounts[key[:2]] = Account(book_id, strategy_id)
+            row = heapq.heappop(self._free) if self._free else self._next
+            self._next = max(self._next, row + 1)
+            if row >= len(self.table):
+                self.table = golden.grown(self.table)
+                self._told = np.concatenate([self._told, np.zeros_like(self._told)])
+            golden.open_row(self.table, row, listing.lot.cash_micro_per_lot_tick)
+            holding = self._hold(account, listing, row)
+        return holding
+
+    def _hold(self, account: Account, listing: Instrument, row: int) -> Holding:
+        segments, track = _NOWHERE, 0
+        if listing.listing_id in self._grid:
+            segments, track = self._grid.place_of(listing.listing_id, account.book_id, account.strategy_id)
+        holding = Holding(account, listing, row, segments, track)
+        self.holdings[account.book_id, account.strategy_id, listing.listing_id] = holding
+        account.holdings[listing.listing_id] = holding
+        return holding
+
+    def of_listing(self, listing_id: int) -> list[Holding]:
+        """Return what each account holds of a listing."""
+        return [a.holdings[listing_id] for a in self.accounts.values() if listing_id in a.holdings]
+
+    def of_strategy(self, strategy_id: int) -> int:
+        """Return the book of a strategy's first account, 0 where it has none."""
+        return next((book_id for book_id, strategy in self.accounts if strategy == strategy_id), 0)
+
+    def told(self, marks: Marks, now_ns: int, *, all_rows: bool, remember: bool = True) -> list[Told]:
+        """Return per account the rows that changed since last told and its totals; none where nothing has changed.
+
+        Args:
+            all_rows: what has not changed, too.
+            remember: False leaves what counts as told as it was.
+        """
+        parts = []
+        for account in self.accounts.values():
+            held = _in_order(account)
+            rows = np.array([holding.row for holding in held], np.int64)
+            figures, ticks, seen_ns = self._figures(held, rows, marks)
+            changed = figures[:, _FILLS] > 0 if all_rows else (figures != self._told[rows]).any(axis=1)
+            changed |= all_rows & figures.any(axis=1)
+            if remember:
+                self._told[rows] = figures
+            parts.append(_as_rows(account, held, figures, ticks, seen_ns, now_ns, changed, totals=all_rows))
+        return parts
+
+    def settle(self, listing_ids: Iterable[int], marks: Marks, now_ns: int) -> list[Told]:
+        """Return the last rows of listings that have been delivered, and the totals they are now part of; close them.
+
+        What was held to the end is worth its last mark; where even that is not known, nothing more than it cost.
+        """
+        over, parts = set(listing_ids), []
+        for account in self.accounts.values():
+            held = _in_order(account)
+            gone = np.array([holding.listing.listing_id in over for holding in held], bool)
+            if not gone.any():
+                continue
+            rows = np.array([holding.row for holding in held], np.int64)
+            figures, ticks, seen_ns = self._figures(held, rows, marks)
+            _realise(figures, gone)
+            parts.append(_as_rows(account, held, figures, ticks, seen_ns, now_ns, gone & (figures[:, _FILLS :].any(axis=1))))
+            for at in np.flatnonzero(gone).tolist():
+                self._close(held[at], figures[at].tolist())
+        return parts
+
+    def _close(self, holding: Holding, figures: list[int]) -> None:
+        account, listing = holding.account, holding.listing
+        past = account.past.setdefault(listing.currency_id, [0] * len(_SUMS))
+        for nth, column in enumerate(_SUMS):
+            past[nth] += figures[column]
+        golden.close_row(self.table, holding.row)
+        self._told[holding.row] = 0
+        heapq.heappush(self._free, holding.row)
+        del account.holdings[listing.listing_id]
+        del self.holdings[account.book_id, account.strategy_id, listing.listing_id]
+
+    def _figures(self, held: list[Holding], rows: I64, marks: Marks) -> tuple[I64, I64, I64]:
+        """Return (holding, _WIDTH) figures, marks in ticks, and when they were seen."""
+        ticks, seen_ns = marks.frame([holding.listing.listing_id for holding in held])
+        figures = np.zeros((len(held), _WIDTH), np.int64)
+        self._figures_of(self.table, rows, ticks, figures)
+        figures[:, _UNPRICED] = self.table[rows, golden.POSITION_UNPRICED]
+        figures[:, _FILLS] = self.table[rows, golden.POSITION_FILLS]
+        figures[:, _NET] = self.table[rows, golden.POSITION_NET]
+        return figures, ticks, seen_ns
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return it as msgpack carries it."""
+        return {
+            "table": self.table[: self._next].copy(),
+            "told": self._told[: self._next].copy(),
+            "accounts": [
+                [*key, [[currency_id, *sums] for currency_id, sums in account.past.items()],
+                 [[listing_id, holding.row] for listing_id, holding in account.holdings.items()]]
+                for key, account in self.accounts.items()
+            ],
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any], instruments: dict[int, Instrument]) -> None:
+        """Take back what `snapshot` returned, once the grid has been restored."""
+        self._next = len(state["table"])
+        room = _ROWS_FIRST
+        while room <= self._next:
+            room *= 2
+        self.table, self._told = golden.new_table(room), np.zeros((room, _WIDTH), np.int64)
+        self.table[: self._next], self._told[: self._next] = state["table"], state["told"]
+        self.accounts, self.holdings = {}, {}
+        for book_id, strategy_id, past, held in state["accounts"]:
+            account = self.accounts[book_id, strategy_id] = Account(book_id, strategy_id)
+            account.past = {currency_id: list(sums) for currency_id, *sums in past}
+            for listing_id, row in held:
+                self._hold(account, instruments[listing_id], row)
+        used = {holding.row for holding in self.holdings.values()}
+        self._free = [row for row in range(1, self._next) if row not in used]
+
+
+def _in_order(account: Account) -> list[Holding]:
+    return [account.holdings[listing_id] for listing_id in sorted(account.holdings)]
+
+
+def _realise(figures: I64, gone: npt.NDArray[np.bool_]) -> None:
+    """Turn the unrealised profit of rows into realised."""
+    unrealised = figures[gone, golden.FIGURE_UNREALISED]
+    figures[gone, golden.FIGURE_REALISED] += np.where(unrealised == ABSENT, 0, unrealised)
+    figures[gone, golden.FIGURE_UNREALISED] = 0
+    figures[gone, golden.FIGURE_MARKET] = (
+        figures[gone, golden.FIGURE_REALISED]
+        - figures[gone, golden.FIGURE_DELAY]
+        - figures[gone, golden.FIGURE_EXECUTION]
+    )
+
+
+def _as_rows(
+    account: Account,
+    held: list[Holding],
+    figures: I64,
+    ticks: I64,
+    seen_ns: I64,
+    now_ns: int,
+    changed: npt.NDArray[np.bool_],
+    *,
+    totals: bool = False,
+) -> Told:
+    """Return the rows of what *changed*; and where any has, or *totals* are wanted, those per currency."""
+    sums = _totals(account, held, figures) if changed.any() or totals else {}
+    at = np.flatnonzero(changed)
+    pnl = np.zeros(len(at) + len(sums), layout_of(Pnl).dtype)
+    attribution = np.zeros(len(pnl), layout_of(PnlAttribution).dtype)
+    for rows, columns in ((pnl, _PNL), (attribution, _ATTRIBUTION)):
+        rows["strategy_id"], rows["book_id"] = account.strategy_id, account.book_id
+        rows["source_ns"] = rows["recv_ns"] = ABSENT
+        rows["listing_id"][: len(at)] = [held[nth].listing.listing_id for nth in at.tolist()]
+        rows["currency_id"] = [*(held[nth].listing.currency_id for nth in at.tolist()), *sums]
+        for column, field in columns:
+            rows[field][: len(at)] = figures[at, column]
+            rows[field][len(at) :] = [total[_SUMS.index(column)] for total in sums.values()]
+    pnl["mark_ticks"] = pnl["mark_age_ns"] = ABSENT
+    pnl["mark_ticks"][: len(at)] = ticks[at]
+    pnl["mark_age_ns"][: len(at)] = np.where(seen_ns[at] == ABSENT, ABSENT, now_ns - seen_ns[at])
+    return pnl, attribution
+
+
+def _totals(account: Account, held: list[Holding], figures: I64) -> dict[int, list[int]]:
+    """Return by currency the sums of what is held and what has been delivered; ABSENT where a part is not known."""
+    sums: dict[int, list[int]] = {}
+    live = figures[:, _FILLS:].any(axis=1)
+    for nth in np.flatnonzero(live).tolist():
+        total = sums.setdefault(held[nth].listing.currency_id, [0] * len(_SUMS))
+        for at, column in enumerate(_SUMS):
+            value = figures.item(nth, column)
+            unknown = column in _KNOWN_ONLY and ABSENT in (value, total[at])
+            total[at] = ABSENT if unknown else total[at] + value
+    for currency_id, past in account.past.items():
+        total = sums.setdefault(currency_id, [0] * len(_SUMS))
+        for at, value in enumerate(past):
+            total[at] = total[at] if total[at] == ABSENT else total[at] + value
+    return sums

@@ -1,0 +1,522 @@
+"""Settlement: every fill, deal, mark, meter value and imbalance price becomes money due, on its day, exact.
+
+A physical trade is paid as its contract says: spot by the clearing house's next days, bilateral deals monthly. A future
+pays its daily gain or loss at each settlement mark. A swap pays a month's difference to its index once every interval
+of the month has a price. What a book holds at delivery and nobody metered is bought or sold at the imbalance price; a
+later version of a price or a meter value pays the difference. Currencies are never netted: each row and each invoice
+has one.
+
+Cash flows are told in frames, some minutes' worth at once; `InvoiceLine`s at the end of a month, when its prices are
+final, and as a draft when the run stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated, Any
+
+import msgspec
+
+from penstock_plugins.portfolio.externals import Externals
+from penstock_plugins.settlement.balancing import Balancing, SlotDue
+from penstock_plugins.settlement.billing import Billing
+from penstock_plugins.settlement.fees import Fees
+from penstock_plugins.settlement.flows import Flows
+from penstock_plugins.settlement.futures import Futures
+from penstock_plugins.settlement.series import Series, SeriesKind, SeriesNames
+from penstock_plugins.settlement.swaps import SwapDue, Swaps
+from penstock_plugins.settlement.terms import Terms, month_parts, terms_of
+from penstock_sdk.context import Context
+from penstock_sdk.energy.calendars import Calendar
+from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.localtime import ns_to_local
+from penstock_sdk.energy.money import allocate
+from penstock_sdk.energy.settlement import (
+    CUTOFF_ZONE,
+    month_end_ns,
+    monthly_value_day,
+    next_value_day,
+    target_calendar,
+    value_window,
+)
+from penstock_sdk.events import (
+    Cascade,
+    CashKind,
+    Deal,
+    DeliverySchedule,
+    ExecutionReport,
+    ExternalTrade,
+    IdKind,
+    ListingDefinition,
+    Observation,
+    Order,
+    ReportKind,
+    Severity,
+    Side,
+    Timer,
+)
+from penstock_sdk.golden.settlement import CONFLICT, NEWS
+from penstock_sdk.grid_slots import GridSlots
+from penstock_sdk.plugin import Outcome, Portfolio
+from penstock_sdk.schema import ABSENT, Event, Frame
+from penstock_sdk.slots import check_state
+
+__all__ = ["Settlement", "SettlementConfig"]
+
+_FILL, _BUY = int(ReportKind.FILL), int(Side.BUY)
+_SETTLEMENT_MARK = 2
+_STATE_VERSION = 1
+_FLUSH = 1
+_DAY_NS = 86_400_000_000_000
+_MONEY_MAX = 2**62
+
+
+class SettlementConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By what calendar money moves, which series prices and meters come in, who is on the other side."""
+
+    zone: str = "DE-LU"
+    """The zone that meter series without one belong to."""
+    calendar: str = "TARGET"
+    """Business days: that of the refdata plugin, else the closing days of TARGET by the ECB's rule."""
+    clearing_house: str = "ECC"
+    """Who stands behind every trade that has no counterparty."""
+    balancing_party: str = "TSO"
+    """Who buys and sells imbalance; the zone's code is added."""
+    imbalance_series: str = "imbalance.price"
+    """Series PREFIX.ZONE hold a zone's imbalance prices, per MWh."""
+    meter_series: str = "meter"
+    """Series PREFIX.BOOK or PREFIX.BOOK.ZONE hold a book's metered offtake, in MW, kW, MWh, kWh; fed in is negative."""
+    index_series: str = "price.{zone}.da"
+    """The series that a swap settles against, where its deal names none."""
+    fee_micro_per_mwh: Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)] = 100_000
+    """The fee on each MWh where no table has one, as the portfolio's, in 10⁻⁶ of the currency; negative is a rebate."""
+    tell_period_s: Annotated[float, msgspec.Meta(ge=1, le=10**6)] = 900.0
+    """For how long cash flows are gathered before they are told, in seconds."""
+    final_after_days: Annotated[int, msgspec.Meta(ge=0, le=250)] = 20
+    """Business days of the following month after which a month's prices and meter values are final."""
+    keep_days: Annotated[int, msgspec.Meta(ge=1, le=3660)] = 100
+    """For how long after delivery later versions still count."""
+
+
+class Settlement(Portfolio):
+    """Turns trades, prices and meter values into cash flows and invoices. Cost: about 5 µs a fill."""
+
+    Config = SettlementConfig
+    config: SettlementConfig
+
+    def __init__(self, ctx: Context, config: SettlementConfig | None = None) -> None:
+        super().__init__(ctx, config)
+        self._period_ns = round(self.config.tell_period_s * 1e9)
+        self._books: dict[int, int] = {}
+        self._terms: dict[int, Terms] = {}
+        self._fees = Fees(ctx, self.config.fee_micro_per_mwh)
+        self._externals = Externals()
+        self._flows, self._futures, self._swaps, self._balancing = Flows(), Futures(), Swaps(), Balancing()
+        self._billing = Billing(ctx, self.config, self._flows)
+        self._names = SeriesNames(ctx, self.config)
+        self._window = (0, 0, 0)
+        """(from, until, value day) of the trades of now."""
+        self._flushing = False
+        self._swept = 0
+        self._says: list[Event] = []
+
+    # Trades.
+
+    def on_order(self, order: Order) -> Outcome:
+        """Learn which book a strategy trades for."""
+        self._books[order.strategy_id] = order.book_id
+        return None
+
+    def on_execution_report(self, report: ExecutionReport) -> Outcome:
+        """Take in a fill of ours."""
+        if report.kind != _FILL:
+            return None
+        strategy_id = report.strategy_id
+        self._trade(
+            report.listing_id, report.last_lots if report.side == _BUY else -report.last_lots, report.last_ticks,
+            self.ctx.now_ns, (self._books.get(strategy_id, 0), strategy_id, 0),
+        )  # fmt: skip
+        return self._said()
+
+    def on_external_trade(self, trade: ExternalTrade) -> Outcome:
+        """Take in a trade of ours that Penstock did not send; the same one twice is one."""
+        terms = self._terms.get(trade.listing_id) or self._learn(trade.listing_id)
+        if terms is None:
+            if not self._externals.wait(trade):
+                self._refuse(f"a trade of {trade.qty_lots} lots in listing {trade.listing_id}, which is not announced")
+        elif self._externals.count(trade, terms.end_ns + self.config.keep_days * _DAY_NS):
+            self._trade(
+                trade.listing_id, trade.qty_lots if trade.side == _BUY else -trade.qty_lots, trade.price_ticks,
+                self.ctx.now_ns if trade.traded_ns == ABSENT else trade.traded_ns,
+                (trade.book_id, trade.strategy_id, trade.counterparty_id), trade.source,
+            )  # fmt: skip
+        return self._said()
+
+    def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
+        """Take in the trades that waited for a listing."""
+        says = [self.on_external_trade(trade) for trade in self._externals.arrived(listing.listing_id)]
+        return [event for said in says if isinstance(said, list) for event in said] or None
+
+    def _trade(
+        self, listing_id: int, lots: int, ticks: int, traded_ns: int, holder: tuple[int, int, int], source: int = 0
+    ) -> None:
+        terms = self._terms.get(listing_id) or self._learn(listing_id)
+        if terms is None or abs(lots * ticks * terms.micro_per_lot_tick) >= _MONEY_MAX:
+            self._refuse(f"a trade of {lots} lots at {ticks} ticks in listing {listing_id}")
+            return
+        if terms.payment == "variation":
+            self._futures.trade(terms, holder, lots, ticks)
+        elif not terms.physical:
+            self._swap_dues(self._swaps.trade(terms, holder, lots, ticks))
+        else:
+            self._pay_delivery(terms, holder, lots, -lots * ticks * terms.micro_per_lot_tick, traded_ns)
+            self._deliver(terms, holder[0], lots)
+        fee = self._fees.charge((holder[0], holder[1], listing_id), abs(lots), traded_ns, source)
+        if fee:
+            self._fee(terms, holder, abs(lots), fee, traded_ns)
+
+    def _refuse(self, met: str) -> None:
+        self._says.append(
+            self.ctx.alert(
+                "settlement.trade_refused", Severity.CRITICAL, met, "a known listing, and money within 64 bits",
+                "it is not settled here; settle it by hand",
+            )
+        )  # fmt: skip
+
+    def _learn(self, listing_id: int) -> Terms | None:
+        terms = terms_of(self.ctx, listing_id)
+        if terms is not None:
+            self._terms[listing_id] = terms
+            if not terms.physical and terms.payment != "variation" and not self._swaps.follows(listing_id):
+                self._swaps.follow(terms, self._names.index_id(terms.slots))
+            if terms.physical and terms.payment == "variation" and terms.start_ns > self.ctx.now_ns:
+                self.ctx.set_timer(terms.start_ns, -listing_id)
+        return terms
+
+    def _pay_delivery(
+        self, terms: Terms, holder: tuple[int, int, int], lots: int, amount_micro: int, traded_ns: int
+    ) -> None:
+        """Add what a physical trade costs: at once where it is cleared, month by month where it is invoiced."""
+        book_id, strategy_id, party_id = holder
+        energy_wh, add = terms.wh(lots), self._flows.add
+        if terms.payment == "spot":
+            add(
+                CashKind.TRADE, amount_micro, energy_wh, book_id=book_id, strategy_id=strategy_id,
+                listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id,
+                currency_id=terms.currency_id, value_day=self._trade_day(traded_ns), timezone=terms.slots.timezone,
+                start_ns=terms.start_ns, end_ns=terms.end_ns, traded_ns=traded_ns,
+            )  # fmt: skip
+        else:
+            parts = month_parts(terms)
+            weights = [part.weight for part in parts]
+            amounts, energies = allocate(amount_micro, weights), allocate(energy_wh, weights)
+            for part, amount, energy in zip(parts, amounts, energies, strict=True):
+                add(
+                    CashKind.TRADE, amount, energy, book_id=book_id, strategy_id=strategy_id,
+                    listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id,
+                    currency_id=terms.currency_id, value_day=self._month_day(part.start_ns, terms.slots),
+                    timezone=terms.slots.timezone, start_ns=part.start_ns, end_ns=part.end_ns, traded_ns=traded_ns,
+                )  # fmt: skip
+        self._told()
+
+    def _deliver(self, terms: Terms, book_id: int, lots: int) -> None:
+        """Let a book hold more or less at delivery; what was settled there already is settled anew."""
+        self._balancing.trade(terms, book_id, lots)
+        for slot in self._balancing.priced_slots(terms):
+            self._slot_dues(terms.slots, slot)
+
+    def _fee(self, terms: Terms, holder: tuple[int, int, int], lots: int, fee_micro: int, traded_ns: int) -> None:
+        book_id, strategy_id, party_id = holder
+        self._flows.add(
+            CashKind.FEE, -fee_micro, terms.wh(lots), book_id=book_id, strategy_id=strategy_id,
+            listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id,
+            currency_id=terms.currency_id, value_day=self._trade_day(traded_ns), timezone=terms.slots.timezone,
+            start_ns=terms.start_ns, end_ns=terms.end_ns, traded_ns=traded_ns,
+        )  # fmt: skip
+        self._told()
+
+    # Days on which money moves.
+
+    def _on_calendar(self, rule: Callable[[Calendar], Any]) -> Any:
+        """Return a rule's answer on the deployment's calendar; by the ECB's own rule where that does not reach."""
+        calendars = self.ctx.reference.calendars
+        if self.config.calendar in calendars:
+            try:
+                return rule(calendars[self.config.calendar])
+            except EnergyError:
+                pass
+        return rule(target_calendar())
+
+    def _trade_day(self, traded_ns: int) -> int:
+        if not self._window[0] <= traded_ns < self._window[1]:
+            window = self._on_calendar(lambda calendar: value_window(traded_ns, calendar))
+            self._window = (window.from_ns, window.until_ns, window.day.toordinal())
+        return self._window[2]
+
+    def _month_day(self, delivered_ns: int, slots: GridSlots) -> int:
+        """Return when a delivery's month is paid; where that has passed, the next business day."""
+        delivered = ns_to_local(delivered_ns, slots.timezone).date()
+        day: date = self._on_calendar(lambda calendar: monthly_value_day(delivered, calendar))
+        return max(day.toordinal(), self._next_day(self.ctx.now_ns))
+
+    def _next_day(self, at_ns: int) -> int:
+        day: date = self._on_calendar(lambda calendar: next_value_day(at_ns, calendar))
+        return day.toordinal()
+
+    # Futures.
+
+    def on_marks(self, frame: Frame) -> Outcome:
+        """Pay the day's gain or loss of futures at their settlement marks."""
+        for row in frame.array[frame.array["kind"] == _SETTLEMENT_MARK]:
+            listing_id, ticks = int(row["listing_id"]), int(row["mark_ticks"])
+            observed_ns = int(row["observed_ns"])
+            terms = self._terms.get(listing_id)
+            if terms is not None and terms.payment == "variation" and ticks != ABSENT:
+                at_ns = self.ctx.now_ns if observed_ns == ABSENT else observed_ns
+                for holder, gain in self._futures.settle(terms, ticks):
+                    self._variation(terms, holder, gain, at_ns)
+        return self._said()
+
+    def _variation(self, terms: Terms, holder: tuple[int, int, int], gain: int, at_ns: int) -> None:
+        book_id, strategy_id, party_id = holder
+        self._flows.add(
+            CashKind.VARIATION, gain, 0, book_id=book_id, strategy_id=strategy_id, listing_id=terms.listing_id,
+            zone_id=terms.zone_id, counterparty_id=party_id, currency_id=terms.currency_id,
+            value_day=self._next_day(at_ns), timezone=terms.slots.timezone, start_ns=terms.start_ns,
+            end_ns=terms.end_ns, traded_ns=at_ns,
+        )  # fmt: skip
+        self._told()
+
+    def on_cascade(self, cascade: Cascade) -> Outcome:
+        """Settle a future for the last time; its parts go on from the same price."""
+        parent = self._terms.get(cascade.listing_id)
+        if parent is None or parent.payment != "variation":
+            return None
+        parts = [self._terms.get(listing) or self._learn(listing) for listing in cascade.into]
+        known = [part for part in parts if part is not None]
+        if len(known) != len(parts):
+            self._refuse(f"a cascade of {parent.name} into listings {cascade.into}")
+            return self._said()
+        for holder, gain in self._futures.cascade(self.ctx, parent, known, cascade.price_ticks):
+            self._variation(parent, holder, gain, self.ctx.now_ns)
+        return self._said()
+
+    def _begin_delivery(self, terms: Terms) -> None:
+        """Let a physical future be delivered: it is paid at its last settlement price, month by month."""
+        for holder, lots, amount_micro, gain in self._futures.deliver(terms):
+            if gain:
+                self._variation(terms, holder, gain, self.ctx.now_ns)
+            monthly = terms._replace(payment="monthly")
+            self._pay_delivery(monthly, holder, lots, amount_micro, self.ctx.now_ns)
+            self._deliver(terms, holder[0], lots)
+
+    # Swaps.
+
+    def on_deal(self, deal: Deal) -> Outcome:
+        """Learn which index a confirmed deal settles against."""
+        index = deal.terms.get("index")
+        if deal.status != "confirmed" or not deal.listing_id or not index:
+            return None
+        terms = self._terms.get(deal.listing_id) or self._learn(deal.listing_id)
+        if terms is not None and not terms.physical and terms.payment != "variation":
+            self._swaps.follow(terms, self._names.index_named(str(index), terms.slots))
+        return self._said()
+
+    def _swap_dues(self, dues: list[SwapDue]) -> None:
+        for due in dues:
+            terms, part, (book_id, strategy_id, party_id) = due.terms, due.part, due.holder
+            self._flows.add(
+                CashKind.SWAP, due.amount_micro, due.energy_wh, book_id=book_id, strategy_id=strategy_id,
+                listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id,
+                currency_id=terms.currency_id, value_day=self._month_day(part.start_ns, terms.slots),
+                timezone=terms.slots.timezone, version=due.version, start_ns=part.start_ns, end_ns=part.end_ns,
+            )  # fmt: skip
+        self._told()
+
+    # Prices, meters, schedules.
+
+    def on_observation(self, observation: Observation) -> Outcome:
+        """Take in an imbalance price, a meter value or a swap's index; other series are none of ours."""
+        series = self._names.of(observation.series_id)
+        if series is None:
+            return None
+        try:
+            first, end = self._stretch(series.slots, observation.valid_from_ns, observation.valid_to_ns)
+            conflicts = self._take(series, observation, first, end)
+        except EnergyError as error:
+            self._bad_value(series.name, str(error))
+            return self._said()
+        if conflicts:
+            self._bad_value(
+                series.name, f"version {observation.version} again, with {observation.value} in place of what it said"
+            )
+        return self._said()
+
+    def _bad_value(self, subject: str, met: str) -> None:
+        self._says.append(
+            self.ctx.alert(
+                "settlement.bad_value", Severity.ERROR, met, "a finite value on the zone's intervals, with a version",
+                "it does not count; let the source send a later version", subject=subject,
+            )
+        )  # fmt: skip
+
+    def _stretch(self, slots: GridSlots, from_ns: int, to_ns: int) -> tuple[int, int]:
+        if from_ns == ABSENT or to_ns == ABSENT:
+            raise EnergyError("a value without valid_from and valid_to; wanted both")
+        if from_ns < self.ctx.now_ns - self.config.keep_days * _DAY_NS:
+            raise EnergyError(f"a value of more than {self.config.keep_days} days ago, when all was final")
+        return slots.slot(from_ns), slots.slot(to_ns)
+
+    def _take(self, series: Series, observation: Observation, first: int, end: int) -> int:
+        """Take a value in for the slots it is about; return for how many its version had another value."""
+        version, conflicts = observation.version, 0
+        value = self._names.value(series, observation)
+        for slot in range(first, end):
+            if series.kind is SeriesKind.INDEX:
+                found, dues = self._swaps.price(observation.series_id, series.slots.start_ns(slot), version, value)
+                self._swap_dues(dues)
+            elif series.kind is SeriesKind.PRICE:
+                found = self._balancing.price(series.slots, slot, version, value)
+            else:
+                watt_minutes = self._names.watt_minutes(series, observation, end - first, series.slots.minutes(slot))
+                found = self._balancing.meter(series.slots, slot, series.book_id, version, watt_minutes)
+            if found == NEWS and series.kind is not SeriesKind.INDEX:
+                self._slot_dues(series.slots, slot)
+            conflicts += found == CONFLICT
+        return conflicts
+
+    def on_delivery_schedule(self, schedule: DeliverySchedule) -> Outcome:
+        """Take in what an asset is to deliver: it stands for the meter until there is one."""
+        zone = self.ctx.zone(schedule.zone_id)
+        if zone is None or zone.grid_unit != "kW":
+            return None
+        slots = GridSlots.of(zone)
+        for slot in range(slots.floor(schedule.start_ns), slots.floor(schedule.end_ns)):
+            cell = (schedule.zone_id, schedule.book_id, slots.start_ns(slot))
+            self._balancing.plan(cell, schedule.source_id, schedule.amount)
+            self._slot_dues(slots, slot)
+        return self._said()
+
+    def _slot_dues(self, slots: GridSlots, slot: int) -> None:
+        for found in self._balancing.settle(slots, slot):
+            self._imbalance(slots, found)
+        self._told()
+
+    def _imbalance(self, slots: GridSlots, found: SlotDue) -> None:
+        due, party = found.due, f"{self.config.balancing_party} {slots.code}"
+        self._flows.add(
+            CashKind.IMBALANCE, due.amount_micro, due.energy_wh, book_id=found.book_id, zone_id=found.zone_id,
+            counterparty_id=self.ctx.intern(IdKind.COUNTERPARTY, party), currency_id=self._names.currency_id(slots),
+            value_day=self._month_day(found.start_ns, slots), timezone=slots.timezone, version=due.version,
+            start_ns=found.start_ns, end_ns=found.end_ns,
+        )  # fmt: skip
+
+    # Telling.
+
+    def _told(self) -> None:
+        """Ask to be woken at the next whole period, if there is something to tell."""
+        if not self._flushing and self._flows.rows:
+            self._flushing = True
+            self.ctx.set_timer((self.ctx.now_ns // self._period_ns + 1) * self._period_ns, _FLUSH)
+
+    def _said(self) -> Outcome:
+        if not self._says:
+            return None
+        says, self._says = self._says, []
+        return says
+
+    def on_timer(self, timer: Timer) -> Outcome:
+        """Tell cash flows, draw up the invoices of a month that is over, or let a future be delivered."""
+        if timer.tag < 0:
+            terms = self._terms.get(-timer.tag)
+            if terms is not None:
+                self._begin_delivery(terms)
+            return self._said()
+        if timer.tag == _FLUSH:
+            self._flushing = False
+            self._let_go()
+            says: list[Event] = [*self._flows.frames()]
+        else:
+            says = [*self._flows.frames(), *self._billing.due(timer.tag, self._open_values, self._on_calendar)]
+        self._billing.plan(self._on_calendar)
+        return says
+
+    def on_stop(self) -> Outcome:
+        """Tell what is still to be told, and draw up a draft of every month that has changed."""
+        return [*self._flows.frames(), *self._billing.drafts()]
+
+    def _open_values(self, month: str) -> int:
+        """Return how many prices a month still lacks."""
+        missing = self._swaps.open_months(month)
+        for zone_id in self._balancing.zones():
+            zone = self.ctx.zone(zone_id)
+            if zone is not None:
+                first_ns = month_end_ns(_month_before(month), zone.timezone)
+                missing += self._balancing.unpriced(zone_id, first_ns, month_end_ns(month, zone.timezone))
+        return missing
+
+    def _let_go(self) -> None:
+        """Once a day, forget what no later version may change any more."""
+        today = self.ctx.now_ns // _DAY_NS
+        if today == self._swept:
+            return
+        self._swept = today
+        before_ns = self.ctx.now_ns - self.config.keep_days * _DAY_NS
+        self._balancing.let_go(before_ns)
+        self._swaps.let_go(before_ns)
+        gone = [listing for listing, terms in self._terms.items() if terms.end_ns <= before_ns]
+        for listing in gone:
+            del self._terms[listing]
+            self._futures.let_go(listing)
+            self._fees.let_go(listing)
+        self._externals.forget(self.ctx.now_ns)
+        self._billing.let_go(f"{ns_to_local(before_ns, CUTOFF_ZONE):%Y-%m}")
+
+    # A restart.
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what was traded, what was told, and what is still to be told."""
+        return {
+            "version": _STATE_VERSION,
+            "books": [list(pair) for pair in self._books.items()],
+            "terms": list(self._terms),
+            "fees": self._fees.snapshot(),
+            "externals": self._externals.snapshot(),
+            "names": self._names.snapshot(),
+            "flows": self._flows.snapshot(),
+            "futures": self._futures.snapshot(),
+            "swaps": self._swaps.snapshot(),
+            "balancing": self._balancing.snapshot(),
+            "billing": self._billing.snapshot(),
+            "flushing": self._flushing,
+            "swept": self._swept,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `snapshot` returned.
+
+        Raises:
+            ValueError: it is of another version.
+        """
+        check_state(state, _STATE_VERSION, self.ctx.name)
+        self._books = dict(state["books"])
+        self._terms = {}
+        for listing in state["terms"]:
+            terms = terms_of(self.ctx, listing)
+            assert terms is not None, f"listing {listing} was known when the state was kept"
+            self._terms[listing] = terms
+        self._fees.restore(state["fees"])
+        self._externals.restore(state["externals"])
+        self._names.restore(state["names"])
+        self._flows.restore(state["flows"])
+        self._futures.restore(state["futures"])
+        self._swaps.restore(state["swaps"], self._terms)
+        self._balancing.restore(state["balancing"], self._terms)
+        self._billing.restore(state["billing"])
+        self._flushing, self._swept = state["flushing"], state["swept"]
+
+
+def _month_before(month: str) -> str:
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year - (number == 1):04}-{(number - 2) % 12 + 1:02}"

@@ -1,0 +1,361 @@
+"""Bilateral deals: the terms that two parties agree on, validated cell by cell, and what they come to.
+
+>>> from penstock_sdk.energy.row_files import read_csv
+>>> sheet = read_csv("deals.csv", EXAMPLE)
+>>> [(row, terms)], faults = deals_of(sheet)
+>>> row, terms.deal_id, terms.side, terms.quantity, str(laid_out(terms).energy), faults
+(2, 'D-1', 'buy', '5', '120', [])
+
+A forward is delivered, a swap pays the difference between its fixed price and an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from penstock_sdk.energy.deal_grid import DAY_MINUTES, Priced, Segment, amounts, energy, grid_of, priced
+from penstock_sdk.energy.delivery import parse_period
+from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.localtime import NS_PER_HOUR, NS_PER_MINUTE
+from penstock_sdk.energy.money import price_currency
+from penstock_sdk.energy.outside_cells import (
+    choice,
+    decimal,
+    decimal_text,
+    instant_ns,
+    instant_text,
+    price_unit,
+    word,
+)
+from penstock_sdk.energy.row_files import CellError, Fault, Sheet, typed_rows
+from penstock_sdk.energy.rules import Reference, builtin_reference
+from penstock_sdk.energy.zones import MarketZone, market_zone
+
+__all__ = ["DEAL_COLUMNS", "EXAMPLE", "DealTerms", "LaidOut", "deal_cells", "deal_of", "deals_of", "laid_out"]
+
+EXAMPLE = """\
+deal_id,counterparty,book,trader,side,kind,zone,delivery,quantity,unit,price,price_unit,traded,captured_by,confirmed_by
+D-1,Nordwind AG,power-de,anna,buy,forward,DE-LU,D 2026-03-10,5,MW,86.70,EUR/MWh,2026-03-02T10:15:00Z,anna,ben
+"""
+"""A file of one deal."""
+
+KINDS = {"forward": "physical", "swap": "cash"}
+"""How a deal of each kind is settled."""
+SIDES = ("buy", "sell")
+PAYMENTS = ("monthly",)
+_REQUIRED = ("deal_id", "counterparty", "book", "side", "kind", "zone", "price", "price_unit", "traded")
+_SHAPE_MAX = 10_000
+_T = TypeVar("_T")
+
+
+class DealTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What was agreed, as validated: every number an exact decimal text, every time ISO in UTC.
+
+    Attributes:
+        deal_id: the parties' own; never used twice.
+        counterparty: with whom; one of those that are known.
+        book: the trading book that owns the position.
+        trader: who agreed it.
+        side: buy or sell, ours.
+        kind: forward or swap.
+        zone: where it is delivered, or whose price it floats on.
+        price: of the whole deal, in ``price_unit``.
+        price_unit: currency per unit of energy: EUR/MWh, GBp/therm.
+        currency: the major currency that is paid.
+        traded: when it was agreed.
+        delivery: canonical name of the period; empty where there is a shape.
+        quantity: in ``unit``; empty where there is a shape.
+        unit: of the quantity or of the shape's amounts: MW; MWh for a total; MWh/d; therm/d …
+        shape: (start, end, quantity) of each stretch, in order and apart.
+        index: what a swap's floating leg follows.
+        settlement: physical or cash, as the kind has it.
+        payment: monthly: the 20th of the month after delivery.
+        captured_by, confirmed_by: the two pairs of eyes, where a file tells of both.
+    """
+
+    deal_id: str
+    counterparty: str
+    book: str
+    trader: str
+    side: str
+    kind: str
+    zone: str
+    price: str
+    price_unit: str
+    currency: str
+    traded: str
+    delivery: str = ""
+    quantity: str = ""
+    unit: str = ""
+    shape: tuple[tuple[str, str, str], ...] = ()
+    index: str = ""
+    settlement: str = "physical"
+    payment: str = "monthly"
+    captured_by: str = ""
+    confirmed_by: str = ""
+
+    @property
+    def traded_ns(self) -> int:
+        """When it was agreed, ns UTC."""
+        return instant_ns("traded", self.traded)
+
+    def same_deal(self, other: DealTerms) -> bool:
+        """Return whether both say the same but for who entered it."""
+        nobody = {"captured_by": "", "confirmed_by": ""}
+        return msgspec.structs.replace(self, **nobody) == msgspec.structs.replace(other, **nobody)
+
+
+DEAL_COLUMNS = DealTerms.__struct_fields__
+"""Every column of a file of deals."""
+
+
+class LaidOut(NamedTuple):
+    """A deal on the position grid of its zone, one lot of it.
+
+    Attributes:
+        zone: where.
+        spans: [start, end) of each stretch, ns UTC.
+        segments: (start_ns, intervals, amount in each), in the zone's grid unit.
+        lot_kw: the deal in thousandths of ``qty_unit``; of a shape its largest amount.
+        energy: all of it, in what the price is per, exactly.
+        price: in ticks that keep the money whole.
+        interval_ns: the grid's step; of a daily grid 24 hours, whatever the day has.
+    """
+
+    zone: MarketZone
+    spans: tuple[tuple[int, int], ...]
+    segments: list[Segment]
+    lot_kw: int
+    qty_unit: str
+    energy: Fraction
+    price: Priced
+    interval_ns: int
+
+    @property
+    def intervals(self) -> int:
+        """Grid steps from the first to the last of the delivery; days on a daily grid."""
+        if self.zone.interval_minutes == DAY_MINUTES:
+            first, last = self.spans[0][0], self.spans[-1][1]
+            return round((last - first) / (24 * NS_PER_HOUR))  # an hour more or less is the clock's change
+        return (self.spans[-1][1] - self.spans[0][0]) // self.interval_ns
+
+
+def laid_out(terms: DealTerms, reference: Reference | None = None) -> LaidOut:
+    """Return a deal on its zone's grid.
+
+    Raises:
+        CellError: it does not fit there; names the column.
+    """
+    zone = _zone(terms.zone, reference)
+    if terms.shape:
+        spans, segments, lot, qty_unit = _shaped(terms, zone)
+    else:
+        spans = _period(zone, terms.delivery, reference)
+        segments, lot, qty_unit = amounts(zone, spans, Decimal(terms.quantity), terms.unit)
+    total = energy(zone, segments)
+    price = priced(Decimal(terms.price), price_currency(terms.price_unit.partition("/")[0])[1], total, terms.price_unit)
+    return LaidOut(zone, spans, segments, lot, qty_unit, total, price, zone.interval_minutes * NS_PER_MINUTE)
+
+
+def _zone(code: str, reference: Reference | None) -> MarketZone:
+    try:
+        return market_zone(code, None, reference or builtin_reference())
+    except EnergyError as error:
+        raise CellError("zone", code, str(error), "a zone or hub that the reference data has") from None
+
+
+def _period(zone: MarketZone, name: str, reference: Reference | None) -> tuple[tuple[int, int], ...]:
+    try:
+        return parse_period(zone, name).spans
+    except EnergyError as error:
+        wanted = "a period's canonical name, as 'M 2026-03' or 'D 2026-03-10'"
+        raise CellError("delivery", name, str(error), wanted) from None
+
+
+def _shaped(terms: DealTerms, zone: MarketZone) -> tuple[tuple[tuple[int, int], ...], list[Segment], int, str]:
+    """Return (spans, segments, largest lot, quantity unit) of a shape."""
+    if terms.unit not in grid_of(zone).rates:
+        known = ", ".join(grid_of(zone).rates) or "none here; give delivery and quantity"
+        raise CellError("unit", terms.unit, "a shape's amounts hold in every interval", f"one of {known}")
+    segments: list[Segment] = []
+    spans: list[tuple[int, int]] = []
+    largest, qty_unit = 0, ""
+    for start, end, quantity in terms.shape:
+        span = instant_ns("shape", start), instant_ns("shape", end)
+        found, lot, qty_unit = amounts(zone, (span,), Decimal(quantity), terms.unit, "shape")
+        segments += found
+        largest = max(largest, lot)
+        if spans and spans[-1][1] == span[0]:
+            spans[-1] = (spans[-1][0], span[1])
+        else:
+            spans.append(span)
+    return tuple(spans), segments, largest, qty_unit
+
+
+# -- from rows ---------------------------------------------------------------------------------------------------------
+
+
+def deals_of(sheet: Sheet, reference: Reference | None = None) -> tuple[list[tuple[int, DealTerms]], list[Fault]]:
+    """Return (row, terms) of every deal of a file, and every fault; with one fault no deal at all."""
+    return typed_rows(sheet, DEAL_COLUMNS, lambda cells: deal_of(cells, reference), "deal_id")
+
+
+class _Cells:
+    """The cells of one row, read one after another; what is wrong is kept, not raised."""
+
+    def __init__(self, cells: Mapping[str, str]) -> None:
+        self.cells = cells
+        self.faults: list[CellError] = []
+
+    def read(self, column: str, how: Callable[[str, str], _T], default: _T) -> _T:
+        """Return a cell read by *how*, the default when it is empty or faulty."""
+        text = self.cells.get(column, "")
+        if not text:
+            if column in _REQUIRED:
+                self.faults.append(CellError(column, "", "it is missing", "a value in every row"))
+            return default
+        try:
+            return how(column, text)
+        except CellError as error:
+            self.faults.append(error)
+            return default
+
+    def wrong(self, column: str, rule: str, wanted: str) -> None:
+        """Note that a cell does not go together with another."""
+        self.faults.append(CellError(column, self.cells.get(column, ""), rule, wanted))
+
+
+def deal_of(cells: Mapping[str, str], reference: Reference | None = None) -> tuple[DealTerms | None, list[CellError]]:
+    """Return the terms that a row's cells give, and all that is wrong with them; with a fault no terms.
+
+    Args:
+        cells: column → text; those that are left out are empty.
+        reference: zones and shapes; None: the built-in ones.
+    """
+    row = _Cells(cells)
+    zone: MarketZone | None = row.read("zone", lambda _, code: _zone(code, reference), None)
+    kind = row.read("kind", lambda column, text: choice(column, text, list(KINDS)), "")
+    unit, currency = _price_unit(row, zone)
+    captured_by = row.read("captured_by", word, "")
+    terms = DealTerms(
+        deal_id=row.read("deal_id", word, ""), counterparty=row.read("counterparty", word, ""),
+        book=row.read("book", word, ""), trader=row.read("trader", word, "") or captured_by,
+        side=row.read("side", lambda column, text: choice(column, text, SIDES), ""), kind=kind,
+        zone=zone.code if zone else "", price=row.read("price", _number, ""), price_unit=unit, currency=currency,
+        traded=row.read("traded", lambda column, text: instant_text(instant_ns(column, text)), ""),
+        delivery=row.read("delivery", lambda _, text: " ".join(text.split()), ""),
+        quantity=row.read("quantity", _number, ""), unit=_unit(row, zone),
+        shape=row.read("shape", lambda _, text: _shape(text, zone), ()), index=row.read("index", word, ""),
+        settlement=KINDS.get(kind, "physical"),
+        payment=row.read("payment", lambda column, text: choice(column, text, PAYMENTS), PAYMENTS[0]),
+        captured_by=captured_by, confirmed_by=row.read("confirmed_by", word, ""),
+    )  # fmt: skip
+    _together(row, terms)
+    if not row.faults:
+        try:
+            _after(terms, laid_out(terms, reference))
+        except CellError as error:
+            row.faults.append(error)
+    return (None, row.faults) if row.faults else (terms, [])
+
+
+def _number(column: str, text: str) -> str:
+    return decimal_text(decimal(column, text))
+
+
+def _unit(row: _Cells, zone: MarketZone | None) -> str:
+    if zone is None:
+        return row.cells.get("unit", "")
+    try:
+        grid = grid_of(zone)
+    except CellError as error:
+        row.faults.append(error)
+        return ""
+    known = [*grid.rates, *grid.totals, *grid.daily]
+    return row.read("unit", lambda column, text: choice(column, text, known), next(iter(grid.rates), grid.per))
+
+
+def _price_unit(row: _Cells, zone: MarketZone | None) -> tuple[str, str]:
+    """Return (price unit, major currency)."""
+    text = row.cells.get("price_unit", "")
+    if zone is None:
+        return text, ""
+    unit, major, _ = row.read(
+        "price_unit", lambda column, text: price_unit(column, text, grid_of(zone).per), ("", "", 1)
+    )
+    given = row.cells.get("currency", "")
+    if given and major and given != major:
+        row.wrong("currency", f"the price is in {unit}", f"{major}, or nothing")
+    return unit, major
+
+
+def _shape(text: str, zone: MarketZone | None) -> tuple[tuple[str, str, str], ...]:
+    """Return the stretches of "START/END=QUANTITY; …"; times without an offset are the zone's."""
+    stretches: list[tuple[str, str, str]] = []
+    last_ns = 0
+    timezone = zone.timezone if zone is not None else "Etc/UTC"
+    for part in filter(None, map(str.strip, text.split(";"))):
+        edges, equals, quantity = part.rpartition("=")
+        start, slash, end = edges.partition("/") if edges.count("/") == 1 else _edges(edges)
+        if not (equals and slash):
+            wanted = "START/END=QUANTITY; …, as 2026-03-10T08:00/2026-03-10T20:00=10"
+            raise CellError("shape", part, "it is no stretch", wanted)
+        start_ns, end_ns = (instant_ns("shape", edge.strip(), timezone) for edge in (start, end))
+        if not last_ns <= start_ns < end_ns:
+            raise CellError("shape", part, "stretches are not in order and apart", "each after the one before")
+        last_ns = end_ns
+        stretches.append((instant_text(start_ns), instant_text(end_ns), _number("shape", quantity.strip())))
+    if not 0 < len(stretches) <= _SHAPE_MAX:
+        raise CellError("shape", text, f"it has {len(stretches)} stretches", f"1 to {_SHAPE_MAX}")
+    return tuple(stretches)
+
+
+def _edges(text: str) -> tuple[str, str, str]:
+    """Return a stretch's two ends where the names of zones have slashes of their own."""
+    parts = text.split("/")
+    half = len(parts) // 2
+    return ("/".join(parts[:half]), "/", "/".join(parts[half:])) if len(parts) % 2 == 0 else (text, "", "")
+
+
+def _together(row: _Cells, terms: DealTerms) -> None:
+    """Note which cells do not go together."""
+    cells = row.cells
+    if "shape" in cells and ("delivery" in cells or "quantity" in cells):
+        row.wrong("shape", "the deal has a delivery or a quantity, too", "a shape alone, or delivery and quantity")
+    elif "shape" not in cells:
+        for column in ("delivery", "quantity"):
+            if column not in cells:
+                row.wrong(column, "it is missing", "delivery and quantity, or a shape")
+    if terms.kind == "swap" and "index" not in cells:
+        row.wrong("index", "a swap has a floating leg", "the name of the index that it follows")
+    if terms.kind == "forward" and "index" in cells:
+        row.wrong("index", "a forward has one price and no floating leg", "nothing, or kind swap")
+    if cells.get("settlement", terms.settlement).lower() != terms.settlement:
+        row.wrong("settlement", f"a {terms.kind} is settled otherwise", f"{terms.settlement}, or nothing")
+    if terms.confirmed_by and terms.captured_by.casefold() == terms.confirmed_by.casefold():
+        rule = f"{terms.confirmed_by} has captured it as well"
+        row.wrong("confirmed_by", rule, f"somebody other than {terms.captured_by}, or nothing")
+    if terms.confirmed_by and not terms.captured_by:
+        row.wrong("captured_by", "it is confirmed by somebody and captured by nobody", "who captured it")
+    if not terms.trader:
+        row.wrong("trader", "it is missing, and so is captured_by", "who agreed the deal")
+
+
+def _after(terms: DealTerms, laid: LaidOut) -> None:
+    """Refuse a deal that was over when it was agreed."""
+    if laid.spans[-1][1] <= terms.traded_ns:
+        wanted = f"a time before {instant_text(laid.spans[-1][1])}, when delivery ends"
+        raise CellError("traded", terms.traded, "delivery was over by then", wanted)
+
+
+def deal_cells(terms: DealTerms) -> dict[str, str]:
+    """Return terms as the cells of a row; `deal_of` gives them back."""
+    cells: dict[str, Any] = msgspec.to_builtins(terms)
+    if terms.shape:
+        cells["shape"] = "; ".join(f"{start}/{end}={quantity}" for start, end, quantity in terms.shape)
+    return {name: str(value) for name, value in cells.items()}

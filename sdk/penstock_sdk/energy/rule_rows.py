@@ -1,0 +1,334 @@
+"""What a row of reference data holds: one struct per table, so that a wrong column, type or word is refused.
+
+Every row has a first and a last delivery day on which it holds, both included: a cap of "1 July 2024 to 30 June 2025"
+is written as it is published. Rows of one key (`KEY`) never hold on the same day.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+from typing import ClassVar, Literal, TypeAlias
+
+import msgspec
+
+from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.localtime import zone as time_zone
+from penstock_sdk.energy.money import currency
+
+__all__ = [
+    "ROW_TYPES",
+    "AliasRow",
+    "FeeRow",
+    "LimitRow",
+    "MarketZone",
+    "ProductRow",
+    "Row",
+    "ShapeRow",
+    "ZoneRow",
+]
+
+Commodity: TypeAlias = Literal["power", "gas", "carbon"]
+ZoneKind: TypeAlias = Literal["bidding_zone", "hub", "registry", "region"]
+
+_ZONE_CODE = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+_SHAPE_CODE = re.compile(r"[A-Z][A-Z0-9_-]*")
+_SHAPE_HOURS = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]:[0-5][0-9]|2[0-3]:[0-5][0-9]|24:00)")
+_SESSION_TIME = re.compile(r"(D(-[0-9]{1,2})? ([01][0-9]|2[0-3]):[0-5][0-9]|-[0-9]{1,5})?")
+_SESSION_HOURS = re.compile(r"(([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])?")
+_EIC = re.compile(r"[0-9]{2}[A-Z][0-9A-Z-]{12}[0-9A-Z]")
+_EIC_VALUES = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-"
+DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def _matched(pattern: re.Pattern[str], text: str, what: str, wanted: str) -> None:
+    """Raise unless *text* is of that form."""
+    if not pattern.fullmatch(text):
+        raise EnergyError(f"{what} is {text!r}; wanted {wanted}")
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A fact that holds from one delivery day to another.
+
+    Attributes:
+        valid_from: the first delivery day on which it holds; by default it always did.
+        valid_to: the last one, included; by default it goes on.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ()
+
+    valid_from: date = date.min
+    valid_to: date = date.max
+
+    def __post_init__(self) -> None:
+        """Refuse validity the wrong way round, and what the table itself does not allow."""
+        if self.valid_from > self.valid_to:
+            raise EnergyError(f"valid_from {self.valid_from} is after valid_to {self.valid_to}; both days are included")
+        self.check()
+
+    def check(self) -> None:
+        """Raise EnergyError unless the values fit their columns."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What the row is about: its values of `KEY`."""
+        return tuple(getattr(self, column) for column in self.KEY)
+
+    def holds_on(self, day: date) -> bool:
+        """Return whether the row holds on that delivery day."""
+        return self.valid_from <= day <= self.valid_to
+
+
+class MarketZone(Row, frozen=True, kw_only=False):
+    """Where something is delivered: a bidding zone, a region, a gas hub, a registry. A row of the table `zones`.
+
+    Attributes:
+        code: the market's short name, without spaces: "DE-LU", "TTF", "EU-ETS".
+        eic: the ENTSO-E area code, 16 characters; empty where there is none.
+        timezone: IANA name of the clock that delivery days and periods are named by.
+        currency: ISO 4217 code of its prices.
+        gate_lead_minutes: trading of a period in the zone ends this long before delivery starts.
+        name: for people: "Germany and Luxembourg".
+        kind: bidding_zone, region (of a market without bidding zones), hub or registry.
+        commodity: power, gas or carbon.
+        day_starts_hour: local hour at which a delivery day begins: 6 for European gas.
+        interval_minutes: step of the position grid; 1,440 is a delivery day, however many hours it has.
+        grid_unit: what an amount on that grid is in: kW, therm/d, mMMBtu/d (10⁻³ MMBtu/d), kWh/d, kg.
+        slots_a_day: 24 where every day has that many hourly slots, clock change or not (the PSV); else 0.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("code",)
+
+    code: str
+    eic: str
+    timezone: str
+    currency: str
+    gate_lead_minutes: int = 0
+    name: str = ""
+    kind: ZoneKind = "bidding_zone"
+    commodity: Commodity = "power"
+    day_starts_hour: int = 0
+    interval_minutes: int = 15
+    grid_unit: str = "kW"
+    slots_a_day: Literal[0, 24] = 0
+
+    def check(self) -> None:
+        """Refuse an unknown clock, a malformed code, currency or EIC, a grid that does not tile an hour or a day."""
+        _matched(_ZONE_CODE, self.code, "code", "letters, digits and '-' between them, such as DE-LU")
+        time_zone(self.timezone)
+        currency(self.currency)
+        if self.eic:
+            _check_eic(self.eic)
+        if not 0 <= self.day_starts_hour <= 23:
+            raise EnergyError(f"day_starts_hour is {self.day_starts_hour}; wanted an hour from 0 to 23")
+        if self.interval_minutes != 1440 and (self.interval_minutes < 1 or 60 % self.interval_minutes):
+            raise EnergyError(f"interval_minutes is {self.interval_minutes}; wanted a part of an hour, or 1440, a day")
+        if self.gate_lead_minutes < 0:
+            raise EnergyError(f"gate_lead_minutes is {self.gate_lead_minutes}; wanted 0 or more")
+
+
+ZoneRow = MarketZone
+
+
+def _check_eic(eic: str) -> None:
+    """Raise unless *eic* has the form and the check character of an energy identification code."""
+    _matched(_EIC, eic, "eic", "16 characters such as 10YFR-RTE------C")
+    total = sum((16 - place) * _EIC_VALUES.index(char) for place, char in enumerate(eic[:15]))
+    wanted = _EIC_VALUES[36 - (total - 1) % 37]
+    if eic[15] != wanted:
+        raise EnergyError(f"eic is {eic!r}, whose check character is {eic[15]!r}; wanted {wanted!r}")
+
+
+class ProductRow(Row, frozen=True):
+    """How contracts of a product are listed and traded on a market.
+
+    Attributes:
+        market: "SIDC", "EEX", "ICE-ENDEX" …; also the key of its price limits.
+        product: first word of a contract's period: "QH", "H", "M", "Q" …, "DA" and "IDA1" for auctions.
+        zones: codes of the zones where it is listed.
+        commodity: power, gas or carbon.
+        interval: what an auction sells: the product of its intervals, "QH" or "H"; else empty.
+        from_hour: local hour from which an auction covers the day: 12 for the third intraday auction.
+        shapes: shapes that are traded beside the base load: "PEAK".
+        clock: IANA name of the clock of opens, gate and session; empty: the zone's.
+        opens: "D-1 15:00", a day before the one of delivery and a time; or "-2970", minutes before delivery starts;
+            empty: with `listed_ahead`.
+        gate: "D-1 12:00" or "D 10:00" likewise; empty: `gate_lead_minutes` before delivery starts.
+        gate_lead_minutes: None: the zone's.
+        session: local hours of trading on a business day, "08:00-18:00"; empty: around the clock.
+        tick_micro: price step in 10⁻⁶ of the currency per unit of `price_unit`.
+        lot_kw: quantity step in thousandths of `qty_unit`.
+        lots_min: the smallest order.
+        lots_max: the largest; 0 where there is none.
+        price_unit: "EUR/MWh"; the zone's currency takes the place of "{currency}".
+        qty_unit: MW, therm/d, MMBtu, t.
+        settlement: physical or cash.
+        payment: spot, variation or monthly.
+        calendar: whose business days count.
+        last_trading: the rule of the last trading day, a word of `expiry.RULES` and a number: "before_delivery 2".
+        listed_ahead: how many periods are listed at a time, the current one not counted; 0: none is listed by itself.
+        cascade: products that take its place after its last trading day: ("M", "Q") is months for the first quarter and
+            quarters for the rest, ("M",) months.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("market", "product")
+
+    market: str
+    product: str
+    zones: tuple[str, ...] = ()
+    commodity: Commodity = "power"
+    interval: str = ""
+    from_hour: int = 0
+    shapes: tuple[str, ...] = ()
+    clock: str = ""
+    opens: str = ""
+    gate: str = ""
+    gate_lead_minutes: int | None = None
+    session: str = ""
+    tick_micro: int = 10_000
+    lot_kw: int = 100
+    lots_min: int = 1
+    lots_max: int = 0
+    price_unit: str = "{currency}/MWh"
+    qty_unit: str = "MW"
+    settlement: Literal["physical", "cash"] = "physical"
+    payment: Literal["spot", "variation", "monthly"] = "spot"
+    calendar: str = ""
+    last_trading: str = ""
+    listed_ahead: int = 0
+    cascade: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Refuse an unknown clock, a malformed time, a tick, lot or number of lots that nothing can trade on."""
+        if self.clock:
+            time_zone(self.clock)
+        for column in ("opens", "gate"):
+            _matched(_SESSION_TIME, getattr(self, column), column, "a day and a time such as 'D-1 15:00', or '-60'")
+        _matched(_SESSION_HOURS, self.session, "session", "local hours such as '08:00-18:00'")
+        if self.tick_micro <= 0 or self.lot_kw <= 0:
+            raise EnergyError(f"tick_micro {self.tick_micro} and lot_kw {self.lot_kw} must both be positive")
+        if self.lots_min < 1 or (self.lots_max and self.lots_max < self.lots_min):
+            raise EnergyError(f"lots_min is {self.lots_min} and lots_max {self.lots_max}; wanted 1 or more, in order")
+        if bool(self.last_trading) and not self.calendar:
+            raise EnergyError(f"last_trading {self.last_trading!r} wants a calendar, such as 'UK'")
+
+
+class LimitRow(Row, frozen=True):
+    """The lowest and highest price that a market takes.
+
+    Attributes:
+        market: "SDAC", "SIDC", "NEM" …
+        price_min: in whole units of the price unit (EUR per MWh), decimals allowed.
+        price_max: likewise.
+        price_unit: what both are in.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("market",)
+
+    market: str
+    price_min: Decimal
+    price_max: Decimal
+    price_unit: str = "EUR/MWh"
+
+    def check(self) -> None:
+        """Refuse limits that are no numbers or the wrong way round."""
+        if not (self.price_min.is_finite() and self.price_max.is_finite() and self.price_min < self.price_max):
+            raise EnergyError(f"price_min {self.price_min} is not below price_max {self.price_max}")
+
+
+class AliasRow(Row, frozen=True):
+    """What a venue or broker calls a product.
+
+    Attributes:
+        venue: whose name it is.
+        product: the product, as in `ProductRow`.
+        pattern: the name, with the parts of the delivery period in braces; `aliases.PARTS` says which there are.
+        zones: codes of the zones where it is called so.
+        shape: of contracts with that shape; empty: base load.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("venue", "product", "pattern")
+
+    venue: str
+    product: str
+    pattern: str
+    zones: tuple[str, ...] = ()
+    shape: str = ""
+
+
+class FeeRow(Row, frozen=True):
+    """What trading costs, in 10⁻⁶ of the currency.
+
+    Attributes:
+        market: market or venue.
+        product: as in `ProductRow`; "*" for every one that has no row of its own.
+        kind: "exchange", "clearing", "broker" …
+        micro_per_mwh: per MWh delivered.
+        micro_per_lot: per lot.
+        micro_per_trade: per trade.
+        currency: ISO 4217.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("market", "product", "kind")
+
+    market: str
+    product: str
+    kind: str
+    currency: str
+    micro_per_mwh: int = 0
+    micro_per_lot: int = 0
+    micro_per_trade: int = 0
+
+    def check(self) -> None:
+        """Refuse a malformed currency."""
+        currency(self.currency)
+
+
+class ShapeRow(Row, frozen=True):
+    """Which local hours of which weekdays a shaped product delivers in.
+
+    Attributes:
+        code: the word at the end of a name: "PEAK".
+        weekdays: of "Mon" … "Sun".
+        hours: local stretches such as "08:00-20:00", in order and apart; "24:00" is the end of the day.
+        except_of: code of the shape whose hours are left out of every day's: OFFPEAK is all that PEAK is not.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("code",)
+
+    code: str
+    weekdays: tuple[str, ...] = ()
+    hours: tuple[str, ...] = ()
+    except_of: str = ""
+
+    def check(self) -> None:
+        """Refuse a malformed code, an unknown weekday, hours that are malformed, reversed or overlap."""
+        _matched(_SHAPE_CODE, self.code, "code", "capitals, digits, '-' and '_', beginning with a letter")
+        if self.code == "BASE":
+            raise EnergyError("code is 'BASE', which is every hour and cannot be given others")
+        if bool(self.except_of) == bool(self.weekdays or self.hours):
+            raise EnergyError(f"shape {self.code!r} wants weekdays and hours, or except_of alone")
+        if not self.except_of and not (self.weekdays and self.hours):
+            raise EnergyError(f"shape {self.code!r} has weekdays without hours, or hours without weekdays")
+        for weekday in self.weekdays:
+            if weekday not in DAY_NAMES:
+                raise EnergyError(f"weekdays has {weekday!r}; wanted {', '.join(DAY_NAMES)}")
+        edges: list[str] = []
+        for stretch in self.hours:
+            _matched(_SHAPE_HOURS, stretch, "hours", "stretches such as '08:00-20:00'")
+            edges += stretch.split("-")
+        if any(before >= after for before, after in pairwise(edges)):
+            raise EnergyError(f"hours {', '.join(self.hours)} are not in order and apart")
+
+
+ROW_TYPES: dict[str, type[Row]] = {
+    "zones": MarketZone,
+    "products": ProductRow,
+    "limits": LimitRow,
+    "aliases": AliasRow,
+    "fees": FeeRow,
+    "shapes": ShapeRow,
+}
+"""The struct of each table's rows."""

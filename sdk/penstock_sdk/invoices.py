@@ -1,0 +1,88 @@
+"""Invoices: the sums of a month's cash flows per party and currency, rounded once, as lines that add up.
+
+An invoice has one party, one month and one currency: amounts of two currencies are never netted. Lines are per book and
+kind of cash flow. The total is rounded to the minor unit; what rounding leaves over is given to the lines it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import NamedTuple
+
+from penstock_sdk.energy.localtime import ns_to_local
+from penstock_sdk.energy.money import round_lines
+from penstock_sdk.events import CashKind, InvoiceLine
+from penstock_sdk.schema import ABSENT
+
+__all__ = ["InvoiceSum", "draw_up", "invoice_month", "invoice_name"]
+
+_BY_VALUE_DAY = (CashKind.FEE, CashKind.VARIATION)
+_WORDS = {
+    CashKind.TRADE: "trades delivered", CashKind.FEE: "fees on", CashKind.VARIATION: "variation of futures",
+    CashKind.SWAP: "swaps settled", CashKind.IMBALANCE: "imbalance",
+}  # fmt: skip
+
+
+class InvoiceSum(NamedTuple):
+    """What one line is drawn from."""
+
+    party: str
+    month: str
+    currency: str
+    book: str
+    kind: CashKind
+    amount_micro: int
+    """Received positive, in 10⁻⁶ of the currency."""
+    energy_wh: int
+
+
+def invoice_name(party: str, month: str, currency: str) -> str:
+    """Return an invoice's name, as "ECC 2026-03 EUR"."""
+    return f"{party} {month} {currency}"
+
+
+def invoice_month(kind: int, value_day: int, delivery_start_ns: int, timezone: str) -> str:
+    """Return the month in which a cash flow is invoiced, as "2026-03".
+
+    Trades, swaps and imbalance belong to the local month of their delivery; fees and variation to that of payment.
+
+    Args:
+        kind: a `CashKind`.
+        value_day: ``date.toordinal()``.
+        delivery_start_ns: ns UTC; ABSENT where nothing is delivered.
+        timezone: the delivery zone's.
+    """
+    if kind in _BY_VALUE_DAY or delivery_start_ns == ABSENT:
+        return f"{date.fromordinal(value_day):%Y-%m}"
+    return f"{ns_to_local(delivery_start_ns, timezone):%Y-%m}"
+
+
+def draw_up(sums: Iterable[InvoiceSum], *, version: int, final: bool) -> list[InvoiceLine]:
+    """Return the lines of one invoice, by book and kind.
+
+    Args:
+        sums: of one party, month and currency; one per book and kind.
+        version: counts the times that this invoice was drawn up.
+        final: whether nothing more can change it.
+
+    Raises:
+        EnergyError: the currency is unknown.
+        ValueError: the sums are not of one invoice.
+    """
+    rows = sorted(sums, key=lambda row: (row.book, row.kind))
+    names = {invoice_name(row.party, row.month, row.currency) for row in rows}
+    if len(names) > 1:
+        raise ValueError(f"one invoice met the sums of {', '.join(sorted(names))}; draw up each by itself")
+    if not rows:
+        return []
+    minor = round_lines([row.amount_micro for row in rows], rows[0].currency)
+    return [
+        InvoiceLine(
+            invoice=invoice_name(row.party, row.month, row.currency), line=number, counterparty=row.party,
+            book=row.book, kind=row.kind.name.lower(), text=f"{_WORDS[row.kind]}, {row.energy_wh / 1e6:,.3f} MWh",
+            month=row.month, currency=row.currency, energy_wh=row.energy_wh, exact_micro=row.amount_micro,
+            amount_minor=amount, version=version, final=final,
+        )
+        for number, (row, amount) in enumerate(zip(rows, minor, strict=True), 1)
+    ]  # fmt: skip
