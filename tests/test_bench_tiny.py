@@ -30,6 +30,7 @@ STEPS_OF = {
     "after kill -9, 10 orders at a venue outside": BEGUN | GONE_ON | ASKS,
     "kill -9 under the watchdog, 10 orders at a venue outside": {"seen, waited, spawned"} | BEGUN | GONE_ON | ASKS,
 }
+POSITION_WAYS = ("frames", "one by one", "numpy", "pandas")
 ROWS = {
     "bus": {
         f"{name}_{handlers}"
@@ -37,6 +38,13 @@ ROWS = {
         for handlers in (1, 5)
     },
     "order-path": {"tick_to_checked_order", "tick_to_position"},
+    "positions": {
+        *(f"{what}: {way}" for what in ("quarter-hours", "a desk's mix") for way in POSITION_WAYS),
+        "revaluation",
+        "revaluation: numpy",
+        "cascade of a year",
+        "products",
+    },
     "store": {
         "dict dispatch",
         "append",
@@ -127,6 +135,13 @@ def test_the_order_path_lists_the_events_of_an_order(results: dict[str, dict[str
     assert per_order["ExecutionReport"] == 2 and per_order["Position"] == 1
     for row in result["rows"]:
         assert row["p50_ns"] <= row["p99_ns"] <= row["p99_9_ns"]
+
+
+def test_the_position_grid_says_what_it_takes(results: dict[str, dict[str, Any]]) -> None:
+    result = results["positions"]
+    assert result["memory"]["cells"] == 3 * (20 * 96)
+    assert 8 <= result["memory"]["bytes_per_cell"] <= 16  # whole chunks, whatever is in them
+    assert result["revaluation"]["ms"] > 0 and result["products"]["s"] > 0 and result["cascade"]["us_per_account"] > 0
 
 
 def test_a_bench_prints_a_table_for_people(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

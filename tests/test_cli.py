@@ -26,7 +26,7 @@ COMMANDS = [
     "run", "check", "runs", "query", "report", "replay", "verify", "explain", "debug", "diff", "positions",
     "pnl", "logs",
     "status", "top", "alerts", "limits", "pause", "resume", "cancel-all", "kill", "unkill", "quarantine", "release",
-    "stop", "chaos", "rules", "bench",
+    "stop", "chaos", "rules", "contract", "bench",
 ]  # fmt: skip
 PACKAGED = ROOT / "kernel/penstock_kernel/default/plugins.toml"
 

@@ -154,6 +154,10 @@ def _slippage(row: dict[str, Any], mid: str) -> Slippage:
     return Slippage(row[f"{mid}_ticks"] / mwh, row[f"{mid}_cost"] / mwh, row[f"{mid}_cost"])
 
 
+# Trades from outside may be nobody's: then the book stands for who holds them. Where there are several zones a product
+# says which, as "TTF M".
+_WHO = "coalesce(strategy, 'book ' || book, '-')"
+_PRODUCT = """coalesce(CASE WHEN (SELECT count(DISTINCT zone) FROM listings) > 1 THEN zone || ' ' END, '') || product"""
 # A strategy's own totals (listing 0) where it was told of any; else what its listings add up to.
 _OWN_TOTALS = "(listing_id = 0) = (strategy IN (SELECT strategy FROM {table} WHERE listing_id = 0))"
 
@@ -163,8 +167,7 @@ def _pnl(connection: duckdb.DuckDBPyConnection) -> list[PnlLine]:
     rows = _rows(
         connection,
         f"""
-        WITH p AS (SELECT coalesce(strategy, '-') AS strategy, coalesce(product, '') AS product,
-                          coalesce(currency, '') AS currency, listing_id, realised, unrealised, fees, total
+        WITH p AS (SELECT {_WHO} AS strategy, coalesce({_PRODUCT}, '') AS product, coalesce(currency, '') AS currency, listing_id, realised, unrealised, fees, total
                    FROM pnl_latest)
         SELECT strategy, '' AS product, currency, sum(realised) AS realised, sum(unrealised) AS unrealised,
                sum(fees) AS fees, sum(total) AS total
@@ -182,7 +185,7 @@ def _attribution(connection: duckdb.DuckDBPyConnection) -> list[AttributionLine]
     rows = _rows(
         connection,
         f"""
-        WITH a AS (SELECT * REPLACE (coalesce(strategy, '-') AS strategy, coalesce(currency, '') AS currency)
+        WITH a AS (SELECT * REPLACE ({_WHO} AS strategy, coalesce(currency, '') AS currency)
                    FROM pnl_attribution_latest)
         SELECT strategy, currency, sum(market) AS market, sum(delay) AS delay, sum(execution) AS execution,
                sum(fees) AS fees, sum(unpriced_fills)::BIGINT AS unpriced_fills
@@ -212,10 +215,10 @@ def _cash(connection: duckdb.DuckDBPyConnection) -> list[CashLine]:
 def _positions(connection: duckdb.DuckDBPyConnection) -> list[PositionLine]:
     rows = _rows(
         connection,
-        """
-        SELECT coalesce(strategy, '-') AS strategy, coalesce(product, '') AS product,
+        f"""
+        SELECT {_WHO} AS strategy, coalesce({_PRODUCT}, '') AS product,
                count(*) FILTER (net_mw <> 0) AS listings, sum(net_mwh) AS net_mwh, sum(abs(net_mwh)) AS gross_mwh,
-               max(abs(net_mw)) AS largest_mw
+               max(abs(net_mw)) FILTER (coalesce(qty_unit, 'MW') = 'MW') AS largest_mw
         FROM positions_latest GROUP BY 1, 2 ORDER BY 1, 2
         """,
     )

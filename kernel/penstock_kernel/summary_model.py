@@ -68,7 +68,7 @@ class PnlLine(msgspec.Struct, frozen=True):
 
     strategy: str
     product: str
-    """``QH``, ``H``; empty for the strategy's own total."""
+    """``QH``, ``H``, with the zone before it where there are several; empty for the strategy's own total."""
     realised: float
     unrealised: float
     fees: float
@@ -108,9 +108,11 @@ class PositionLine(msgspec.Struct, frozen=True):
     strategy: str
     product: str
     listings: int
-    net_mwh: float
-    gross_mwh: float
-    largest_mw: float
+    net_mwh: float | None
+    gross_mwh: float | None
+    """None of what is no energy, as rights to emit."""
+    largest_mw: float | None
+    """None where quantities are not in MW."""
 
 
 class Prices(msgspec.Struct, frozen=True):

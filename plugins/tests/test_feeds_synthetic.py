@@ -19,8 +19,11 @@ MINUTE_NS = 60_000_000_000
 
 
 def market(seed: int = 1, day: str = "2026-03-10", **config: Any) -> tuple[SimKernel, SyntheticPrices]:
-    """Return a started exchange without background traders, and a feed that has given nothing yet."""
-    kernel = SimKernel(seed=seed)
+    """Return a started exchange without background traders, and a feed that has given nothing yet.
+
+    Imbalance prices are left out where a test does not ask for them.
+    """
+    kernel, config = SimKernel(seed=seed), {"imbalance_series": ""} | config
     kernel.add(Exchange, "exchange", ExchangeConfig(delivery_day=day, background=False))
     feed = kernel.add(SyntheticPrices, "prices", SyntheticPricesConfig(**({"delivery_day": day} | config)))
     kernel.start()
@@ -75,6 +78,38 @@ def test_every_day_goes_below_zero_and_spikes(seed: int) -> None:
     assert max(values) <= SyntheticPricesConfig().spike_max
     assert 20.0 < np.median(values) < 110.0
     assert all(value == round(value, 2) for value in values)
+
+
+@pytest.mark.parametrize(("day", "quarters"), [("2026-03-29", 92), ("2026-03-10", 96), ("2026-10-25", 100)])
+def test_each_quarter_hour_has_an_imbalance_price_as_it_ends_and_some_a_second_one(day: str, quarters: int) -> None:
+    kernel, feed = market(day=day, imbalance_series="imb")
+    events = list(feed.events())
+    assert [at_ns for at_ns, _ in events] == sorted(at_ns for at_ns, _ in events)
+    observed = [event for _, event in events if isinstance(event, Observation)]
+    ours = [one for one in observed if kernel.name_of(IdKind.SERIES, one.series_id) == "imb.DE-LU"]
+    first = [one for one in ours if one.version == 1]
+    contracts = kernel.definitions(IdKind.CONTRACT)
+    start_ns = min(contract.delivery_start_ns for contract in contracts)
+    assert [one.valid_from_ns for one in first] == [start_ns + at * 15 * MINUTE_NS for at in range(quarters)]
+    assert all(one.known_at_ns == one.valid_to_ns == one.valid_from_ns + 15 * MINUTE_NS for one in first)
+    again = [one for one in ours if one.version == 2]
+    assert len(again) == quarters // 16 and len(ours) == len(first) + len(again)
+    known = {one.valid_from_ns: one.known_at_ns for one in first}
+    assert all(known[one.valid_from_ns] <= one.known_at_ns for one in again)
+    # The index is what it is without them.
+    index = [one.value for one in observed if one not in ours]
+    assert index == [event.value for _, event in market(day=day)[1].events() if isinstance(event, Observation)]
+
+
+def test_imbalance_prices_follow_the_index_and_go_below_zero() -> None:
+    values = []
+    for seed in range(4):
+        kernel, feed = market(seed, imbalance_series="imb")
+        series = kernel.intern_input(IdKind.SERIES, "imb.DE-LU")
+        values += [e.value for _, e in feed.events() if isinstance(e, Observation) and e.series_id == series]
+    assert min(values) < 0 < max(values)
+    assert all(value == round(value, 2) for value in values)
+    assert 20.0 < np.median(values) < 110.0
 
 
 def test_the_same_seed_gives_the_same_day() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from penstock_plugins.strategies.market_maker import MarketMaker, MarketMakerConfig
 from penstock_sdk.events import (
     AuctionResult,
+    IdKind,
     IntentAction,
     Limit,
     LimitKind,
@@ -49,6 +50,31 @@ def test_quotes_both_sides_around_the_mid(market):
 def test_a_negative_price_is_ordinary(market):
     market.quote(10, (1, -505, 7, -494, 7))
     assert market.working() == [(BUY, -510, 5), (SELL, -489, 5)]
+
+
+def listed_elsewhere(market, **changed):
+    """List what delivers when listing 1 does, in another zone, as number 9."""
+    first, contract = (next(iter(market.kernel.definitions(kind))) for kind in (IdKind.LISTING, IdKind.CONTRACT))
+    market.kernel.feed(msgspec.structs.replace(contract, contract_id=90, name="elsewhere", zone_id=77))
+    market.kernel.feed(msgspec.structs.replace(first, listing_id=9, name="elsewhere", contract_id=90, **changed))
+
+
+def test_it_leans_against_the_position_of_a_zone_and_not_of_another(market):
+    listed_elsewhere(market, lot_kw=1_000)
+    market.quote(10, (1, 90, 7, 110, 7), (9, 90, 7, 110, 7))
+    first = next(order for order in market.orders(OrderState.ROUTED) if order.listing_id == 1 and order.side == BUY)
+    market.fill(first, 5)
+    market.quote(20, (1, 90, 7, 110, 7), (9, 90, 7, 110, 7))
+    assert market.working(9) == [(BUY, 90, 5), (SELL, 110, 5)]
+    assert market.working(1) == [(BUY, 85, 5), (SELL, 105, 5)]
+    assert market.kernel.of(PluginFault) == []
+
+
+def test_a_listing_for_reference_is_never_quoted(market):
+    listed_elsewhere(market, reference_only=True)
+    market.quote(10, (1, 90, 7, 110, 7), (9, 90, 7, 110, 7))
+    assert market.working(9) == []
+    assert market.working(1) == [(BUY, 90, 5), (SELL, 110, 5)]
 
 
 def test_a_move_below_the_threshold_changes_nothing(market):

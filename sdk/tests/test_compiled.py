@@ -114,25 +114,28 @@ def test_risk_gate_compiled_equals_plain(seed: int) -> None:
 def test_positions_compiled_equal_plain() -> None:
     fast, draw = compile_golden(positions), np.random.default_rng(4)
     fills = np.zeros((4_000, positions.FILL_WIDTH), np.int64)
-    fills[:, positions.FILL_ACCOUNT] = draw.choice([0, 1, 2, 3], 4_000, p=[0.4, 0.4, 0.19, 0.01])
-    fills[:, positions.FILL_CONTRACT] = draw.integers(0, 3, 4_000)
+    fills[:, positions.FILL_ROW] = draw.choice([-1, 0, 1, 2, 3, 4], 4_000, p=[0.01, 0.01, 0.4, 0.4, 0.17, 0.01])
     fills[:, positions.FILL_SIDE] = draw.choice([0, 1, 2], 4_000, p=[0.01, 0.5, 0.49])
     fills[:, positions.FILL_PRICE] = draw.choice([*range(-500, 500, 3), 1 << 61, positions.ABSENT], 4_000)
     fills[:, positions.FILL_QTY] = draw.choice([1, 2, 3, 40, positions.LOTS_MAX], 4_000, p=[0.3, 0.3, 0.3, 0.09, 0.01])
-    marks, results = np.array([[5], [-7], [positions.ABSENT]], np.int64), []
+    for column in (positions.FILL_DECISION, positions.FILL_ARRIVAL):
+        fills[:, column] = draw.choice([*range(-900, 900, 7), -(1 << 62), positions.ABSENT], 4_000)
+    marks, rows = np.array([5, -7, positions.ABSENT], np.int64), np.array([1, 2, 3], np.int64)
+    results = []
     for module in (positions, fast):
-        grid, at, refused = module.new_grid(3, 3, 4, 6), 0, 0
-        for contract, intervals in enumerate([[0, 1, 2, 3], [1]]):
-            module.define_contract(grid, contract, intervals, cash_micro_per_lot_tick=17, kw_per_lot=100)
+        table, at, refused = module.new_table(4), 0, 0
+        for row, fee in ((1, 0), (2, 123_457)):
+            module.open_row(table, row, 17)
+            module.set_fees(table, row, fee, -3)
         while at < len(fills):
-            at = module.apply_fills(grid, fills, at)
+            at = module.apply_fills(table, fills, at)
             if at < len(fills):
-                refused += module.apply_fill(grid, *(int(cell) for cell in fills[at]))
+                refused += module.apply_fill(table, *(int(cell) for cell in fills[at]))
                 at += 1
-        unrealised = np.zeros((3, 3), np.int64)
-        module.mark_frame(grid, marks, unrealised)
-        single = [(module.mark(grid, a, 0, 9), module.realised(grid, a, 1)) for a in range(4)]
-        results.append((grid.tolist(), refused, unrealised.tolist(), single))
+        told = np.zeros((3, module.FIGURE_WIDTH), np.int64)
+        module.figures(table, rows, marks, told)
+        single = [(module.mark(table, row, 9), module.realised(table, row)) for row in range(4)]
+        results.append((table.tolist(), refused, told.tolist(), single))
     assert results[0] == results[1]
     assert results[0][1] > 100
 

@@ -154,6 +154,7 @@ def test_the_version_is_that_of_the_rows_whatever_their_order_and_file(
     assert again == rules
     assert again.version == rules.version
     assert Rules(rules.tables()) == rules
+    assert limits(*shuffled).digest == limits(*old).digest
     other = rules.with_tables([limits({"price_max": 999}, market="O")])
     assert other != rules
 

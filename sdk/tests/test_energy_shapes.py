@@ -135,6 +135,8 @@ def test_a_shape_may_change_and_is_that_of_each_day() -> None:
         {"code": "DAWN", "except_of": "DUSK"},
     )
     assert parse_period("DE-LU", "D 2025-07-10 DAWN", leaving).hours_rational == 22
+    # A gas day is that of one row to its end at 06:00 of the next morning.
+    assert parse_period("TTF", "D 2025-07-10 DAWN", leaving).hours_rational == 22
     for shape in ("DUSK", "DAWN"):
         with pytest.raises(EnergyError, match=f"shape '{shape}' has no hours on 2025-07-11; add a row of shapes"):
             parse_period("DE-LU", f"M 2025-07 {shape}", leaving)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock_sdk.energy import EnergyError, MarketZone, known_zones, market_zone
+from penstock_sdk.energy import Contract, EnergyError, ListingTerms, MarketZone, known_zones, market_zone
 from penstock_sdk.energy.delivery import (
     DeliveryPeriod,
     counted_hours,
@@ -29,6 +29,7 @@ from penstock_sdk.energy.delivery import (
     split,
     strip,
 )
+from penstock_sdk.energy.segments import cash_micro_per_lot_tick, energy_wh, segments
 
 HOUR_NS = 3_600_000_000_000
 YEARS = range(2018, 2031)
@@ -224,6 +225,15 @@ def test_a_day_of_the_psv_has_24_slots_that_tile_it_and_counts_24_hours(at: tupl
 def test_a_month_at_the_psv_counts_24_hours_a_day() -> None:
     assert [counted_hours("PSV", parse_period("PSV", f"M 2026-{month:02}")) for month in (3, 10, 2)] == [744, 744, 672]
     assert [counted_hours("TTF", parse_period("TTF", f"M 2026-{month:02}")) for month in (3, 10, 2)] == [743, 745, 672]
+
+
+def test_a_contract_at_the_psv_is_charged_for_24_hours_a_day_and_lies_on_days_of_the_grid() -> None:
+    delivery = parse_period("PSV", "M 2026-03")
+    march = Contract("PSV M 2026-03", "PSV", "M", delivery, 0, 1, "EUR", commodity="gas")
+    terms = ListingTerms(tick_micro=5_000, lot_kw=1_000, price_min_ticks=-1, price_max_ticks=1)
+    assert energy_wh(march, terms) == 744_000_000
+    assert cash_micro_per_lot_tick(march, terms) == 744 * 5_000
+    assert segments(march, terms) == [(delivery.start_ns, 31, 24_000)]
 
 
 def test_the_psv_has_no_intervals_and_others_no_slots() -> None:

@@ -25,6 +25,12 @@ def _order_path(tiny: bool) -> dict[str, Any]:
     return bench_order_path(orders=256, rounds=1) if tiny else bench_order_path()
 
 
+def _positions(tiny: bool) -> dict[str, Any]:
+    from penstock_kernel.bench.positions import TINY, bench_positions
+
+    return bench_positions(**TINY) if tiny else bench_positions()
+
+
 def _store(tiny: bool) -> dict[str, Any]:
     from penstock_kernel.bench.store import bench_store
 
@@ -59,6 +65,7 @@ def _soak(tiny: bool) -> dict[str, Any]:
 BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
     "bus": _bus,
     "order-path": _order_path,
+    "positions": _positions,
     "store": _store,
     "rebuild": _rebuild,
     "telemetry": _telemetry,

@@ -13,7 +13,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -62,7 +62,8 @@ def print_invoices(options: argparse.Namespace, console: Console) -> int:
     if options.csv:
         return _write(options, INVOICE_COLUMNS, lines, console)
     if not lines:
-        console.print('no invoices: a run draws them up with `use = "settlement"`, at month end and when it stops')
+        which = " ".join(filter(None, ("final" if options.final else "", "invoices", options.month)))
+        console.print(f"no {which}: the plugin settlement draws them up at month end and when a run stops")
         return 0
     _print_invoices(lines, console)
     return 0
@@ -145,7 +146,9 @@ def print_cash_flows(options: argparse.Namespace, console: Console) -> int:
     """Print the sums of a run's cash flows, or write every one to a file."""
     with Reader(find_run(options.runs_dir, options.run)) as reader:
         if options.csv:
-            rows = reader.query("SELECT * FROM cash_flows_latest ORDER BY value_day_number, seq").to_pylist()
+            # Times as integers: what Python makes of a timestamp would lose its nanoseconds.
+            sql = "SELECT * EXCLUDE (at_utc, traded_utc, delivery_start_utc, delivery_end_utc) FROM cash_flows_latest"
+            rows = reader.query(f"{sql} ORDER BY value_day_number, seq").to_pylist()
             return _write(options, CASH_FLOW_COLUMNS, [_flow(row) for row in rows], console)
         group = _GROUPS[options.by]
         found = reader.query(
@@ -153,7 +156,7 @@ def print_cash_flows(options: argparse.Namespace, console: Console) -> int:
             "FROM cash_flows_latest GROUP BY ALL ORDER BY ALL"
         ).to_pylist()
     if not found:
-        console.print('no cash flows: a run settles with `use = "settlement"`, and tells every quarter of an hour')
+        console.print("no cash flows: the plugin settlement tells them every quarter of an hour")
         return 0
     _print_flows(options.by, found, console)
     return 0
@@ -161,7 +164,16 @@ def print_cash_flows(options: argparse.Namespace, console: Console) -> int:
 
 def _flow(row: dict[str, Any]) -> dict[str, Any]:
     flow = {name: row.get(name) for name in CASH_FLOW_COLUMNS}
-    return flow | {"amount": _decimal(row["amount_micro"], 6), "energy_mwh": _decimal(row["energy_wh"], 6)}
+    times = {f"{name}_utc": _utc(row[f"{name}_ns"]) for name in ("traded", "delivery_start", "delivery_end")}
+    return flow | times | {"amount": _decimal(row["amount_micro"], 6), "energy_mwh": _decimal(row["energy_wh"], 6)}
+
+
+def _utc(at_ns: int | None) -> str:
+    """Return a time as ISO 8601, with nanoseconds where there are any."""
+    if at_ns is None:
+        return ""
+    seconds, rest = divmod(at_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{f'.{rest:09}' if rest else ''}Z"
 
 
 def _print_flows(by: str, found: Sequence[dict[str, Any]], console: Console) -> None:
@@ -234,6 +246,4 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, Decimal):
         return f"{value:f}"
-    if isinstance(value, datetime):
-        return f"{value.isoformat()}Z"
     return value.isoformat() if isinstance(value, date) else str(value)

@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (runs, query, report, replay, verify):
         sub.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
 
-    from penstock_kernel.cli import chaos, deals, held, inspect, invoices, logs, operate, rules
+    from penstock_kernel.cli import chaos, contract, deals, held, inspect, invoices, logs, operate, rules
 
     inspect.add_commands(add)
     held.add_commands(add)
@@ -157,8 +157,9 @@ def _parser() -> argparse.ArgumentParser:
     deals.add_commands(add)
     chaos.add_commands(add)
     rules.add_commands(add)
+    contract.add_commands(add)
     bench = add("bench", _bench, "measure", "Measure one path, in interleaved rounds beside a bare dict dispatch.")
-    benches = ["bus", "order-path", "store", "rebuild", "telemetry", "operate", "soak"]
+    benches = ["bus", "order-path", "positions", "store", "rebuild", "telemetry", "operate", "soak"]
     bench.add_argument("bench", choices=[*benches, "all"])
     bench.add_argument("--json", action="store_true", help="print one JSON object")
     bench.add_argument("--size", choices=["tiny", "full"], default="full")

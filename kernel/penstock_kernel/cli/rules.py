@@ -20,13 +20,13 @@ def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     """Add ``rules`` to the command line."""
     text = "Check files of dated rules (zones, products, limits, aliases, fees, shapes), and print what holds on a day."
     rules = add("rules", _rules, "check and show dated rules", text)
-    commands = rules.add_subparsers(metavar="check|show", required=True, dest="rules_command")
-    check = commands.add_parser("check", help="say every fault of rule files with file and line")
-    check.add_argument("files", nargs="+", type=Path, metavar="FILE", help="TOML or CSV file, or a folder of them")
-    show = commands.add_parser("show", help="print the rows that hold on a day")
-    show.add_argument("table", nargs="?", choices=list(ROW_TYPES), metavar="TABLE", help=", ".join(ROW_TYPES))
-    show.add_argument("--on", type=_day, metavar="DATE", help="delivery day, as 2026-03-29 (default: rows of all days)")
-    show.add_argument("--deployment", type=Path, metavar="FILE", help="with its reference data (default: built-in)")
+    rules.add_argument("action", choices=["check", "show"], help="say every fault of FILEs; print the rows of a TABLE")
+    rules.add_argument(
+        "what", nargs="*", metavar="FILE|TABLE", help=f"TOML or CSV files; one of {', '.join(ROW_TYPES)}"
+    )
+    rules.add_argument("--on", type=_day, metavar="DATE", help="show: delivery day, as 2026-03-29 (default: all days)")
+    rules.add_argument("--deployment", type=Path, metavar="FILE", help="show: with its own rules (default: built-in)")
+    rules.set_defaults(wrong=rules.error)
 
 
 def _day(text: str) -> date:
@@ -37,9 +37,14 @@ def _day(text: str) -> date:
 
 
 def _rules(options: argparse.Namespace, console: Console) -> int:
-    if options.rules_command == "check":
-        return check_files(options.files, console)
-    return show_rules(_asked(options.deployment), options.table, options.on, console)
+    what: list[str] = options.what
+    if options.action == "check":
+        if not what:
+            options.wrong("check wants a FILE, as rules/caps.toml")
+        return check_files([Path(name) for name in what], console)
+    if len(what) > 1 or not set(what) <= set(ROW_TYPES):
+        options.wrong(f"show met {' '.join(what)}, wanted one of {', '.join(ROW_TYPES)}, or none")
+    return show_rules(_asked(options.deployment), what[0] if what else None, options.on, console)
 
 
 def check_files(files: list[Path], console: Console) -> int:

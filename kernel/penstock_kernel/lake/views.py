@@ -36,7 +36,7 @@ _HOURS = """coalesce(list_sum([part[2] - part[1] FOR part IN from_json(nullif(c.
                         c.delivery_end_ns - c.delivery_start_ns) / 3.6e12"""
 _AMOUNT_MWH = f"""CASE unit WHEN 'kW' THEN sum(amount) / 1e3 * any_value(hours)
                WHEN 'therm/d' THEN sum(amount) * {float(_THERM_MWH)!r}
-               WHEN 'mMMBtu/d' THEN sum(amount) * {float(_THERM_MWH / 100)!r} END"""
+               WHEN 'mMMBtu/d' THEN sum(amount) * {float(_THERM_MWH / 100)!r} WHEN 'kWh/d' THEN sum(amount) / 1e3 END"""
 _UNIT = f"""CASE WHEN r.met IS NOT NULL OR r.bound IS NOT NULL THEN CASE r.reason {
     " ".join(f"WHEN '{reason.name}' THEN '{unit}'" for reason, unit in REASON_UNITS.items())
 } ELSE 'count' END END AS unit"""
@@ -84,7 +84,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
         SELECT listing_id, zone, start_ns, end_ns, amount, unit, (end_ns - start_ns) / 3.6e12 AS hours,
                CASE unit WHEN 'kW' THEN amount / 1e3 * hours """
         f"""WHEN 'therm/d' THEN amount * {float(_THERM_MWH)!r}
-               WHEN 'mMMBtu/d' THEN amount * {float(_THERM_MWH / 100)!r} END AS mwh, mwh / hours AS mw
+               WHEN 'mMMBtu/d' THEN amount * {float(_THERM_MWH / 100)!r} WHEN 'kWh/d' THEN amount / 1e3 END AS mwh, mwh / hours AS mw
         FROM step
         """,
     ),

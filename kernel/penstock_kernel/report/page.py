@@ -130,6 +130,10 @@ def _money(value: float) -> str:
     return f'<span class="{_paint(value)}">{number(value)}</span>'
 
 
+def _figure(value: float | None, step: float) -> str:
+    return "" if value is None else number(value, step)
+
+
 def _currencies(summary: Summary) -> str:
     return escape(", ".join(name for name in summary.pnl_totals if name))
 
@@ -144,7 +148,7 @@ def _pnl_table(summary: Summary) -> str:
             "" if line.product else _name(line.strategy), escape(line.product) or "all",
             escape(line.currency or summary.currency), _money(line.realised), _money(line.unrealised),
             number(line.fees), _money(line.total),
-            number(position.net_mwh, 0.1) if position else "", number(position.largest_mw, 0.1) if position else "",
+            *(_figure(getattr(position, name, None), 0.1) for name in ("net_mwh", "largest_mw")),
         ]  # fmt: skip
         rows.append(("" if line.product else "sum", cells))
     if len({line.strategy for line in summary.pnl}) > 1:

@@ -89,7 +89,7 @@ class FatFinger(ComplianceCheck):
     def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
         """Put the limit into the listing's ticks; what has been delivered by now is forgotten."""
         self._forget()
-        if over_ns(listing) <= self.ctx.now_ns:
+        if listing.reference_only or over_ns(listing) <= self.ctx.now_ns:
             return None
         listing_id = listing.listing_id
         if listing_id not in self._slots:

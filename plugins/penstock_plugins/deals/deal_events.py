@@ -8,7 +8,7 @@ from penstock_plugins.deals.deal_book import DealRecord
 from penstock_sdk.context import Context
 from penstock_sdk.energy.counterparties import CounterpartyTerms
 from penstock_sdk.energy.deals import DealTerms, LaidOut
-from penstock_sdk.energy.zones import MarketZone
+from penstock_sdk.energy.definitions import zone_definition
 from penstock_sdk.events import (
     ContractDefinition,
     CounterpartyDefinition,
@@ -18,7 +18,6 @@ from penstock_sdk.events import (
     ListingDefinition,
     Side,
     TradeSource,
-    ZoneDefinition,
 )
 from penstock_sdk.schema import Event
 
@@ -54,7 +53,7 @@ def announced(ctx: Context, terms: DealTerms, laid: LaidOut, told_zones: set[int
     zone_id = ctx.intern(IdKind.ZONE, laid.zone.code)
     if ctx.zone(zone_id) is None and zone_id not in told_zones:
         told_zones.add(zone_id)
-        out.append(_zone_event(zone_id, laid.zone))
+        out.append(zone_definition(laid.zone, ctx.intern))
     name = f"{laid.zone.code} OTC {terms.deal_id}"
     contract_id, listing_id = ctx.intern(IdKind.CONTRACT, name), ctx.intern(IdKind.LISTING, f"{ctx.name} {name}")
     first_ns, last_ns = laid.spans[0][0], laid.spans[-1][1]
@@ -78,14 +77,6 @@ def announced(ctx: Context, terms: DealTerms, laid: LaidOut, told_zones: set[int
         )
     )  # fmt: skip
     return out
-
-
-def _zone_event(zone_id: int, zone: MarketZone) -> ZoneDefinition:
-    return ZoneDefinition(
-        zone_id=zone_id, code=zone.code, timezone=zone.timezone, currency=zone.currency, eic=zone.eic,
-        commodity=zone.commodity, day_starts_hour=zone.day_starts_hour, interval_minutes=zone.interval_minutes,
-        grid_unit=zone.grid_unit,
-    )  # fmt: skip
 
 
 def deal_trade(ctx: Context, deal: DealRecord, *, back: bool = False) -> ExternalTrade:

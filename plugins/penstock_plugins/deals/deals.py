@@ -12,16 +12,16 @@ from typing import Annotated, Any
 
 import msgspec
 
-from penstock_plugins.deals.deal_book import CANCELLED, CAPTURED, CONFIRMED, REJECTED, DealBook, DealRecord, payments
+from penstock_plugins.deals.asks import ask_of
+from penstock_plugins.deals.capture import Capture
+from penstock_plugins.deals.deal_book import CANCELLED, CAPTURED, CONFIRMED, REJECTED, DealBook, DealRecord
 from penstock_plugins.deals.deal_events import announced, counterparty_event, deal_event, deal_trade
 from penstock_plugins.deals.deal_files import COUNTERPARTIES, DEALS, TRADES, read_files
 from penstock_plugins.deals.outside import OutsideTrades
 from penstock_sdk.context import Context
 from penstock_sdk.energy.counterparties import counterparties_of
-from penstock_sdk.energy.deals import DealTerms, deals_of, laid_out
-from penstock_sdk.energy.outside_cells import instant_text
-from penstock_sdk.energy.outside_trades import TradeTerms, trades_of
-from penstock_sdk.energy.row_files import CellError, Fault, Sheet, SheetRow, read_sheet
+from penstock_sdk.energy.deals import DealTerms, deal_cells, laid_out
+from penstock_sdk.energy.row_files import Fault, Sheet, SheetRow, read_sheet
 from penstock_sdk.events import Alert, OperatorCommand, PluginState, Severity, TaskResult, Timer
 from penstock_sdk.plugin import CommandOutcome, Operations, Outcome
 from penstock_sdk.schema import Event
@@ -32,10 +32,7 @@ __all__ = ["Deals", "DealsConfig"]
 _STATE_VERSION = 1
 _HOUR_NS = 3_600_000_000_000
 _LATER_TAG = 0
-_ROWS_MAX = 1_000
 _TOLD_MAX = 20
-_FUTURE_NS = 60_000_000_000
-"""How far another clock may go ahead of ours."""
 _ENDED = {"reject": REJECTED, "cancel": CANCELLED}
 
 
@@ -54,26 +51,6 @@ class DealsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For so long a trade's reference is known again."""
 
 
-class _Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The argument of a command."""
-
-    do: str = ""
-    id: str = ""
-    file: str = "command"
-    rows: list[tuple[int, dict[str, str]]] = []
-
-
-class _Batch(msgspec.Struct):
-    """Deals of one file or command that can be captured together."""
-
-    source: str
-    fresh: list[tuple[int, DealRecord]] = []
-    confirming: list[tuple[int, DealRecord]] = []
-    """Known deals that the file names the second person of."""
-    later: list[tuple[int, DealTerms]] = []
-    faults: list[Fault] = []
-
-
 class Deals(Operations):
     """Takes in deals and trades, and tells of them."""
 
@@ -84,6 +61,7 @@ class Deals(Operations):
     def __init__(self, ctx: Context, config: DealsConfig | None = None) -> None:
         super().__init__(ctx, config)
         self.book = DealBook()
+        self._capture = Capture(ctx, self.book)
         self.outside = OutsideTrades(ctx, self.config.references_days)
         self._later: list[tuple[int, str, str, int, dict[str, Any]]] = []
         """(when, deals or trades, file, row, terms) of what a file tells of the future, in order of time."""
@@ -143,7 +121,7 @@ class Deals(Operations):
         return out
 
     def _take_deals(self, sheet: Sheet) -> list[Event]:
-        batch = self._checked(sheet, None)
+        batch = self._capture.checked(sheet, None)
         if batch.faults:
             return [self._file_refused(sheet.source, batch.faults)]
         out: list[Event] = []
@@ -157,12 +135,12 @@ class Deals(Operations):
         return out
 
     def _take_trades(self, sheet: Sheet) -> list[Event]:
-        now, later, faults = self._checked_trades(sheet)
+        now, later, faults = self.outside.checked(sheet)
         if faults:
             return [self._file_refused(sheet.source, faults)]
         for row, terms in later:
             self._wait(terms.traded_ns, TRADES, sheet.source, row, msgspec.to_builtins(terms))
-        return self._told_trades(now)
+        return self.outside.told(now)
 
     # -- what a file tells of the future -----------------------------------------------------------------------------
 
@@ -180,82 +158,14 @@ class Deals(Operations):
         out: list[Event] = []
         while self._later and self._later[0][0] <= self.ctx.now_ns:
             _, role, source, row, terms = self._later.pop(0)
-            sheet = Sheet(source, [SheetRow(row, _cells(terms, role))], [])
+            cells = deal_cells(msgspec.convert(terms, DealTerms)) if role == DEALS else terms
+            sheet = Sheet(source, [SheetRow(row, cells)], [])
             out += self._take_deals(sheet) if role == DEALS else self._take_trades(sheet)
         if self._later:
             self.ctx.set_timer(self._later[0][0], _LATER_TAG)
         return out
 
     # -- deals -----------------------------------------------------------------------------------------------------
-
-    def _checked(self, sheet: Sheet, person: str | None) -> _Batch:
-        """Return what can be captured of a sheet; changes nothing.
-
-        Args:
-            person: who captures, by the operating system's word; None: the rows say it.
-        """
-        made, faults = deals_of(sheet, self.ctx.reference)
-        batch = _Batch(sheet.source, faults=faults)
-        numbers = len(self.book.deals)
-        for row, terms in made:
-            try:
-                self._sort_in(batch, row, terms, person, numbers + len(batch.fresh) + 1)
-            except CellError as error:
-                batch.faults.append(Fault.of(sheet.source, row, error))
-        return batch
-
-    def _sort_in(self, batch: _Batch, row: int, terms: DealTerms, person: str | None, number: int) -> None:
-        """Put one row where it belongs in its batch.
-
-        Raises:
-            CellError: it cannot be captured.
-        """
-        ctx = self.ctx
-        known = self.book.deals.get(terms.deal_id)
-        if known is not None:
-            self._sort_known(batch, row, terms, known, person)
-            return
-        if person is not None:
-            terms = _by_person(terms, person)
-            if terms.traded_ns > ctx.now_ns + _FUTURE_NS:
-                wanted = f"a time up to {instant_text(ctx.now_ns)}"
-                raise CellError("traded", terms.traded, "it is in the future", wanted)
-        elif terms.traded_ns > ctx.now_ns:
-            batch.later.append((row, terms))
-            return
-        deal = self._record(terms, number)
-        if person is None and not terms.captured_by:
-            raise CellError("captured_by", "", "a file says who captured each deal", "a person's name")
-        beside = [each for _, each in batch.fresh if each.terms.confirmed_by]
-        self._allow(deal, beside)
-        batch.fresh.append((row, deal))
-
-    def _sort_known(self, batch: _Batch, row: int, terms: DealTerms, known: DealRecord, person: str | None) -> None:
-        same = known.terms.same_deal(msgspec.structs.replace(terms, trader=terms.trader or known.terms.trader))
-        if person is not None or not same:
-            rule = f"deal {terms.deal_id} is {known.status} already" + ("" if same else ", with other terms")
-            raise CellError("deal_id", terms.deal_id, rule, "an id that was never used")
-        if known.status != CAPTURED or not terms.confirmed_by:
-            return
-        if terms.confirmed_by.casefold() == known.captured_by.casefold():
-            rule = f"{known.captured_by} has captured it as well"
-            raise CellError("confirmed_by", terms.confirmed_by, rule, "somebody else")
-        self._allow(known, [])
-        known_by = msgspec.structs.replace(known, confirmed_by=terms.confirmed_by)
-        batch.confirming.append((row, known_by))
-
-    def _record(self, terms: DealTerms, number: int) -> DealRecord:
-        laid = laid_out(terms, self.ctx.reference)
-        return DealRecord(
-            number=number, terms=terms, status=CAPTURED, captured_by=terms.captured_by, captured_ns=self.ctx.now_ns,
-            payments=payments(terms, laid, self.ctx.reference), price_ticks=laid.price.price_ticks,
-        )  # fmt: skip
-
-    def _allow(self, deal: DealRecord, beside: Sequence[DealRecord]) -> None:
-        """Raise unless a deal's counterparty and its limit allow it."""
-        rule, wanted = self.book.counterparty_fault(deal, self.ctx.now_ns, beside)
-        if rule:
-            raise CellError("counterparty", deal.terms.counterparty, rule, wanted)
 
     def _captured(self, deal: DealRecord, who: str) -> list[Event]:
         self.book.deals[deal.terms.deal_id] = deal
@@ -307,55 +217,18 @@ class Deals(Operations):
         self.outside.strategies[state.name] = state.plugin_id
         return None
 
-    def _checked_trades(
-        self, sheet: Sheet, *, live: bool = False
-    ) -> tuple[list[tuple[int, TradeTerms]], list[tuple[int, TradeTerms]], list[Fault]]:
-        """Return (to be told now, to be told at their time, faults) of a sheet; changes nothing."""
-        made, faults = trades_of(sheet)
-        now: list[tuple[int, TradeTerms]] = []
-        later: list[tuple[int, TradeTerms]] = []
-        for row, terms in made:
-            error = self.outside.fault(terms)
-            if error is None and not self.outside.is_known(terms):
-                if terms.traded_ns > self.ctx.now_ns + (_FUTURE_NS if live else 0):
-                    later.append((row, terms))
-                    if live:
-                        wanted = f"a time up to {instant_text(self.ctx.now_ns)}"
-                        error = CellError("traded", terms.traded, "it is in the future", wanted)
-                else:
-                    now.append((row, terms))
-                    error = self._unresolved(terms)
-            if error is not None:
-                faults.append(Fault.of(sheet.source, row, error))
-        return now, later, faults
-
-    def _unresolved(self, terms: TradeTerms) -> CellError | None:
-        try:
-            self.outside.resolved(terms)
-        except CellError as error:
-            return error
-        return None
-
-    def _told_trades(self, rows: Sequence[tuple[int, TradeTerms]]) -> list[Event]:
-        """Return the trades as events, in order of time."""
-        out: list[Event] = []
-        for _, terms in sorted(rows, key=lambda pair: (pair[1].traded_ns, pair[0])):
-            self.outside.take(terms)
-            out.append(self.outside.event(terms))
-        return out
-
     # -- commands --------------------------------------------------------------------------------------------------
 
     def check_command(self, command: OperatorCommand) -> Sequence[str]:
         """Return all that is wrong with a command as things stand."""
-        ask, fault = _ask(command)
+        ask, fault = ask_of(command)
         if fault:
             return [fault]
-        sheet = Sheet(ask.file, [SheetRow(number, cells) for number, cells in ask.rows], [])
+        sheet = ask.sheet
         if command.command == "trades":
-            return [str(each) for each in self._checked_trades(sheet, live=True)[2]]
+            return [str(each) for each in self.outside.checked(sheet, live=True)[2]]
         if ask.do == "capture":
-            return [str(each) for each in self._checked(sheet, command.who).faults]
+            return [str(each) for each in self._capture.checked(sheet, command.who).faults]
         return self._change_faults(ask.do, ask.id, command.who)
 
     def _change_faults(self, do: str, deal_id: str, person: str) -> list[str]:
@@ -387,18 +260,18 @@ class Deals(Operations):
                 "deal.refused", Severity.WARNING, "; ".join(faults[:_TOLD_MAX]), "a command that holds when it is done",
                 "see `penstock deal list`, and give it again", subject=f"{command.command} by {command.who}",
             )  # fmt: skip
-        ask, _ = _ask(command)
-        sheet = Sheet(ask.file, [SheetRow(number, cells) for number, cells in ask.rows], [])
+        ask, _ = ask_of(command)
+        sheet = ask.sheet
         if command.command == "trades":
-            now, _, _ = self._checked_trades(sheet, live=True)
+            now, _, _ = self.outside.checked(sheet, live=True)
             known = len(ask.rows) - len(now)
             text = f"{len(now)} trades taken" + (f", {known} were known already" if known else "")
             self._outcome = CommandOutcome(text)
-            return self._told_trades(now)
+            return self.outside.told(now)
         who = f"{command.who} ({command.peer})" if command.peer else command.who
         if ask.do == "capture":
             out: list[Event] = []
-            batch = self._checked(sheet, command.who)
+            batch = self._capture.checked(sheet, command.who)
             for _, fresh in batch.fresh:
                 out += self._captured(fresh, who)
             names = ", ".join(fresh.terms.deal_id for _, fresh in batch.fresh)
@@ -446,37 +319,3 @@ class Deals(Operations):
         self.book.restore(state["book"])
         self.outside.restore(state["outside"])
         self._later = [(due, role, source, row, terms) for due, role, source, row, terms in state["later"]]
-
-
-def _by_person(terms: DealTerms, person: str) -> DealTerms:
-    """Return terms as captured over the socket: by whom the system says, and confirmed by nobody yet."""
-    if terms.captured_by and terms.captured_by.casefold() != person.casefold():
-        rule = f"the system says that it comes from {person}"
-        raise CellError("captured_by", terms.captured_by, rule, f"{person}, or nothing")
-    if terms.confirmed_by:
-        raise CellError("confirmed_by", terms.confirmed_by, "confirming is a command of its own", "nothing")
-    return msgspec.structs.replace(terms, captured_by=person)
-
-
-def _cells(terms: dict[str, Any], role: str) -> dict[str, str]:
-    """Return held terms as the cells that they came from."""
-    if role == DEALS:
-        from penstock_sdk.energy.deals import deal_cells
-
-        return deal_cells(msgspec.convert(terms, DealTerms))
-    return {name: str(value) for name, value in terms.items()}
-
-
-def _ask(command: OperatorCommand) -> tuple[_Ask, str]:
-    """Return a command's argument, and what is wrong with it."""
-    try:
-        ask = msgspec.json.decode(command.argument, type=_Ask)
-    except msgspec.MsgspecError as error:
-        return _Ask(), f"{command.command} met an argument that cannot be read: {error}; give it with `penstock`"
-    known = ("capture", "confirm", *_ENDED)
-    if command.command == "deal" and ask.do not in known:
-        return ask, f"deal met {ask.do!r}, wanted one of {', '.join(known)}"
-    wants_rows = command.command == "trades" or ask.do == "capture"
-    if wants_rows and not 0 < len(ask.rows) <= _ROWS_MAX:
-        return ask, f"{command.command} met {len(ask.rows)} rows, wanted 1 to {_ROWS_MAX} at a time"
-    return ask, ""

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from penstock_plugins.deals.capture import FUTURE_NS
 from penstock_sdk.context import Context
+from penstock_sdk.energy.aliases import contract_by_alias
+from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.localtime import ns_to_local
 from penstock_sdk.energy.money import price_currency
-from penstock_sdk.energy.outside_trades import TradeTerms, on_grid, trade_number
-from penstock_sdk.energy.row_files import CellError
+from penstock_sdk.energy.outside_cells import instant_text
+from penstock_sdk.energy.outside_trades import TradeTerms, on_grid, trade_number, trades_of
+from penstock_sdk.energy.row_files import CellError, Fault, Sheet
 from penstock_sdk.events import ExternalTrade, IdKind, ListingDefinition, Side, TradeSource
+from penstock_sdk.schema import Event
 
 __all__ = ["OutsideTrades"]
 
@@ -85,6 +92,8 @@ class OutsideTrades:
         found = [each for each in ctx.listings() if terms.contract in (each.name, _contract_name(ctx, each))]
         if terms.venue:
             found = [each for each in found if ctx.name_of(IdKind.PLUGIN, each.venue_id) == terms.venue]
+            if not found and (name := self._by_alias(terms)):
+                found = [each for each in ctx.listings() if _contract_name(ctx, each) == name]
         if len(found) == 1:
             return found[0]
         where = f" at {terms.venue}" if terms.venue else ""
@@ -97,6 +106,51 @@ class OutsideTrades:
         raise CellError(
             "contract", terms.contract, f"it is listed {len(found)} times: {names}", "one of them, by venue"
         )
+
+    def _by_alias(self, terms: TradeTerms) -> str:
+        """Return the name of the contract that a venue calls as the trade does; empty where it calls none so."""
+        try:
+            day = ns_to_local(terms.traded_ns, "Etc/UTC").date()
+            return contract_by_alias(terms.venue, terms.contract, day, self._ctx.reference).name
+        except EnergyError:
+            return ""
+
+    def checked(
+        self, sheet: Sheet, *, live: bool = False
+    ) -> tuple[list[tuple[int, TradeTerms]], list[tuple[int, TradeTerms]], list[Fault]]:
+        """Return (to be told now, to be told at their time, faults) of a sheet; changes nothing."""
+        made, faults = trades_of(sheet)
+        now: list[tuple[int, TradeTerms]] = []
+        later: list[tuple[int, TradeTerms]] = []
+        for row, terms in made:
+            error = self.fault(terms)
+            if error is None and not self.is_known(terms):
+                if terms.traded_ns > self._ctx.now_ns + (FUTURE_NS if live else 0):
+                    later.append((row, terms))
+                    if live:
+                        wanted = f"a time up to {instant_text(self._ctx.now_ns)}"
+                        error = CellError("traded", terms.traded, "it is in the future", wanted)
+                else:
+                    now.append((row, terms))
+                    error = self._unresolved(terms)
+            if error is not None:
+                faults.append(Fault.of(sheet.source, row, error))
+        return now, later, faults
+
+    def _unresolved(self, terms: TradeTerms) -> CellError | None:
+        try:
+            self.resolved(terms)
+        except CellError as error:
+            return error
+        return None
+
+    def told(self, rows: Sequence[tuple[int, TradeTerms]]) -> list[Event]:
+        """Return the trades as events, in order of time."""
+        out: list[Event] = []
+        for _, terms in sorted(rows, key=lambda pair: (pair[1].traded_ns, pair[0])):
+            self.take(terms)
+            out.append(self.event(terms))
+        return out
 
     def take(self, terms: TradeTerms) -> None:
         """Know a trade from now on; forget what was taken long ago."""

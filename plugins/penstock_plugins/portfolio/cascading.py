@@ -128,7 +128,8 @@ class Cascading:
 
     def _stays(self, whole: Instrument, met: str) -> Alert:
         return self._ctx.alert(
-            "portfolio.cascade_refused", Severity.ERROR, met, "parts that make up the whole, in lots and ticks that fit it",
+            "portfolio.cascade_refused", Severity.ERROR, met,
+            "parts that make up the whole, in lots and ticks that fit it",
             "the position stays where it is; mend the parts' definitions, or move it by external trades",
             subject=whole.name,
         )  # fmt: skip

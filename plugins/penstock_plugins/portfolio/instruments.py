@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from penstock_sdk.events import ContractDefinition, ListingDefinition, ZoneDefinition
 from penstock_sdk.golden.cascade import Lot
@@ -45,10 +45,10 @@ class Instrument(NamedTuple):
     """Names of the contracts that it cascades into."""
 
     @classmethod
-    def restored(cls, fields: list[object]) -> Instrument:
-        """Return what `tuple` made of one, after msgpack turned tuples into lists."""
-        *head, lot, amount, fee, gate, over, last, parts = fields
-        return cls(*head, Lot(*lot), amount, fee, gate, over, last, tuple(parts))  # type: ignore[misc, arg-type]
+    def restored(cls, fields: list[Any]) -> Instrument:
+        """Return what `list` made of one, after msgpack turned its tuples into lists."""
+        made = cls(*fields)
+        return made._replace(lot=Lot(*made.lot), parts=tuple(made.parts))
 
 
 def instrument(

@@ -1,14 +1,15 @@
 """Who holds what: accounts, what each holds of which listing, and what has been made of it, in frames to tell.
 
-An account is a book and a strategy. What it holds of a listing is a row of `penstock_sdk.golden.positions`; rows are made
-when first needed and free again once a listing has been delivered, so that a portfolio of weeks is no larger than one
-of two days. What was made by then stands in the account's totals.
+An account is a book and a strategy. What it holds of a listing is a row of `penstock_sdk.golden.positions`; rows are
+made when first needed and free again once a listing has been delivered, so that a portfolio of weeks is no larger than
+one of two days. What was made by then stands in the account's totals.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,9 @@ class Ledger:
             rows = np.array([holding.row for holding in held], np.int64)
             figures, ticks, seen_ns = self._figures(held, rows, marks)
             _realise(figures, gone)
-            parts.append(_as_rows(account, held, figures, ticks, seen_ns, now_ns, gone & (figures[:, _FILLS :].any(axis=1))))
+            parts.append(
+                _as_rows(account, held, figures, ticks, seen_ns, now_ns, gone & (figures[:, _FILLS:].any(axis=1)))
+            )
             for at in np.flatnonzero(gone).tolist():
                 self._close(held[at], figures[at].tolist())
         return parts
@@ -199,33 +202,36 @@ class Ledger:
         return figures, ticks, seen_ns
 
     def snapshot(self) -> dict[str, Any]:
-        """Return it as msgpack carries it."""
+        """Return it as msgpack carries it: rows by account and holding, whatever numbers they have."""
+        rows = [holding.row for account in self.accounts.values() for holding in account.holdings.values()]
         return {
-            "table": self.table[: self._next].copy(),
-            "told": self._told[: self._next].copy(),
+            "table": self.table[rows],
+            "told": self._told[rows],
             "accounts": [
-                [*key, [[currency_id, *sums] for currency_id, sums in account.past.items()],
-                 [[listing_id, holding.row] for listing_id, holding in account.holdings.items()]]
+                [*key, [[currency_id, *sums] for currency_id, sums in account.past.items()], list(account.holdings)]
                 for key, account in self.accounts.items()
             ],
-        }  # fmt: skip
+        }
 
     def restore(self, state: dict[str, Any], instruments: dict[int, Instrument]) -> None:
         """Take back what `snapshot` returned, once the grid has been restored."""
-        self._next = len(state["table"])
+        table = np.array(state["table"], np.int64).reshape(-1, golden.POSITION_WIDTH)
+        self._next = len(table) + 1
         room = _ROWS_FIRST
         while room <= self._next:
             room *= 2
         self.table, self._told = golden.new_table(room), np.zeros((room, _WIDTH), np.int64)
-        self.table[: self._next], self._told[: self._next] = state["table"], state["told"]
-        self.accounts, self.holdings = {}, {}
+        self.table[1 : self._next] = table
+        self._told[1 : self._next] = np.array(state["told"], np.int64).reshape(-1, _WIDTH)
+        self._free = []
+        self.accounts.clear()
+        self.holdings.clear()
+        rows = count(1)
         for book_id, strategy_id, past, held in state["accounts"]:
             account = self.accounts[book_id, strategy_id] = Account(book_id, strategy_id)
             account.past = {currency_id: list(sums) for currency_id, *sums in past}
-            for listing_id, row in held:
-                self._hold(account, instruments[listing_id], row)
-        used = {holding.row for holding in self.holdings.values()}
-        self._free = [row for row in range(1, self._next) if row not in used]
+            for listing_id in held:
+                self._hold(account, instruments[listing_id], next(rows))
 
 
 def _in_order(account: Account) -> list[Holding]:

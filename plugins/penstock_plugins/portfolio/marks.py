@@ -2,8 +2,8 @@
 
 In this order, the first that there is:
 
-1. the listing's own price: its last mid (a side that is empty leaves it as old as it is) or a `Mark`, a settlement price
-   say, whichever is newer;
+1. the listing's own price: its last mid (a side that is empty leaves it as old as it is) or a `Mark`, such as a
+   settlement price, whichever is newer;
 2. of a contract that cascades, the own prices of its parts, weighted by energy, to the nearest tick, half to even; all
    must be there, and the oldest gives the age;
 3. the price at which the contract that it came from was cascaded;
@@ -81,7 +81,7 @@ class Marks:
         self._passed[listing_id] = (price_ticks, now_ns)
 
     def parts(self, listing_id: int) -> list[int] | None:
-        """Return the listings of the contracts that a listing cascades into, at its venue; None where one is missing."""
+        """Return the listings of the contracts that one cascades into, at its venue; None where one is missing."""
         whole = self._instruments[listing_id]
         found = [self._by_name.get((name, whole.venue_id), 0) for name in whole.parts]
         return found if found and all(found) else None

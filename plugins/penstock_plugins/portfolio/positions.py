@@ -1,8 +1,8 @@
 """Positions, profit and loss: every trade of ours, valued at its mark; all money in whole 10⁻⁶ of the currency.
 
 An account is a book and a strategy. A fill of an order of ours, or an `ExternalTrade` that somebody else sent, gives a
-`Position`; every some minutes, and when the run stops, frames of `Pnl` and of `PnlAttribution` give what has changed per
-account and listing, and with listing 0 what an account has made in all, per currency. Money is kept by
+`Position`; every some minutes, and when the run stops, frames of `Pnl` and of `PnlAttribution` give what has changed
+per account and listing, and with listing 0 what an account has made in all, per currency. Money is kept by
 `penstock_sdk.golden.positions`, compiled; energy on the grid of delivery intervals, `DeliveryGrid`, so that an hour
 bought and its four quarter-hours sold are flat, and a month bought is covered by its days. What fills, fees, marks and
 cascades do is said in docs/energy.md.
@@ -25,11 +25,11 @@ import numpy.typing as npt
 
 from penstock_plugins.portfolio.cascading import Cascading
 from penstock_plugins.portfolio.externals import Externals
+from penstock_plugins.portfolio.fees import Fees
 from penstock_plugins.portfolio.instruments import Instrument, instrument
 from penstock_plugins.portfolio.ledger import Holding, Ledger, Told
 from penstock_plugins.portfolio.marks import Marks
 from penstock_plugins.portfolio.one_currency import OneCurrency
-from penstock_plugins.portfolio.tariffs import Tariff, next_day_ns, tariff, trading_day
 from penstock_plugins.portfolio.working import Working
 from penstock_sdk.compiled import compile_golden
 from penstock_sdk.context import Context
@@ -41,7 +41,6 @@ from penstock_sdk.events import (
     ExecutionReport,
     ExternalTrade,
     FxRate,
-    IdKind,
     IntentAction,
     ListingDefinition,
     Mark,
@@ -73,12 +72,10 @@ _AMENDED = int(ReportKind.AMENDED)
 _CHANGED = (int(ReportKind.CANCELLED), int(ReportKind.EXPIRED), int(ReportKind.REJECTED), _AMENDED)
 _STATE_VERSION = 3
 _DAY_NS = 86_400_000_000_000
-_KEPT_NS = 2 * _DAY_NS
+_KEPT_NS = _DAY_NS
 """How long delivered intervals stay on the grid."""
 _TELL, _NEW_DAY = 0, -1
 """Tags of timers; any other is the listing that ends."""
-_UNCHARGED = (int(TradeSource.OTC), int(TradeSource.CORRECTION))
-"""Trades that no venue charges its usual fee for."""
 
 
 class PositionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,8 +84,8 @@ class PositionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     pnl_period_s: Annotated[float, msgspec.Meta(ge=1, le=10**6)] = 900.0
     """From one telling of profit and loss to the next, in seconds."""
     fee_micro_per_mwh: Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)] = 100_000
-    """The fee on each MWh bought or sold at a venue without rows in the table of fees, in 10⁻⁶ of the currency; negative
-    is a rebate."""
+    """The fee on each MWh bought or sold at a venue without rows in the table of fees, in 10⁻⁶ of the currency;
+    negative is a rebate."""
     listings_max: Annotated[int, msgspec.Meta(ge=1, le=10**7)] = 100_000
     """Listings that are followed at once, of those that are not delivered yet; memory grows with those that are."""
     report_currency: Annotated[str, msgspec.Meta(pattern="^([A-Z]{3})?$")] = ""
@@ -137,23 +134,16 @@ class Positions(Portfolio):
         self._booked: npt.NDArray[np.int64] = np.zeros(booking.BOOKED_WIDTH, np.int64)
         self._ledger = Ledger(compiled.figures, self._grid)
         self._holdings = self._ledger.holdings
+        self._fees = Fees(ctx, self._instruments, self._ledger, self.config.fee_micro_per_mwh, timer_tag=_NEW_DAY)
         self._cascading = Cascading(ctx, self._instruments, self._ledger, self._marks, self._grid, self._open)
         max_age_ns = round(self.config.fx_age_h_max * 3.6e12)
         self._one_currency = (
-            OneCurrency(self.config.report_currency, max_age_ns, ctx.name_of) if self.config.report_currency else None
+            OneCurrency(ctx, self.config.report_currency, max_age_ns) if self.config.report_currency else None
         )
-        self._currency_id = 0
         self._due_ns = ABSENT
         """When profit and loss is told next; ABSENT while nothing is open to trading."""
         self._until_ns = 0
         """The last gate closure."""
-        self._charges = False
-        """Whether a table says any fees."""
-        self._fees_until_ns = ABSENT
-        """When they may change next: a local midnight."""
-        self._fees_told: set[str] = set()
-        self._in_one: Pnl | None = None
-        """The total in one currency, as last told."""
 
     # What there is to hold.
 
@@ -180,13 +170,13 @@ class Positions(Portfolio):
     def on_reference_table(self, table: ReferenceTable) -> Outcome:
         """Charge what a new table of fees says from now on."""
         if table.name == "fees":
-            self._new_fees()
+            self._fees.renew()
         return None
 
     def _learn_all(self) -> list[Event]:
         if self._one_currency is not None:
-            self._currency_id = self.ctx.intern(IdKind.CURRENCY, self._one_currency.currency)
-        self._new_fees()
+            self._one_currency.start()
+        self._fees.renew()
         return [event for listing in self.ctx.listings() for event in self._learn(listing)]
 
     def _learn(self, listing: ListingDefinition, *, late: bool = False) -> list[Event]:
@@ -219,9 +209,7 @@ class Positions(Portfolio):
             self._until_ns = max(self._until_ns, listed.gate_closure_ns)
             if self.ctx.now_ns <= self._until_ns:
                 self._tell_soon()
-        if self._charges:
-            out += self._fees_in_other_currency(listed)
-            self._wake_on_new_day(listed.timezone)
+        out += self._fees.learn(listed)
         for trade in self._externals.arrived(listed.listing_id):
             out += self._count(trade, listed)
         return out + self._told_moves(*self._cascading.again())
@@ -249,6 +237,8 @@ class Positions(Portfolio):
             if self._by_name.get((listed.contract, listed.venue_id)) == listing_id:
                 del self._by_name[listed.contract, listed.venue_id]
             self._marks.drop(listing_id)
+            if listing_id in self._grid:
+                self._grid.drop(listing_id)
         self._grid.let_go(now_ns - _KEPT_NS)
         self._externals.forget(now_ns)
         return frames
@@ -274,15 +264,7 @@ class Positions(Portfolio):
 
     def on_fx_rate(self, rate: FxRate) -> Outcome:
         """Keep an exchange rate, where a total in one currency is wanted."""
-        if self._one_currency is not None:
-            try:
-                self._one_currency.on_fx_rate(rate)
-            except EnergyError as error:
-                return self.ctx.alert(
-                    "portfolio.fx_refused", Severity.ERROR, str(error), "a rate above 0 between two currencies",
-                    "it is not used; mend the feed",
-                )  # fmt: skip
-        return None
+        return self._one_currency.on_fx_rate(rate) if self._one_currency is not None else None
 
     def on_delivery_schedule(self, schedule: DeliverySchedule) -> Outcome:
         """Put what an asset delivers on the grid, in the place of what its source said before."""
@@ -356,7 +338,8 @@ class Positions(Portfolio):
     def _count(self, trade: ExternalTrade, listed: Instrument) -> list[Event]:
         """Return the position that an external trade leads to."""
         source = TradeSource._value2member_map_.get(trade.source, TradeSource.UNKNOWN)
-        what = f"{source.name.lower()} trade {trade.trade_id} of {trade.qty_lots} lots at {trade.price_ticks} ticks in {listed.name}"
+        dealt = f"{trade.qty_lots} lots at {trade.price_ticks} ticks"
+        what = f"{source.name.lower()} trade {trade.trade_id} of {dealt} in {listed.name}"
         if not self._externals.count(trade, listed.over_ns):
             return [
                 self.ctx.alert(
@@ -365,13 +348,14 @@ class Positions(Portfolio):
                 )
             ]  # fmt: skip
         holding = self._open(trade.book_id, trade.strategy_id, listed)
-        self._charge(holding, trade)
+        self._fees.charge_external(holding, trade)
         position = self._fill(holding, trade.side, trade.price_ticks, trade.qty_lots, ABSENT, ABSENT)
-        self._set_fees(holding)
+        self._fees.charge_today(holding)
         if position is None:
             return [
                 self.ctx.alert(
-                    "portfolio.fill_refused", Severity.CRITICAL, what, "a side, a price, lots, and figures within 64 bits",
+                    "portfolio.fill_refused", Severity.CRITICAL, what,
+                    "a side, a price, lots, and figures within 64 bits",
                     "the position is not what was traded; correct it by hand",
                 )
             ]  # fmt: skip
@@ -400,8 +384,8 @@ class Positions(Portfolio):
         net, bought, sold, cash, largest = out.tolist()
         self._marks.last_ticks[holding.listing_id] = price_ticks
         return Position(
-            holding.listing_id, holding.strategy_id, holding.book_id, holding.currency_id, 0, 0, net, bought, sold, cash,
-            largest // holding.amount_per_lot,
+            holding.listing_id, holding.strategy_id, holding.book_id, holding.currency_id, 0, 0,
+            net, bought, sold, cash, largest // holding.amount_per_lot,
         )  # fmt: skip
 
     def _position(self, holding: Holding) -> Position:
@@ -425,69 +409,15 @@ class Positions(Portfolio):
         if known is not None:
             return known
         holding = self._ledger.open(book_id, strategy_id, listed)
-        self._set_fees(holding)
+        self._fees.charge_today(holding)
         return holding
-
-    # Fees.
-
-    def _new_fees(self) -> None:
-        """Charge what the table of fees says, if it says any, from now on; and from each local midnight on anew."""
-        self._charges = bool(self.ctx.reference.rules.rows("fees"))
-        for holding in self._ledger.holdings.values():
-            self._set_fees(holding)
-        if self._charges:
-            for name in sorted({listed.timezone for listed in self._instruments.values()}):
-                self._wake_on_new_day(name)
-
-    def _wake_on_new_day(self, timezone: str) -> None:
-        if self._fees_until_ns <= self.ctx.now_ns or next_day_ns(self.ctx.now_ns, timezone) < self._fees_until_ns:
-            self._fees_until_ns = next_day_ns(self.ctx.now_ns, timezone)
-            self.ctx.set_timer(self._fees_until_ns, tag=_NEW_DAY)
-
-    def _fees(self, listed: Instrument, at_ns: int, fallback: int) -> Tariff:
-        """Return what trading a listing costs at a time."""
-        if not self._charges:
-            return Tariff(fallback * listed.fee_parts_per_lot)
-        return tariff(
-            self.ctx.reference.rules, listed, self.ctx.name_of(IdKind.PLUGIN, listed.venue_id),
-            self.ctx.name_of(IdKind.CURRENCY, listed.currency_id), trading_day(at_ns, listed.timezone),
-            fallback_micro_per_mwh=fallback,
-        )  # fmt: skip
-
-    def _set_fees(self, holding: Holding) -> None:
-        """Let the next fills of a holding cost what trading costs today."""
-        fees = self._fees(holding.listing, self.ctx.now_ns, self.config.fee_micro_per_mwh)
-        golden.set_fees(self._ledger.table, holding.row, fees.parts_per_lot, fees.micro_per_trade)
-
-    def _charge(self, holding: Holding, trade: ExternalTrade) -> None:
-        """Let the next fill cost what an external trade does: as on the day it was made, a bilateral one by table only."""
-        at_ns = self.ctx.now_ns if trade.traded_ns == ABSENT else trade.traded_ns
-        fees = self._fees(holding.listing, at_ns, 0 if trade.source == TradeSource.OTC else self.config.fee_micro_per_mwh)
-        if trade.source == TradeSource.CORRECTION:
-            fees = Tariff()
-        golden.set_fees(self._ledger.table, holding.row, fees.parts_per_lot, fees.micro_per_trade)
-
-    def _fees_in_other_currency(self, listed: Instrument) -> list[Event]:
-        """Return an alert where a table charges a listing in a currency that is not its own; once for each product."""
-        others = self._fees(listed, self.ctx.now_ns, 0).other_currencies
-        about = f"{self.ctx.name_of(IdKind.PLUGIN, listed.venue_id)} {listed.product}"
-        if not others or about in self._fees_told:
-            return []
-        self._fees_told.add(about)
-        return [
-            self.ctx.alert(
-                "portfolio.fee_currency", Severity.ERROR, f"fees in {', '.join(others)} for {listed.name}",
-                f"fees in {self.ctx.name_of(IdKind.CURRENCY, listed.currency_id)}, the currency it is traded in",
-                "they are not charged; mend the table of fees", subject=about,
-            )
-        ]  # fmt: skip
 
     # Profit and loss.
 
     def on_timer(self, timer: Timer) -> Outcome:
         """Tell what has changed, and when to tell next; or cascade a contract that ends; or charge a new day's fees."""
         if timer.tag == _NEW_DAY:
-            self._new_fees()
+            self._fees.renew()
             return None
         if timer.tag != _TELL:
             return self._told_moves(*self._cascading.move(timer.tag))
@@ -514,33 +444,18 @@ class Positions(Portfolio):
         return out + self._tell(all_rows=False)
 
     def _tell(self, *, all_rows: bool) -> list[Event]:
-        """Return frames of Pnl and PnlAttribution: per account the rows that changed since last told, and its totals."""
-        return _frames(self._ledger.told(self._marks, self.ctx.now_ns, all_rows=all_rows)) + self._tell_one_currency()
-
-    def _tell_one_currency(self) -> list[Event]:
-        """Return the total of all accounts in the report's currency; or once, why there is none."""
-        if self._one_currency is None:
-            return []
-        totals = self._totals()
-        fault = self._one_currency.fault
-        total = self._one_currency.total(totals, self._currency_id, self.ctx.now_ns)
-        if total is not None:
-            changed, self._in_one = total != self._in_one, total
-            return ([self._no_total("", cleared=True)] if fault else []) + ([total] if changed else [])
-        return [self._no_total(self._one_currency.fault)] if not fault else []
-
-    def _no_total(self, met: str, *, cleared: bool = False) -> Alert:
-        return Alert(
-            code="portfolio.no_total", severity=Severity.ERROR, subject=self.ctx.name, met=met, cleared=cleared,
-            wanted=f"a fresh rate of every currency to {self.config.report_currency}",
-            way_out="feed the rate that is named; until then there is no total in one currency",
-        )  # fmt: skip
+        """Return frames of Pnl and PnlAttribution: per account what has changed since last told, and its totals."""
+        out = _frames(self._ledger.told(self._marks, self.ctx.now_ns, all_rows=all_rows))
+        if self._one_currency is not None:
+            out += self._one_currency.tell(self._totals())
+        return out
 
     def _totals(self) -> npt.NDArray[np.void]:
         """Return every account's totals as they are now; what is told next does not change by it."""
         parts = self._ledger.told(self._marks, self.ctx.now_ns, all_rows=True, remember=False)
-        rows = np.concatenate([pnl for pnl, _ in parts]) if parts else np.empty(0, layout_of(Pnl).dtype)
-        return rows[rows["listing_id"] == 0]
+        rows: npt.NDArray[np.void] = np.concatenate([np.empty(0, layout_of(Pnl).dtype), *(pnl for pnl, _ in parts)])
+        totals: npt.NDArray[np.void] = rows[rows["listing_id"] == 0]
+        return totals
 
     # For those who look.
 
@@ -572,10 +487,8 @@ class Positions(Portfolio):
             "externals": self._externals.snapshot(),
             "cascading": self._cascading.snapshot(),
             "one_currency": self._one_currency.snapshot() if self._one_currency is not None else None,
-            "in_one": Pnl.layout.pack(self._in_one) if self._in_one is not None else None,
-            "currency_id": self._currency_id,
-            "times": [self._due_ns, self._until_ns, self._fees_until_ns],
-            "fees": [self._charges, sorted(self._fees_told)],
+            "times": [self._due_ns, self._until_ns],
+            "fees": self._fees.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -594,16 +507,13 @@ class Positions(Portfolio):
         self._ledger.restore(state["ledger"], self._instruments)
         self._marks.restore(state["marks"])
         self._working.restore(state["working"])
-        self._orders, self._holdings = self._working.orders, self._ledger.holdings
+        self._orders = self._working.orders
         self._externals.restore(state["externals"])
         self._cascading.restore(state["cascading"])
         if self._one_currency is not None and state["one_currency"] is not None:
             self._one_currency.restore(state["one_currency"])
-            self._currency_id = state["currency_id"]
-        self._in_one = Pnl.layout.unpack(state["in_one"]) if state["in_one"] is not None else None
-        self._due_ns, self._until_ns, self._fees_until_ns = state["times"]
-        self._charges, told = state["fees"]
-        self._fees_told = set(told)
+        self._due_ns, self._until_ns = state["times"]
+        self._fees.restore(state["fees"])
 
 
 def _frames(parts: list[Told]) -> list[Event]:

@@ -38,15 +38,15 @@ class Working:
     def put_on(self, grid: DeliveryGrid) -> None:
         """Bring the grid's working orders up to date. Cost: some 0.3 µs for each open order, 2 µs for what changed."""
         for order_id in [known for known in self._on_grid if known not in self.orders]:
-            *whose, lots = self._on_grid.pop(order_id)
-            grid.work(*whose, -lots)
-        for order_id, order in self.orders.items():
-            lots = self.left_lots.get(order_id, order.qty_lots)
-            known = self._on_grid.get(order_id)
-            if known is None or known[4] != lots:
-                whose = (order.listing_id, order.book_id, order.strategy_id, int(order.side))
-                if grid.work(*whose, lots - (known[4] if known else 0)) == APPLIED:
-                    self._on_grid[order_id] = (*whose, lots)
+            listing_id, book_id, strategy_id, side, lots = self._on_grid.pop(order_id)
+            grid.work(listing_id, book_id, strategy_id, side, -lots)
+        for order_id, o in self.orders.items():
+            lots = self.left_lots.get(order_id, o.qty_lots)
+            known_lots = self._on_grid[order_id][4] if order_id in self._on_grid else 0
+            if known_lots == lots:
+                continue
+            if grid.work(o.listing_id, o.book_id, o.strategy_id, int(o.side), lots - known_lots) == APPLIED:
+                self._on_grid[order_id] = (o.listing_id, o.book_id, o.strategy_id, int(o.side), lots)
 
     def snapshot(self) -> dict[str, Any]:
         """Return it as msgpack carries it."""
@@ -61,4 +61,7 @@ class Working:
         orders = [Order.layout.unpack(body) for body in state["orders"]]
         self.orders = {order.order_id: order for order in orders}
         self.left_lots = dict(state["left"])
-        self._on_grid = {order_id: tuple(known) for order_id, *known in state["on_grid"]}
+        self._on_grid = {
+            order_id: (listing_id, book_id, strategy_id, side, lots)
+            for order_id, listing_id, book_id, strategy_id, side, lots in state["on_grid"]
+        }

@@ -6,6 +6,7 @@ exchange-calendars 1 s, for it needs pandas.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from datetime import date, timedelta
 from importlib import import_module
@@ -84,14 +85,16 @@ def session_calendar(code: str, first_year: int, last_year: int) -> CalendarDefi
         raise EnergyError(f"exchange {code!r} is not known; {hint}known are {', '.join(names)}")
     first, last = date(first_year, 1, 1), date(last_year, 12, 31)
     try:
-        calendar = exchange_calendars.get_calendar(code, start=first.isoformat(), end=last.isoformat())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its own of what pandas will change
+            calendar = exchange_calendars.get_calendar(code, start=first.isoformat(), end=last.isoformat())
+            closes = calendar.closes.loc[calendar.early_closes].dt.tz_convert(calendar.tz)
     except ValueError as error:
         raise EnergyError(f"sessions of {code} from {first} to {last} cannot be had: {error}") from None
     weekend = "".join(str(number) for number, works in enumerate(calendar.weekmask, 1) if works == "0")
     sessions = {each.date() for each in calendar.sessions}
     days = (first + timedelta(days=n) for n in range((last - first).days + 1))
     closed = [day for day in days if str(day.isoweekday()) not in weekend and day not in sessions]
-    closes = calendar.closes.loc[calendar.early_closes].dt.tz_convert(calendar.tz)
     early = {session.date().isoformat(): f"{at:%H:%M}" for session, at in closes.items()}
     source = f"exchange-calendars {version('exchange-calendars')}"
     return _definition(code, source, first_year, last_year, closed, early=early, weekend=weekend)

@@ -1,4 +1,4 @@
-"""Codes that carry their own proof: EIC of areas and parties, LEI of companies; and currencies that there are.
+"""Codes that carry their own proof: EIC of areas and parties, LEI of companies.
 
 The check characters are python-stdnum's to work out; it is imported when the first code is checked.
 
@@ -13,9 +13,8 @@ from __future__ import annotations
 import re
 
 from penstock_sdk.energy.exact import EnergyError
-from penstock_sdk.energy.money import currency
 
-__all__ = ["EIC_TYPES", "check_currency", "check_eic", "check_lei"]
+__all__ = ["EIC_TYPES", "check_eic", "check_lei"]
 
 EIC_TYPES = {
     "A": "substation",
@@ -78,12 +77,3 @@ def check_lei(code: str) -> str:
     if code[18:] != right:
         raise EnergyError(f"LEI {code!r} ends in {code[18:]!r}; to its first 18 characters belong {right!r}")
     return code
-
-
-def check_currency(code: str) -> str:
-    """Return *code* when it is a currency that amounts can be held in.
-
-    Raises:
-        EnergyError: it is not; the message names those that are.
-    """
-    return currency(code).code

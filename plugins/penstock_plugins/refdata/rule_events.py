@@ -1,4 +1,4 @@
-"""Rule files as events: read, checked by row, and their codes and currencies checked to be ones that there are."""
+"""Rule files as events: read, checked row by row, and codes of zones checked to be those of areas."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
 
-from penstock_plugins.refdata.identifiers import check_currency, check_eic
+from penstock_plugins.refdata.identifiers import check_eic
 from penstock_sdk.core.reference_book import table_event
 from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.rule_rows import MarketZone
 from penstock_sdk.energy.rules import Table, read_tables
 from penstock_sdk.events import ReferenceTable
 
@@ -65,18 +66,12 @@ def _read(path: Path, source: str) -> list[Table]:
 
 
 def _odd_codes(table: Table) -> list[str]:
-    """Return what is wrong with area codes and currencies of a table's rows."""
+    """Return what is wrong with the area codes of a table of zones; rows have checked everything else themselves."""
     faults = []
     for number, row in enumerate(table.typed):
-        for column, check in (("eic", _area), ("currency", check_currency)):
-            code = getattr(row, column, "")
+        if isinstance(row, MarketZone) and row.eic:
             try:
-                if code:
-                    check(code)
+                check_eic(row.eic, types="Y")
             except EnergyError as error:
                 faults.append(f"{table.place(number)}: {error}")
     return faults
-
-
-def _area(code: str) -> None:
-    check_eic(code, types="Y")

@@ -115,7 +115,7 @@ def _compiled() -> SimpleNamespace:
 
 
 class RiskLimits(RiskCheck):
-    """Holds new orders against gate, switches, form, size, collar, bounds, notional, position, rate and age of price."""
+    """Holds new orders against gate, switches, form, size, collar, bounds, notional, position, rate, age of price."""
 
     Config = RiskLimitsConfig
     config: RiskLimitsConfig

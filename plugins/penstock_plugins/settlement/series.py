@@ -10,7 +10,7 @@ from penstock_sdk.context import Context
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.money import price_currency
 from penstock_sdk.energy.settlement import divide_half_even, price_micro
-from penstock_sdk.events import IdKind, Observation
+from penstock_sdk.events import IdKind, Observation, ZoneDefinition
 from penstock_sdk.grid_slots import GridSlots
 
 if TYPE_CHECKING:
@@ -49,6 +49,14 @@ class SeriesNames:
         self._slots: dict[str, GridSlots] = {}
         self._indices: dict[int, int] = {}
         """The zone of each index that a swap follows, by series."""
+
+    def on_zone(self, zone: ZoneDefinition) -> None:
+        """Learn a zone's grid; series that named it before are looked up again."""
+        try:
+            self._slots[zone.code] = GridSlots.of(zone)
+        except EnergyError:
+            return
+        self._known = {series: found for series, found in self._known.items() if found is not None}
 
     def of(self, series_id: int) -> Series | None:
         """Return what a series is; None where it is none of settlement's."""

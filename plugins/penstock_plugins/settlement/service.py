@@ -25,7 +25,7 @@ from penstock_plugins.settlement.fees import Fees
 from penstock_plugins.settlement.flows import Flows
 from penstock_plugins.settlement.futures import Futures
 from penstock_plugins.settlement.series import Series, SeriesKind, SeriesNames
-from penstock_plugins.settlement.swaps import SwapDue, Swaps
+from penstock_plugins.settlement.swaps import Swaps
 from penstock_plugins.settlement.terms import Terms, month_parts, terms_of
 from penstock_sdk.context import Context
 from penstock_sdk.energy.calendars import Calendar
@@ -55,6 +55,7 @@ from penstock_sdk.events import (
     Severity,
     Side,
     Timer,
+    ZoneDefinition,
 )
 from penstock_sdk.golden.settlement import CONFLICT, NEWS
 from penstock_sdk.grid_slots import GridSlots
@@ -153,6 +154,11 @@ class Settlement(Portfolio):
             )  # fmt: skip
         return self._said()
 
+    def on_zone_definition(self, zone: ZoneDefinition) -> Outcome:
+        """Learn a zone, which series may name."""
+        self._names.on_zone(zone)
+        return None
+
     def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
         """Take in the trades that waited for a listing."""
         says = [self.on_external_trade(trade) for trade in self._externals.arrived(listing.listing_id)]
@@ -168,7 +174,8 @@ class Settlement(Portfolio):
         if terms.payment == "variation":
             self._futures.trade(terms, holder, lots, ticks)
         elif not terms.physical:
-            self._swap_dues(self._swaps.trade(terms, holder, lots, ticks))
+            self._swaps.trade(terms, holder, lots, ticks)
+            self._swap_dues()
         else:
             self._pay_delivery(terms, holder, lots, -lots * ticks * terms.micro_per_lot_tick, traded_ns)
             self._deliver(terms, holder[0], lots)
@@ -323,8 +330,8 @@ class Settlement(Portfolio):
             self._swaps.follow(terms, self._names.index_named(str(index), terms.slots))
         return self._said()
 
-    def _swap_dues(self, dues: list[SwapDue]) -> None:
-        for due in dues:
+    def _swap_dues(self) -> None:
+        for due in self._swaps.due():
             terms, part, (book_id, strategy_id, party_id) = due.terms, due.part, due.holder
             self._flows.add(
                 CashKind.SWAP, due.amount_micro, due.energy_wh, book_id=book_id, strategy_id=strategy_id,
@@ -374,8 +381,7 @@ class Settlement(Portfolio):
         value = self._names.value(series, observation)
         for slot in range(first, end):
             if series.kind is SeriesKind.INDEX:
-                found, dues = self._swaps.price(observation.series_id, series.slots.start_ns(slot), version, value)
-                self._swap_dues(dues)
+                found = self._swaps.price(observation.series_id, series.slots.start_ns(slot), version, value)
             elif series.kind is SeriesKind.PRICE:
                 found = self._balancing.price(series.slots, slot, version, value)
             else:
@@ -384,6 +390,7 @@ class Settlement(Portfolio):
             if found == NEWS and series.kind is not SeriesKind.INDEX:
                 self._slot_dues(series.slots, slot)
             conflicts += found == CONFLICT
+        self._swap_dues()
         return conflicts
 
     def on_delivery_schedule(self, schedule: DeliverySchedule) -> Outcome:

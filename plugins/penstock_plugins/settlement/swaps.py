@@ -50,6 +50,8 @@ class Swaps:
         self._legs: dict[int, _Leg] = {}
         self._held: dict[int, dict[Holder, list[int]]] = {}
         """[net lots, lots times ticks] by listing."""
+        self._touched: dict[tuple[int, int], None] = {}
+        """(listing, month's place) of what may have something due."""
         self._told: dict[tuple[int, int, Holder], list[int]] = {}
         """[amount, energy] by (listing, month's place, holder)."""
 
@@ -66,25 +68,29 @@ class Swaps:
         """Return whether a listing has its index."""
         return listing_id in self._legs
 
-    def trade(self, terms: Terms, holder: Holder, signed_lots: int, price_ticks: int) -> list[SwapDue]:
-        """Add a trade; return what it brings of months that are known already."""
+    def trade(self, terms: Terms, holder: Holder, signed_lots: int, price_ticks: int) -> None:
+        """Add a trade; `due` tells what it brings of months that are known already."""
         held = self._held.setdefault(terms.listing_id, {}).setdefault(holder, [0, 0])
         held[0] += signed_lots
         held[1] += signed_lots * price_ticks
-        return list(self._due(self._legs[terms.listing_id], range(len(self._legs[terms.listing_id].parts))))
+        self._touched |= {(terms.listing_id, at): None for at in range(len(self._legs[terms.listing_id].parts))}
 
-    def price(self, series_id: int, start_ns: int, version: int, micro_per_unit: int) -> tuple[int, list[SwapDue]]:
-        """Take in an index price; return (NEWS, KNOWN or CONFLICT) and what follows from it."""
+    def price(self, series_id: int, start_ns: int, version: int, micro_per_unit: int) -> int:
+        """Take in an index price; return NEWS, KNOWN or CONFLICT. `due` tells what follows from it."""
         before = self.prices.get((series_id, start_ns))
         found = self.prices.put((series_id, start_ns), version, micro_per_unit)
-        due: list[SwapDue] = []
         if found == NEWS:
             for leg in self._legs.values():
                 if leg.series_id == series_id and leg.terms.start_ns <= start_ns < leg.terms.end_ns:
                     slot = leg.terms.slots.floor(start_ns)
                     changed = self._know(leg, slot, before and before[1], micro_per_unit, version)
-                    due += self._due(leg, changed)
-        return found, due
+                    self._touched |= {(leg.terms.listing_id, at): None for at in changed}
+        return found
+
+    def due(self) -> list[SwapDue]:
+        """Return what the trades and prices since last asked bring, month by month."""
+        touched, self._touched = self._touched, {}
+        return [due for listing_id, at in touched for due in self._due(self._legs[listing_id], at)]
 
     @staticmethod
     def _know(leg: _Leg, slot: int, before: int | None, micro: int, version: int) -> list[int]:
@@ -97,21 +103,18 @@ class Swaps:
                 return [at]
         return []
 
-    def _due(self, leg: _Leg, months: range | list[int]) -> Iterator[SwapDue]:
-        terms = leg.terms
-        whole = sum(part.weight for part in leg.parts)
-        for at in months:
-            if leg.missing[at]:
-                continue
-            part = leg.parts[at]
-            for holder, (net, cost) in self._held.get(terms.listing_id, {}).items():
-                against = net * leg.floating[at] - cost * terms.tick_micro * part.weight
-                amount = divide_half_even(terms.micro_per_lot_tick * against, terms.tick_micro * whole)
-                energy = divide_half_even(terms.wh(net) * part.weight, whole)
-                told = self._told.setdefault((terms.listing_id, at, holder), [0, 0])
-                if told != [amount, energy]:
-                    yield SwapDue(terms, part, holder, amount - told[0], energy - told[1], leg.version[at])
-                    told[:] = [amount, energy]
+    def _due(self, leg: _Leg, at: int) -> Iterator[SwapDue]:
+        if leg.missing[at]:
+            return
+        terms, part, whole = leg.terms, leg.parts[at], sum(part.weight for part in leg.parts)
+        for holder, (net, cost) in self._held.get(terms.listing_id, {}).items():
+            against = net * leg.floating[at] - cost * terms.tick_micro * part.weight
+            amount = divide_half_even(terms.micro_per_lot_tick * against, terms.tick_micro * whole)
+            energy = divide_half_even(terms.wh(net) * part.weight, whole)
+            told = self._told.setdefault((terms.listing_id, at, holder), [0, 0])
+            if told != [amount, energy]:
+                yield SwapDue(terms, part, holder, amount - told[0], energy - told[1], leg.version[at])
+                told[:] = [amount, energy]
 
     def open_months(self, month: str) -> int:
         """Return how many swaps lack a price in a month."""

@@ -6,9 +6,11 @@ from penstock_sdk.events import ListingDefinition
 
 __all__ = ["IntervalNet"]
 
+_ZONE_SHIFT = 40  # above any count of intervals since 1970
+
 
 class IntervalNet:
-    """Net lots per delivery interval, and who touches whom.
+    """Net lots per delivery interval of a zone, and who touches whom.
 
     Listings that share an interval must share a lot size, as all listings of one market do; `cover` refuses others.
     """
@@ -19,15 +21,14 @@ class IntervalNet:
         self._listings_at: dict[int, list[int]] = {}
         self._net_lots: dict[int, int] = {}
 
-    def cover(self, listing: ListingDefinition) -> None:
-        """Take in a listing; the same one again changes nothing.
+    def cover(self, listing: ListingDefinition, zone_id: int = 0) -> None:
+        """Take in a listing that delivers in a zone; the same one again changes nothing. Zones share no interval.
 
         Raises:
             ValueError: it shares an interval with a listing of another lot size.
         """
-        self._cover(
-            listing.listing_id, listing.interval_start_ns // listing.interval_ns, listing.interval_count, listing.lot_kw
-        )
+        first = (zone_id << _ZONE_SHIFT) + listing.interval_start_ns // listing.interval_ns
+        self._cover(listing.listing_id, first, listing.interval_count, listing.lot_kw)
 
     def _cover(self, listing_id: int, first: int, count: int, lot_kw: int) -> None:
         if listing_id in self._intervals:

@@ -134,9 +134,10 @@ class MarketMaker(Strategy):
         self._forget()
         if listing_id in self._sides or not any(fnmatchcase(listing.name, p) for p in self.config.listings):
             return None
-        if over_ns(listing) <= self.ctx.now_ns:
+        if listing.reference_only or over_ns(listing) <= self.ctx.now_ns:
             return None
-        self._net.cover(listing)
+        contract = self.ctx.contract(listing.contract_id)
+        self._net.cover(listing, contract.zone_id if contract else 0)
         self._deliveries.cover(listing)
         stop_ns = listing.gate_closure_ns - self._quiet_ns
         self._quotes.cover(listing, stop_ns)

@@ -138,7 +138,7 @@ class MeanReversion(Strategy):
         self._forget()
         if listing_id in self._slots or not any(fnmatchcase(listing.name, p) for p in self.config.listings):
             return None
-        if over_ns(listing) <= self.ctx.now_ns:
+        if listing.reference_only or over_ns(listing) <= self.ctx.now_ns:
             return None
         slot, had = self._slots.take(listing_id), self._table.shape[1]
         self._deliveries.cover(listing)

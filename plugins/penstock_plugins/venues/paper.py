@@ -37,6 +37,9 @@ from penstock_plugins.venues.paper_protocol import (
     frame_of,
     items_of,
 )
+from penstock_sdk.energy.definitions import zone_definition
+from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.zones import market_zone
 from penstock_sdk.events import (
     Alert,
     ConnectionState,

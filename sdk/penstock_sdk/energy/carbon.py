@@ -19,7 +19,7 @@ from penstock_sdk.energy.rules import Reference
 from penstock_sdk.energy.sessions import session_hours
 from penstock_sdk.energy.strip_names import month_after
 
-__all__ = ["CARBON_PRODUCTS", "carbon_contract"]
+__all__ = ["CARBON_PRODUCTS", "carbon_contract", "carbon_day"]
 
 CARBON_PRODUCTS = {"EUA": 3, "EUA-D": 2}
 """Business days from the last trading day to delivery, by product."""
@@ -28,25 +28,33 @@ _NAME = re.compile(r"(EUA (?P<month>[0-9]{4}-(0[1-9]|1[0-2]))|EUA-D (?P<day>[0-9
 _ONE_DAY = timedelta(days=1)
 
 
+def carbon_day(name: str) -> date:
+    """Return the day on which the product of an emission future is looked up: the first of its month, or its own.
+
+    Raises:
+        EnergyError: it is no name of one.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise EnergyError(f"{name!r} names no emission future; wanted one like 'EUA 2026-12' or 'EUA-D 2026-03-10'")
+    try:
+        return date.fromisoformat(match["day"] or f"{match['month']}-01")
+    except ValueError as error:
+        raise EnergyError(f"{name!r} names no emission future: {error}") from None
+
+
 def carbon_contract(zone: MarketZone, row: ProductRow, name: str, reference: Reference) -> Contract:
     """Return the contract of that name, without its zone: "EUA 2026-12" or "EUA-D 2026-03-10".
 
     Raises:
         EnergyError: another name, a day that is no business day, or a calendar that is not loaded.
     """
-    match = _NAME.fullmatch(name)
-    if match is None:
-        raise EnergyError(f"{name!r} names no emission future; wanted one like 'EUA 2026-12' or 'EUA-D 2026-03-10'")
     calendar = calendar_of(reference, row.calendar)
-    if match["month"]:
-        year, month = map(int, match["month"].split("-"))
-        first, end = date(year, month, 1), date(*month_after(year, month, 1), 1)
-        listed = date(year - row.listed_ahead, 1, 1) if month == 12 else date(*month_after(year, month, -27), 1)
+    first = carbon_day(name)
+    if row.product == "EUA":
+        end = date(*month_after(first.year, first.month, 1), 1)
+        listed = date(*month_after(first.year, first.month, -12 * row.listed_ahead if first.month == 12 else -27), 1)
     else:
-        try:
-            first = date.fromisoformat(match["day"])
-        except ValueError as error:
-            raise EnergyError(f"{name!r} names no emission future: {error}") from None
         listed, end = first, first + _ONE_DAY
     last = last_trading_day(row.last_trading, calendar, first, end)
     delivered = calendar.shift(last, CARBON_PRODUCTS[row.product])

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import date
 from fractions import Fraction
 
-from penstock_sdk.energy.carbon import CARBON_PRODUCTS, carbon_contract
+from penstock_sdk.energy.carbon import CARBON_PRODUCTS, carbon_contract, carbon_day
 from penstock_sdk.energy.contract_types import NO_LIMIT_TICKS, Contract, ListingTerms
 from penstock_sdk.energy.delivery import PRODUCT_MINUTES, DeliveryPeriod, intervals, parse_period
 from penstock_sdk.energy.exact import EnergyError
@@ -45,7 +45,7 @@ def parse_contract(name: str, reference: Reference | None = None) -> Contract:
     place = market_zone(code, None, known)
     product = rest.partition(" ")[0]
     if product in CARBON_PRODUCTS:
-        return carbon_contract(place, product_row(place, product, date.max, known), rest, known)
+        return carbon_contract(place, product_row(place, product, carbon_day(rest), known), rest, known)
     period_name = rest.partition(" ")[2] if is_auction(place, product, known) else rest
     period = parse_period(place, period_name, known)
     day = delivery_days(place, period)[0]
@@ -194,7 +194,7 @@ def listing_terms(
 def _day_of(contract: Contract, place: MarketZone) -> date:
     """Return the day on which a contract's product is looked up."""
     if contract.product in CARBON_PRODUCTS:
-        return date.max
+        return carbon_day(contract.delivery.name)
     return delivery_days(place, contract.delivery)[0]
 
 

@@ -72,10 +72,19 @@ _POWER = Grid(
 )  # fmt: skip
 _BRITISH_GAS = Grid("therm", {"therm/d": Fraction(1)}, {"therm": Fraction(1)}, {}, "therm/d", 1)
 _AMERICAN_GAS = Grid("MMBtu", {"MMBtu/d": Fraction(1_000)}, {"MMBtu": Fraction(1)}, {}, "MMBtu/d", 1_000)
+_DAILY_GAS = Grid(
+    "MWh",
+    {"kWh/d": Fraction(1), "MWh/d": Fraction(1_000), "GWh/d": Fraction(1_000_000), "kW": Fraction(24),
+     "MW": Fraction(24_000)},
+    {"kWh": Fraction(1, 1_000), "MWh": Fraction(1), "GWh": Fraction(1_000)},
+    {}, "MWh/d", 1_000,
+)  # fmt: skip
+"""The Italian hub: a day has 24 hours whatever the clock does."""
 _CARBON = Grid("t", {}, {"kg": Fraction(1, 1_000), "t": Fraction(1), "kt": Fraction(1_000)}, {}, "t", 1_000)
 
 GRIDS: dict[str, Grid] = {
-    "kW": _POWER, "therm/d": _BRITISH_GAS, "mMMBtu/d": _AMERICAN_GAS, "10⁻³ MMBtu/d": _AMERICAN_GAS, "kg": _CARBON,
+    "kW": _POWER, "therm/d": _BRITISH_GAS, "mMMBtu/d": _AMERICAN_GAS, "10⁻³ MMBtu/d": _AMERICAN_GAS,
+    "kWh/d": _DAILY_GAS, "kg": _CARBON,
 }  # fmt: skip
 """By a zone's grid unit."""
 

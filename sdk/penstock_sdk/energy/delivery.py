@@ -11,19 +11,18 @@ from __future__ import annotations
 from datetime import date, timedelta
 from fractions import Fraction
 
+from penstock_sdk.energy.blocks import block, parse_block
 from penstock_sdk.energy.calendar_periods import CALENDAR_PERIODS, days_of_label, label_of_day, labels_of_days
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.intervals import (
     PRODUCT_MINUTES,
     DaySlot,
-    block,
     day_slots,
     delivery_date,
     delivery_day,
     first_instant_ns,
     hours,
     intervals,
-    parse_block,
     parse_interval,
     quarter_hours,
     split,
@@ -127,7 +126,7 @@ def _strip(
     if not shape:
         return DeliveryPeriod(start_ns, end_ns, name, zone.timezone)
     rules = (reference or builtin_reference()).rules
-    spans = shape_spans(rules, shape, zone, first, (end - first).days, start_ns, end_ns)
+    spans = shape_spans(rules, shape, zone, first, end)
     if not spans:
         raise EnergyError(f"no hour of {product} {label} has the shape {shape!r}")
     return DeliveryPeriod(spans[0][0], spans[-1][1], name, zone.timezone, tuple(spans) if len(spans) > 1 else ())
@@ -157,21 +156,12 @@ def _tiled(
 ) -> tuple[DeliveryPeriod, ...]:
     """Return the periods of *product* that *period* is made of, of its shape; those without an hour of it left out."""
     place = market_zone(zone, reference=reference)
-    _, _, shape = _words(period)
-    found = []
-    for label in labels_of_days(product, *period_days(period)):
-        first, end = days_of_label(product, label)
-        if shape and not _any_hour(place, first, end, shape, reference):
-            continue
-        found.append(_strip(place, product, label, shape, reference))
-    return tuple(found)
-
-
-def _any_hour(zone: MarketZone, first: date, end: date, shape: str, reference: Reference | None) -> bool:
-    """Return whether some hour of those days has the shape: no hour of a Sunday is peak."""
     rules = (reference or builtin_reference()).rules
-    start_ns, end_ns = first_instant_ns(zone, first), first_instant_ns(zone, end)
-    return bool(shape_spans(rules, shape, zone, first, (end - first).days, start_ns, end_ns))
+    _, _, shape = _words(period)
+    labels = labels_of_days(product, *period_days(period))
+    if shape:  # no hour of a Sunday is peak
+        labels = [each for each in labels if shape_spans(rules, shape, place, *days_of_label(product, each))]
+    return tuple(_strip(place, product, label, shape, reference) for label in labels)
 
 
 def days(
@@ -217,12 +207,12 @@ def parts(
     return _tiled(zone, period, finer, reference)
 
 
-def counted_hours(zone: MarketZone | str, period: DeliveryPeriod) -> Fraction:
+def counted_hours(zone: MarketZone | str, period: DeliveryPeriod, reference: Reference | None = None) -> Fraction:
     """Return the hours for which *period* is charged: those that pass, or at the PSV 24 a day whatever the clock does.
 
     MWh are MW times these.
     """
-    place = market_zone(zone)
+    place = market_zone(zone, reference=reference)
     if not place.slots_a_day:
         return period.hours_rational
     wall = timedelta()

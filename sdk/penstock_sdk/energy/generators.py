@@ -40,6 +40,8 @@ _ONE_DAY = timedelta(days=1)
 # How long before a delivery something may be listed that is sold by the day: Monday's day-ahead contract over a long
 # weekend with holidays on both sides.
 _DAYS_OVER_HOLIDAYS = 7
+# No last trading day is so long before delivery begins.
+_FAR_DAYS = 62
 
 
 class IntervalTable:
@@ -171,9 +173,18 @@ def strip_contracts(zone: MarketZone | str, as_of: date, reference: Reference | 
         day_end_ns = day_start_ns(as_of + _ONE_DAY, clock)
         for name in _candidates(place, row, as_of, known):
             contract = parse_contract(f"{place.code} {name}", known)
-            if contract.opens_ns < day_end_ns and known_last_trading_day(contract, known) >= as_of:
+            if contract.opens_ns < day_end_ns and _still_trades(contract, as_of, known):
                 found.append(contract)
     return tuple(found)
+
+
+def _still_trades(contract: Contract, as_of: date, known: Reference) -> bool:
+    """Return whether a contract's last trading day is not over."""
+    if contract.last_trading_day is None and contract.last_trading_rule.rpartition(" ")[2] in known.calendars:
+        # Years ahead the calendar ends before the contract does; that far from delivery every rule lets it trade.
+        clock = contract.delivery.timezone
+        return contract.delivery.start_ns > day_start_ns(as_of + timedelta(days=_FAR_DAYS), clock)
+    return known_last_trading_day(contract, known) >= as_of
 
 
 def _candidates(place: MarketZone, row: ProductRow, as_of: date, known: Reference) -> Iterator[str]:
@@ -191,8 +202,7 @@ def _candidates(place: MarketZone, row: ProductRow, as_of: date, known: Referenc
 def _labels_ahead(row: ProductRow, as_of: date) -> list[str]:
     """Return the labels of the period that holds a day and of those ahead."""
     if row.product == "BOM":
-        # The balance of the month begins with the next delivery day that can still be traded.
-        return [label_of_day("BOM", as_of + timedelta(days=n)) for n in range(1, _DAYS_OVER_HOLIDAYS + 1)]
+        return [label_of_day("BOM", as_of + _ONE_DAY)]
     labels: dict[str, None] = {}
     ahead = row.listed_ahead
     day = as_of
@@ -246,7 +256,8 @@ def _carbon_names(row: ProductRow, as_of: date, known: Reference) -> Iterator[st
     wanted = set(months[:3])
     wanted.update([month for month in months if month[1] % 3 == 0][:10])
     wanted.update([month for month in months if month[1] == 12][: row.listed_ahead + 1])
-    yield from (f"EUA {year:04}-{month:02}" for year, month in sorted(wanted))
+    names = {f"EUA {year:04}-{month:02}": date(year, month, 1) for year, month in sorted(wanted)}
+    yield from (name for name, day in names.items() if row.holds_on(day))
 
 
 def all_products(zones: Sequence[str], years: range, reference: Reference | None = None) -> Products:
@@ -268,8 +279,8 @@ def all_products(zones: Sequence[str], years: range, reference: Reference | None
             elif product in CALENDAR_PERIODS and product != "BOM":
                 strips.extend(_strips_between(code, product, first, end, known))
             elif product == "EUA" and row.calendar in known.calendars:
-                names = (f"{code} EUA {year:04}-{month:02}" for year in years for month in range(1, 13))
-                strips.extend(parse_contract(name, known) for name in names)
+                months = (date(year, month, 1) for year in years for month in range(1, 13))
+                strips.extend(parse_contract(f"{code} EUA {day:%Y-%m}", known) for day in months if row.holds_on(day))
     return Products(tuple(strips), tuple(tables))
 
 

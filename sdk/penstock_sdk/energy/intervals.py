@@ -1,4 +1,4 @@
-"""Delivery days and what tiles them: hours, half-hours, quarter-hours, five minutes, and blocks of them.
+"""Delivery days and what tiles them: hours, half-hours, quarter-hours, five minutes.
 
 A delivery day begins at its zone's local hour: midnight for power, 06:00 for European gas. Local days have 23, 24 or
 25 hours, so counts follow from the instants and never from a constant. Intervals are named by the wall clock at their
@@ -27,18 +27,20 @@ from penstock_sdk.energy.zones import MarketZone, market_zone
 __all__ = [
     "PRODUCT_MINUTES",
     "DaySlot",
-    "block",
+    "as_named",
+    "check_tiles",
     "day_slots",
     "delivery_date",
     "delivery_day",
     "first_instant_ns",
     "hours",
     "intervals",
-    "parse_block",
+    "local_hour_ns",
     "parse_interval",
     "quarter_hours",
     "split",
     "wall_edge_ns",
+    "wall_ns",
 ]
 
 # Code of each interval product, as names begin, and its length: hour, half-hour (GB), quarter-hour, five minutes (NEM).
@@ -46,13 +48,11 @@ PRODUCT_MINUTES = {"H": 60, "HH": 30, "QH": 15, "5M": 5}
 _PRODUCT_OF_MINUTES = {minutes: product for product, minutes in PRODUCT_MINUTES.items()}
 
 _DAY_NS = 24 * NS_PER_HOUR
-_CLOCK = r"(?P<hour{0}>[0-9]{{2}})(:(?P<minute{0}>[0-9]{{2}}))?(?P<half{0}>[AB])?"
-_INTERVAL = re.compile(r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2}) " + _CLOCK.format(""))
-_BLOCK = re.compile(r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2}) " + _CLOCK.format("1") + "-" + _CLOCK.format("2"))
+_INTERVAL = re.compile(r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2}) (?P<hour>[0-9]{2})(:(?P<minute>[0-9]{2}))?(?P<half>[AB])?")
 
 
 @lru_cache(1 << 16)
-def _local_hour_ns(ordinal: int, timezone: str, hour: int) -> int:
+def local_hour_ns(ordinal: int, timezone: str, hour: int) -> int:
     """Return when a wall clock shows *hour* on a day, ns UTC; where midnight is skipped, when the day begins."""
     day = date.fromordinal(ordinal)
     return local_to_ns(datetime.combine(day, time(hour)), timezone) if hour else day_start_ns(day, timezone)
@@ -62,7 +62,7 @@ def first_instant_ns(zone: MarketZone, day: date) -> int:
     """Return when delivery *day* begins in *zone*, ns UTC. Days that were asked before cost a look-up."""
     if isinstance(day, datetime):
         raise EnergyError(f"day is the datetime {day.isoformat()}; pass the local delivery date, as a date")
-    return _local_hour_ns(day.toordinal(), zone.timezone, zone.day_starts_hour)
+    return local_hour_ns(day.toordinal(), zone.timezone, zone.day_starts_hour)
 
 
 def delivery_date(zone: MarketZone | str, t_ns: int) -> date:
@@ -97,7 +97,7 @@ def intervals(zone: MarketZone | str, day: date, minutes: int) -> tuple[Delivery
     Cost: some 2 µs an interval, 8 µs on the days when the clock changes.
     """
     place = market_zone(zone)
-    _check_tiles(place)
+    check_tiles(place)
     return split(delivery_day(place, day), minutes)
 
 
@@ -136,8 +136,8 @@ def _tile(found: list[DeliveryPeriod], start_ns: int, end_ns: int, minutes: int,
     while start_ns < end_ns:
         day = ns_to_local(start_ns, timezone).date()
         ordinal = day.toordinal()
-        midnight_ns = _local_hour_ns(ordinal, timezone, 0)
-        next_ns = _local_hour_ns(ordinal + 1, timezone, 0)
+        midnight_ns = local_hour_ns(ordinal, timezone, 0)
+        next_ns = local_hour_ns(ordinal + 1, timezone, 0)
         if (start_ns - midnight_ns) % step_ns:
             raise EnergyError(
                 f"period {period.name!r} begins at {ns_to_local(start_ns, timezone):%H:%M}, off the grid of {minutes} "
@@ -171,7 +171,7 @@ def _interval(start_ns: int, minutes: int, timezone: str) -> DeliveryPeriod:
     return DeliveryPeriod(start_ns, start_ns + minutes * NS_PER_MINUTE, name, timezone)
 
 
-def _check_tiles(zone: MarketZone) -> None:
+def check_tiles(zone: MarketZone) -> None:
     """Raise where days have a fixed number of slots instead of intervals of time."""
     if zone.slots_a_day:
         raise EnergyError(
@@ -190,20 +190,20 @@ def parse_interval(zone: MarketZone, name: str) -> DeliveryPeriod:
     match = _INTERVAL.fullmatch(rest)
     if match is None:
         raise EnergyError(f"{name!r} names no delivery period; wanted one like '{_example(product)}'")
-    _check_tiles(zone)
-    start_ns = _wall_ns(zone, name, match["day"], match["hour"], match["minute"], match["half"])
+    check_tiles(zone)
+    start_ns = wall_ns(zone, name, match["day"], match["hour"], match["minute"], match["half"])
     whole_day = delivery_day(zone, delivery_date(zone, start_ns))
     minutes = PRODUCT_MINUTES[product]
     if (start_ns - whole_day.start_ns) % (minutes * NS_PER_MINUTE) or whole_day.minutes % minutes:
         raise EnergyError(f"{name!r} is not on the {minutes}-minute grid of that day in {zone.timezone}")
-    return _as_named(_interval(start_ns, minutes, zone.timezone), name)
+    return as_named(_interval(start_ns, minutes, zone.timezone), name)
 
 
 def _example(product: str) -> str:
     return f"{product} 2025-10-26 {'02B' if product == 'H' else '02:15B'}"
 
 
-def _as_named(period: DeliveryPeriod, name: str) -> DeliveryPeriod:
+def as_named(period: DeliveryPeriod, name: str) -> DeliveryPeriod:
     """Return *period* where *name* is its name, else say what is wrong with it."""
     if period.name == name:
         return period
@@ -212,7 +212,7 @@ def _as_named(period: DeliveryPeriod, name: str) -> DeliveryPeriod:
     raise EnergyError(f"{name!r} is not how this period is named; in {period.timezone} it is {period.name!r}")
 
 
-def _wall_ns(zone: MarketZone, name: str, day: str, hour: str, minute: str | None, half: str | None) -> int:
+def wall_ns(zone: MarketZone, name: str, day: str, hour: str, minute: str | None, half: str | None) -> int:
     """Return the instant of a wall time in a name, ns UTC."""
     try:
         wall = datetime.combine(date.fromisoformat(day), time(int(hour), int(minute or 0), fold=int(half == "B")))
@@ -224,68 +224,13 @@ def _wall_ns(zone: MarketZone, name: str, day: str, hour: str, minute: str | Non
         raise EnergyError(f"{name!r} names no delivery period: the date is out of range") from None
 
 
-def block(zone: MarketZone | str, start_ns: int, end_ns: int) -> DeliveryPeriod:
-    """Return the block from *start_ns* to *end_ns* (ns UTC), within one calendar day: "B 2025-07-01 08:00-20:00".
-
-    Raises:
-        EnergyError: empty, over midnight, or off the zone's grid of intervals.
-    """
-    place = market_zone(zone)
-    _check_tiles(place)
-    first, last = ns_to_local(start_ns, place.timezone), ns_to_local(end_ns, place.timezone)
-    midnight_ns = _local_hour_ns(first.toordinal() + 1, place.timezone, 0)
-    name = f"B {first:%Y-%m-%d} {_clock(first)}-{'24:00' if end_ns == midnight_ns else _clock(last)}"
-    if end_ns > midnight_ns:
-        raise EnergyError(f"block {name!r} goes over midnight; split it into one for each day")
-    minutes = min(place.interval_minutes, 60)
-    day_ns = _local_hour_ns(first.toordinal(), place.timezone, 0)
-    if any((edge_ns - day_ns) % (minutes * NS_PER_MINUTE) for edge_ns in (start_ns, end_ns)):
-        raise EnergyError(f"block {name!r} is no multiple of the {minutes}-minute intervals of zone {place.code}")
-    return DeliveryPeriod(start_ns, end_ns, name, place.timezone)
-
-
-def _clock(local: datetime) -> str:
-    """Return a wall time as names have it: "02:15B"."""
-    return f"{local:%H:%M}{'AB'[local.fold] if is_repeated(local) else ''}"
-
-
-def parse_block(zone: MarketZone, name: str) -> DeliveryPeriod:
-    """Return the block of that name: "B 2025-07-01 08:00-20:00"; its end may be 24:00.
-
-    Raises:
-        EnergyError: malformed, a time the clock skips, a missing or idle A/B, empty, or off the zone's grid.
-    """
-    match = _BLOCK.fullmatch(name.partition(" ")[2])
-    if match is None or not (match["minute1"] and match["minute2"]):
-        raise EnergyError(f"{name!r} names no delivery period; wanted one like 'B 2025-07-01 08:00-20:00'")
-    start_ns = _wall_ns(zone, name, match["day"], match["hour1"], match["minute1"], match["half1"])
-    if match["hour2"] + match["minute2"] == "2400":
-        end_ns = _wall_ns(zone, name, _next_day(match["day"]), "00", "00", match["half2"])
-    else:
-        end_ns = _wall_ns(zone, name, match["day"], match["hour2"], match["minute2"], match["half2"])
-    for number in "12":
-        # A time shown twice needs its A or B here too, where the block's own name cannot tell which one is missing.
-        edge_ns = end_ns if number == "2" else start_ns
-        if not match[f"half{number}"] and is_repeated(ns_to_local(edge_ns, zone.timezone)):
-            clock = f"{match[f'hour{number}']}:{match[f'minute{number}']}"
-            raise EnergyError(f"{clock} in {name!r} happens twice in {zone.timezone}; say '{clock}A' or '{clock}B'")
-    return _as_named(block(zone, start_ns, end_ns), name)
-
-
-def _next_day(day: str) -> str:
-    try:
-        return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
-    except (ValueError, OverflowError) as error:
-        raise EnergyError(f"{day!r} is no date: {error}") from None
-
-
 def wall_edge_ns(timezone: str, ordinal: int, minute: int) -> int:
     """Return the first instant (ns UTC) at which the wall clock has reached *minute* of a day, for every minute.
 
     Times that the clock skips are all reached at the change; of times that it shows twice the first counts. So any
-    division of the wall clock's day divides the real day, however long.
+    division of the wall clock's day divides the real day, however long. Minute 1,440 is the next day's midnight.
     """
-    midnight_ns, next_ns = _local_hour_ns(ordinal, timezone, 0), _local_hour_ns(ordinal + 1, timezone, 0)
+    midnight_ns, next_ns = local_hour_ns(ordinal, timezone, 0), local_hour_ns(ordinal + 1, timezone, 0)
     edge_ns = midnight_ns + minute * NS_PER_MINUTE
     gained_ns = next_ns - midnight_ns - _DAY_NS
     if not gained_ns or minute == 0 or edge_ns < (change_ns := _change_ns(timezone, ordinal)):
@@ -296,7 +241,7 @@ def wall_edge_ns(timezone: str, ordinal: int, minute: int) -> int:
 @lru_cache(4096)
 def _change_ns(timezone: str, ordinal: int) -> int:
     """Return when the clock changes on a day that is not 24 hours long, ns UTC."""
-    low, high = _local_hour_ns(ordinal, timezone, 0), _local_hour_ns(ordinal + 1, timezone, 0)
+    low, high = local_hour_ns(ordinal, timezone, 0), local_hour_ns(ordinal + 1, timezone, 0)
     before = ns_to_local(low, timezone).utcoffset()
     while high - low > NS_PER_MINUTE:
         middle = (low + high) // 2 // NS_PER_MINUTE * NS_PER_MINUTE

@@ -85,7 +85,7 @@ def instant_ns(column: str, text: str, timezone: str = "") -> int:
     Raises:
         CellError: no such time; a local time that the clock skips, or shows twice, where it must be said which.
     """
-    stamp, _, named = text.partition(" ") if "T" in text else _split_zone(text)
+    stamp, _, named = text.partition(" ") if "T" in text[:11] else _split_zone(text)
     try:
         moment = datetime.fromisoformat(stamp)
     except ValueError:

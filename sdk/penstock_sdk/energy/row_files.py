@@ -88,10 +88,9 @@ def read_csv(source: str, text: str) -> Sheet:
 
     A row is numbered by the line on which it ends, from 1.
     """
+    text = text.removeprefix("\ufeff")
     first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
-    reader = csv.reader(
-        io.StringIO(text.lstrip("\ufeff")), delimiter=";" if first.count(";") > first.count(",") else ",", strict=True
-    )
+    reader = csv.reader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ",", strict=True)
     heading: list[str] = []
     rows: list[SheetRow] = []
     faults: list[Fault] = []

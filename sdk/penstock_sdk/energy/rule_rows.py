@@ -155,7 +155,8 @@ class ProductRow(Row, frozen=True):
         clock: IANA name of the clock of opens, gate and session; empty: the zone's.
         opens: "D-1 15:00", a day before the one of delivery and a time; or "-2970", minutes before delivery starts;
             empty: with `listed_ahead`.
-        gate: "D-1 12:00" or "D 10:00" likewise; empty: `gate_lead_minutes` before delivery starts.
+        gate: "D-1 12:00" or "D 10:00" likewise, or with `last_trading` the time on that day; empty:
+            `gate_lead_minutes` before delivery starts, or the end of the session.
         gate_lead_minutes: None: the zone's.
         session: local hours of trading on a business day, "08:00-18:00"; empty: around the clock.
         tick_micro: price step in 10⁻⁶ of the currency per unit of `price_unit`.

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from penstock_sdk.energy.contract_types import Contract, ListingTerms
+from penstock_sdk.energy.delivery import counted_hours
 from penstock_sdk.energy.exact import EnergyError, Exact, exact
 from penstock_sdk.energy.intervals import delivery_date, first_instant_ns
 from penstock_sdk.energy.localtime import NS_PER_MINUTE
@@ -73,6 +74,11 @@ def _delivery_days(contract: Contract, zone: MarketZone) -> int:
     return (last - first).days + 1
 
 
+def _minutes(contract: Contract, reference: Reference | None) -> int:
+    """Return the minutes of power that a contract is charged for: those that pass, or at the PSV 24 hours a day."""
+    return int(counted_hours(_zone_of(contract, reference), contract.delivery, reference) * 60)
+
+
 def _whole_units(contract: Contract, terms: ListingTerms) -> int:
     """Return a lot in whole units of the contract's quantity."""
     units, rest = divmod(terms.lot_kw, _THOUSANDTHS)
@@ -115,6 +121,8 @@ def segments(contract: Contract, terms: ListingTerms, reference: Reference | Non
     """
     span = grid_span(contract, reference)
     period = contract.delivery
+    if contract.qty_unit == "MW" and (zone := _zone_of(contract, reference)).slots_a_day:
+        return [(span.start_ns, span.interval_count, terms.lot_kw * zone.slots_a_day)]  # kWh/d
     if contract.qty_unit == "MW":
         return [(start_ns, (end_ns - start_ns) // span.interval_ns, terms.lot_kw) for start_ns, end_ns in period.spans]
     if contract.qty_unit.endswith("/d"):
@@ -141,7 +149,7 @@ def cash_micro_per_lot_tick(contract: Contract, terms: ListingTerms, reference: 
         EnergyError: it is no whole number of 10⁻⁶; names tick and lot.
     """
     if contract.qty_unit == "MW":
-        money, rest = divmod(terms.lot_kw * contract.delivery.minutes * terms.tick_micro, 60 * _THOUSANDTHS)
+        money, rest = divmod(terms.lot_kw * _minutes(contract, reference) * terms.tick_micro, 60 * _THOUSANDTHS)
     else:
         days = grid_span(contract, reference).interval_count if contract.qty_unit.endswith("/d") else 1
         money, rest = divmod(terms.lot_kw * days * terms.tick_micro, _THOUSANDTHS)
@@ -162,7 +170,7 @@ def energy_wh(contract: Contract, terms: ListingTerms, reference: Reference | No
         EnergyError: it is no whole number of Wh.
     """
     if contract.qty_unit == "MW":
-        energy, rest = divmod(terms.lot_kw * contract.delivery.minutes * 1_000, 60)
+        energy, rest = divmod(terms.lot_kw * _minutes(contract, reference) * 1_000, 60)
     elif contract.qty_unit in _WH_PER_UNIT:
         days = grid_span(contract, reference).interval_count if contract.qty_unit.endswith("/d") else 1
         energy, rest = divmod(terms.lot_kw * days * _WH_PER_UNIT[contract.qty_unit], _THOUSANDTHS * _WH_DIVISOR)

@@ -57,7 +57,7 @@ class ValueWindow(NamedTuple):
 
 
 @cache
-def target_calendar(first_year: int = 2002, last_year: int = 2060) -> Calendar:
+def target_calendar(first_year: int = 1960, last_year: int = 2100) -> Calendar:
     """Return the closing days of TARGET by the ECB's rule, which has stood since 2002.
 
     Closed besides weekends: 1 January, Good Friday, Easter Monday, 1 May, 25 and 26 December. A calendar from the

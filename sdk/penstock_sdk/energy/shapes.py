@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from penstock_sdk.energy.exact import EnergyError
-from penstock_sdk.energy.intervals import wall_edge_ns
+from penstock_sdk.energy.intervals import first_instant_ns, wall_edge_ns
 from penstock_sdk.energy.rule_rows import DAY_NAMES
 from penstock_sdk.energy.rules import Rules, ShapeRow
 from penstock_sdk.energy.zones import MarketZone
@@ -61,19 +61,15 @@ def _rest(stretches: _Stretches) -> _Stretches:
     return tuple((first, end) for first, end in zip(edges[::2], edges[1::2], strict=True) if first < end)
 
 
-def shape_spans(
-    rules: Rules, code: str, zone: MarketZone, first: date, days: int, start_ns: int, end_ns: int
-) -> list[tuple[int, int]]:
-    """Return the stretches of time, [start, end) in ns UTC, of a shape between two instants, in order and apart.
+def shape_spans(rules: Rules, code: str, zone: MarketZone, first: date, end: date) -> list[tuple[int, int]]:
+    """Return the stretches of time, [start, end) in ns UTC, of a shape in whole delivery days, in order and apart.
 
     Args:
-        rules: whose shapes; a shape that changes is that of each day.
+        rules: whose shapes; a shape that changes is that of each delivery day.
         code: "PEAK".
-        zone: whose clock.
+        zone: whose clock; weekdays and hours are the wall clock's, whenever the delivery day begins.
         first: first delivery day.
-        days: how many of them there are.
-        start_ns: when the first begins; weekdays and hours are those of the wall clock, whenever the gas day begins.
-        end_ns: when the last ends.
+        end: first delivery day after the last.
 
     Raises:
         EnergyError: no such shape, or none on one of the days.
@@ -82,22 +78,23 @@ def shape_spans(
     """
     weeks, timezone = _weeks(rules, code), zone.timezone
     week = weeks[0]
+    walls = (0, 1) if zone.day_starts_hour else (0,)  # a gas day is of two days of the wall clock
     found: list[tuple[int, int]] = []
-    for ordinal in range(first.toordinal(), first.toordinal() + days + bool(zone.day_starts_hour)):
+    to_ns = first_instant_ns(zone, first)
+    for ordinal in range(first.toordinal(), end.toordinal()):
+        from_ns, to_ns = to_ns, first_instant_ns(zone, date.fromordinal(ordinal + 1))
         if not week.first <= ordinal <= week.last:
             week = _week_on(weeks, ordinal, code)
-        for begins, ends in week.days[(ordinal + 6) % 7]:  # ordinal 1 was a Monday
-            from_ns = max(start_ns, wall_edge_ns(timezone, ordinal, begins))
-            to_ns = (
-                wall_edge_ns(timezone, ordinal, ends) if ends < _DAY_MINUTES else wall_edge_ns(timezone, ordinal + 1, 0)
-            )
-            to_ns = min(end_ns, to_ns)
-            if from_ns >= to_ns:
-                continue
-            if found and found[-1][1] == from_ns:
-                found[-1] = (found[-1][0], to_ns)
-            else:
-                found.append((from_ns, to_ns))
+        for wall in walls:
+            for begins, ends in week.days[(ordinal + wall + 6) % 7]:  # ordinal 1 was a Monday
+                start_ns = max(from_ns, wall_edge_ns(timezone, ordinal + wall, begins))
+                end_ns = min(to_ns, wall_edge_ns(timezone, ordinal + wall, ends))
+                if start_ns >= end_ns:
+                    continue
+                if found and found[-1][1] == start_ns:
+                    found[-1] = (found[-1][0], end_ns)
+                else:
+                    found.append((start_ns, end_ns))
     return found
 
 

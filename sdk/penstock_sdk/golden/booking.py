@@ -96,7 +96,7 @@ def book(
         out: (BOOKED_WIDTH,), the ``BOOKED_*`` figures after it.
     """
     lots = 0
-    if 0 < qty_lots <= LOTS_MAX and (side == BUY or side == SELL):
+    if 0 < qty_lots <= LOTS_MAX and (side == BUY or side == SELL):  # noqa: SIM109
         lots = qty_lots if side == BUY else -qty_lots
         status = add_lots(cells, directory, pool, segments, 0, len(segments), track, lots, NET_MIN)
         if status != APPLIED:

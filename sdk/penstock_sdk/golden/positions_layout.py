@@ -1,8 +1,9 @@
 """Where positions are kept: the columns of the table, and plain Python to open and close its rows.
 
-The table is int64, ``table[row, column]``, sixteen columns wide. A row is what one account holds of one listing, and what
-a lot of that listing is worth; row 0 is nobody's. Who owns a row is the caller's to know, and so is the table's length:
-`grown` gives a longer one when it is full. An account is whatever positions are told apart by: a book and a strategy.
+The table is int64, ``table[row, column]``, sixteen columns wide. A row is what one account holds of one listing, and
+what a lot of that listing is worth; row 0 is nobody's. Who owns a row is the caller's to know, and so is the table's
+length: `grown` gives a longer one when it is full. An account is whatever positions are told apart by: a book and a
+strategy.
 """
 
 from __future__ import annotations
