@@ -19,6 +19,7 @@ from penstock_sdk.events import (
     CheckVerdict,
     ExecutionReport,
     IntentAction,
+    Interned,
     Limit,
     LimitKind,
     ListingDefinition,
@@ -105,7 +106,8 @@ def test_every_contract_opens_and_closes_at_its_gate(day: DayRun, listings: dict
 
 
 def test_prices_fall_below_zero_and_spike(day: DayRun) -> None:
-    index = [observation.value for observation in day.records(Observation)]
+    series = next(named.id for named in day.records(Interned) if named.name == "price.index")
+    index = [observation.value for observation in day.records(Observation) if observation.series_id == series]
     assert min(index) < 0 < 300 < max(index)
     trades = [trade.price_ticks for trade in day.records(Trade)]
     assert min(trades) < 0 < max(trades)

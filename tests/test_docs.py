@@ -118,12 +118,19 @@ def test_every_kind_and_every_hook_is_told_of():
 def test_every_subcommand_and_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]):
     said = "\n".join(text for page, text in TEXTS.items() if page != "docs/records.md")
     commands = set(re.findall(r"(?:`|\$ |^)penstock ([a-z][a-z-]*)", said, re.MULTILINE))
-    helps = {}
-    for command in commands:
+
+    def help_of(*words: str) -> str:
         with pytest.raises(SystemExit) as ended:
-            _parser().parse_args([command, "--help"])
-        assert ended.value.code == 0, command
-        helps[command] = capsys.readouterr().out
+            _parser().parse_args([*words, "--help"])
+        assert ended.value.code == 0, words
+        return capsys.readouterr().out
+
+    helps = {command: help_of(command) for command in commands}
+    for command in ("deal", "trades"):  # commands of several words
+        assert helps[command]
+        helps[command] += "".join(
+            help_of(command, word) for word in re.findall(r"^    ([a-z]+) ", helps[command], re.M)
+        )
     assert {"run", "check", "runs", "query", "report", "replay", "bench"} <= commands
     calls = re.findall(r"(?:`|\$ |^)penstock ([a-z][a-z-]*)([^`\n]*)", said, re.MULTILINE)
     unknown = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,39 +55,42 @@ def collect_reference(deployment: Deployment, env: Mapping[str, str] = os.enviro
     """
     book = ReferenceBook()
     problems: list[Problem] = []
+    sound: list[tuple[PluginSpec, Any, Any]] = []
     for spec in deployment.plugins:
         if spec.manifest.kind != "refdata":
             continue
         try:
-            for event in _said(spec, deployment.files_folder, env):
-                book.take(event)
+            cls: Any = load_class(spec.manifest)
+            if not issubclass(cls, RefData):
+                continue  # which `penstock check` tells of
+            config = build_config(spec, cls.Config, env)
+            for event in _asked(spec, cls.reference, config, deployment.files_folder):
+                if isinstance(event, Said):
+                    book.take(event)
+            sound.append((spec, cls, config))
         except EnergyError as error:
             problems += [_problem(spec, deployment, line) for line in str(error).splitlines()]
         except PluginImportError as error:
             problems.append(Problem(*spec.lines.get("use", ("", 0)), f"plugins.{spec.name}.use", str(error)))
         except DeploymentError as error:
             problems += error.problems
+    for spec, cls, config in sound:
+        try:
+            faults = _asked(spec, cls.faults, config, book.reference)
+        except EnergyError as error:
+            faults = [str(error)]
+        problems += [_problem(spec, deployment, fault) for fault in faults]
     return Collected(book.reference, problems)
 
 
-def _said(spec: PluginSpec, folder: Path, env: Mapping[str, str]) -> Sequence[Said]:
-    """Return the tables and calendars that a plugin brings.
-
-    Raises:
-        EnergyError: they cannot be had.
-        PluginImportError: nor can the class.
-        DeploymentError: the config does not fit.
-    """
-    cls: Any = load_class(spec.manifest)
-    if not issubclass(cls, RefData):
-        return ()
-    config = build_config(spec, cls.Config, env)
+def _asked(spec: PluginSpec, ask: Callable[..., Sequence[Any]], *arguments: Any) -> Sequence[Any]:
+    """Return a plugin's answer; whatever it raises is an EnergyError."""
     try:
-        return [event for event in cls.reference(config, folder) if isinstance(event, Said)]
+        return list(ask(*arguments))
     except EnergyError:
         raise
     except Exception as error:  # a plugin may raise anything
-        raise EnergyError(f"{spec.manifest.class_path}.reference raised {type(error).__name__}: {error}") from error
+        raise EnergyError(f"{spec.manifest.class_path} raised {type(error).__name__}: {error}") from error
 
 
 def _problem(spec: PluginSpec, deployment: Deployment, said: str) -> Problem:

@@ -139,7 +139,8 @@ def test_the_newest_version_of_each_invoice_is_told(
     assert told(capsys, "invoices", str(run), "--csv", str(file))[0] == 0
     rows = read(file)
     assert tuple(rows[0]) == INVOICE_COLUMNS
-    assert [(row["counterparty"], row["version"], row["status"], row["amount"], row["exact_amount"]) for row in rows] == [
+    told_of = ("counterparty", "version", "status", "amount", "exact_amount")
+    assert [tuple(row[name] for name in told_of) for row in rows] == [
         ("ECC", "2", "final", "-99.99", "-99.990000"), ("ECC", "2", "final", "0.00", "-0.005000"),
         (ODD, "1", "draft", "0.00", "0.000001"),
     ]  # fmt: skip

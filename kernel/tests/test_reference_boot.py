@@ -206,6 +206,17 @@ def test_check_tells_of_files_and_calendars_that_are_not_there(site: Path):
     assert told(site)[0].startswith("plugins.refdata.config: calendar 'TARGETS' is not known; did you mean TARGET?")
 
 
+def test_check_tells_of_contracts_that_cannot_be_announced(site: Path):
+    more = "contracts = ['TTF M 2027-01', 'TTX M 2027-01'], calendar_years"
+    site.write_text(site.read_text().replace("calendar_years", more))
+    (said,) = told(site)
+    assert said.startswith("plugins.refdata.config: contract 'TTX M 2027-01': zone 'TTX' is not known; did you mean ")
+    site.write_text(site.read_text().replace(", 'TTX M 2027-01'", "").replace("[2025, 2027]", "[2025, 2025]"))
+    (said,) = told(site)
+    assert said.startswith("plugins.refdata.config: contract 'TTF M 2027-01': ")
+    assert "2025-12-31" in said
+
+
 def test_a_zone_of_the_rules_may_be_the_runs(site: Path):
     site.write_text(site.read_text().replace("[run]\n", '[run]\nzone = "XX-9"\n', 1))
     assert any('unknown bidding zone "XX-9"' in said for said in told(site))
@@ -260,6 +271,6 @@ def test_a_refusal_in_the_middle_of_a_run_is_a_fault_that_a_replay_finds_again(
     (fault,) = [event for _, event in frames_of(run.dir, PluginFault)]
     assert (fault.name, fault.handler) == ("late", "reference")
     alerts = [event for _, event in frames_of(run.dir, Alert)]
-    assert [alert.met for alert in alerts if alert.code == "late.heard"] == ["late"]
+    assert [alert.met for alert in alerts if alert.code == "late.heard"] == ["rules/caps.toml", "late"]
     assert [alert.subject for alert in alerts if alert.code == "reference.refused"] == ["limits of late"]
     assert replay(run.dir).events > 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock_plugins.deals.deals import Deals, DealsConfig
+from penstock_sdk.energy import listing_terms, market_zone, parse_contract
+from penstock_sdk.energy.calendars import Calendar, Calendars
+from penstock_sdk.energy.definitions import definitions, zone_definition
 from penstock_sdk.energy.outside_cells import instant_text
 from penstock_sdk.energy.outside_trades import trade_cells, trade_number, trade_of, trades_of
 from penstock_sdk.energy.row_files import read_csv, read_json, to_csv
+from penstock_sdk.energy.rules import Reference, builtin_rules
 from penstock_sdk.events import Alert, ExternalTrade, IdKind, OperatorCommand, Side, TradeSource
 from penstock_sdk.plugin import Venue
 from penstock_sdk.testing import SimKernel
@@ -23,6 +28,12 @@ TRADE = {
     "reference": "T-1", "source": "screen", "contract": "QH-1", "side": "sell", "quantity": "2.5", "unit": "MW",
     "price": "-1.5", "traded": instant_text(NOW_NS - MINUTE_NS), "book": "power-de", "trader": "anna",
 }  # fmt: skip
+
+
+def _with_calendars() -> Reference:
+    """Return the built-in rules with a calendar of British bank holidays that has none."""
+    uk = Calendar("UK", date(2020, 1, 1), date(2035, 12, 31))
+    return Reference(builtin_rules(), Calendars([uk]))
 
 
 class Desk:
@@ -131,6 +142,24 @@ def test_what_is_listed_twice_wants_a_venue(desk: Desk):
     assert "it is listed 2 times: QH-3 at paper-a, QH-3 at paper-b; wanted one of them, by venue" in fault
     assert desk.send({"contract": "QH-3", "venue": "paper-b"}) == []
     assert desk.trades()[0].listing_id == other_id
+
+
+def test_a_venues_own_name_of_a_future_is_understood_with_its_tick_and_lot(desk: Desk):
+    contract = parse_contract("TTF M 2027-01", _with_calendars())
+    terms = listing_terms(contract)
+    desk.kernel.feed(zone_definition(market_zone("TTF"), desk.kernel.intern_input))
+    told = definitions(contract, terms, desk.kernel.intern_input, reference=_with_calendars())
+    for event in told:
+        desk.kernel.feed(event)
+    row = {"contract": "TFM FMF0027", "venue": "ICE", "quantity": "5", "unit": "lots", "price": "31.245"}
+    assert desk.send(row) == []
+    (trade,) = desk.trades()
+    assert trade.listing_id == told.listing.listing_id
+    assert (trade.price_ticks, trade.qty_lots) == (6_249, 5)  # of 0.005
+    (fault,) = desk.send({**row, "reference": "T-2", "venue": "EEX"})
+    assert "contract met 'TFM FMF0027': no listing or contract at EEX is called so now" in fault
+    (fault,) = desk.send({**row, "reference": "T-3", "price": "31.246"})
+    assert "price met '31.246': " in fault
 
 
 def test_trades_of_files_are_told_in_order_of_time_each_at_its_own(tmp_path: Path):

@@ -19,8 +19,10 @@ from penstock_sdk.events import (
     ContractDefinition,
     ExecutionReport,
     IdKind,
+    IntentAction,
     ListingDefinition,
     Order,
+    OrderKind,
     OrderState,
     Reason,
     ReportKind,
@@ -125,6 +127,48 @@ def test_limits_are_those_that_hold_on_the_delivery_day() -> None:
     kernel.run_until(max(one.opens_ns for one in listings(kernel)) + 24 * 60 * MINUTE_NS)
     later = {(one.price_min_ticks, one.price_max_ticks) for one in listings(kernel)} - first
     assert (first, later) == ({(-999_900, 999_900)}, {(-10_000, 20_000)})
+
+
+def test_a_zone_of_one_s_own_is_traded_by_its_rules() -> None:
+    zone = {
+        "code": "ISLE", "eic": "", "timezone": "Atlantic/Reykjavik", "currency": "ISK", "gate_lead_minutes": 45,
+        "interval_minutes": 30,
+    }  # fmt: skip
+    product = {
+        "market": "ISLE", "product": "H", "zones": ["ISLE"], "opens": "D-1 09:00", "tick_micro": 1_000_000,
+        "lot_kw": 500, "lots_min": 2, "lots_max": 40,
+    }  # fmt: skip
+    kernel = SimKernel()
+    for name, row in (("zones", zone), ("products", product)):
+        kernel.feed(table_event(Table(name, f"rules/{name}.toml", [row])))
+    exchange = kernel.add(
+        Exchange, "exchange", ExchangeConfig(zone="ISLE", products=("H",), background=False, price_limit=5_000)
+    )
+    kernel.start()
+    first = listings(kernel)[0]
+    assert (first.tick_micro, first.lot_kw, first.interval_ns, first.interval_count) == (
+        1_000_000,
+        500,
+        30 * MINUTE_NS,
+        2,
+    )
+    assert first.interval_start_ns - first.gate_closure_ns == 45 * MINUTE_NS
+    assert first.interval_start_ns - first.opens_ns == 15 * 60 * MINUTE_NS
+    assert first.price_max_ticks == 5_000
+    kernel.run_until(first.opens_ns)
+    told = [exchange.on_order(order(first.listing_id, lots, number)) for number, lots in enumerate((1, 2, 40, 41), 1)]
+    reasons = [next(e for e in some if isinstance(e, ExecutionReport)).reason for some in map(as_list, told)]
+    assert reasons == [Reason.QTY_MIN, Reason.NONE, Reason.NONE, Reason.QTY_MAX]
+
+
+def order(listing_id: int, lots: int, number: int) -> Order:
+    return Order(
+        number, listing_id, IntentAction.NEW, Side.BUY, OrderKind.LIMIT, OrderState.ROUTED, 10, lots, strategy_id=7
+    )  # fmt: skip
+
+
+def as_list(out: Any) -> list[Any]:
+    return list(out) if isinstance(out, (list, tuple)) else [out]
 
 
 def test_a_restart_keeps_the_listings_that_were_told_whatever_the_rules_say_by_then() -> None:

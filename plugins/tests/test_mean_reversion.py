@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from penstock_plugins.strategies.mean_reversion import MeanReversion, MeanReversionConfig
-from penstock_sdk.events import ExecutionReport, OrderIntent, OrderKind, OrderState, Quote, ReportKind, Side
+from penstock_sdk.events import ExecutionReport, IdKind, OrderIntent, OrderKind, OrderState, Quote, ReportKind, Side
 from penstock_sdk.schema import ABSENT
 
 BUY, SELL = int(Side.BUY), int(Side.SELL)
@@ -55,6 +55,20 @@ def test_sells_what_rises_far_above_it(bench):
     made = build(bench)
     made.quote(200, (1, 1080, 5, 1100, 5))
     assert last(made) == (SELL, 1080, 4)
+
+
+def test_a_listing_for_reference_is_never_traded(bench):
+    made = bench(listings=1)
+    made.add(MeanReversion, "mr", PLAIN)
+    made.start()
+    first = made.kernel.definitions(IdKind.LISTING)[0]
+    made.kernel.feed(msgspec.structs.replace(first, listing_id=9, name="marked", reference_only=True))
+    for step, mid in enumerate([*CALM, 910]):
+        made.quote(10 * step, (9, mid - 10, 5, mid + 10, 5))
+    assert made.kernel.of(OrderIntent) == []
+    for step, mid in enumerate([*CALM, 910]):
+        made.quote(300 + 10 * step, (1, mid - 10, 5, mid + 10, 5))
+    assert [intent.listing_id for intent in made.kernel.of(OrderIntent)] == [1]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Fees by dated table, marks in their order and with their age, where profit came from, totals by currency and in one."""
+"""Fees by dated table, marks in order and with their age, where profit came from, totals by currency and in one."""
 
 from __future__ import annotations
 
@@ -58,7 +58,6 @@ def told(made):
 
 
 def fee_of(made, listing_id=1):
-    made.folio.ctx  # noqa: B018
     made.kernel.stop()
     return told(made)[listing_id][2]
 

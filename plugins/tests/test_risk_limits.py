@@ -279,7 +279,7 @@ def test_a_trade_from_outside_counts_in_the_limit_of_its_strategy(bench):
 def test_one_that_names_no_strategy_is_the_desk_s_and_counts_in_none(bench):
     made = build(bench)
     outside(made, 60, who=None)
-    assert exposure(made) == exposure(made, "b") == [(0, 0, 0)]
+    assert exposure(made) == exposure(made, "b") == made.risk.exposure_lots(0, 1) == [(0, 0, 0)]
 
 
 def test_told_twice_it_is_one_also_after_a_restart(bench):
@@ -293,6 +293,15 @@ def test_told_twice_it_is_one_also_after_a_restart(bench):
     outside(again, 60)
     assert exposure(again) == exposure(made) == [(65, 0, 0)]
     assert exposure(again, listing_id=2) == [(5, 0, 0)]
+
+
+def test_of_a_delivered_listing_no_trade_is_remembered(bench):
+    made = build(bench, listings=1)
+    outside(made, 5)
+    assert made.risk.snapshot()["external"] == [[1, [[TradeSource.BROKER, 1]]]]
+    made.kernel.run_until(2 * 3_600 * 10**9)
+    made.kernel.add_listing("later", made.venue.ctx.plugin_id, start_ns=3 * 3_600 * 10**9)
+    assert made.risk.snapshot()["external"] == []
 
 
 def test_it_takes_nothing_from_what_works(bench):

@@ -98,9 +98,7 @@ class GridSlots(msgspec.Struct, frozen=True):
             return (at_ns - self.origin_ns) // (self.interval_minutes * NS_PER_MINUTE)
         local = ns_to_local(at_ns, self.timezone)
         ordinal = (local.replace(tzinfo=None) - timedelta(hours=self.day_starts_hour)).date().toordinal()
-        # Around a clock change the local clock alone can miss by one.
-        if at_ns < self.start_ns(ordinal):
-            return ordinal - 1
+        # Where the clock goes back over midnight the day has begun, and the wall shows the day before again.
         return ordinal + 1 if at_ns >= self.start_ns(ordinal + 1) else ordinal
 
     def start_ns(self, slot: int) -> int:

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from penstock_sdk.context import Context
+from penstock_sdk.energy.rules import Reference
 from penstock_sdk.events import (
     CheckResult,
     CheckVerdict,
@@ -341,6 +342,11 @@ class RefData(Plugin):
         Raises:
             EnergyError: they cannot be had; one fault a line, as `FILE:LINE: …` where it has a place.
         """
+        return ()
+
+    @classmethod
+    def faults(cls, config: Any, reference: Reference) -> Sequence[str]:
+        """Return what of *config* does not go with the reference data of the whole deployment; for `penstock check`."""
         return ()
 
     def on_start(self) -> Outcome:

@@ -29,7 +29,10 @@ I64 = npt.NDArray[np.int64]
 
 def over_ns(listing: ListingDefinition) -> int:
     """Return when a listing neither trades nor delivers any more, ns UTC: from then on it may be forgotten."""
-    return max(listing.gate_closure_ns, listing.interval_start_ns + listing.interval_ns * listing.interval_count)
+    start_ns, count = listing.interval_start_ns, listing.interval_count
+    if listing.segments:  # a strip has gaps: the last of its stretches ends it
+        start_ns, count, _amount = listing.segments[-1]
+    return max(listing.gate_closure_ns, start_ns + listing.interval_ns * count)
 
 
 def check_state(state: Any, version: int, what: str) -> None:

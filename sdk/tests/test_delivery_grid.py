@@ -153,6 +153,7 @@ def test_a_gas_day_is_the_one_that_ends_at_six(last: date, hours: int) -> None:
     ]
     wanted = sum(2 * price * length // NS_PER_HOUR for price, length in zip(prices.tolist(), lengths, strict=True))
     assert grid.value(5, two_before_ns, prices, 5_000) == wanted * 5_000
+    assert grid.value(5, start_ns, prices[2:3], 5_000) == 2 * -30 * hours * 5_000
 
 
 def test_therms_and_mmbtu_add_up_to_the_month() -> None:
@@ -316,6 +317,14 @@ def test_sums_beyond_64_bits_are_refused() -> None:
         grid.largest(1)
     (held,) = grid.by_period(1, [period(POWER, day_ns, day_ns + 2 * QUARTER_NS)], strategy_id=2)
     assert held.amount_sum == 2 * CELL_MAX and held.energy == Fraction(CELL_MAX, 2_000)
+    for strategy_id in range(3):
+        grid.fill(1, 2, strategy_id, -1)
+    with pytest.raises(EnergyError, match=r"^what 3 lanes hold together does not fit 64 bits"):
+        grid.net(1, day_ns, day_ns + QUARTER_NS, book_id=2)
+    grid.define(*shaped(2, POWER, [(day_ns + 2 * QUARTER_NS, 3, CELL_MAX)]))
+    grid.fill(2, 1, 2, 1)
+    (held,) = grid.by_period(1, [period(POWER, day_ns, day_ns + 5 * QUARTER_NS)], book_id=1, strategy_id=2)
+    assert held.amount_sum == 5 * CELL_MAX
     with pytest.raises(EnergyError, match=r"^value of zone DE-LU does not fit 64 bits; ask for books or stretches"):
         grid.value(1, day_ns, np.array([2, 2]), 1, strategy_id=2)
     assert grid.value(1, day_ns, np.array([1, -1]), 1, strategy_id=2) == 0
@@ -382,8 +391,54 @@ def test_what_was_let_go_is_not_told_as_nothing() -> None:
     assert grid.kept_ns(1) == DAY_NS + 2 * QUARTER_NS
     with pytest.raises(EnergyError, match=r"is before what zone DE-LU still keeps; wanted"):
         grid.net(1, DAY_NS, DAY_NS + NS_PER_HOUR)
-    assert grid.fill(1, 1, 1, 1) == APPLIED
-    assert grid.net(1, DAY_NS + 2 * QUARTER_NS, DAY_NS + NS_PER_HOUR).tolist() == [400, 400]
+    ones = np.ones(2, np.int64)
+    assert grid.fill(1, 1, 1, 1) == APPLIED and grid.fill(1, 1, 2, 2) == APPLIED  # the second is a new strategy's
+    assert grid.fill_frame(ones, 1, np.array([1, 3]), ones).tolist() == [APPLIED] * 2
+    assert grid.fill_frame(ones, 1, np.array([1, 3]), ones).tolist() == [APPLIED] * 2
+    assert grid.net(1, DAY_NS + 2 * QUARTER_NS, DAY_NS + NS_PER_HOUR).tolist() == [1_000, 1_000]
+    # Nothing of it has come back in what is over, and nothing stays when the rest is.
+    fresh = DeliveryGrid()
+    fresh.define(*toy_listing(1, POWER, DAY_NS + 2 * QUARTER_NS, 15), POWER)
+    fresh.define(*toy_listing(2, POWER, DAY_NS + 3 * QUARTER_NS, 15), POWER)
+    for strategy_id, lots in ((1, 6), (2, 2), (3, 2)):
+        fresh.fill(1, 1, strategy_id, lots)
+        fresh.fill(2, 1, strategy_id, lots)
+    assert grid.snapshot()["cells"]["cells"] == fresh.snapshot()["cells"]["cells"]
+    grid.define(*toy_listing(2, POWER, DAY_NS + 2 * NS_PER_HOUR, 15), POWER)
+    assert grid.let_go(DAY_NS + NS_PER_HOUR) == [1]
+    assert grid.snapshot()["cells"]["cells"] == []
+
+
+def test_a_long_horizon_comes_back_after_its_past_was_let_go() -> None:
+    grid = DeliveryGrid()
+    end_ns = berlin_ns(2028, 1, 1)
+    grid.define(*shaped(1, POWER, [(DAY_NS, (end_ns - DAY_NS) // QUARTER_NS, 10)]))
+    grid.fill(1, 1, 1, 3)
+    grid.let_go(berlin_ns(2026, 6, 1))
+    again = DeliveryGrid()
+    again.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(grid.snapshot())))
+    for each in (grid, again):
+        each.define(*shaped(2, POWER, [(end_ns, 4, 10)]))
+        each.fill(2, 1, 1, 1)
+        assert each.net(1, berlin_ns(2027, 12, 31), end_ns + NS_PER_HOUR).tolist() == [30] * 96 + [10] * 4
+
+
+def test_any_number_of_lanes_is_kept_apart() -> None:
+    grid = DeliveryGrid()
+    grid.define(*toy_listing(1, POWER, DAY_NS, 15), POWER)
+    strategies = np.arange(1, 201)
+    for _ in range(2):
+        assert not grid.fill_frame(np.ones(200, np.int64), strategies % 3, strategies, strategies).any()
+    held = [int(grid.net(1, DAY_NS, DAY_NS + QUARTER_NS, strategy_id=number)[0]) for number in range(1, 201)]
+    assert held == [200 * number for number in range(1, 201)]
+
+
+def test_a_large_amount_in_a_frame_is_looked_at_like_any() -> None:
+    grid = DeliveryGrid()
+    grid.define(*shaped(1, POWER, [(DAY_NS, 1, 2**40)]))
+    statuses = grid.fill_frame(np.ones(3, np.int64), 1, 1, np.array([1, LOTS_MAX, 2]))
+    assert statuses.tolist() == [APPLIED, REFUSED_OVERFLOW, APPLIED]
+    assert grid.net(1, DAY_NS, DAY_NS + QUARTER_NS).tolist() == [3 * 2**40]
 
 
 @pytest.mark.parametrize(
@@ -441,6 +496,18 @@ def test_an_instant_lies_in_its_slot(zone: ZoneDefinition, at_s: int) -> None:
     assert slots.start_ns(slot) <= at_ns < slots.start_ns(slot + 1)
     assert slots.slot(slots.start_ns(slot)) == slot
     assert slots.start_ns(slot) + slots.minutes(slot) * NS_PER_MINUTE == slots.start_ns(slot + 1)
+
+
+def test_a_day_has_begun_though_the_clock_goes_back_over_midnight() -> None:
+    # In St. John's clocks went from 00:01 back to 23:01 on 2010-11-07.
+    zone = ZoneDefinition(
+        zone_id=9, code="NL", timezone="America/St_Johns", currency="CAD", interval_minutes=1_440, grid_unit="kg"
+    )
+    slots, day = GridSlots.of(zone), date(2010, 11, 7).toordinal()
+    start_ns = slots.start_ns(day)
+    instants = (start_ns - 1, start_ns, start_ns + 30 * NS_PER_MINUTE, start_ns + 2 * NS_PER_HOUR)
+    assert [slots.floor(at_ns) - day for at_ns in instants] == [-1, 0, 0, 0]
+    assert slots.minutes(day) == 25 * 60
 
 
 def test_a_step_begins_where_the_local_day_does() -> None:

@@ -76,6 +76,14 @@ def test_the_pair_s_own_fresh_rate_comes_before_a_newer_cross() -> None:
     assert table.rate("USD", "GBP", 25, 14) == Fraction(85, 110)
 
 
+def test_of_a_pair_fixed_both_ways_the_newer_counts_and_at_one_time_that_as_asked() -> None:
+    table = table_of(("EUR", "GBP", 800_000_000, 5, 0), ("GBP", "EUR", 1_200_000_000, 7, 0))
+    assert table.rate("EUR", "GBP", 6, 9) == Fraction(8, 10)
+    assert table.rate("EUR", "GBP", 7, 9) == Fraction(10, 12)
+    table.add("EUR", "GBP", 850_000_000, 7)
+    assert [table.rate("EUR", "GBP", 7, 9), table.rate("GBP", "EUR", 7, 9)] == [Fraction(85, 100), Fraction(12, 10)]
+
+
 def test_a_correction_replaces_its_fixing_and_a_late_original_does_not() -> None:
     table = table_of(
         ("EUR", "GBP", 850_000_000, 5, 1), ("EUR", "GBP", 990_000_000, 5, 0), ("EUR", "GBP", 850_000_000, 5, 1)

@@ -111,6 +111,11 @@ def test_a_credit_note_is_the_bill_with_its_signs_turned(lines: list[int | Fract
     assert round_lines([-line for line in lines], "EUR", rounding) == [-x for x in round_lines(lines, "EUR", rounding)]
 
 
+def test_a_bill_of_nothing_is_mirrored_too() -> None:
+    assert round_lines([5_000, -5_000], "EUR") == [1, -1]
+    assert round_lines([-5_000, 5_000], "EUR") == [-1, 1]
+
+
 def test_a_bill_by_hand() -> None:
     # 0.333 + 0.333 + 0.334 EUR is one euro: the third line has the largest remainder, one cent is given to it.
     assert round_lines([333_000, 333_000, 334_000], "EUR") == [33, 33, 34]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 from fractions import Fraction
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock_sdk.energy import unit_reader
 from penstock_sdk.energy.delivery import DeliveryPeriod, delivery_day, hours, quarter_hours
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.money import Rounding
@@ -227,3 +229,11 @@ def test_a_rounded_result_is_on_the_step_and_nearer_than_one(value: int | Fracti
 @pytest.mark.parametrize("name", known_units())
 def test_every_name_is_a_unit_of_some_kind(name: str) -> None:
     assert convert(3, name, name) == 3
+
+
+def test_without_pint_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pint", None)
+    for cached in (unit_reader._registry, unit_reader.read_unit):
+        cached.cache_clear()
+    with pytest.raises(EnergyError, match=r"^conversion between units needs pint: install penstock-sdk\[units\]$"):
+        convert(1, "MWh", "GJ")

@@ -142,6 +142,32 @@ def test_chunks_that_do_not_fit_are_asked_for_before_anything_is_written() -> No
     assert not state[0].any() and not state[1].any() and state[2].tolist() == [1, 1]
 
 
+def test_a_cell_has_as_much_room_below_zero_as_above() -> None:
+    state = plain.new_cells(2, 1, CHUNKS)
+    cell = np.array([[0, 1, CELL_MAX], [1, 1, 1]], np.int64)
+    assert plain.add_lots(*state, cell, 0, 1, 0, -1, NET_MIN) == APPLIED
+    assert plain.add_lots(*state, np.array([[0, 1, 1]]), 0, 1, 0, -1, NET_MIN) == plain.REFUSED_OVERFLOW
+    assert state[0][1, :2].tolist() == [-CELL_MAX, 0]
+
+
+def test_two_segments_of_a_chunk_need_one_row() -> None:
+    state = plain.new_cells(2, 1, CHUNKS)
+    apart = np.array([[0, 1, 1], [5, 1, 1]], np.int64)
+    assert plain.add_lots(*state, apart, 0, 2, 0, 3, NET_MIN) == APPLIED
+    assert state[0][1, :6].tolist() == [3, 0, 0, 0, 0, 3]
+
+
+@pytest.mark.parametrize(("cells", "status"), [(1, APPLIED), (2, APPLIED), (3, plain.REFUSED_OVERFLOW)])
+def test_products_that_fit_may_not_fit_together(cells: int, status: int) -> None:
+    for engine in (plain, compiled):
+        state = engine.new_cells(2, 1, 1)
+        engine.set_amount(*state, 0, 0, cells, 2**31 - 1)
+        out = np.zeros(1, np.int64)
+        assert engine.value(*state[:2], 0, 0, np.full(cells, 2**31 - 1), out) == status
+        if status == APPLIED:
+            assert out.item() == cells * (2**31 - 1) ** 2
+
+
 def test_lanes_are_found_however_many_share_an_entry() -> None:
     lanes = np.zeros((8, 4), np.int64)
     whose = [(0, 0, 0), (8, 8, 8), (0, 0, 8), (0, 8, 0), (8, 0, 0)]

@@ -68,6 +68,13 @@ def test_two_zones_never_share_an_interval_and_one_zone_does() -> None:
     assert room.drop(1) == [1, 2, 3]
 
 
+def test_the_sum_over_listings_of_their_intervals_is_limited() -> None:
+    room = GridRoom(6, 12, 5)
+    assert room.take(listing(1, 8, 4)) == [0, 1, 2, 3]
+    assert room.take(listing(2, 8, 2)) is None
+    assert room.take(listing(3, 8, 1)) == [0]
+
+
 def test_a_listing_in_segments_takes_their_intervals_alone() -> None:
     room = GridRoom(6, 12, 20)
     parts = [(8 * QUARTER_NS, 2, 1), (16 * QUARTER_NS, 1, 1)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock_sdk.slots import ListingSlots, check_state
+from penstock_sdk.events import ListingDefinition
+from penstock_sdk.slots import ListingSlots, check_state, over_ns
 
 IDS = st.integers(1, 2**32 - 1)
 
@@ -57,3 +59,15 @@ def test_a_state_of_another_version_is_refused_by_name(state: object, met: str) 
 
 def test_a_state_of_this_version_is_taken() -> None:
     check_state({"version": 2}, 2, "the mill")
+
+
+def test_a_strip_is_over_when_the_last_of_its_stretches_is() -> None:
+    listing = ListingDefinition(
+        listing_id=1, contract_id=1, venue_id=1, name="x", tick_micro=1, lot_kw=1, price_min_ticks=-1,
+        price_max_ticks=1, opens_ns=0, gate_closure_ns=50, cash_micro_per_lot_tick=1, interval_start_ns=100,
+        interval_ns=10, interval_count=4,
+    )  # fmt: skip
+    assert over_ns(listing) == 140
+    strip = msgspec.structs.replace(listing, segments=[(100, 2, 1), (900, 2, 1)])
+    assert over_ns(strip) == 920
+    assert over_ns(msgspec.structs.replace(strip, gate_closure_ns=1_000)) == 1_000

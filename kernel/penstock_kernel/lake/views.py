@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
@@ -18,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from penstock_sdk.energy import local_to_ns, ns_to_local
+from penstock_sdk.energy.units import MWH_PER_UNIT
 from penstock_sdk.explained import REASON_UNITS
 
 __all__ = ["VIEWS", "add_delivery_days", "add_delivery_times", "add_views", "insert"]
@@ -25,9 +25,7 @@ __all__ = ["VIEWS", "add_delivery_days", "add_delivery_times", "add_views", "ins
 _NAME = "(SELECT name FROM names WHERE kind = '{kind}' AND id = {id})"
 # Whole seconds, so the same type as delivery_start: DuckDB's plain TIMESTAMP.
 _START_UTC = "make_timestamp({}.delivery_start_ns // 1000) AS delivery_start_utc"
-_THERM_MWH = Fraction(105_505_585_262, 3_600_000_000_000)  # 100,000 Btu of the International Table
-MWH_PER_UNIT: Final = {"MWh": Fraction(1), "therm": _THERM_MWH, "MMBtu": 10 * _THERM_MWH, "GJ": Fraction(5, 18)}
-"""MWh in one unit of energy that prices are per."""
+_THERM_MWH = MWH_PER_UNIT["therm"]
 # What one lot is paid by: MWh, therms, tonnes; and the MWh that it is, NULL for what is no energy.
 _MWH = f"""CASE split_part(coalesce(c.price_unit, '/MWh'), '/', 2) {
     " ".join(f"WHEN '{unit}' THEN {float(mwh)!r}" for unit, mwh in MWH_PER_UNIT.items())
@@ -84,7 +82,8 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
         SELECT listing_id, zone, start_ns, end_ns, amount, unit, (end_ns - start_ns) / 3.6e12 AS hours,
                CASE unit WHEN 'kW' THEN amount / 1e3 * hours """
         f"""WHEN 'therm/d' THEN amount * {float(_THERM_MWH)!r}
-               WHEN 'mMMBtu/d' THEN amount * {float(_THERM_MWH / 100)!r} WHEN 'kWh/d' THEN amount / 1e3 END AS mwh, mwh / hours AS mw
+               WHEN 'mMMBtu/d' THEN amount * {float(_THERM_MWH / 100)!r} WHEN 'kWh/d' THEN amount / 1e3 END AS mwh,
+               mwh / hours AS mw
         FROM step
         """,
     ),

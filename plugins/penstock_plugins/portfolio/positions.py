@@ -258,7 +258,7 @@ class Positions(Portfolio):
     def on_mark(self, mark: Mark) -> Outcome:
         """Keep a settlement price, or another that somebody says."""
         self._marks.on_mark(mark, self.ctx.now_ns)
-        if self._ledger.of_listing(mark.listing_id):
+        if self._holdings:
             self._tell_soon()
         return None
 

@@ -17,7 +17,9 @@ from penstock_sdk.core.reference_book import overlaid
 from penstock_sdk.energy.contract_types import Contract
 from penstock_sdk.energy.contracts import listing_terms, parse_contract
 from penstock_sdk.energy.definitions import definitions, zone_definition
+from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.rules import Reference
+from penstock_sdk.energy.sessions import known_last_trading_day
 from penstock_sdk.energy.zones import market_zone
 from penstock_sdk.events import (
     CalendarDefinition,
@@ -76,6 +78,19 @@ class ReferenceData(RefData):
             *(holiday_calendar(name, first, last) for name in config.calendars),
             *(session_calendar(code, first, last) for code in config.sessions),
         ]
+
+    @classmethod
+    def faults(cls, config: ReferenceDataConfig, reference: Reference) -> list[str]:
+        """Return why contracts cannot be announced: no such name, or a last trading day that no calendar gives."""
+        found = []
+        for name in config.contracts:
+            try:
+                for contract in _with_parts([name], reference).values():
+                    if contract.last_trading_rule:
+                        known_last_trading_day(contract, reference)
+            except EnergyError as error:
+                found.append(f"contract {name!r}: {error}")
+        return found
 
     def on_start(self) -> Outcome:
         """Return tables, calendars, then the zones, contracts and listings that are not known yet."""

@@ -23,7 +23,7 @@ from penstock_plugins.venues.exchange_day import ExchangeConfig, ExchangeError
 from penstock_plugins.venues.exchange_layout import *
 from penstock_plugins.venues.exchange_market import DayMarket
 from penstock_plugins.venues.exchange_reports import accepted, ended, maker_fill, taker_fill, without_fill
-from penstock_sdk.energy import EnergyError, TradingDays, announced_ns
+from penstock_sdk.energy import EnergyError, TradingDays, announced_ns, market_zone
 from penstock_sdk.events import (
     AuctionResult,
     ExecutionReport,
@@ -74,7 +74,8 @@ class Exchange(Venue):
         """Make what stands before any day does; ids come from the context and are the same after a restart."""
         ctx, config = self.ctx, self.config
         try:
-            self._days = TradingDays.of(config.zone, config.delivery_day, config.days)
+            zone = market_zone(config.zone, None, ctx.reference)
+            self._days = TradingDays.of(zone, config.delivery_day, config.days)
         except EnergyError:
             raise
         except ValueError as error:

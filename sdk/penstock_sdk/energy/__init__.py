@@ -8,7 +8,17 @@
 'DE-LU QH 2025-10-26 02:15B'
 """
 
-from penstock_sdk.energy.contracts import Contract, ListingTerms, day_contracts, listing_terms, parse_contract
+from penstock_sdk.energy.aliases import contract_by_alias
+from penstock_sdk.energy.calendars import Calendar, Calendars
+from penstock_sdk.energy.contracts import (
+    Contract,
+    ListingTerms,
+    cascade,
+    day_contracts,
+    listing_terms,
+    parse_contract,
+    period_contract,
+)
 from penstock_sdk.energy.delivery import (
     CALENDAR_PERIODS,
     PRODUCT_MINUTES,
@@ -40,6 +50,7 @@ from penstock_sdk.energy.localtime import day_start_ns, local_to_ns, ns_to_local
 from penstock_sdk.energy.money import Currency, Rounding, allocate, currency, price_currency, round_lines, to_minor
 from penstock_sdk.energy.quantities import Calorific, convert, known_units
 from penstock_sdk.energy.rules import Reference, Rules, Table, builtin_reference, builtin_rules, read_tables
+from penstock_sdk.energy.sessions import check_order_time, known_last_trading_day
 from penstock_sdk.energy.trading_days import DAYS_MAX, Days, TradingDays, announced_ns
 from penstock_sdk.energy.units import cash_micro, lots_to_mw, mw_to_lots, price_to_ticks, ticks_to_float, ticks_to_price
 from penstock_sdk.energy.zones import MarketZone, known_zones, market_zone
@@ -48,6 +59,8 @@ __all__ = [
     "CALENDAR_PERIODS",
     "DAYS_MAX",
     "PRODUCT_MINUTES",
+    "Calendar",
+    "Calendars",
     "Calorific",
     "Contract",
     "Currency",
@@ -70,7 +83,10 @@ __all__ = [
     "block",
     "builtin_reference",
     "builtin_rules",
+    "cascade",
     "cash_micro",
+    "check_order_time",
+    "contract_by_alias",
     "convert",
     "counted_hours",
     "covering",
@@ -84,6 +100,7 @@ __all__ = [
     "energy_mwh",
     "hours",
     "intervals",
+    "known_last_trading_day",
     "known_units",
     "known_zones",
     "listing_terms",
@@ -97,6 +114,7 @@ __all__ = [
     "parse_period",
     "parts",
     "period",
+    "period_contract",
     "period_days",
     "price_currency",
     "price_to_ticks",

@@ -49,11 +49,11 @@ def parse_contract(name: str, reference: Reference | None = None) -> Contract:
     period_name = rest.partition(" ")[2] if is_auction(place, product, known) else rest
     period = parse_period(place, period_name, known)
     day = delivery_days(place, period)[0]
-    held = market_zone(code, day, known)
-    if held is not place and held != place:
-        period = parse_period(held, period_name, known)
-        day = delivery_days(held, period)[0]
-    return _of_period(held, product, period, day, known)
+    if not place.holds_on(day):  # the zone was another then, or none
+        place = market_zone(code, day, known)
+        period = parse_period(place, period_name, known)
+        day = delivery_days(place, period)[0]
+    return _of_period(place, product, period, day, known)
 
 
 def period_contract(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from penstock_sdk.energy.localtime import NS_PER_HOUR, NS_PER_MINUTE
 from penstock_sdk.energy.money import price_currency
 from penstock_sdk.energy.outside_cells import instant_ns
 from penstock_sdk.energy.row_files import CellError
-from penstock_sdk.energy.rules import Reference, builtin_reference
+from penstock_sdk.energy.rules import Reference, Rules, builtin_reference
 from penstock_sdk.energy.zones import MarketZone, market_zone
 
 __all__ = ["DEAL_COLUMNS", "DealTerms", "LaidOut", "laid_out", "zone_named"]
@@ -144,10 +145,16 @@ def zone_named(code: str, reference: Reference | None) -> MarketZone:
 
 def _period(zone: MarketZone, name: str, reference: Reference | None) -> tuple[tuple[int, int], ...]:
     try:
-        return parse_period(zone, name, reference).spans
+        return _spans(zone, name, (reference or builtin_reference()).rules)
     except EnergyError as error:
         wanted = "a period's canonical name, as 'M 2026-03' or 'D 2026-03-10'"
         raise CellError("delivery", name, str(error), wanted) from None
+
+
+@lru_cache(1_024)
+def _spans(zone: MarketZone, name: str, rules: Rules) -> tuple[tuple[int, int], ...]:
+    """Return when a period is; a desk deals the same few again and again."""
+    return parse_period(zone, name, Reference(rules, {})).spans
 
 
 def _shaped(terms: DealTerms, zone: MarketZone) -> tuple[tuple[tuple[int, int], ...], list[Segment], int, str]:

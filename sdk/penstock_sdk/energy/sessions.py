@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from penstock_sdk.energy.calendar_periods import CALENDAR_PERIODS
@@ -68,7 +69,13 @@ def moment_ns(text: str, day: date, start_ns: int, clock: str) -> int:
     if text.startswith("-"):
         return start_ns + int(text) * NS_PER_MINUTE
     back, _, at = text.partition(" ")
-    return local_to_ns(datetime.combine(day + timedelta(days=int(back[1:] or 0)), time.fromisoformat(at)), clock)
+    return _clock_ns(day.toordinal() + int(back[1:] or 0), time.fromisoformat(at), clock)
+
+
+@lru_cache(1 << 16)
+def _clock_ns(ordinal: int, at: time, timezone: str) -> int:
+    """Return when a clock shows a time on a day, ns UTC; contracts share openings and gates, so it pays to remember."""
+    return local_to_ns(datetime.combine(date.fromordinal(ordinal), at), timezone)
 
 
 def session_hours(row: ProductRow) -> tuple[time, time]:
@@ -93,15 +100,15 @@ def _until_last_day(
     except EnergyError:
         # Without the calendar the contract still has its delivery, energy and name; whoever needs the day asks
         # `known_last_trading_day`, which says what is missing.
-        return TradingTimes(local_to_ns(datetime.combine(listed, begins), clock), period.end_ns, None, rule)
+        return TradingTimes(_clock_ns(listed.toordinal(), begins, clock), period.end_ns, None, rule)
     # A day-ahead contract for Monday is listed on Friday.
-    opens_ns = local_to_ns(datetime.combine(min(listed, last), begins), clock)
+    opens_ns = _clock_ns(min(listed, last).toordinal(), begins, clock)
     early = calendar.early.get(last)
     at = time.fromisoformat(row.gate.partition(" ")[2]) if row.gate else ends
     if early is not None and at > early:
         at = early
-    end = datetime.combine(last, at) if at != _MIDNIGHT else datetime.combine(last + _ONE_DAY, at)
-    return TradingTimes(opens_ns, local_to_ns(end, clock), last, rule)
+    ends_on = last.toordinal() + (at == _MIDNIGHT)
+    return TradingTimes(opens_ns, _clock_ns(ends_on, at, clock), last, rule)
 
 
 def delivery_days(zone: MarketZone, period: DeliveryPeriod) -> tuple[date, date]:

@@ -42,7 +42,7 @@ class TradingDays(msgspec.Struct, frozen=True):
     days: Days
 
     @classmethod
-    def of(cls, zone: str, first: str, days: Days) -> TradingDays:
+    def of(cls, zone: MarketZone | str, first: str, days: Days) -> TradingDays:
         """Return the days that a config names.
 
         Raises:

@@ -8,13 +8,26 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from typing import Final
 
 from penstock_sdk.energy.delivery import DeliveryPeriod
 from penstock_sdk.energy.exact import EnergyError, Exact, exact
 from penstock_sdk.energy.localtime import NS_PER_HOUR
 
-__all__ = ["cash_micro", "lots_to_mw", "mw_to_lots", "price_to_ticks", "ticks_to_float", "ticks_to_price"]
+__all__ = [
+    "MWH_PER_UNIT",
+    "cash_micro",
+    "lots_to_mw",
+    "mw_to_lots",
+    "price_to_ticks",
+    "ticks_to_float",
+    "ticks_to_price",
+]
 
+MWH_PER_UNIT: Final = {
+    "MWh": Fraction(1), "therm": Fraction(293_071, 10**7), "MMBtu": Fraction(293_071, 10**6), "GJ": Fraction(5, 18),
+}  # fmt: skip
+"""MWh in one of each unit of energy that prices are per. A therm is 29.3071 kWh, as ICE's NBP contracts have it."""
 _MICRO = 1_000_000
 _KW_PER_MW = 1_000
 _PARTS_PER_MWH = _KW_PER_MW * NS_PER_HOUR  # kW ns in one MWh
