@@ -128,7 +128,7 @@ def test_a_refused_command_is_not_journaled_and_every_fault_is_told_apart(desk: 
     [
         ("", "an argument that cannot be read"),
         ("{}", "deal met '', wanted one of capture, confirm, reject, cancel"),
-        ('{"do":"capture"}', "deal met 0 rows, wanted 1 to 1000 at a time"),
+        ('{"do":"capture"}', "deal met 0 rows, wanted 1 to 200 at a time"),
         ('{"do":"confirm","id":"D-9"}', "deal 'D-9' is not known"),
         ('{"do":"confirm","idd":"D-9"}', "unknown field `idd`"),
     ],

@@ -218,6 +218,12 @@ def test_what_a_counterparty_does_not_allow_is_refused_with_value_and_way_out(
     assert desk.told() == []
 
 
+def test_a_deal_may_reach_its_limit(desk: Desk):
+    day = {"delivery": "D 2026-04-01", "price": "0"}
+    assert desk.capture("anna", **{**day, "price": "1000000", "quantity": "1", "unit": "MWh"}) == []
+    assert desk.capture("anna", **{**day, "deal_id": "D-2", "price": "1000000.24", "quantity": "1", "unit": "MWh"})
+
+
 def test_confirmed_deals_use_the_limit_up_until_they_are_paid(desk: Desk):
     for deal_id in ("D-1", "D-2", "D-3"):
         assert desk.capture("anna", deal_id=deal_id) == []  # 312,120 EUR each

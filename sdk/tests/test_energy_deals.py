@@ -101,6 +101,24 @@ def test_carbon_is_delivered_on_its_day():
     assert laid.price.cash_micro == 71_500 * MICRO
 
 
+def test_a_total_over_many_stretches_gives_what_is_left_over_once():
+    laid = laid_out(deal(delivery="M 2026-03 PEAK", quantity="100", unit="MWh"))
+    base, over = divmod(400_000, 22 * 48)
+    assert [count for _, count, amount in laid.segments if amount == base + 1] == [48] * (over // 48) + [over % 48]
+    assert sum(count * amount for _, count, amount in laid.segments) == 400_000
+
+
+def test_a_deal_may_be_agreed_while_it_is_delivered():
+    assert deal(traded="2026-03-15T10:00:00Z").traded == "2026-03-15T10:00:00Z"
+
+
+def test_the_tick_is_coarser_where_energy_has_a_fraction():
+    laid = laid_out(deal(delivery="QH 2026-03-10 09:15", quantity="0.001", price="0.06"))
+    assert laid.energy == Fraction(1, 4_000)
+    assert laid.price.cash_micro == 15
+    assert laid.price.tick_micro % 4_000 == 0
+
+
 def test_a_shape_delivers_its_own_amounts_and_nothing_between():
     shape = "2026-03-29T01:00/2026-03-29T03:00=10; 2026-03-29T08:00/2026-03-29T20:00=7.5"
     laid = laid_out(deal(shape=shape, delivery="", quantity=""))
@@ -168,6 +186,8 @@ REFUSED = [
     ({"counterparty": ""}, "counterparty", "it is missing", "every row"),
     ({"shape": "2026-03-01T00:00/2026-03-02T00:00=5"}, "shape", "has a delivery", "a shape alone"),
     ({"shape": "2026-03-01T00:10/2026-03-02T00:00=5", "delivery": "", "quantity": ""}, "delivery", "15 minutes", "15"),
+    ({"shape": "2026-03-01T00:00/2026-03-02T00:05=5", "delivery": "", "quantity": ""}, "delivery", "15 minutes", "15"),
+    ({"shape": "2026-03-01T00:00/2026-03-01T00:00=5", "delivery": "", "quantity": ""}, "shape", "not in order", "each"),
     ({"shape": "Monday=5", "delivery": "", "quantity": ""}, "shape", "no stretch", "START/END=QUANTITY"),
     (
         {"shape": "2026-03-02T00:00/2026-03-03T00:00=5; 2026-03-01T00:00/2026-03-02T00:00=5", "delivery": "",

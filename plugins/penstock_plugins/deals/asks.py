@@ -11,7 +11,8 @@ __all__ = ["CHANGES", "Ask", "ask_of"]
 
 CHANGES = ("confirm", "reject", "cancel")
 """What may be done with a deal that is captured."""
-ROWS_MAX = 1_000
+ROWS_MAX = 200
+"""A command holds the kernel while it is checked, some tenths of a millisecond a row."""
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

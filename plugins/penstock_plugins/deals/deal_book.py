@@ -58,12 +58,13 @@ def payments(terms: DealTerms, laid: LaidOut, reference: Reference) -> list[Paym
     zone = laid.zone
     sign = -1 if terms.side == "buy" else 1
     units: dict[date, int] = {}
-    whole = 0
+    month, next_ns, whole = date.min, 0, 0
     for start_ns, count, amount in laid.segments:
         whole += count * amount
         while count:
-            month = _month_of(laid, start_ns)
-            next_ns = day_begins_ns(zone, _next_month(month))
+            if start_ns >= next_ns:  # segments are in order: each month's end is worked out once
+                month = _month_of(laid, start_ns)
+                next_ns = day_begins_ns(zone, _next_month(month))
             here = min(count, _steps(laid, start_ns, next_ns))
             units[month] = units.get(month, 0) + here * amount
             count -= here

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from penstock_plugins.deals.asks import ask_of
-from penstock_plugins.deals.capture import Capture
+from penstock_plugins.deals.asks import Ask, ask_of
+from penstock_plugins.deals.capture import Batch, Capture
 from penstock_plugins.deals.deal_book import CANCELLED, CAPTURED, CONFIRMED, REJECTED, DealBook, DealRecord
 from penstock_plugins.deals.deal_events import announced, counterparty_event, deal_event, deal_trade
 from penstock_plugins.deals.deal_files import COUNTERPARTIES, DEALS, TRADES, read_files
@@ -21,6 +21,7 @@ from penstock_plugins.deals.outside import OutsideTrades
 from penstock_sdk.context import Context
 from penstock_sdk.energy.counterparties import counterparties_of
 from penstock_sdk.energy.deals import DealTerms, deal_cells, laid_out
+from penstock_sdk.energy.outside_trades import TradeTerms
 from penstock_sdk.energy.row_files import Fault, Sheet, SheetRow, read_sheet
 from penstock_sdk.events import Alert, OperatorCommand, PluginState, Severity, TaskResult, Timer
 from penstock_sdk.plugin import CommandOutcome, Operations, Outcome
@@ -49,6 +50,15 @@ class DealsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A deal that is captured for longer raises an alert until it is confirmed, rejected or cancelled."""
     references_days: Annotated[int, msgspec.Meta(ge=1, le=3660)] = 400
     """For so long a trade's reference is known again."""
+
+
+class _Judged(NamedTuple):
+    """What a command comes to: with a fault nothing of it is done."""
+
+    faults: list[str]
+    ask: Ask
+    batch: Batch = Batch("")
+    trades: Sequence[tuple[int, TradeTerms]] = ()
 
 
 class Deals(Operations):
@@ -221,15 +231,20 @@ class Deals(Operations):
 
     def check_command(self, command: OperatorCommand) -> Sequence[str]:
         """Return all that is wrong with a command as things stand."""
+        return self._judged(command).faults
+
+    def _judged(self, command: OperatorCommand) -> _Judged:
+        """Return what a command comes to as things stand; changes nothing."""
         ask, fault = ask_of(command)
         if fault:
-            return [fault]
-        sheet = ask.sheet
+            return _Judged([fault], ask)
         if command.command == "trades":
-            return [str(each) for each in self.outside.checked(sheet, live=True)[2]]
+            trades, _, faults = self.outside.checked(ask.sheet, live=True)
+            return _Judged([str(each) for each in faults], ask, trades=trades)
         if ask.do == "capture":
-            return [str(each) for each in self._capture.checked(sheet, command.who).faults]
-        return self._change_faults(ask.do, ask.id, command.who)
+            batch = self._capture.checked(ask.sheet, command.who)
+            return _Judged([str(each) for each in batch.faults], ask, batch)
+        return _Judged(self._change_faults(ask.do, ask.id, command.who), ask)
 
     def _change_faults(self, do: str, deal_id: str, person: str) -> list[str]:
         """Return what stands against confirming, rejecting or cancelling a deal."""
@@ -254,29 +269,23 @@ class Deals(Operations):
         """Do a command that is this plugin's; what does not hold any more since it was checked is told, not done."""
         if command.command not in self.commands:
             return None
-        if faults := self.check_command(command):
+        faults, ask, batch, trades = self._judged(command)
+        if faults:
             self._outcome = CommandOutcome(faults=tuple(faults))
             return self.ctx.alert(
                 "deal.refused", Severity.WARNING, "; ".join(faults[:_TOLD_MAX]), "a command that holds when it is done",
                 "see `penstock deal list`, and give it again", subject=f"{command.command} by {command.who}",
             )  # fmt: skip
-        ask, _ = ask_of(command)
-        sheet = ask.sheet
-        if command.command == "trades":
-            now, _, _ = self.outside.checked(sheet, live=True)
-            known = len(ask.rows) - len(now)
-            text = f"{len(now)} trades taken" + (f", {known} were known already" if known else "")
-            self._outcome = CommandOutcome(text)
-            return self.outside.told(now)
         who = f"{command.who} ({command.peer})" if command.peer else command.who
+        if command.command == "trades":
+            known = len(ask.rows) - len(trades)
+            text = f"{len(trades)} trades taken" + (f", {known} were known already" if known else "")
+            self._outcome = CommandOutcome(text)
+            return self.outside.told(trades)
         if ask.do == "capture":
-            out: list[Event] = []
-            batch = self._capture.checked(sheet, command.who)
-            for _, fresh in batch.fresh:
-                out += self._captured(fresh, who)
             names = ", ".join(fresh.terms.deal_id for _, fresh in batch.fresh)
             self._outcome = CommandOutcome(f"captured {names}; somebody else than {command.who} confirms")
-            return out
+            return [event for _, fresh in batch.fresh for event in self._captured(fresh, who)]
         deal = self.book.deals[ask.id]
         if ask.do == "confirm":
             events = self._confirmed(deal, command.who, who)

@@ -36,6 +36,8 @@ class OutsideTrades:
         """(when it was taken, digest of its terms) by source and reference."""
         self.strategies: dict[str, int] = {}
         """Plugin id by name, of all that run or ran."""
+        self._names: dict[str, list[ListingDefinition]] = {}
+        self._names_seq = -1
 
     def fault(self, terms: TradeTerms) -> CellError | None:
         """Return what stands against a trade; None where it can be told, or has been with the same terms."""
@@ -89,11 +91,11 @@ class OutsideTrades:
 
     def _listing(self, terms: TradeTerms) -> ListingDefinition:
         ctx = self._ctx
-        found = [each for each in ctx.listings() if terms.contract in (each.name, _contract_name(ctx, each))]
+        found = self._named(terms.contract)
         if terms.venue:
             found = [each for each in found if ctx.name_of(IdKind.PLUGIN, each.venue_id) == terms.venue]
             if not found and (name := self._by_alias(terms)):
-                found = [each for each in ctx.listings() if _contract_name(ctx, each) == name]
+                found = self._named(name)
         if len(found) == 1:
             return found[0]
         where = f" at {terms.venue}" if terms.venue else ""
@@ -106,6 +108,16 @@ class OutsideTrades:
         raise CellError(
             "contract", terms.contract, f"it is listed {len(found)} times: {names}", "one of them, by venue"
         )
+
+    def _named(self, name: str) -> list[ListingDefinition]:
+        """Return the listings that are called so, or whose contract is; by a table of all, made once an event."""
+        ctx = self._ctx
+        if self._names_seq != ctx.seq:
+            self._names_seq, self._names = ctx.seq, {}
+            for listing in ctx.listings():
+                for each in {listing.name, _contract_name(ctx, listing)}:
+                    self._names.setdefault(each, []).append(listing)
+        return self._names.get(name, [])
 
     def _by_alias(self, terms: TradeTerms) -> str:
         """Return the name of the contract that a venue calls as the trade does; empty where it calls none so."""

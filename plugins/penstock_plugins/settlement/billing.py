@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from penstock_plugins.settlement.config import SettlementConfig
 from penstock_plugins.settlement.flows import Flows
 from penstock_sdk.context import Context
 from penstock_sdk.energy.calendars import Calendar
@@ -14,9 +15,6 @@ from penstock_sdk.energy.settlement import CUTOFF_ZONE, month_end_ns, month_fina
 from penstock_sdk.events import CashKind, IdKind, Severity
 from penstock_sdk.invoices import InvoiceSum, draw_up
 from penstock_sdk.schema import Event
-
-if TYPE_CHECKING:
-    from penstock_plugins.settlement.service import SettlementConfig
 
 __all__ = ["Billing"]
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from enum import Enum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from penstock_plugins.settlement.config import SettlementConfig
 from penstock_sdk.context import Context
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.money import price_currency
 from penstock_sdk.energy.settlement import divide_half_even, price_micro
 from penstock_sdk.events import IdKind, Observation, ZoneDefinition
 from penstock_sdk.grid_slots import GridSlots
-
-if TYPE_CHECKING:
-    from penstock_plugins.settlement.service import SettlementConfig
 
 __all__ = ["Series", "SeriesKind", "SeriesNames"]
 

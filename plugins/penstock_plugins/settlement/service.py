@@ -12,42 +12,33 @@ final, and as a draft when the run stops.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date
-from typing import Annotated, Any
-
-import msgspec
+from typing import Any
 
 from penstock_plugins.portfolio.externals import Externals
-from penstock_plugins.settlement.balancing import Balancing, SlotDue
+from penstock_plugins.settlement.balancing import Balancing
 from penstock_plugins.settlement.billing import Billing
+from penstock_plugins.settlement.config import SettlementConfig
+from penstock_plugins.settlement.days import ValueDays
 from penstock_plugins.settlement.fees import Fees
 from penstock_plugins.settlement.flows import Flows
 from penstock_plugins.settlement.futures import Futures
+from penstock_plugins.settlement.posting import Holder, Posting
 from penstock_plugins.settlement.series import Series, SeriesKind, SeriesNames
 from penstock_plugins.settlement.swaps import Swaps
-from penstock_plugins.settlement.terms import Terms, month_parts, terms_of
+from penstock_plugins.settlement.terms import Terms, terms_of
 from penstock_sdk.context import Context
-from penstock_sdk.energy.calendars import Calendar
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.localtime import ns_to_local
-from penstock_sdk.energy.money import allocate
 from penstock_sdk.energy.settlement import (
     CUTOFF_ZONE,
     month_end_ns,
-    monthly_value_day,
-    next_value_day,
-    target_calendar,
-    value_window,
 )
 from penstock_sdk.events import (
     Cascade,
-    CashKind,
     Deal,
     DeliverySchedule,
     ExecutionReport,
     ExternalTrade,
-    IdKind,
     ListingDefinition,
     Observation,
     Order,
@@ -73,33 +64,6 @@ _DAY_NS = 86_400_000_000_000
 _MONEY_MAX = 2**62
 
 
-class SettlementConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """By what calendar money moves, which series prices and meters come in, who is on the other side."""
-
-    zone: str = "DE-LU"
-    """The zone that meter series without one belong to."""
-    calendar: str = "TARGET"
-    """Business days: that of the refdata plugin, else the closing days of TARGET by the ECB's rule."""
-    clearing_house: str = "ECC"
-    """Who stands behind every trade that has no counterparty."""
-    balancing_party: str = "TSO"
-    """Who buys and sells imbalance; the zone's code is added."""
-    imbalance_series: str = "imbalance.price"
-    """Series PREFIX.ZONE hold a zone's imbalance prices, per MWh."""
-    meter_series: str = "meter"
-    """Series PREFIX.BOOK or PREFIX.BOOK.ZONE hold a book's metered offtake, in MW, kW, MWh, kWh; fed in is negative."""
-    index_series: str = "price.{zone}.da"
-    """The series that a swap settles against, where its deal names none."""
-    fee_micro_per_mwh: Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)] = 100_000
-    """The fee on each MWh where no table has one, as the portfolio's, in 10⁻⁶ of the currency; negative is a rebate."""
-    tell_period_s: Annotated[float, msgspec.Meta(ge=1, le=10**6)] = 900.0
-    """For how long cash flows are gathered before they are told, in seconds."""
-    final_after_days: Annotated[int, msgspec.Meta(ge=0, le=250)] = 20
-    """Business days of the following month after which a month's prices and meter values are final."""
-    keep_days: Annotated[int, msgspec.Meta(ge=1, le=3660)] = 100
-    """For how long after delivery later versions still count."""
-
-
 class Settlement(Portfolio):
     """Turns trades, prices and meter values into cash flows and invoices. Cost: about 5 µs a fill."""
 
@@ -116,8 +80,8 @@ class Settlement(Portfolio):
         self._flows, self._futures, self._swaps, self._balancing = Flows(), Futures(), Swaps(), Balancing()
         self._billing = Billing(ctx, self.config, self._flows)
         self._names = SeriesNames(ctx, self.config)
-        self._window = (0, 0, 0)
-        """(from, until, value day) of the trades of now."""
+        self._days = ValueDays(ctx, self.config.calendar)
+        self._post = Posting(ctx, self.config, self._flows, self._days, self._names)
         self._flushing = False
         self._swept = 0
         self._says: list[Event] = []
@@ -164,9 +128,7 @@ class Settlement(Portfolio):
         says = [self.on_external_trade(trade) for trade in self._externals.arrived(listing.listing_id)]
         return [event for said in says if isinstance(said, list) for event in said] or None
 
-    def _trade(
-        self, listing_id: int, lots: int, ticks: int, traded_ns: int, holder: tuple[int, int, int], source: int = 0
-    ) -> None:
+    def _trade(self, listing_id: int, lots: int, ticks: int, traded_ns: int, holder: Holder, source: int = 0) -> None:
         terms = self._terms.get(listing_id) or self._learn(listing_id)
         if terms is None or abs(lots * ticks * terms.micro_per_lot_tick) >= _MONEY_MAX:
             self._refuse(f"a trade of {lots} lots at {ticks} ticks in listing {listing_id}")
@@ -177,11 +139,11 @@ class Settlement(Portfolio):
             self._swaps.trade(terms, holder, lots, ticks)
             self._swap_dues()
         else:
-            self._pay_delivery(terms, holder, lots, -lots * ticks * terms.micro_per_lot_tick, traded_ns)
+            self._post.trade(terms, holder, lots, -lots * ticks * terms.micro_per_lot_tick, traded_ns)
             self._deliver(terms, holder[0], lots)
         fee = self._fees.charge((holder[0], holder[1], listing_id), abs(lots), traded_ns, source)
         if fee:
-            self._fee(terms, holder, abs(lots), fee, traded_ns)
+            self._post.fee(terms, holder, abs(lots), fee, traded_ns)
 
     def _refuse(self, met: str) -> None:
         self._says.append(
@@ -201,75 +163,11 @@ class Settlement(Portfolio):
                 self.ctx.set_timer(terms.start_ns, -listing_id)
         return terms
 
-    def _pay_delivery(
-        self, terms: Terms, holder: tuple[int, int, int], lots: int, amount_micro: int, traded_ns: int
-    ) -> None:
-        """Add what a physical trade costs: at once where it is cleared, month by month where it is invoiced."""
-        book_id, strategy_id, party_id = holder
-        energy_wh, add = terms.wh(lots), self._flows.add
-        if terms.payment == "spot":
-            add(
-                CashKind.TRADE, amount_micro, energy_wh, book_id=book_id, strategy_id=strategy_id,
-                listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id,
-                currency_id=terms.currency_id, value_day=self._trade_day(traded_ns), timezone=terms.slots.timezone,
-                start_ns=terms.start_ns, end_ns=terms.end_ns, traded_ns=traded_ns,
-            )  # fmt: skip
-        else:
-            parts = month_parts(terms)
-            weights = [part.weight for part in parts]
-            amounts, energies = allocate(amount_micro, weights), allocate(energy_wh, weights)
-            for part, amount, energy in zip(parts, amounts, energies, strict=True):
-                add(
-                    CashKind.TRADE, amount, energy, book_id=book_id, strategy_id=strategy_id,
-                    listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id,
-                    currency_id=terms.currency_id, value_day=self._month_day(part.start_ns, terms.slots),
-                    timezone=terms.slots.timezone, start_ns=part.start_ns, end_ns=part.end_ns, traded_ns=traded_ns,
-                )  # fmt: skip
-        self._told()
-
     def _deliver(self, terms: Terms, book_id: int, lots: int) -> None:
         """Let a book hold more or less at delivery; what was settled there already is settled anew."""
         self._balancing.trade(terms, book_id, lots)
         for slot in self._balancing.priced_slots(terms):
             self._slot_dues(terms.slots, slot)
-
-    def _fee(self, terms: Terms, holder: tuple[int, int, int], lots: int, fee_micro: int, traded_ns: int) -> None:
-        book_id, strategy_id, party_id = holder
-        self._flows.add(
-            CashKind.FEE, -fee_micro, terms.wh(lots), book_id=book_id, strategy_id=strategy_id,
-            listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id,
-            currency_id=terms.currency_id, value_day=self._trade_day(traded_ns), timezone=terms.slots.timezone,
-            start_ns=terms.start_ns, end_ns=terms.end_ns, traded_ns=traded_ns,
-        )  # fmt: skip
-        self._told()
-
-    # Days on which money moves.
-
-    def _on_calendar(self, rule: Callable[[Calendar], Any]) -> Any:
-        """Return a rule's answer on the deployment's calendar; by the ECB's own rule where that does not reach."""
-        calendars = self.ctx.reference.calendars
-        if self.config.calendar in calendars:
-            try:
-                return rule(calendars[self.config.calendar])
-            except EnergyError:
-                pass
-        return rule(target_calendar())
-
-    def _trade_day(self, traded_ns: int) -> int:
-        if not self._window[0] <= traded_ns < self._window[1]:
-            window = self._on_calendar(lambda calendar: value_window(traded_ns, calendar))
-            self._window = (window.from_ns, window.until_ns, window.day.toordinal())
-        return self._window[2]
-
-    def _month_day(self, delivered_ns: int, slots: GridSlots) -> int:
-        """Return when a delivery's month is paid; where that has passed, the next business day."""
-        delivered = ns_to_local(delivered_ns, slots.timezone).date()
-        day: date = self._on_calendar(lambda calendar: monthly_value_day(delivered, calendar))
-        return max(day.toordinal(), self._next_day(self.ctx.now_ns))
-
-    def _next_day(self, at_ns: int) -> int:
-        day: date = self._on_calendar(lambda calendar: next_value_day(at_ns, calendar))
-        return day.toordinal()
 
     # Futures.
 
@@ -282,18 +180,8 @@ class Settlement(Portfolio):
             if terms is not None and terms.payment == "variation" and ticks != ABSENT:
                 at_ns = self.ctx.now_ns if observed_ns == ABSENT else observed_ns
                 for holder, gain in self._futures.settle(terms, ticks):
-                    self._variation(terms, holder, gain, at_ns)
+                    self._post.variation(terms, holder, gain, at_ns)
         return self._said()
-
-    def _variation(self, terms: Terms, holder: tuple[int, int, int], gain: int, at_ns: int) -> None:
-        book_id, strategy_id, party_id = holder
-        self._flows.add(
-            CashKind.VARIATION, gain, 0, book_id=book_id, strategy_id=strategy_id, listing_id=terms.listing_id,
-            zone_id=terms.zone_id, counterparty_id=party_id, currency_id=terms.currency_id,
-            value_day=self._next_day(at_ns), timezone=terms.slots.timezone, start_ns=terms.start_ns,
-            end_ns=terms.end_ns, traded_ns=at_ns,
-        )  # fmt: skip
-        self._told()
 
     def on_cascade(self, cascade: Cascade) -> Outcome:
         """Settle a future for the last time; its parts go on from the same price."""
@@ -306,16 +194,16 @@ class Settlement(Portfolio):
             self._refuse(f"a cascade of {parent.name} into listings {cascade.into}")
             return self._said()
         for holder, gain in self._futures.cascade(self.ctx, parent, known, cascade.price_ticks):
-            self._variation(parent, holder, gain, self.ctx.now_ns)
+            self._post.variation(parent, holder, gain, self.ctx.now_ns)
         return self._said()
 
     def _begin_delivery(self, terms: Terms) -> None:
         """Let a physical future be delivered: it is paid at its last settlement price, month by month."""
         for holder, lots, amount_micro, gain in self._futures.deliver(terms):
             if gain:
-                self._variation(terms, holder, gain, self.ctx.now_ns)
+                self._post.variation(terms, holder, gain, self.ctx.now_ns)
             monthly = terms._replace(payment="monthly")
-            self._pay_delivery(monthly, holder, lots, amount_micro, self.ctx.now_ns)
+            self._post.trade(monthly, holder, lots, amount_micro, self.ctx.now_ns)
             self._deliver(terms, holder[0], lots)
 
     # Swaps.
@@ -332,14 +220,7 @@ class Settlement(Portfolio):
 
     def _swap_dues(self) -> None:
         for due in self._swaps.due():
-            terms, part, (book_id, strategy_id, party_id) = due.terms, due.part, due.holder
-            self._flows.add(
-                CashKind.SWAP, due.amount_micro, due.energy_wh, book_id=book_id, strategy_id=strategy_id,
-                listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id,
-                currency_id=terms.currency_id, value_day=self._month_day(part.start_ns, terms.slots),
-                timezone=terms.slots.timezone, version=due.version, start_ns=part.start_ns, end_ns=part.end_ns,
-            )  # fmt: skip
-        self._told()
+            self._post.swap(due)
 
     # Prices, meters, schedules.
 
@@ -407,17 +288,7 @@ class Settlement(Portfolio):
 
     def _slot_dues(self, slots: GridSlots, slot: int) -> None:
         for found in self._balancing.settle(slots, slot):
-            self._imbalance(slots, found)
-        self._told()
-
-    def _imbalance(self, slots: GridSlots, found: SlotDue) -> None:
-        due, party = found.due, f"{self.config.balancing_party} {slots.code}"
-        self._flows.add(
-            CashKind.IMBALANCE, due.amount_micro, due.energy_wh, book_id=found.book_id, zone_id=found.zone_id,
-            counterparty_id=self.ctx.intern(IdKind.COUNTERPARTY, party), currency_id=self._names.currency_id(slots),
-            value_day=self._month_day(found.start_ns, slots), timezone=slots.timezone, version=due.version,
-            start_ns=found.start_ns, end_ns=found.end_ns,
-        )  # fmt: skip
+            self._post.imbalance(slots, found)
 
     # Telling.
 
@@ -428,6 +299,8 @@ class Settlement(Portfolio):
             self.ctx.set_timer((self.ctx.now_ns // self._period_ns + 1) * self._period_ns, _FLUSH)
 
     def _said(self) -> Outcome:
+        """Return the alerts that there are; what else there is to say is told with the period."""
+        self._told()
         if not self._says:
             return None
         says, self._says = self._says, []
@@ -445,8 +318,8 @@ class Settlement(Portfolio):
             self._let_go()
             says: list[Event] = [*self._flows.frames()]
         else:
-            says = [*self._flows.frames(), *self._billing.due(timer.tag, self._open_values, self._on_calendar)]
-        self._billing.plan(self._on_calendar)
+            says = [*self._flows.frames(), *self._billing.due(timer.tag, self._open_values, self._days.on_calendar)]
+        self._billing.plan(self._days.on_calendar)
         return says
 
     def on_stop(self) -> Outcome:

@@ -114,30 +114,36 @@ def _day_of(zone: MarketZone, at_ns: int) -> date:
     return day if day_begins_ns(zone, day) <= at_ns else day - timedelta(days=1)
 
 
-def _slots(zone: MarketZone, column: str, span: tuple[int, int]) -> list[int]:
-    """Return how many intervals of each delivery day a stretch has; a daily grid has one a day.
+def _count(zone: MarketZone, column: str, span: tuple[int, int]) -> int:
+    """Return how many intervals a stretch has.
 
     Raises:
         CellError: the stretch does not begin and end on the grid.
     """
     start_ns, end_ns = span
-    step_ns = zone.interval_minutes * NS_PER_MINUTE
-    days: list[int] = []
-    day = _day_of(zone, start_ns)
     if zone.interval_minutes == DAY_MINUTES:
-        if day_begins_ns(zone, day) != start_ns or day_begins_ns(zone, _day_of(zone, end_ns)) != end_ns:
+        first, end = _day_of(zone, start_ns), _day_of(zone, end_ns)
+        if day_begins_ns(zone, first) != start_ns or day_begins_ns(zone, end) != end_ns:
             wanted = f"whole delivery days of {zone.code}, from {zone.day_starts_hour:02d}:00 {zone.timezone}"
             raise CellError(column, _shown(zone, span), "it is no whole number of delivery days", wanted)
-        return [1] * (_day_of(zone, end_ns) - day).days
+        return (end - first).days
+    step_ns = zone.interval_minutes * NS_PER_MINUTE
     if start_ns % step_ns or end_ns % step_ns:
         rule = f"it is no multiple of the grid's {zone.interval_minutes} minutes"
-        raise CellError(column, _shown(zone, span), rule, f"beginning and end on {zone.interval_minutes} minutes")
+        wanted = f"beginning and end on {zone.interval_minutes} minutes"
+        raise CellError(column, _shown(zone, span), rule, wanted)
+    return (end_ns - start_ns) // step_ns
+
+
+def _by_days(zone: MarketZone, span: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield (start_ns, intervals) of each delivery day of a stretch that is on the grid."""
+    start_ns, end_ns = span
+    day = _day_of(zone, start_ns)
     while start_ns < end_ns:
         day += timedelta(days=1)
         until_ns = min(end_ns, day_begins_ns(zone, day))
-        days.append((until_ns - start_ns) // step_ns)
+        yield start_ns, (until_ns - start_ns) // (zone.interval_minutes * NS_PER_MINUTE)
         start_ns = until_ns
-    return days
 
 
 def _shown(zone: MarketZone, span: tuple[int, int]) -> str:
@@ -158,27 +164,28 @@ def amounts(
         raise CellError("unit", unit, f"quantities of {zone.code} are not in it", f"one of {', '.join(known)}")
     if quantity <= 0:
         raise CellError(column, quantity, "it is not above 0", "a quantity above 0; side says buy or sell")
-    days = [_slots(zone, "delivery", span) for span in spans]
+    counts = [_count(zone, "delivery", span) for span in spans]
     exact = Fraction(quantity)
     if unit in grid.rates:
         amount = _whole(exact * grid.rates[unit], grid.rates[unit], column, quantity, unit)
         lot = exact * grid.rates[unit] * 1_000 / grid.rates[grid.rate_unit]
-        segments = [(span[0], sum(counts), amount) for span, counts in zip(spans, days, strict=True)]
+        segments = [(span[0], count, amount) for span, count in zip(spans, counts, strict=True)]
         return segments, _whole(lot, 1_000 / grid.rates[grid.rate_unit], column, quantity, unit), grid.rate_unit
     # An hour of one grid unit, or a day of it, is this much of what prices are per.
     each = _per_interval(zone, grid)
     if unit in grid.totals:
         total = _whole(exact * grid.totals[unit] / each, grid.totals[unit] / each, column, quantity, unit)
-        segments = _shared(zone, spans, days, total)
-        lot_unit = grid.per
-        lot = exact * grid.totals[unit] * 1_000
+        segments = _shared(zone, spans, counts, total)
+        lot_unit, lot = grid.per, exact * grid.totals[unit] * 1_000
     else:
         daily = _whole(exact * grid.daily[unit] / each, grid.daily[unit] / each, column, quantity, unit)
         segments = [
-            segment for span, counts in zip(spans, days, strict=True) for segment in _by_day(zone, span, counts, daily)
+            segment
+            for span in spans
+            for start_ns, count in _by_days(zone, span)
+            for segment in _two(zone, start_ns, count, *divmod(daily, count))
         ]
-        lot_unit = f"{grid.per}/d"
-        lot = exact * grid.daily[unit] * 1_000
+        lot_unit, lot = f"{grid.per}/d", exact * grid.daily[unit] * 1_000
     return segments, _whole(lot, Fraction(1_000), column, quantity, unit), lot_unit
 
 
@@ -206,10 +213,6 @@ def _near(value: Fraction) -> str:
     return decimal_text(value) if rest == 1 else str(value)
 
 
-def _parts(total: int, count: int) -> tuple[int, int]:
-    return divmod(total, count)
-
-
 def _run(zone: MarketZone, start_ns: int, count: int) -> int:
     """Return where *count* intervals from *start_ns* end."""
     if zone.interval_minutes == DAY_MINUTES:
@@ -217,25 +220,15 @@ def _run(zone: MarketZone, start_ns: int, count: int) -> int:
     return start_ns + count * zone.interval_minutes * NS_PER_MINUTE
 
 
-def _shared(zone: MarketZone, spans: tuple[tuple[int, int], ...], days: list[list[int]], total: int) -> list[Segment]:
+def _shared(zone: MarketZone, spans: tuple[tuple[int, int], ...], counts: list[int], total: int) -> list[Segment]:
     """Share a total out over every interval of all stretches; the first intervals take what is left over."""
-    base, over = _parts(total, sum(map(sum, days)))
+    base, over = divmod(total, sum(counts))
     segments: list[Segment] = []
-    for (start_ns, _), counts in zip(spans, days, strict=True):
-        count = sum(counts)
+    for (start_ns, _), count in zip(spans, counts, strict=True):
         more = min(over, count)
         over -= more
         segments += _two(zone, start_ns, count, base, more)
     return segments
-
-
-def _by_day(zone: MarketZone, span: tuple[int, int], counts: list[int], daily: int) -> Iterator[Segment]:
-    """Share a daily amount out over the intervals of each day."""
-    start_ns = span[0]
-    for count in counts:
-        base, more = _parts(daily, count)
-        yield from _two(zone, start_ns, count, base, more)
-        start_ns = _run(zone, start_ns, count)
 
 
 def _two(zone: MarketZone, start_ns: int, count: int, base: int, more: int) -> list[Segment]:

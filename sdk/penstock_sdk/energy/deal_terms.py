@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from penstock_sdk.energy.calendars import Calendars
 from penstock_sdk.energy.deal_grid import DAY_MINUTES, Priced, Segment, amounts, energy, grid_of, priced
 from penstock_sdk.energy.delivery import parse_period
 from penstock_sdk.energy.exact import EnergyError
@@ -154,7 +155,7 @@ def _period(zone: MarketZone, name: str, reference: Reference | None) -> tuple[t
 @lru_cache(1_024)
 def _spans(zone: MarketZone, name: str, rules: Rules) -> tuple[tuple[int, int], ...]:
     """Return when a period is; a desk deals the same few again and again."""
-    return parse_period(zone, name, Reference(rules, {})).spans
+    return parse_period(zone, name, Reference(rules, Calendars())).spans
 
 
 def _shaped(terms: DealTerms, zone: MarketZone) -> tuple[tuple[tuple[int, int], ...], list[Segment], int, str]:
