@@ -18,7 +18,7 @@ from penstock_kernel.lake import Reader
 from penstock_sdk.energy import EnergyError, ns_to_local
 from penstock_sdk.energy.money import allocate
 
-__all__ = ["BY_PERIOD", "BY_PNL", "PeriodPnl", "PeriodPosition", "pnl_by", "positions_by"]
+__all__ = ["BY_PERIOD", "BY_PNL", "PeriodPnl", "PeriodPosition", "period_names", "pnl_by", "positions_by"]
 
 
 class PeriodPosition(msgspec.Struct, frozen=True):
@@ -88,15 +88,15 @@ class _Zone(NamedTuple):
     day_starts_hour: int
 
 
-def _names(by: str, zone: _Zone) -> Callable[[int], str]:
+def period_names(by: str, timezone: str, day_starts_hour: int) -> Callable[[int], str]:
     """Return the function from an interval's start, ns UTC, to the name of the period it belongs to."""
     if by == "all":
         return lambda _: "all"
     clock = _CLOCK.get(by)
     if clock is not None:
-        return lambda at_ns: clock(ns_to_local(at_ns, zone.timezone))
-    named, early = _DAYS[by], timedelta(hours=zone.day_starts_hour)
-    return lambda at_ns: named(ns_to_local(at_ns, zone.timezone).replace(tzinfo=None) - early)
+        return lambda at_ns: clock(ns_to_local(at_ns, timezone))
+    named, early = _DAYS[by], timedelta(hours=day_starts_hour)
+    return lambda at_ns: named(ns_to_local(at_ns, timezone).replace(tzinfo=None) - early)
 
 
 def _zones(reader: Reader) -> dict[str, _Zone]:
@@ -138,7 +138,7 @@ def positions_by(
         """
     ).to_pylist()
     zones = _zones(reader)
-    name_of = {code: _names(by, place) for code, place in zones.items()}
+    name_of = {code: period_names(by, *place) for code, place in zones.items()}
     found: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
         period = name_of[row["zone"]](row["start_ns"])
@@ -200,7 +200,7 @@ def _by_time(place: int, item: tuple[tuple[tuple[str, ...], str], list[int]]) ->
 def _shares(reader: Reader, period: str) -> dict[int, tuple[list[str], list[int]]]:
     """Return of each listing the names of the periods it delivers in, and its share of energy in each."""
     zones = _zones(reader)
-    name_of = {code: _names(period, place) for code, place in zones.items()}
+    name_of = {code: period_names(period, *place) for code, place in zones.items()}
     rows = reader.query(
         "SELECT listing_id, zone, start_ns, end_ns, amount, unit FROM delivery_amounts "
         "WHERE listing_id IN (SELECT listing_id FROM pnl_latest) ORDER BY listing_id, start_ns"

@@ -182,7 +182,7 @@ def test_an_unconfirmed_deal_raises_an_alert_once_it_is_old_and_clears_it_when_i
     begun_ns = desk.kernel.moment.now_ns
     desk.kernel.run_until(begun_ns + 2 * HOUR_NS - 1)
     assert desk.alerts("deal.unconfirmed") == []
-    desk.kernel.run_until(begun_ns + 3 * HOUR_NS)
+    desk.kernel.run_until(begun_ns + 2 * HOUR_NS)
     assert [(alert.subject, alert.cleared) for alert in desk.alerts("deal.unconfirmed")] == [("D-1", False)]
     desk.say("ben", "confirm", id="D-1")
     assert [alert.cleared for alert in desk.alerts("deal.unconfirmed")] == [False, True]
@@ -236,6 +236,31 @@ def test_confirmed_deals_use_the_limit_up_until_they_are_paid(desk: Desk):
     assert desk.capture("anna", deal_id="D-6", delivery="M 2026-06")
     desk.kernel.run_until(at("2026-05-20T22:00"))
     assert desk.capture("anna", deal_id="D-6", delivery="M 2026-06") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "months"),
+    [
+        ({"delivery": "Q 2026-Q2"}, {"2026-05-20": 720 * 5, "2026-06-22": 744 * 5, "2026-07-20": 720 * 5}),
+        ({"delivery": "M 2026-10 PEAK"}, {"2026-11-20": 22 * 12 * 5}),
+        (
+            {"delivery": "", "quantity": "", "shape": "2026-04-30T23:00/2026-05-01T01:00=5"},
+            {"2026-05-20": 5, "2026-06-22": 5},
+        ),
+        ({"zone": "TTF", "delivery": "B 2026-04-30 20:00-24:00"}, {"2026-05-20": 20}),
+        (
+            {"zone": "PSV", "delivery": "Q 2026-Q2", "unit": "MWh/d"},
+            {"2026-05-20": 30 * 5, "2026-06-22": 31 * 5, "2026-07-20": 30 * 5},
+        ),
+    ],
+)
+def test_each_month_is_owed_until_the_20th_of_the_next_or_the_business_day_after(
+    desk: Desk, changes: dict[str, str], months: dict[str, int]
+):
+    assert desk.capture("anna", price="10", **changes) == []
+    (deal,) = desk.plugin.book.deals.values()
+    ends = {at(f"{day}T22:00") if day < "2026-10-25" else at(f"{day}T23:00"): mwh for day, mwh in months.items()}
+    assert deal.payments == [(until_ns, -mwh * 10_000_000) for until_ns, mwh in ends.items()]
 
 
 def test_the_limit_is_asked_again_at_confirmation(desk: Desk):
@@ -312,6 +337,13 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, bad: bytes | None):
     assert desk.capture("anna") == []  # the rest goes on
 
 
+def test_a_file_that_would_hold_the_kernel_is_refused(tmp_path: Path):
+    desk = Desk(tmp_path, files=("deals.csv",))
+    (tmp_path / "deals.csv").write_text(file_of(*({"deal_id": f"D-{number}"} for number in range(2_001))))
+    desk.start()
+    assert "deals.csv: it has 2001 rows; wanted at most 2000: split it" in desk.alerts("deal.file_refused")[0].met
+
+
 def test_deals_of_one_file_use_the_limit_up_together(tmp_path: Path):
     desk = Desk(tmp_path, files=("deals.csv",))
     eyes = {"captured_by": "anna", "confirmed_by": "ben"}
@@ -320,6 +352,13 @@ def test_deals_of_one_file_use_the_limit_up_together(tmp_path: Path):
     (alert,) = desk.alerts("deal.file_refused")
     assert "deals.csv:5: counterparty met 'Nordwind AG': 1248480 EUR would be owed" in alert.met
     assert desk.told() == []
+
+
+def test_deals_of_one_file_that_wait_for_a_second_person_use_no_limit_up(tmp_path: Path):
+    desk = Desk(tmp_path, files=("deals.csv",))
+    (tmp_path / "deals.csv").write_text(file_of(*({"deal_id": f"D-{n}", "captured_by": "anna"} for n in range(4))))
+    desk.start()
+    assert len(desk.told()) == 4
 
 
 def test_a_deal_of_a_file_that_is_traded_later_is_captured_then(tmp_path: Path):
@@ -346,6 +385,30 @@ def test_a_later_session_takes_what_is_new_in_the_file_and_confirms_what_waited(
     again.start()
     assert again.told() == [("D-2", "captured"), ("D-1", "confirmed")]
     assert again.kernel.of(CounterpartyDefinition) == []  # as they were told
+
+
+def test_a_file_that_is_read_again_as_it_was_changes_nothing(tmp_path: Path):
+    desk = Desk(tmp_path, files=("deals.csv",))
+    (tmp_path / "deals.csv").write_text(
+        file_of({"captured_by": "anna"}, {"deal_id": "D-2", "captured_by": "anna", "confirmed_by": "ben"})
+    )
+    desk.start()
+    again = Desk(tmp_path, files=("deals.csv",))
+    again.plugin.restore(desk.plugin.snapshot())
+    again.start()
+    assert again.told() == again.trades() == again.kernel.of(Alert) == []
+    assert [deal.status for deal in again.plugin.book.deals.values()] == ["captured", "confirmed"]
+
+
+def test_a_file_cannot_confirm_what_its_second_name_has_captured_by_command(tmp_path: Path):
+    desk = Desk(tmp_path).start()
+    desk.capture("ben")
+    again = Desk(tmp_path, files=("deals.csv",))
+    (tmp_path / "deals.csv").write_text(file_of({"captured_by": "anna", "confirmed_by": "Ben"}))
+    again.plugin.restore(desk.plugin.snapshot())
+    again.start()
+    assert "confirmed_by met 'Ben': ben has captured it as well" in again.alerts("deal.file_refused")[0].met
+    assert again.told() == []
 
 
 def test_a_deal_that_a_file_tells_otherwise_than_before_is_refused(tmp_path: Path):
@@ -399,8 +462,9 @@ def test_the_trades_are_those_of_deals_that_two_people_saw_and_nobody_took_back(
     for deal_id, record in book.deals.items():
         assert record.status == last[deal_id]
         assert net.get(record.number, 0) == (1 if record.status == "confirmed" else 0)
-    owed = book.exposure_micro("Nordwind AG", "EUR", desk.kernel.moment.now_ns)
-    assert owed == sum(net.values()) * round(APRIL_EUR / 5 * 1e6)
+    to_us, by_us = book.owed("Nordwind AG", "EUR", desk.kernel.moment.now_ns)
+    assert to_us == 0
+    assert by_us == sum(net.values()) * round(APRIL_EUR / 5 * 1e6)
     state = desk.plugin.snapshot()
     desk.plugin.restore(json.loads(json.dumps(state)))
     assert desk.plugin.snapshot() == state

@@ -128,6 +128,12 @@ def test_a_reference_that_was_another_trade_is_refused(desk: Desk):
     assert len(desk.trades()) == 1
 
 
+def test_what_is_announced_later_is_found_then(desk: Desk):
+    assert desk.send({"contract": "QH-3"})
+    desk.kernel.add_listing("QH-3", 1)
+    assert desk.send({"contract": "QH-3"}) == []
+
+
 def test_what_is_listed_twice_wants_a_venue(desk: Desk):
     desk.kernel.add_listing("QH-3", desk.kernel.intern_input(IdKind.PLUGIN, "paper-a"))
     from penstock_sdk.events import ListingDefinition
@@ -162,24 +168,35 @@ def test_a_venues_own_name_of_a_future_is_understood_with_its_tick_and_lot(desk:
     assert "price met '31.246': " in fault
 
 
+def test_british_gas_is_priced_in_pence(desk: Desk):
+    contract = parse_contract("NBP M 2027-01", _with_calendars())
+    desk.kernel.feed(zone_definition(market_zone("NBP"), desk.kernel.intern_input))
+    for event in definitions(contract, listing_terms(contract), desk.kernel.intern_input, reference=_with_calendars()):
+        desk.kernel.feed(event)
+    row = {"contract": "NBP M 2027-01", "quantity": "2000", "unit": "therm/d", "price": "75.26"}
+    assert desk.send(row) == []
+    assert (desk.trades()[0].price_ticks, desk.trades()[0].qty_lots) == (7_526, 2)
+
+
 def test_trades_of_files_are_told_in_order_of_time_each_at_its_own(tmp_path: Path):
     rows = [
         {**TRADE, "reference": f"T-{minutes}", "traded": instant_text(NOW_NS + minutes * MINUTE_NS)}
         for minutes in (7, -3, 5, -9, 5)
     ]
     rows[4]["reference"] = "T-5b"
-    (tmp_path / "one.csv").write_text(to_csv(rows[:3]))
-    (tmp_path / "two.json").write_text(json.dumps(rows[3:]))
+    rows.insert(1, {**TRADE, "reference": "T-2", "traded": instant_text(NOW_NS - 2 * MINUTE_NS)})
+    (tmp_path / "one.csv").write_text(to_csv(rows[:4]))
+    (tmp_path / "two.json").write_text(json.dumps(rows[4:]))
     desk = Desk(tmp_path, trades_files=("one.csv", "two.json"))
     seen = [(at, trade.traded_ns) for _, at, trade in desk.kernel.events if type(trade) is ExternalTrade]
-    assert seen == [(NOW_NS, NOW_NS - 3 * MINUTE_NS), (NOW_NS, NOW_NS - 9 * MINUTE_NS)]
+    assert seen == [(NOW_NS, NOW_NS - minutes * MINUTE_NS) for minutes in (3, 2, 9)]
     state = desk.plugin.snapshot()
     desk.plugin.restore(json.loads(json.dumps(state)))  # what waits outlasts a restart
     desk.kernel.run_until(NOW_NS + 10 * MINUTE_NS)
-    seen = [(at, trade.traded_ns) for _, at, trade in desk.kernel.events if type(trade) is ExternalTrade][2:]
+    seen = [(at, trade.traded_ns) for _, at, trade in desk.kernel.events if type(trade) is ExternalTrade][3:]
     assert seen == [(NOW_NS + minutes * MINUTE_NS,) * 2 for minutes in (5, 5, 7)]
     assert desk.send(rows[0], rows[1]) == []
-    assert len(desk.trades()) == 5
+    assert len(desk.trades()) == 6
 
 
 def test_a_trade_of_a_file_whose_contract_is_not_there_in_time_is_told(tmp_path: Path):

@@ -231,3 +231,11 @@ def test_a_restored_portfolio_knows_orders_accounts_grid_and_trades(bench):
         (2, again.a.ctx.plugin_id, 1): (10, 10, 0), (1, 0, 3): (4, 4, 0),
     }  # fmt: skip
     assert again.kernel.of(PluginFault) == []
+
+
+def test_a_trade_that_was_refused_may_be_sent_again(bench):
+    made = build(bench)
+    external(made, lots=0)
+    external(made, lots=4)
+    assert codes(made) == ["portfolio.fill_refused"]
+    assert held(made) == {(1, 0, 1): (4, 4, 0)}

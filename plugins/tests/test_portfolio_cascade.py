@@ -229,3 +229,17 @@ def test_a_position_at_a_price_of_zero_or_below_cascades_like_any(bench, ticks):
     made.kernel.run_until(YEAR_ENDS_NS)
     assert made.kernel.of(Cascade)[0].price_ticks == ticks
     assert totals(made) == sums
+
+
+def test_what_was_delivered_before_its_parts_came_is_settled_and_forgotten(bench):
+    made = build(bench)
+    year = Year(made, leave_out=("DE-LU M2",))
+    year.trade(year.id["DE-LU Q1"], BUY, 5_000, 7)
+    made.kernel.feed(Mark(year.id["DE-LU Q1"], 2, mark_ticks=5_100))
+    made.kernel.run_until(START_NS + 90 * DAY_NS)
+    assert codes(made) == ["portfolio.no_cascade_parts"]
+    year.list("DE-LU M2")
+    year.add("DE-LU NEXT", START_NS + 100 * DAY_NS, 1)
+    assert year.held() == {}
+    assert totals(made)[1, year.currency_id][:2] == (7 * 89 * 100 * 10_000, 0)
+    assert made.kernel.of(PluginFault) == []

@@ -150,7 +150,7 @@ class DeliveryGrid:
     def let_go(self, before_ns: int) -> list[int]:
         """Forget intervals that end before or at an instant, in every zone; return the listings that are over.
 
-        Cost: some 0.1 ms a zone and a lane and year; once a day does.
+        Cost: some 0.2 ms for each lane and year of quarter-hours; once a day does.
         """
         for zone_id, slots in self._zones.items():
             self._cells.let_go(zone_id, slots.floor(before_ns))
@@ -165,7 +165,7 @@ class DeliveryGrid:
     def fill(self, listing_id: int, book_id: int, strategy_id: int, signed_lots: int) -> int:
         """Add lots that were dealt, bought positive; return APPLIED, or REFUSED_… and then nothing changed.
 
-        Cost: some 2 µs, and 1 ns an interval.
+        Cost: some 1.2 µs, and 1 ns an interval.
         """
         return self._change(listing_id, book_id, strategy_id, NET, signed_lots)
 

@@ -429,8 +429,11 @@ def test_any_number_of_lanes_is_kept_apart() -> None:
     strategies = np.arange(1, 201)
     for _ in range(2):
         assert not grid.fill_frame(np.ones(200, np.int64), strategies % 3, strategies, strategies).any()
-    held = [int(grid.net(1, DAY_NS, DAY_NS + QUARTER_NS, strategy_id=number)[0]) for number in range(1, 201)]
-    assert held == [200 * number for number in range(1, 201)]
+    again = DeliveryGrid()
+    again.restore(grid.snapshot())
+    for each in (grid, again):
+        held = [int(each.net(1, DAY_NS, DAY_NS + QUARTER_NS, strategy_id=number)[0]) for number in range(1, 201)]
+        assert held == [200 * number for number in range(1, 201)]
 
 
 def test_a_large_amount_in_a_frame_is_looked_at_like_any() -> None:

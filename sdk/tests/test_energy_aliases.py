@@ -124,6 +124,7 @@ def test_an_alias_holds_on_its_days_only() -> None:
 def test_two_digits_are_the_year_nearby() -> None:
     assert contract_by_alias("NYMEX", "NGF99", date(1998, 6, 1)).name == "HENRY-HUB M 1999-01"
     assert contract_by_alias("NYMEX", "NGF01", date(1998, 6, 1)).name == "HENRY-HUB M 2001-01"
+    assert contract_by_alias("NYMEX", "NGF99", date(2002, 6, 1)).name == "HENRY-HUB M 1999-01"
 
 
 def test_a_pattern_with_an_unknown_part_names_those_there_are() -> None:

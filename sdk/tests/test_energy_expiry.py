@@ -142,6 +142,9 @@ def test_a_calendar_that_makes_no_sense_is_refused() -> None:
     for weekend in ("8", "1234567"):
         with pytest.raises(EnergyError, match="^calendar 'X' has the weekend"):
             Calendar("X", date(2026, 1, 1), date(2026, 1, 2), weekend=weekend)
+    assert Calendars().get("UK") is None
+    with pytest.raises(EnergyError, match="^calendar 'UK' is not loaded; none is loaded; the refdata plugin"):
+        Calendars()["UK"]
     always = Calendar("X", date(2026, 1, 1), date(2026, 12, 31), weekend="")
     assert always.shift(date(2026, 1, 2), 2) == date(2026, 1, 4)
 

@@ -165,14 +165,20 @@ def test_prices_and_quantities_off_the_grid_name_what_would_be_taken() -> None:
     contract, terms = known("TTF M 2026-04")
     assert order_ticks(contract, terms, "-0.005") == -1
     assert order_lots(contract, terms, 5) == 5
-    with pytest.raises(EnergyError, match=r"^price_eur_mwh 30.002 is not on the grid of 0.005; nearest are 30.0 and"):
+    british, pence = known("NBP M 2026-03")
+    assert order_ticks(british, pence, "85.12") == 8_512
+    with pytest.raises(EnergyError, match="is off the tick of 0.01 GBp/therm; nearest are 85.12 and 85.13$"):
+        order_ticks(british, pence, "85.125")
+    with pytest.raises(
+        EnergyError, match=r"^price 30.002 of TTF M 2026-04 is off the tick of 0.005 EUR/MWh; nearest are 30.0"
+    ):
         order_ticks(contract, terms, "30.002")
     with pytest.raises(EnergyError, match=r"^quantity 4 MW of TTF M 2026-04 is below the smallest order; wanted at "):
         order_lots(contract, terms, 4)
     with pytest.raises(EnergyError, match="is off the lot of 1 MW; nearest are 5 or 6$"):
         order_lots(contract, terms, "5.5")
     spot, grid = known("DE-LU QH 2026-03-10 13:15")
-    with pytest.raises(EnergyError, match="is outside the market's limits; wanted -9999 to 9999 EUR$"):
+    with pytest.raises(EnergyError, match="is outside the market's limits; wanted -9999 to 9999 EUR/MWh$"):
         order_ticks(spot, grid, 10_000)
     with pytest.raises(EnergyError, match="is above the largest order; wanted at most 999 MW$"):
         order_lots(spot, grid, 1_000)

@@ -18,6 +18,7 @@ from penstock_sdk.energy.expiry import rule_words
 from penstock_sdk.energy.generators import strip_contracts
 from penstock_sdk.energy.intervals import first_instant_ns
 from penstock_sdk.energy.localtime import day_start_ns, ns_to_local
+from penstock_sdk.energy.money import price_currency
 from penstock_sdk.energy.products import product_row, products_of
 from penstock_sdk.energy.rule_rows import MarketZone
 from penstock_sdk.energy.rules import Reference
@@ -128,7 +129,7 @@ def _grid_facts(contract: Contract, terms: ListingTerms, reference: Reference) -
 
 def _price(ticks: int, contract: Contract, terms: ListingTerms) -> str:
     """Return a price in the contract's price unit; ticks are of the major currency, and pence are hundredths."""
-    minor = 100 if contract.price_unit.startswith("GBp") else 1
+    _, minor = price_currency(contract.price_unit.partition("/")[0])
     return f"{(ticks_to_price(ticks, terms.tick_micro) * minor).normalize():f}"
 
 

@@ -47,6 +47,7 @@ def panels(data: ReportData, summary: Summary) -> list[Panel]:
         _prices(data, unit),
         _pnl(data, paints, summary.currency),
         _positions(data, paints),
+        *([_months(data)] if data.months else []),
         _profile(data, unit),
         _slippage(data, paints),
         _heat(data, unit),
@@ -165,6 +166,25 @@ def _positions(data: ReportData, paints: dict[str, str]) -> Panel:
     legend = tuple((paints[name], name) for name in dict.fromkeys(strategy for _, strategy, *_ in sorted(bars)))
     note = f"MW at the end, + takes delivery; local delivery time ({data.timezone})"
     return Panel(title, note, pad.render(title), legend=tuple(dict.fromkeys(legend)))
+
+
+def _months(data: ReportData) -> Panel:
+    """Draw what is held by month of delivery: futures, deals, spot and assets netted, a bar for each zone or hub."""
+    title = "Position by month of delivery"
+    zones = list(dict.fromkeys(row["zone"] for row in data.months))
+    paints = series_paints(zones)
+    span, ticks = _delivery_axis(data.months, data.timezone, 16)
+    energies = [row["mwh"] for row in data.months]
+    pad = Pad(_WIDE, 260, span, (min(0.0, *energies) * 1.08, max(0.0, *energies) * 1.08))
+    pad.grid(ticks)
+    for row in data.months:
+        width = (row["end_ns"] - row["start_ns"]) / len(zones)
+        left = row["start_ns"] + zones.index(row["zone"]) * width
+        tip = f"{row['zone']} {row['label']}: {number(row['mwh'], 0.1)} MWh"
+        pad.bar(left, left + width, 0.0, row["mwh"], paints[row["zone"]], tip)
+    pad.rule(0.0)
+    note = "MWh, + takes delivery; futures, deals, spot and assets netted"
+    return Panel(title, note, pad.render(title), wide=True, legend=tuple((paints[zone], zone) for zone in zones))
 
 
 def _profile(data: ReportData, unit: str) -> Panel:

@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from penstock_kernel.by_period import period_names
 from penstock_kernel.lake import connect
 from penstock_sdk.energy.localtime import NS_PER_MINUTE
 
@@ -47,7 +48,9 @@ class ReportData(NamedTuple):
     """Per trading bucket and delivery interval: row, start_ns, price."""
     heat_bucket_ns: int
     positions: list[Row]
-    """Per strategy and listing: start_ns, end_ns, net_mw."""
+    """Per strategy and interval of the traded zone's own days: start_ns, end_ns, net_mw."""
+    months: list[Row]
+    """Per zone and month of delivery: zone, start_ns, end_ns, label, mwh; where more than what trades here is held."""
     pnl: dict[str, Bucketed]
     """Per strategy: total."""
     activity: Bucketed
@@ -96,13 +99,8 @@ def _load(connection: duckdb.DuckDBPyConnection) -> ReportData:
         profile=_profile(connection),
         heat=_heat(connection, first_ns, heat_ns),
         heat_bucket_ns=heat_ns,
-        positions=_rows(
-            connection,
-            "SELECT coalesce(p.strategy, '-') AS strategy, l.delivery_start_ns AS start_ns, "
-            "l.delivery_end_ns AS end_ns, "
-            "sum(p.net_mw) AS net_mw FROM positions_latest p JOIN listings l USING (listing_id) "
-            "WHERE p.net_mw <> 0 GROUP BY ALL ORDER BY ALL",
-        ),
+        positions=_positions(connection),
+        months=_months(connection),
         pnl=_pnl(connection, first_ns, last_ns, bucket_ns),
         activity=_activity(connection, first_ns, last_ns, bucket_ns),
         slippage=_slippage(connection),
@@ -172,6 +170,38 @@ def _near(connection: duckdb.DuckDBPyConnection, first_ns: int, last_ns: int, bu
     return _bucketed(rows, ("vwap", "low", "high"), first_ns, last_ns, bucket_ns)
 
 
+def _positions(connection: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Return what is held in the zones and over the days that are traded here."""
+    return _rows(
+        connection,
+        """
+        WITH traded AS (SELECT zone, min(delivery_start_ns) AS start_ns, max(delivery_end_ns) AS end_ns FROM listings
+                        WHERE NOT reference_only GROUP BY zone)
+        SELECT coalesce(p.strategy, 'book ' || p.book, '-') AS strategy, p.start_ns, p.end_ns, sum(p.mw) AS net_mw
+        FROM positions_by_interval p JOIN traded t USING (zone)
+        WHERE p.start_ns >= t.start_ns AND p.end_ns <= t.end_ns GROUP BY ALL HAVING sum(p.mw) <> 0 ORDER BY ALL
+        """,
+    )
+
+
+def _months(connection: duckdb.DuckDBPyConnection) -> list[Row]:
+    rows = connection.execute(
+        """
+        SELECT p.zone, p.start_ns, p.end_ns, sum(p.mwh), any_value(z.timezone), any_value(z.day_starts_hour)
+        FROM positions_by_interval p
+        JOIN (SELECT DISTINCT ON (code) * FROM zone_definitions ORDER BY code, seq DESC) z ON z.code = p.zone
+        WHERE EXISTS (SELECT 1 FROM positions_latest JOIN listings USING (listing_id) WHERE reference_only)
+        GROUP BY p.zone, p.start_ns, p.end_ns HAVING sum(p.mwh) IS NOT NULL ORDER BY p.zone, p.start_ns
+        """
+    ).fetchall()
+    found: dict[tuple[str, str], Row] = {}
+    for zone, start_ns, end_ns, mwh, timezone, hour in rows:
+        month = period_names("month", timezone, hour or 0)(start_ns)
+        held = found.setdefault((zone, month), {"zone": zone, "start_ns": start_ns, "label": month[2:], "mwh": 0.0})
+        held["end_ns"], held["mwh"] = end_ns, held["mwh"] + mwh
+    return list(found.values())
+
+
 _FINEST = """
     WITH finest AS (SELECT min(delivery_end_ns - delivery_start_ns) AS length FROM listings
                     WHERE listing_id IN (SELECT listing_id FROM trades)),
@@ -217,7 +247,7 @@ def _pnl(connection: duckdb.DuckDBPyConnection, first_ns: int, last_ns: int, buc
         own AS (SELECT DISTINCT strategy_id FROM p WHERE listing_id = 0),
         run AS (SELECT strategy_id, bucket, seq, sum(step) OVER (PARTITION BY strategy_id ORDER BY seq) / 1e6 AS total
                 FROM p WHERE (listing_id = 0) = (strategy_id IN (SELECT strategy_id FROM own)))
-        SELECT coalesce(n.name, '-') AS strategy, bucket, arg_max(total, seq) AS total
+        SELECT coalesce(n.name, 'no strategy') AS strategy, bucket, arg_max(total, seq) AS total
         FROM run LEFT JOIN names n ON n.kind = 'PLUGIN' AND n.id = strategy_id GROUP BY 1, 2 ORDER BY 1, 2
         """,
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
-from penstock_plugins.deals.deal_book import CAPTURED, DealBook, DealRecord, payments
+from penstock_plugins.deals.deal_book import CAPTURED, DealBook, DealRecord, Owed, payments
 from penstock_sdk.context import Context
 from penstock_sdk.energy.deals import DealTerms, deals_of, laid_out
 from penstock_sdk.energy.outside_cells import instant_text
@@ -27,6 +25,8 @@ class Batch(msgspec.Struct):
     """Known deals that the file names the second person of."""
     later: list[tuple[int, DealTerms]] = []
     faults: list[Fault] = []
+    owed: dict[tuple[str, str], Owed] = {}
+    """By counterparty and currency, for what is confirmed with those of this batch."""
 
 
 class Capture:
@@ -74,12 +74,11 @@ class Capture:
         deal = self._record(terms, number)
         if person is None and not terms.captured_by:
             raise CellError("captured_by", "", "a file says who captured each deal", "a person's name")
-        beside = [each for _, each in batch.fresh if each.terms.confirmed_by]
-        self._allow(deal, beside)
+        self._allow(batch, deal)
         batch.fresh.append((row, deal))
 
     def _sort_known(self, batch: Batch, row: int, terms: DealTerms, known: DealRecord, person: str | None) -> None:
-        same = known.terms.same_deal(msgspec.structs.replace(terms, trader=terms.trader or known.terms.trader))
+        same = known.terms.same_deal(terms)
         if person is not None or not same:
             rule = f"deal {terms.deal_id} is {known.status} already" + ("" if same else ", with other terms")
             raise CellError("deal_id", terms.deal_id, rule, "an id that was never used")
@@ -88,9 +87,9 @@ class Capture:
         if terms.confirmed_by.casefold() == known.captured_by.casefold():
             rule = f"{known.captured_by} has captured it as well"
             raise CellError("confirmed_by", terms.confirmed_by, rule, "somebody else")
-        self._allow(known, [])
-        known_by = msgspec.structs.replace(known, confirmed_by=terms.confirmed_by)
-        batch.confirming.append((row, known_by))
+        second = msgspec.structs.replace(known, confirmed_by=terms.confirmed_by)
+        self._allow(batch, second)
+        batch.confirming.append((row, second))
 
     def _record(self, terms: DealTerms, number: int) -> DealRecord:
         laid = laid_out(terms, self._ctx.reference)
@@ -99,11 +98,16 @@ class Capture:
             payments=payments(terms, laid, self._ctx.reference), price_ticks=laid.price.price_ticks,
         )  # fmt: skip
 
-    def _allow(self, deal: DealRecord, beside: Sequence[DealRecord]) -> None:
-        """Raise unless a deal's counterparty and its limit allow it."""
-        rule, wanted = self._book.counterparty_fault(deal, self._ctx.now_ns, beside)
+    def _allow(self, batch: Batch, deal: DealRecord) -> None:
+        """Raise unless a deal's counterparty and its limit allow it, beside those of its batch that are confirmed."""
+        now_ns, terms = self._ctx.now_ns, deal.terms
+        key = (terms.counterparty, terms.currency)
+        held = batch.owed.get(key) or self._book.owed(*key, now_ns)
+        rule, wanted = self._book.counterparty_fault(deal, now_ns, held)
         if rule:
-            raise CellError("counterparty", deal.terms.counterparty, rule, wanted)
+            raise CellError("counterparty", terms.counterparty, rule, wanted)
+        more = deal.owed(now_ns) if deal.confirmed_by or terms.confirmed_by else (0, 0)
+        batch.owed[key] = (held[0] + more[0], held[1] + more[1])
 
 
 def _by_person(terms: DealTerms, person: str) -> DealTerms:

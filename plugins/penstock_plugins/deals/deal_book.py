@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
@@ -18,7 +17,7 @@ from penstock_sdk.energy.outside_cells import decimal_text
 from penstock_sdk.energy.rules import Reference
 from penstock_sdk.energy.settlement import PAYMENT_DAY, monthly_value_day, target_calendar
 
-__all__ = ["CANCELLED", "CAPTURED", "CONFIRMED", "REJECTED", "DealBook", "DealRecord", "Payment", "payments"]
+__all__ = ["CANCELLED", "CAPTURED", "CONFIRMED", "REJECTED", "DealBook", "DealRecord", "Owed", "Payment", "payments"]
 
 CAPTURED, CONFIRMED, REJECTED, CANCELLED = "captured", "confirmed", "rejected", "cancelled"
 _MICRO = 1_000_000
@@ -26,6 +25,10 @@ _ONE_DAY = timedelta(days=1)
 
 Payment = tuple[int, int]
 """(until when it is owed, ns UTC; 10⁻⁶ of the currency, received positive)."""
+
+
+Owed = tuple[int, int]
+"""(what they owe us, what we owe them), in 10⁻⁶ of a currency, neither below 0."""
 
 
 class DealRecord(msgspec.Struct):
@@ -44,10 +47,12 @@ class DealRecord(msgspec.Struct):
     price_ticks: int = 0
     why: str = ""
 
-    @property
-    def both_ways(self) -> bool:
-        """True of a swap: what its floating leg brings may be owed by either."""
-        return self.terms.kind == "swap"
+    def owed(self, now_ns: int) -> Owed:
+        """Return what either side owes for it by now; of a swap both: what its floating leg brings may be either's."""
+        open_micro = [micro for until_ns, micro in self.payments if until_ns > now_ns]
+        if self.terms.kind == "swap":
+            return sum(map(abs, open_micro)), sum(map(abs, open_micro))
+        return sum(max(micro, 0) for micro in open_micro), sum(max(-micro, 0) for micro in open_micro)
 
 
 def payments(terms: DealTerms, laid: LaidOut, reference: Reference) -> list[Payment]:
@@ -116,43 +121,38 @@ class DealBook:
 
     # -- what may be done ------------------------------------------------------------------------------------------
 
-    def exposure_micro(self, counterparty: str, currency: str, now_ns: int, more: Iterable[DealRecord] = ()) -> int:
-        """Return the worst of what either side owes for confirmed deals that are not paid by now, and for *more*."""
+    def owed(self, counterparty: str, currency: str, now_ns: int) -> Owed:
+        """Return what either side owes for confirmed deals that are not paid by now."""
         to_us = by_us = 0
-        confirmed = (deal for deal in self.deals.values() if deal.status == CONFIRMED)
-        for deal in (*confirmed, *more):
+        for deal in self.deals.values():
             terms = deal.terms
-            if terms.counterparty != counterparty or terms.currency != currency:
-                continue
-            for until_ns, micro in deal.payments:
-                if until_ns > now_ns:
-                    to_us += abs(micro) if deal.both_ways else max(micro, 0)
-                    by_us += abs(micro) if deal.both_ways else max(-micro, 0)
-        return max(to_us, by_us)
+            if deal.status == CONFIRMED and terms.counterparty == counterparty and terms.currency == currency:
+                more = deal.owed(now_ns)
+                to_us, by_us = to_us + more[0], by_us + more[1]
+        return to_us, by_us
 
-    def counterparty_fault(self, deal: DealRecord, now_ns: int, beside: Iterable[DealRecord] = ()) -> tuple[str, str]:
+    def counterparty_fault(self, deal: DealRecord, now_ns: int, held: Owed | None = None) -> tuple[str, str]:
         """Return (rule, what would be accepted) where a deal's counterparty does not allow it; else two empty texts.
 
         Args:
-            beside: deals of the same file that would be confirmed with it.
+            held: what is owed without this deal; by default for what is confirmed.
         """
         name, currency = deal.terms.counterparty, deal.terms.currency
         known = self.counterparties.get(name)
         if known is None:
-            return (
-                "it is not known",
-                f"one of {', '.join(self.counterparties) or 'none: the config names no file of them'}",
-            )
+            some = ", ".join(self.counterparties) or "none: the config names no file of them"
+            return "it is not known", f"one of {some}"
         if not known.active:
             return f"{name} is not active", "another counterparty, or active = yes in its row"
         limit = known.limits.get(currency, 0)
         if not limit:
             has = ", ".join(code for code, micro in known.limits.items() if micro) or "none"
             return f"{name} has no limit in {currency}, which is no trading", f"a currency with a limit: {has}"
-        met = self.exposure_micro(name, currency, now_ns, [*beside, deal])
+        before = self.owed(name, currency, now_ns) if held is None else held
+        met = max(map(sum, zip(before, deal.owed(now_ns), strict=True)))
         if met > limit:
             rule = f"{_money(met)} {currency} would be owed, above the limit of {_money(limit)} {currency}"
-            room = max(0, limit - self.exposure_micro(name, currency, now_ns, beside))
+            room = max(0, limit - max(before))
             return rule, f"a deal of at most {_money(room)} {currency}, or a higher limit in its row"
         return "", ""
 

@@ -34,6 +34,8 @@ _STATE_VERSION = 1
 _HOUR_NS = 3_600_000_000_000
 _LATER_TAG = 0
 _TOLD_MAX = 20
+_FILE_ROWS_MAX = {COUNTERPARTIES: 2_000, DEALS: 2_000, TRADES: 10_000}
+"""A file is taken as a whole, on the kernel's thread: half a second at most."""
 _ENDED = {"reject": REJECTED, "cancel": CANCELLED}
 
 
@@ -104,8 +106,13 @@ class Deals(Operations):
         for role, name, text, error in result.value:
             if error:
                 out.append(self._file_refused(name, [Fault(name, 0, "", "", error, "a CSV or JSON file of " + role)]))
+                continue
+            sheet = read_sheet(name, text)
+            if len(sheet.rows) > _FILE_ROWS_MAX[role]:
+                rule, wanted = f"it has {len(sheet.rows)} rows", f"at most {_FILE_ROWS_MAX[role]}: split it"
+                out.append(self._file_refused(name, [Fault(name, 0, "", "", rule, wanted)]))
             else:
-                out += take[role](read_sheet(name, text))
+                out += take[role](sheet)
         return out
 
     def _file_refused(self, name: str, faults: Sequence[Fault]) -> Alert:

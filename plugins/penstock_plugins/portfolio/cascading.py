@@ -54,6 +54,7 @@ class Cascading:
         """Move what could not be cascaded so far and now can; as `move`."""
         events: list[Event] = []
         changed: list[Holding] = []
+        self._waiting &= self._instruments.keys()  # what has been delivered meanwhile cascades no more
         for listing_id in sorted(self._waiting):
             if self._marks.parts(listing_id) is not None:
                 more, moved = self.move(listing_id)

@@ -12,6 +12,7 @@ __all__ = ["Externals"]
 _REMEMBERED_NS = 45 * 86_400_000_000_000
 """How long after a listing is over its trades are still known by number: a month's reconciliation."""
 _WAITING_MAX = 10_000
+_NONE: tuple[int, frozenset[tuple[int, int]]] = (0, frozenset())
 
 
 class Externals:
@@ -23,20 +24,19 @@ class Externals:
         self._waiting: dict[int, list[ExternalTrade]] = {}
         """By listing."""
 
-    def count(self, trade: ExternalTrade, over_ns: int) -> bool:
-        """Return whether a trade is new, and remember it; one without a number always is.
+    def counted(self, trade: ExternalTrade) -> bool:
+        """Return whether a trade has been counted; one without a number never has."""
+        return (trade.source, trade.trade_id) in self._counted.get(trade.listing_id, _NONE)[1]
+
+    def count(self, trade: ExternalTrade, over_ns: int) -> None:
+        """Remember that a trade has been counted.
 
         Args:
             over_ns: when its listing is over.
         """
-        if trade.trade_id == ABSENT:
-            return True
-        _, numbers = self._counted.setdefault(trade.listing_id, (over_ns + _REMEMBERED_NS, set()))
-        number = (trade.source, trade.trade_id)
-        if number in numbers:
-            return False
-        numbers.add(number)
-        return True
+        if trade.trade_id != ABSENT:
+            _, numbers = self._counted.setdefault(trade.listing_id, (over_ns + _REMEMBERED_NS, set()))
+            numbers.add((trade.source, trade.trade_id))
 
     def forget(self, now_ns: int) -> None:
         """Forget the numbers of trades in listings that have been over for long."""

@@ -14,24 +14,20 @@ the last mark, all profit as realised. From then on it stands in the account's t
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
-from functools import cache
-from types import SimpleNamespace
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from penstock_plugins.portfolio.cascading import Cascading
 from penstock_plugins.portfolio.externals import Externals
 from penstock_plugins.portfolio.fees import Fees
 from penstock_plugins.portfolio.instruments import Instrument, instrument
-from penstock_plugins.portfolio.ledger import Holding, Ledger, Told
+from penstock_plugins.portfolio.ledger import Holding, Ledger
 from penstock_plugins.portfolio.marks import Marks
 from penstock_plugins.portfolio.one_currency import OneCurrency
+from penstock_plugins.portfolio.telling import Telling, frames
+from penstock_plugins.portfolio.trading import Trading, compiled_booking
 from penstock_plugins.portfolio.working import Working
-from penstock_sdk.compiled import compile_golden
 from penstock_sdk.context import Context
 from penstock_sdk.delivery_grid import DeliveryGrid
 from penstock_sdk.energy.exact import EnergyError
@@ -47,27 +43,21 @@ from penstock_sdk.events import (
     Order,
     OrderState,
     Pnl,
-    PnlAttribution,
-    Position,
     Quote,
     ReferenceTable,
     ReportKind,
     Severity,
     Timer,
-    TradeSource,
     ZoneDefinition,
 )
-from penstock_sdk.golden import booking
 from penstock_sdk.golden import positions as golden
-from penstock_sdk.golden.delivery_cells import new_cells
 from penstock_sdk.plugin import Outcome, Portfolio
-from penstock_sdk.schema import ABSENT, FRAME_RECORDS_MAX, Event, Frame, Record, layout_of
+from penstock_sdk.schema import ABSENT, Event, Frame, Record
 from penstock_sdk.slots import check_state
 
 __all__ = ["Positions", "PositionsConfig"]
 
 _FILL, _ROUTED, _NEW = int(ReportKind.FILL), int(OrderState.ROUTED), int(IntentAction.NEW)
-_APPLIED, _NEEDS_ROWS = booking.APPLIED, booking.NEEDS_ROWS
 _AMENDED = int(ReportKind.AMENDED)
 _CHANGED = (int(ReportKind.CANCELLED), int(ReportKind.EXPIRED), int(ReportKind.REJECTED), _AMENDED)
 _STATE_VERSION = 3
@@ -94,20 +84,6 @@ class PositionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """How old an exchange rate may be for that: from a Friday's fixing over a long weekend."""
 
 
-@cache
-def _compiled() -> SimpleNamespace:
-    """Return the compiled functions, those used here called once so that no fill waits for the compiler."""
-    compiled = compile_golden(booking)
-    table, one = golden.new_table(2), np.ones(1, np.int64)
-    golden.open_row(table, 1, 1)
-    cells, directory, pool = new_cells(2, 1, 1)
-    segments, out = np.array([[0, 1, 1]], np.int64), np.zeros(booking.BOOKED_WIDTH, np.int64)
-    compiled.book(table, 1, 1, 1, 1, ABSENT, ABSENT, cells, directory, pool, segments, 0, out)
-    compiled.largest(cells, directory, segments, 0)
-    compiled.figures(table, one, one, np.zeros((1, golden.FIGURE_WIDTH), np.int64))
-    return compiled
-
-
 class Positions(Portfolio):
     """Positions per book, strategy and listing, and what they have made."""
 
@@ -116,7 +92,6 @@ class Positions(Portfolio):
 
     def __init__(self, ctx: Context, config: PositionsConfig | None = None) -> None:
         super().__init__(ctx, config)
-        self._period_ns = round(self.config.pnl_period_s * 1e9)
         self._instruments: dict[int, Instrument] = {}
         """By listing, of those that are not over."""
         self._by_name: dict[tuple[str, int], int] = {}
@@ -128,22 +103,20 @@ class Positions(Portfolio):
         self._working = Working()
         self._orders = self._working.orders
         self._externals = Externals()
-        compiled = _compiled()
-        self._book: Callable[..., int] = compiled.book
-        self._largest: Callable[..., int] = compiled.largest
-        self._booked: npt.NDArray[np.int64] = np.zeros(booking.BOOKED_WIDTH, np.int64)
-        self._ledger = Ledger(compiled.figures, self._grid)
+        self._ledger = Ledger(compiled_booking().figures, self._grid)
         self._holdings = self._ledger.holdings
-        self._fees = Fees(ctx, self._instruments, self._ledger, self.config.fee_micro_per_mwh, timer_tag=_NEW_DAY)
-        self._cascading = Cascading(ctx, self._instruments, self._ledger, self._marks, self._grid, self._open)
-        max_age_ns = round(self.config.fx_age_h_max * 3.6e12)
+        cfg = self.config
+        self._fees = Fees(ctx, self._instruments, self._ledger, cfg.fee_micro_per_mwh, timer_tag=_NEW_DAY)
+        self._trading = Trading(ctx, self._grid, self._ledger, self._marks, self._fees, self._externals)
+        self._fill = self._trading.fill
+        self._cascading = Cascading(
+            ctx, self._instruments, self._ledger, self._marks, self._grid, self._trading.open
+        )  # fmt: skip
         self._one_currency = (
-            OneCurrency(ctx, self.config.report_currency, max_age_ns) if self.config.report_currency else None
+            OneCurrency(ctx, cfg.report_currency, round(cfg.fx_age_h_max * 3.6e12)) if cfg.report_currency else None
         )
-        self._due_ns = ABSENT
-        """When profit and loss is told next; ABSENT while nothing is open to trading."""
-        self._until_ns = 0
-        """The last gate closure."""
+        period_ns = round(cfg.pnl_period_s * 1e9)
+        self._telling = Telling(ctx, self._ledger, self._marks, period_ns, self._one_currency, timer_tag=_TELL)
 
     # What there is to hold.
 
@@ -206,9 +179,7 @@ class Positions(Portfolio):
         heapq.heappush(self._over, (listed.over_ns, listed.listing_id))
         self._cascading.expect(listed)
         if not listing.reference_only:
-            self._until_ns = max(self._until_ns, listed.gate_closure_ns)
-            if self.ctx.now_ns <= self._until_ns:
-                self._tell_soon()
+            self._telling.trades_until(listed.gate_closure_ns)
         out += self._fees.learn(listed)
         for trade in self._externals.arrived(listed.listing_id):
             out += self._count(trade, listed)
@@ -231,7 +202,7 @@ class Positions(Portfolio):
             over.append(heapq.heappop(self._over)[1])
         if not over:
             return []
-        frames = _frames(self._ledger.settle(over, self._marks, now_ns))
+        told = frames(self._ledger.settle(over, self._marks, now_ns))
         for listing_id in over:
             listed = self._instruments.pop(listing_id)
             if self._by_name.get((listed.contract, listed.venue_id)) == listing_id:
@@ -241,7 +212,7 @@ class Positions(Portfolio):
                 self._grid.drop(listing_id)
         self._grid.let_go(now_ns - _KEPT_NS)
         self._externals.forget(now_ns)
-        return frames
+        return told
 
     # What the market says.
 
@@ -259,7 +230,7 @@ class Positions(Portfolio):
         """Keep a settlement price, or another that somebody says."""
         self._marks.on_mark(mark, self.ctx.now_ns)
         if self._holdings:
-            self._tell_soon()
+            self._telling.soon()
         return None
 
     def on_fx_rate(self, rate: FxRate) -> Outcome:
@@ -295,7 +266,10 @@ class Positions(Portfolio):
         lots = report.last_lots
         if order is not None:
             book_id, decision, arrival = order.book_id, order.decision_half_ticks, order.arrival_half_ticks
-            self._working.fill(order, lots)
+            if lots == order.qty_lots:
+                del self._orders[order.order_id]
+            else:
+                self._working.fill(order, lots)
         else:
             book_id, decision, arrival = self._ledger.of_strategy(report.strategy_id), ABSENT, ABSENT
         holding = self._holdings.get((book_id, report.strategy_id, report.listing_id)) or self._opened(
@@ -336,81 +310,19 @@ class Positions(Portfolio):
         ]  # fmt: skip
 
     def _count(self, trade: ExternalTrade, listed: Instrument) -> list[Event]:
-        """Return the position that an external trade leads to."""
-        source = TradeSource._value2member_map_.get(trade.source, TradeSource.UNKNOWN)
-        dealt = f"{trade.qty_lots} lots at {trade.price_ticks} ticks"
-        what = f"{source.name.lower()} trade {trade.trade_id} of {dealt} in {listed.name}"
-        if not self._externals.count(trade, listed.over_ns):
-            return [
-                self.ctx.alert(
-                    "portfolio.trade_twice", Severity.WARNING, what, "each trade of a listing and source once",
-                    "it counts once; a second trade has a number of its own, a correction is a trade that takes back",
-                )
-            ]  # fmt: skip
-        holding = self._open(trade.book_id, trade.strategy_id, listed)
-        self._fees.charge_external(holding, trade)
-        position = self._fill(holding, trade.side, trade.price_ticks, trade.qty_lots, ABSENT, ABSENT)
-        self._fees.charge_today(holding)
-        if position is None:
-            return [
-                self.ctx.alert(
-                    "portfolio.fill_refused", Severity.CRITICAL, what,
-                    "a side, a price, lots, and figures within 64 bits",
-                    "the position is not what was traded; correct it by hand",
-                )
-            ]  # fmt: skip
-        out: list[Event] = [position]
-        self._tell_soon()
-        if self._cascading.ended(listed.listing_id):
-            out += self._told_moves(*self._cascading.move(listed.listing_id))
-        return out
-
-    def _fill(
-        self, holding: Holding, side: int, price_ticks: int, lots: int, decision: int, arrival: int
-    ) -> Position | None:
-        """Add a trade to what is held, its money and its energy; return the position, None where it is refused."""
-        cells, directory, pool = self._grid.arrays
-        out = self._booked
-        # A plain int: compiled code takes an IntEnum too, but looks up its type for 30 µs each time.
-        status = self._book(
-            self._ledger.table, holding.row, int(side), price_ticks, lots, decision, arrival, cells, directory, pool,
-            holding.segments, holding.track, out,
-        )  # fmt: skip
-        if status != _APPLIED:
-            if status != _NEEDS_ROWS:
-                return None
-            self._grid.more_rows()
-            return self._fill(holding, side, price_ticks, lots, decision, arrival)
-        net, bought, sold, cash, largest = out.tolist()
-        self._marks.last_ticks[holding.listing_id] = price_ticks
-        return Position(
-            holding.listing_id, holding.strategy_id, holding.book_id, holding.currency_id, 0, 0,
-            net, bought, sold, cash, largest // holding.amount_per_lot,
-        )  # fmt: skip
-
-    def _position(self, holding: Holding) -> Position:
-        """Return what is held now."""
-        row = self._ledger.table[holding.row].tolist()
-        cells, directory, _ = self._grid.arrays
-        largest = self._largest(cells, directory, holding.segments, holding.track)
-        return Position(
-            holding.listing_id, holding.strategy_id, holding.book_id, holding.currency_id, 0, 0,
-            row[golden.POSITION_NET], row[golden.POSITION_BOUGHT], row[golden.POSITION_SOLD], row[golden.POSITION_CASH],
-            largest // holding.amount_per_lot,
-        )  # fmt: skip
+        """Return what a trade from outside leads to: a position, and where its contract has ended, a cascade."""
+        booked = self._trading.external(trade, listed)
+        if isinstance(booked, Alert):
+            return [booked]
+        self._telling.soon()
+        if not self._cascading.ended(listed.listing_id):
+            return [booked]
+        return [booked, *self._told_moves(*self._cascading.move(listed.listing_id))]
 
     def _opened(self, book_id: int, strategy_id: int, listing_id: int) -> Holding | None:
+        """Return a new holding; None where the listing is not known."""
         listed = self._instruments.get(listing_id)
-        return None if listed is None else self._open(book_id, strategy_id, listed)
-
-    def _open(self, book_id: int, strategy_id: int, listed: Instrument) -> Holding:
-        """Return what an account holds of a listing, with the fees of today where it is new."""
-        known = self._ledger.holdings.get((book_id, strategy_id, listed.listing_id))
-        if known is not None:
-            return known
-        holding = self._ledger.open(book_id, strategy_id, listed)
-        self._fees.charge_today(holding)
-        return holding
+        return None if listed is None else self._trading.open(book_id, strategy_id, listed)
 
     # Profit and loss.
 
@@ -421,41 +333,18 @@ class Positions(Portfolio):
             return None
         if timer.tag != _TELL:
             return self._told_moves(*self._cascading.move(timer.tag))
-        self._due_ns = ABSENT
-        if self.ctx.now_ns <= self._until_ns:
-            self._tell_soon()
-        return self._tell(all_rows=False)
+        return self._telling.due()
 
     def on_stop(self) -> Outcome:
         """Tell everything."""
-        return self._tell(all_rows=True)
-
-    def _tell_soon(self) -> None:
-        """Ask to be woken at the next whole period, unless that is so already."""
-        if self._due_ns == ABSENT:
-            self._due_ns = (self.ctx.now_ns // self._period_ns + 1) * self._period_ns
-            self.ctx.set_timer(self._due_ns)
+        return self._telling.tell(all_rows=True)
 
     def _told_moves(self, events: list[Event], changed: list[Holding]) -> list[Event]:
         """Return what a cascade leads to: itself, the positions that changed, and what they are worth."""
         if not changed:
             return events
-        out = [*events, *(self._position(holding) for holding in changed)]
-        return out + self._tell(all_rows=False)
-
-    def _tell(self, *, all_rows: bool) -> list[Event]:
-        """Return frames of Pnl and PnlAttribution: per account what has changed since last told, and its totals."""
-        out = _frames(self._ledger.told(self._marks, self.ctx.now_ns, all_rows=all_rows))
-        if self._one_currency is not None:
-            out += self._one_currency.tell(self._totals())
-        return out
-
-    def _totals(self) -> npt.NDArray[np.void]:
-        """Return every account's totals as they are now; what is told next does not change by it."""
-        parts = self._ledger.told(self._marks, self.ctx.now_ns, all_rows=True, remember=False)
-        rows: npt.NDArray[np.void] = np.concatenate([np.empty(0, layout_of(Pnl).dtype), *(pnl for pnl, _ in parts)])
-        totals: npt.NDArray[np.void] = rows[rows["listing_id"] == 0]
-        return totals
+        positions = [self._trading.position(holding) for holding in changed]
+        return [*events, *positions, *self._telling.tell(all_rows=False)]
 
     # For those who look.
 
@@ -468,11 +357,11 @@ class Positions(Portfolio):
     def standing(self) -> list[Record]:
         """Return what is held and what was made, at the marks of now; what is told next does not change by it."""
         out: list[Record] = [
-            self._position(holding)
+            self._trading.position(holding)
             for holding in self._ledger.holdings.values()
             if self._ledger.table[holding.row, golden.POSITION_NET]
         ]
-        totals = self._totals()
+        totals = self._telling.totals()
         return out + (list(Frame(Pnl, totals).records()) if len(totals) else [])
 
     def snapshot(self) -> dict[str, Any]:
@@ -487,7 +376,7 @@ class Positions(Portfolio):
             "externals": self._externals.snapshot(),
             "cascading": self._cascading.snapshot(),
             "one_currency": self._one_currency.snapshot() if self._one_currency is not None else None,
-            "times": [self._due_ns, self._until_ns],
+            "times": [self._telling.due_ns, self._telling.until_ns],
             "fees": self._fees.snapshot(),
         }
 
@@ -512,17 +401,5 @@ class Positions(Portfolio):
         self._cascading.restore(state["cascading"])
         if self._one_currency is not None and state["one_currency"] is not None:
             self._one_currency.restore(state["one_currency"])
-        self._due_ns, self._until_ns = state["times"]
+        self._telling.due_ns, self._telling.until_ns = state["times"]
         self._fees.restore(state["fees"])
-
-
-def _frames(parts: list[Told]) -> list[Event]:
-    """Return rows of Pnl in frames, and beside each as many of PnlAttribution."""
-    out: list[Event] = []
-    if not parts:
-        return out
-    pnl, attribution = (np.concatenate(rows) for rows in zip(*parts, strict=True))
-    for at in range(0, len(pnl), FRAME_RECORDS_MAX):
-        end = at + FRAME_RECORDS_MAX
-        out += [Frame(Pnl, pnl[at:end].copy()), Frame(PnlAttribution, attribution[at:end].copy())]
-    return out

@@ -110,7 +110,8 @@ class Settlement(Portfolio):
         if terms is None:
             if not self._externals.wait(trade):
                 self._refuse(f"a trade of {trade.qty_lots} lots in listing {trade.listing_id}, which is not announced")
-        elif self._externals.count(trade, terms.end_ns + self.config.keep_days * _DAY_NS):
+        elif not self._externals.counted(trade):
+            self._externals.count(trade, terms.end_ns + self.config.keep_days * _DAY_NS)
             self._trade(
                 trade.listing_id, trade.qty_lots if trade.side == _BUY else -trade.qty_lots, trade.price_ticks,
                 self.ctx.now_ns if trade.traded_ns == ABSENT else trade.traded_ns,
@@ -135,6 +136,8 @@ class Settlement(Portfolio):
             return
         if terms.payment == "variation":
             self._futures.trade(terms, holder, lots, ticks)
+            if terms.physical and terms.start_ns <= self.ctx.now_ns:
+                self._begin_delivery(terms)
         elif not terms.physical:
             self._swaps.trade(terms, holder, lots, ticks)
             self._swap_dues()

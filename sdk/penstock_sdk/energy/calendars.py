@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
 import msgspec
 
@@ -128,6 +129,10 @@ class Calendars(Mapping[str, Calendar]):
                 "list it in the deployment, or pass Calendars of your own"
             )
         return found
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the calendar of that name, or *default*: here a missing one is no error."""
+        return self._by_name.get(name, default)
 
     def __contains__(self, name: object) -> bool:
         """Return whether a calendar of that name is loaded."""

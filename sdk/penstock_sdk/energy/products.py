@@ -62,9 +62,15 @@ def product_row(zone: MarketZone | str, product: str, on: date, reference: Refer
         raise EnergyError(f"product {product!r} has no trading session in {code}; {hint}{known}")
     holding = [row for row in rows if row.holds_on(on)]
     if not holding:
-        days = " and ".join(f"{row.valid_from} to {row.valid_to}" for row in rows)
+        days = " and ".join(_stretch(row) for row in rows)
         raise EnergyError(f"product {product!r} has no trading session in {code} for delivery on {on}; it has {days}")
     return _only(code, product, holding)
+
+
+def _stretch(row: ProductRow) -> str:
+    """Return from when to when a row holds, in words."""
+    first = f"from {row.valid_from} " if row.valid_from > date.min else ""
+    return first + (f"to {row.valid_to}" if row.valid_to < date.max else "on")
 
 
 def _only(code: str, product: str, rows: list[ProductRow]) -> ProductRow:

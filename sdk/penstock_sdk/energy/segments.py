@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from fractions import Fraction
 from typing import NamedTuple
 
 from penstock_sdk.energy.contract_types import Contract, ListingTerms
@@ -17,9 +18,9 @@ from penstock_sdk.energy.delivery import counted_hours
 from penstock_sdk.energy.exact import EnergyError, Exact, exact
 from penstock_sdk.energy.intervals import delivery_date, first_instant_ns
 from penstock_sdk.energy.localtime import NS_PER_MINUTE
+from penstock_sdk.energy.money import price_currency
 from penstock_sdk.energy.rule_rows import MarketZone
 from penstock_sdk.energy.rules import Reference
-from penstock_sdk.energy.units import price_to_ticks
 from penstock_sdk.energy.zones import market_zone
 
 __all__ = [
@@ -189,19 +190,27 @@ def order_ticks(contract: Contract, terms: ListingTerms, price: Exact) -> int:
     Args:
         contract: what is ordered.
         terms: its grid.
-        price: in the contract's price unit, of the major currency: 0.8512 of "GBp/therm" is 85.12 pence.
+        price: in the contract's price unit: "85.12" of GBp/therm is 85.12 pence.
 
     Raises:
         EnergyError: off the tick grid (names the prices either side) or outside the limits (names them).
     """
-    ticks = price_to_ticks(price, terms.tick_micro)
-    if not terms.price_min_ticks <= ticks <= terms.price_max_ticks:
-        low, high = (edge * terms.tick_micro / 1_000_000 for edge in (terms.price_min_ticks, terms.price_max_ticks))
+    _, minor = price_currency(contract.price_unit.partition("/")[0])
+    tick = Fraction(terms.tick_micro * minor, 1_000_000)
+    ticks = exact(price, "price") / tick
+    below = ticks.numerator // ticks.denominator
+    if ticks.denominator != 1:
+        raise EnergyError(
+            f"price {price} of {contract.name} is off the tick of {float(tick):g} {contract.price_unit}; nearest are "
+            f"{float(below * tick)!r} and {float((below + 1) * tick)!r}"
+        )
+    if not terms.price_min_ticks <= below <= terms.price_max_ticks:
+        low, high = (float(edge * tick) for edge in (terms.price_min_ticks, terms.price_max_ticks))
         raise EnergyError(
             f"price {price} of {contract.name} is outside the market's limits; wanted {low:g} to {high:g} "
-            f"{contract.currency}"
+            f"{contract.price_unit}"
         )
-    return ticks
+    return below
 
 
 def order_lots(contract: Contract, terms: ListingTerms, qty: Exact) -> int:
