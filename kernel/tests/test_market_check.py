@@ -151,7 +151,7 @@ use = "portfolio"
 [plugins.portfolio.config]
 pnl_period_s = 0
 fee_micro_per_mwh = -1_000_000_000_000
-intervals_max = 200_000
+fx_age_h_max = 0
 [plugins.audit]
 use = "audit"
 [plugins.audit.config]

@@ -206,12 +206,12 @@ def test_a_new_listing_in_a_slot_that_was_used_before_begins_with_nothing() -> N
     assert not kernel.slots["reversion"].plugin._table[3, slots].any()  # net lots
     maker = kernel.slots["mm"].plugin._quotes
     assert set(maker.cells[0, [maker.slots.slot_of[i] for i in new]].tolist()) == {ABSENT}  # fair value
-    for name in ("risk", "portfolio"):
-        plugin = kernel.slots[name].plugin
-        slots = [plugin._room.slots.slot_of[i] for i in new]
-        assert set(plugin._mid[:, slots].ravel().tolist()) == {ABSENT}
-    for account in kernel.slots["portfolio"].plugin._accounts.values():
-        assert not account.told[:, slots].any()
+    risk = kernel.slots["risk"].plugin
+    slots = [risk._room.slots.slot_of[i] for i in new]
+    assert set(risk._mid[:, slots].ravel().tolist()) == {ABSENT}
+    portfolio = kernel.slots["portfolio"].plugin
+    assert {portfolio._marks.mark(i) for i in new} == {(ABSENT, ABSENT)}
+    assert not any(listing_id in new for _, _, listing_id in portfolio._holdings)
 
 
 def test_the_same_seed_gives_the_same_days() -> None:

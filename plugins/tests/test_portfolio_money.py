@@ -105,6 +105,18 @@ def test_a_new_trading_day_has_its_own_fees(bench):
     assert fee_of(made, month) == 3 + 200
 
 
+@pytest.mark.parametrize(("markets", "wanted"), [(("XA",), 5), (("XA", "XB"), 10 * 1_000)])
+def test_a_venue_without_fees_charges_those_of_the_one_market_that_lists_the_product(bench, markets, wanted):
+    made = build(bench, PositionsConfig(fee_micro_per_mwh=1_000), listings=0)
+    futures = Futures(made)
+    listed = [{"market": market, "product": "M", "zones": ["DE-LU"]} for market in ("XA", "XB")]
+    made.kernel.feed(ReferenceTable(name="products", source="test", digest="", rows=listed))
+    fees(made, *({"market": market, "micro_per_lot": 5} for market in markets))
+    month = futures.add("DE-LU M", 40 * DAY_NS, 10)
+    futures.trade(month, BUY, 1000, 1)
+    assert fee_of(made, month) == wanted  # of two that charge, neither: what each MWh costs without
+
+
 def test_our_own_fills_pay_the_new_days_fees_from_midnight_on(bench):
     made = build(bench, listings=0)
     made.kernel.add_listing("D", made.venue.ctx.plugin_id, start_ns=3 * DAY_NS)
@@ -186,7 +198,9 @@ def test_a_strip_without_a_price_of_its_own_is_worth_its_parts_by_energy(bench):
     quarter = futures.add("DE-LU Q", start_ns, 2159, product="Q", into=names, ends_ns=39 * DAY_NS)
     months, at_ns = [], start_ns
     for name, hours in zip(names, (744, 672, 743), strict=True):
-        months.append(futures.add(name, at_ns, hours, tick_micro=20_000))
+        # The first one's lots are of 0.1 MW: its price weighs no less for that.
+        small = {"lot_kw": 100, "cash_micro_per_lot_tick": 2_000 * hours} if name == names[0] else {}
+        months.append(futures.add(name, at_ns, hours, tick_micro=20_000, **small))
         at_ns += hours * HOUR_NS
     futures.trade(quarter, BUY, 5_000, 3)
     prices = (2_600, -100, 0)  # ticks of 0.02

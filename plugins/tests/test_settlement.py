@@ -64,6 +64,15 @@ def test_a_trade_at_16_00_is_paid_a_day_later() -> None:
         paper.trade(hour, 1, 1_000, at=at)
     days = [day_of(flow) for flow in paper.flows(CashKind.TRADE)]
     assert days == ["2026-03-10", "2026-03-11", "2026-03-10", "2026-03-09"]
+    assert sorted(day_of(flow) for flow in paper.flows(CashKind.FEE)) == ["2026-03-09", "2026-03-10", "2026-03-11"]
+
+
+def test_what_a_fee_rounds_off_is_kept_for_the_next_fill() -> None:
+    paper = Paper(fee_micro_per_mwh=1).open()
+    quarter = paper.lists("Q", "2026-03-11 12:00", "2026-03-11 12:15")
+    for at in range(8):  # a quarter of a millionth each
+        paper.trade(quarter, (-1) ** at, 1_000)
+    assert [flow.amount_micro for flow in paper.flows(CashKind.FEE)] == [-2]
 
 
 def test_negative_and_zero_prices_are_paid_as_they_are() -> None:
@@ -187,6 +196,21 @@ def test_variation_over_a_life_with_a_cascade_is_the_final_profit(
     assert paper.sums().get((CashKind.VARIATION, "EUR"), 0) == cash + value
 
 
+def test_parts_with_a_smaller_lot_take_more_of_them() -> None:
+    paper = Paper(fee_micro_per_mwh=0).open()
+    quarter = paper.lists("Q2", "2026-04-01 00:00", "2026-07-01 00:00", payment="variation", physical=False)
+    months = [
+        paper.lists(start, f"{start} 00:00", f"{end} 00:00", payment="variation", physical=False, lot_kw=100)
+        for start, end in (("2026-04-01", "2026-05-01"), ("2026-05-01", "2026-06-01"), ("2026-06-01", "2026-07-01"))
+    ]
+    paper.trade(quarter, 2, 5_000)
+    paper.kernel.feed(Cascade(listing_id=quarter, into=months, price_ticks=5_100))
+    for month in months:
+        paper.mark(month, 5_200)
+    gains = [flow.amount_micro for flow in paper.flows(CashKind.VARIATION)]
+    assert gains == [2 * 100 * hours * 10_000 for hours in (2_184, 720, 744, 720)]
+
+
 def test_a_physical_future_is_delivered_at_its_last_settlement_price() -> None:
     paper = Paper("2026-02-20 12:00", fee_micro_per_mwh=0).open()
     month = paper.lists("M", "2026-03-01 00:00", "2026-04-01 00:00", payment="variation")
@@ -198,6 +222,13 @@ def test_a_physical_future_is_delivered_at_its_last_settlement_price() -> None:
     # So much for the energy in all: what it was bought for. It is then sold as any that nobody took.
     paper.imbalance(100.0, "2026-03-01 00:00")
     assert paper.sums()[CashKind.IMBALANCE, "EUR"] == 75 * EUR
+
+
+def test_a_physical_future_traded_while_it_delivers_is_paid_at_once() -> None:
+    paper = Paper("2026-03-10 12:00", fee_micro_per_mwh=0).open()
+    month = paper.lists("M", "2026-03-01 00:00", "2026-04-01 00:00", payment="variation")
+    paper.trade(month, 1, 5_000)
+    assert paper.sums() == {(CashKind.TRADE, "EUR"): -5_000 * 743 * 10_000}
 
 
 # Swaps.
@@ -256,11 +287,24 @@ def test_a_month_is_invoiced_when_it_is_over_and_again_when_its_prices_are_final
     paper.until("2026-05-01 00:00")  # after the 20th business day of April
     assert paper.invoices()[2:] == [("TSO DE-LU 2026-03 EUR", 2, True, [("imbalance", 4_100)])]
     paper.imbalance(48.0, "2026-03-11 12:00", version=2)  # late, and still paid: the invoice is drawn up once more
+    assert day_of(paper.flows()[-1]) == "2026-05-04"  # 20 April has passed, 1 May is a holiday and a Friday
     paper.until("2026-05-03 00:00")
     assert paper.invoices()[3:] == [("TSO DE-LU 2026-03 EUR", 3, True, [("imbalance", 4_200)])]
     paper.kernel.stop()
     assert len(paper.invoices()) == 4
     assert paper.kernel.of(Alert) == []
+
+
+def test_a_month_without_corrections_becomes_final_all_the_same() -> None:
+    paper = Paper(fee_micro_per_mwh=0).open()
+    paper.trade(paper.lists("H", "2026-03-11 12:00", "2026-03-11 13:00"), 1, 0)
+    paper.until("2026-03-11 13:00")
+    paper.imbalance(40.0, "2026-03-11 12:00", 4)
+    paper.until("2026-05-03 00:00")
+    assert [bill for bill in paper.invoices() if bill[0].startswith("TSO")] == [
+        ("TSO DE-LU 2026-03 EUR", 1, False, [("imbalance", 4_000)]),
+        ("TSO DE-LU 2026-03 EUR", 2, True, [("imbalance", 4_000)]),
+    ]
 
 
 def test_a_month_that_lacks_a_price_is_not_final() -> None:

@@ -91,6 +91,22 @@ def test_a_meter_value_counts_in_any_of_its_units(unit: str, value: float) -> No
     assert sum(paid(paper)) == 200 * EUR  # fed in 1 MWh beside what was bought
 
 
+def test_a_meter_value_over_two_intervals_is_shared_by_them() -> None:
+    paper, _ = held(4)
+    paper.imbalance(100.0, NOON, 2)
+    paper.observe("meter.power", 1.0, berlin(NOON), berlin(NOON) + 2 * QUARTER_NS, unit="MWh")
+    assert paid(paper) == [100 * EUR, 100 * EUR, -50 * EUR, -50 * EUR]
+    paper.observe("meter.power", 4.0, berlin(NOON), berlin(NOON) + 2 * QUARTER_NS, unit="MW", version=1)
+    assert sum(paid(paper)) == 0
+
+
+def test_a_price_in_pence_is_paid_in_pounds() -> None:
+    paper = Paper(fee_micro_per_mwh=0).open()
+    paper.trade(paper.lists("GB", NOON, "2026-03-11 13:00", zone="GB"), 4, 5_000)
+    paper.observe("imbalance.price.GB", 8_050.0, berlin(NOON), berlin(NOON) + QUARTER_NS, unit="GBX/MWh")
+    assert paid(paper) == [80_500_000]
+
+
 def test_an_asset_that_delivers_as_planned_leaves_no_imbalance() -> None:
     paper, _ = held(-4)
     zone_id, book_id = paper.id(IdKind.ZONE, "DE-LU"), paper.id(IdKind.BOOK, "power")

@@ -126,6 +126,10 @@ def test_halves_go_to_the_even_side(numerator: int, denominator: int) -> None:
     assert divide_half_even(numerator, denominator) == round(Fraction(numerator, denominator))
 
 
+def test_ties_are_ties() -> None:
+    assert [divide_half_even(at, 2) for at in (-5, -3, -1, 1, 3, 5)] == [-2, -2, 0, 0, 2, 2]
+
+
 def test_a_surplus_is_sold_and_a_lack_bought_at_one_price_of_any_sign() -> None:
     mwh = 60_000_000
     assert imbalance_micro(-mwh, 100_000_000) == 100_000_000  # bought and not taken: a surplus, sold at 100.00
@@ -246,6 +250,12 @@ def test_lines_add_up_to_the_rounded_total(books: dict[str, tuple[int, int]]) ->
 def test_three_thirds_of_a_cent_are_a_cent() -> None:
     sums = [InvoiceSum("ECC", "2026-03", "EUR", book, CashKind.FEE, 3_334, 0) for book in "abc"]
     assert [line.amount_minor for line in draw_up(sums, version=1, final=False)] == [1, 0, 0]
+
+
+def test_lines_stand_by_book_and_kind_in_whatever_order_they_came() -> None:
+    kinds = [("b", CashKind.TRADE), ("a", CashKind.FEE), ("b", CashKind.FEE), ("a", CashKind.TRADE)]
+    lines = draw_up([InvoiceSum("ECC", "2026-03", "EUR", *of, 0, 0) for of in kinds], version=1, final=False)
+    assert [(line.book, line.kind) for line in lines] == [("a", "trade"), ("a", "fee"), ("b", "trade"), ("b", "fee")]
 
 
 def test_two_currencies_are_two_invoices() -> None:
