@@ -167,7 +167,8 @@ def _pnl(connection: duckdb.DuckDBPyConnection) -> list[PnlLine]:
     rows = _rows(
         connection,
         f"""
-        WITH p AS (SELECT {_WHO} AS strategy, coalesce({_PRODUCT}, '') AS product, coalesce(currency, '') AS currency, listing_id, realised, unrealised, fees, total
+        WITH p AS (SELECT {_WHO} AS strategy, coalesce({_PRODUCT}, '') AS product,
+                          coalesce(currency, '') AS currency, listing_id, realised, unrealised, fees, total
                    FROM pnl_latest)
         SELECT strategy, '' AS product, currency, sum(realised) AS realised, sum(unrealised) AS unrealised,
                sum(fees) AS fees, sum(total) AS total

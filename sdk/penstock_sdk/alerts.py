@@ -55,7 +55,7 @@ CODES: tuple[AlertCode, ...] = (
               "Name a plugin of the deployment."),
     AlertCode("control.denied", _WARNING, "Somebody who is not the run's owner called its control socket.",
               "Find out who that is; the folder of the run should be its owner's alone."),
-    AlertCode("deal.file_refused", _ERROR, "A file of deals, counterparties or trades has faults; none of it was taken.",
+    AlertCode("deal.file_refused", _ERROR, "A file of deals, counterparties or trades has faults; none was taken.",
               "Mend the rows that the alert names, try with `penstock deal check`, and start again."),
     AlertCode("deal.refused", _WARNING, "A command on deals or trades did not hold any more when it was done.",
               "See `penstock deal list`, and give it again."),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from penstock_plugins.portfolio.instruments import Instrument
 from penstock_plugins.portfolio.ledger import Holding, Ledger
 from penstock_plugins.portfolio.marks import Marks
 from penstock_sdk.context import Context
@@ -13,6 +12,7 @@ from penstock_sdk.delivery_grid import DeliveryGrid
 from penstock_sdk.events import Alert, Cascade, Severity
 from penstock_sdk.golden import positions as golden
 from penstock_sdk.golden.cascade import cascade, one_price, part_lots, part_ticks
+from penstock_sdk.instruments import Instrument
 from penstock_sdk.schema import ABSENT, Event
 
 __all__ = ["Cascading"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from penstock_plugins.portfolio.instruments import Instrument
 from penstock_plugins.portfolio.ledger import Holding, Ledger
-from penstock_plugins.portfolio.tariffs import Tariff, next_day_ns, tariff, trading_day
 from penstock_sdk.context import Context
 from penstock_sdk.events import ExternalTrade, IdKind, Severity, TradeSource
 from penstock_sdk.golden.positions import set_fees
+from penstock_sdk.instruments import Instrument
 from penstock_sdk.schema import ABSENT, Event
+from penstock_sdk.tariffs import Tariff, next_day_ns, tariff, trading_day
 
 __all__ = ["Fees"]
 

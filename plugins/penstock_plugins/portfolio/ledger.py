@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from penstock_plugins.portfolio.instruments import Instrument
 from penstock_plugins.portfolio.marks import Marks
 from penstock_sdk.delivery_grid import DeliveryGrid
 from penstock_sdk.events import Pnl, PnlAttribution
 from penstock_sdk.golden import positions as golden
+from penstock_sdk.instruments import Instrument
 from penstock_sdk.schema import ABSENT, layout_of
 
 __all__ = ["Account", "Holding", "Ledger", "Told"]

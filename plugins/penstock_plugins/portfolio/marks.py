@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from penstock_plugins.portfolio.instruments import Instrument
 from penstock_sdk.events import Mark, Quote
 from penstock_sdk.golden.mids import keep_mid, keep_mids
+from penstock_sdk.instruments import Instrument
 from penstock_sdk.schema import ABSENT
 from penstock_sdk.slots import ListingSlots
 

@@ -19,9 +19,7 @@ from typing import Annotated, Any
 import msgspec
 
 from penstock_plugins.portfolio.cascading import Cascading
-from penstock_plugins.portfolio.externals import Externals
 from penstock_plugins.portfolio.fees import Fees
-from penstock_plugins.portfolio.instruments import Instrument, instrument
 from penstock_plugins.portfolio.ledger import Holding, Ledger
 from penstock_plugins.portfolio.marks import Marks
 from penstock_plugins.portfolio.one_currency import OneCurrency
@@ -50,7 +48,9 @@ from penstock_sdk.events import (
     Timer,
     ZoneDefinition,
 )
+from penstock_sdk.externals import Externals
 from penstock_sdk.golden import positions as golden
+from penstock_sdk.instruments import Instrument, instrument
 from penstock_sdk.plugin import Outcome, Portfolio
 from penstock_sdk.schema import ABSENT, Event, Frame, Record
 from penstock_sdk.slots import check_state

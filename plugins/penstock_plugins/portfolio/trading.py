@@ -9,18 +9,18 @@ from types import SimpleNamespace
 import numpy as np
 import numpy.typing as npt
 
-from penstock_plugins.portfolio.externals import Externals
 from penstock_plugins.portfolio.fees import Fees
-from penstock_plugins.portfolio.instruments import Instrument
 from penstock_plugins.portfolio.ledger import Holding, Ledger
 from penstock_plugins.portfolio.marks import Marks
 from penstock_sdk.compiled import compile_golden
 from penstock_sdk.context import Context
 from penstock_sdk.delivery_grid import DeliveryGrid
 from penstock_sdk.events import Alert, ExternalTrade, Position, Severity, TradeSource
+from penstock_sdk.externals import Externals
 from penstock_sdk.golden import booking
 from penstock_sdk.golden import positions as golden
 from penstock_sdk.golden.delivery_cells import new_cells
+from penstock_sdk.instruments import Instrument
 from penstock_sdk.schema import ABSENT
 
 __all__ = ["Trading", "compiled_booking"]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock_plugins.portfolio.instruments import Instrument, instrument
-from penstock_plugins.portfolio.tariffs import Tariff, next_day_ns, tariff, trading_day
 from penstock_sdk.context import Context
 from penstock_sdk.energy.rules import Reference
 from penstock_sdk.events import IdKind, TradeSource
 from penstock_sdk.golden.positions_layout import FEE_PARTS
+from penstock_sdk.instruments import Instrument, instrument
+from penstock_sdk.tariffs import Tariff, next_day_ns, tariff, trading_day
 
 __all__ = ["Fees"]
 

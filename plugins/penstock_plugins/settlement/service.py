@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock_plugins.portfolio.externals import Externals
 from penstock_plugins.settlement.balancing import Balancing
 from penstock_plugins.settlement.billing import Billing
 from penstock_plugins.settlement.config import SettlementConfig
@@ -48,6 +47,7 @@ from penstock_sdk.events import (
     Timer,
     ZoneDefinition,
 )
+from penstock_sdk.externals import Externals
 from penstock_sdk.golden.settlement import CONFLICT, NEWS
 from penstock_sdk.grid_slots import GridSlots
 from penstock_sdk.plugin import Outcome, Portfolio

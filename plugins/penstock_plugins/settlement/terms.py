@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from penstock_sdk.context import Context
 from penstock_sdk.energy.localtime import local_to_ns, ns_to_local
+from penstock_sdk.energy.units import MWH_PER_UNIT
 from penstock_sdk.events import ListingDefinition
 from penstock_sdk.grid_slots import GridSlots
 
 __all__ = ["MonthPart", "Terms", "month_parts", "terms_of"]
 
-_THERM_WH = Fraction(105_505_585_262, 3_600_000)  # 100,000 Btu of the International Table
-_WH = {"MWh": Fraction(1_000_000), "therm": _THERM_WH, "MMBtu": 10 * _THERM_WH, "t": Fraction(1_000_000)}
+_WH = {unit: mwh * 1_000_000 for unit, mwh in MWH_PER_UNIT.items()} | {"t": Fraction(1_000_000)}
 """Wh in a unit that prices are per; of a tonne of CO₂ its grams."""
 
 

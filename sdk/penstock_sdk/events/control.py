@@ -96,7 +96,7 @@ class ZoneDefinition(Control, frozen=True, kw_only=True):
     interval_minutes: int = 15
     """The grid's step; 1,440 is a local delivery day, of 23, 24 or 25 hours."""
     grid_unit: str = "kW"
-    """What an interval's amount is in: kW; or of gas by the day therm/d, 10⁻³ MMBtu/d; of carbon kg."""
+    """What an interval's amount is in: kW; or of gas by the day therm/d, mMMBtu/d (10⁻³ MMBtu a day); of carbon kg."""
 
 
 @control(id=102, topic="refdata.contract")
@@ -190,7 +190,7 @@ class OperatorCommand(Control, frozen=True, kw_only=True):
     """A command: who gave it and why."""
 
     command: str
-    """kill, unkill, pause, resume, cancel_all, limit, limits, quarantine, release, ack, stop; or a plugin's own word."""
+    """kill, unkill, pause, resume, cancel_all, limit, limits, quarantine, release, ack, stop; or a plugin's own."""
     who: str
     why: str
     target: str = ""

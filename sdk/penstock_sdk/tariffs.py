@@ -10,10 +10,10 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from penstock_plugins.portfolio.instruments import Instrument
 from penstock_sdk.energy.localtime import day_start_ns, ns_to_local
 from penstock_sdk.energy.rules import FeeRow, Rules
 from penstock_sdk.golden.positions_layout import FEE_PARTS
+from penstock_sdk.instruments import Instrument
 
 __all__ = ["Tariff", "next_day_ns", "tariff", "trading_day"]
 

@@ -1,10 +1,11 @@
-"""What a portfolio knows of a listing: whose currency, what a lot is worth, how much energy it is, when it is over."""
+"""What a position in a listing needs to know of it: its currency, the worth and energy of a lot, when it is over."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from penstock_sdk.energy.units import MWH_PER_UNIT
 from penstock_sdk.events import ContractDefinition, ListingDefinition, ZoneDefinition
 from penstock_sdk.golden.cascade import Lot
 from penstock_sdk.golden.positions_layout import FEE_PARTS
@@ -15,8 +16,6 @@ __all__ = ["Instrument", "instrument"]
 
 _MINUTE_NS = 60_000_000_000
 _KW_MINUTES_PER_MWH = 60_000
-_MWH_PER_UNIT = {"MWh": Fraction(1), "therm": Fraction(293_071, 10**7), "MMBtu": Fraction(293_071, 10**6)}
-"""Of the energy that prices are per; a tonne has none."""
 
 
 class Instrument(NamedTuple):
@@ -84,5 +83,5 @@ def _fee_parts(listing: ListingDefinition, contract: ContractDefinition | None, 
         minutes = listing.interval_ns // _MINUTE_NS
         spans = listing.segments or [(listing.interval_start_ns, listing.interval_count, listing.lot_kw)]
         return sum(count * amount for _, count, amount in spans) * minutes * FEE_PARTS // _KW_MINUTES_PER_MWH
-    per_unit = _MWH_PER_UNIT.get(contract.price_unit.rpartition("/")[2], Fraction(0))
+    per_unit = MWH_PER_UNIT.get(contract.price_unit.rpartition("/")[2], Fraction(0))
     return round(Fraction(listing.cash_micro_per_lot_tick, listing.tick_micro) * per_unit * FEE_PARTS)
