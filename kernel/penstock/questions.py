@@ -103,7 +103,7 @@ QUESTIONS: Final[dict[str, Question]] = {
                p.realised_micro / 1e6 AS realised, p.unrealised_micro / 1e6 AS unrealised, p.fees_micro / 1e6 AS fees,
                (p.realised_micro + p.unrealised_micro - p.fees_micro) / 1e6 AS total,
                p.mark_ticks * {_PRICE} AS mark_per_mwh, coalesce(l.currency, u.name) AS currency
-        FROM pnls p {_LISTING} {_STRATEGY.format("p")} {_BOOK.format("p")}
+        FROM (SELECT * FROM pnls WHERE flags & 1 = 0) p {_LISTING} {_STRATEGY.format("p")} {_BOOK.format("p")}
         LEFT JOIN names u ON u.kind = 'CURRENCY' AND u.id = p.currency_id {{latest}}
         """
     ),

@@ -90,6 +90,7 @@ def _summary(info: RunInfo, connection: duckdb.DuckDBPyConnection) -> Summary:
         faults=_counts(connection, "SELECT name, count(*) FROM plugin_faults GROUP BY 1"),
         attribution=_attribution(connection),
         cash=_cash(connection),
+        converted={row["currency"]: row["total"] for row in _rows(connection, "SELECT * FROM pnl_converted_latest")},
         external_trades=_one(connection, "SELECT count(*) AS n FROM external_trades")["n"],
     )
 

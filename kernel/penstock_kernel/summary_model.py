@@ -160,6 +160,8 @@ class Summary(msgspec.Struct, frozen=True):
     """Handler faults by plugin."""
     attribution: list[AttributionLine] = []
     cash: list[CashLine] = []
+    converted: dict[str, float] = {}
+    """Everything made, in one currency, where exchange rates were there."""
     external_trades: int = 0
     """Trades of ours that no order here made."""
 

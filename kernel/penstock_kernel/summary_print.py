@@ -132,6 +132,8 @@ def _pnl_table(summary: Summary) -> Table:
         sums = [sum(getattr(line, name) for line in own) for name in ("realised", "unrealised", "fees")]
         named = [currency] if several else []
         table.add_row("all", "", *named, *map(_money, sums), _money(total), "", "", style="bold")
+    for currency, converted in summary.converted.items():
+        table.add_row("all", f"in {currency}", *([""] * (3 + several)), _money(converted), "", "", style="bold")
     return table
 
 

@@ -114,7 +114,8 @@ def test_columns_stay_as_an_erp_knows_them() -> None:
         "delivery_start_utc,delivery_end_utc,seq"
     )
     assert ",".join(INVOICE_COLUMNS) == (
-        "invoice,version,status,line,counterparty,month,book,kind,text,energy_mwh,exact_amount,amount,currency"
+        "invoice,version,status,line,counterparty,month,book,kind,text,energy_mwh,exact_amount,amount,currency,"
+        "zone,quantity,unit"
     )
 
 

@@ -1,7 +1,8 @@
 """Invoices: the sums of a month's cash flows per party and currency, rounded once, as lines that add up.
 
-An invoice has one party, one month and one currency: amounts of two currencies are never netted. Lines are per book and
-kind of cash flow. The total is rounded to the minor unit; what rounding leaves over is given to the lines it came from.
+An invoice has one party, one month and one currency: amounts of two currencies are never netted. Lines are per book,
+kind of cash flow and zone. The total is rounded to the minor unit; what rounding leaves over is given to the lines it
+came from.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["InvoiceSum", "draw_up", "invoice_month", "invoice_name"]
 
 _BY_VALUE_DAY = (CashKind.FEE, CashKind.VARIATION)
 _WORDS = {
-    CashKind.TRADE: "trades delivered", CashKind.FEE: "fees on", CashKind.VARIATION: "variation of futures",
+    CashKind.TRADE: "trades delivered", CashKind.FEE: "fees", CashKind.VARIATION: "variation of futures",
     CashKind.SWAP: "swaps settled", CashKind.IMBALANCE: "imbalance",
 }  # fmt: skip
 
@@ -32,9 +33,14 @@ class InvoiceSum(NamedTuple):
     currency: str
     book: str
     kind: CashKind
+    zone: str
+    """The zone or hub; empty where there is none."""
+    unit: str
+    """What is delivered there: MWh, or t of carbon."""
     amount_micro: int
     """Received positive, in 10⁻⁶ of the currency."""
     energy_wh: int
+    """Wh; of carbon g."""
 
 
 def invoice_name(party: str, month: str, currency: str) -> str:
@@ -59,10 +65,10 @@ def invoice_month(kind: int, value_day: int, delivery_start_ns: int, timezone: s
 
 
 def draw_up(sums: Iterable[InvoiceSum], *, version: int, final: bool) -> list[InvoiceLine]:
-    """Return the lines of one invoice, by book and kind.
+    """Return the lines of one invoice, by book, kind and zone.
 
     Args:
-        sums: of one party, month and currency; one per book and kind.
+        sums: of one party, month and currency; one per book, kind and zone.
         version: counts the times that this invoice was drawn up.
         final: whether nothing more can change it.
 
@@ -70,7 +76,7 @@ def draw_up(sums: Iterable[InvoiceSum], *, version: int, final: bool) -> list[In
         EnergyError: the currency is unknown.
         ValueError: the sums are not of one invoice.
     """
-    rows = sorted(sums, key=lambda row: (row.book, row.kind))
+    rows = sorted(sums, key=lambda row: (row.book, row.kind, row.zone))
     names = {invoice_name(row.party, row.month, row.currency) for row in rows}
     if len(names) > 1:
         raise ValueError(f"one invoice met the sums of {', '.join(sorted(names))}; draw up each by itself")
@@ -80,9 +86,15 @@ def draw_up(sums: Iterable[InvoiceSum], *, version: int, final: bool) -> list[In
     return [
         InvoiceLine(
             invoice=invoice_name(row.party, row.month, row.currency), line=number, counterparty=row.party,
-            book=row.book, kind=row.kind.name.lower(), text=f"{_WORDS[row.kind]}, {row.energy_wh / 1e6:,.3f} MWh",
-            month=row.month, currency=row.currency, energy_wh=row.energy_wh, exact_micro=row.amount_micro,
-            amount_minor=amount, version=version, final=final,
+            book=row.book, kind=row.kind.name.lower(), text=_text(row), zone=row.zone, month=row.month,
+            currency=row.currency, energy_wh=row.energy_wh, exact_micro=row.amount_micro, amount_minor=amount,
+            version=version, final=final,
         )
         for number, (row, amount) in enumerate(zip(rows, minor, strict=True), 1)
     ]  # fmt: skip
+
+
+def _text(row: InvoiceSum) -> str:
+    """Return what a line is for; a future's variation pays for no energy of its own."""
+    amount = f"{row.energy_wh / 1e6:,.3f} {row.unit}" if row.energy_wh else ""
+    return ", ".join(part for part in (_WORDS[row.kind], row.zone, amount) if part)

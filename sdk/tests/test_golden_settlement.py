@@ -238,7 +238,9 @@ def test_variation_adds_up_to_the_final_profit(days: list[tuple[int, int, int]],
 
 @given(st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), st.tuples(AMOUNTS, AMOUNTS), min_size=1))
 def test_lines_add_up_to_the_rounded_total(books: dict[str, tuple[int, int]]) -> None:
-    sums = [InvoiceSum("ECC", "2026-03", "EUR", book, CashKind.TRADE, *of) for book, of in books.items()]
+    sums = [
+        InvoiceSum("ECC", "2026-03", "EUR", book, CashKind.TRADE, "DE-LU", "MWh", *of) for book, of in books.items()
+    ]
     lines = draw_up(sums, version=2, final=True)
     exact = sum(line.exact_micro for line in lines)
     assert sum(line.amount_minor for line in lines) == divide_half_even(exact, 10_000)
@@ -248,18 +250,37 @@ def test_lines_add_up_to_the_rounded_total(books: dict[str, tuple[int, int]]) ->
 
 
 def test_three_thirds_of_a_cent_are_a_cent() -> None:
-    sums = [InvoiceSum("ECC", "2026-03", "EUR", book, CashKind.FEE, 3_334, 0) for book in "abc"]
+    sums = [InvoiceSum("ECC", "2026-03", "EUR", book, CashKind.FEE, "DE-LU", "MWh", 3_334, 0) for book in "abc"]
     assert [line.amount_minor for line in draw_up(sums, version=1, final=False)] == [1, 0, 0]
 
 
 def test_lines_stand_by_book_and_kind_in_whatever_order_they_came() -> None:
     kinds = [("b", CashKind.TRADE), ("a", CashKind.FEE), ("b", CashKind.FEE), ("a", CashKind.TRADE)]
-    lines = draw_up([InvoiceSum("ECC", "2026-03", "EUR", *of, 0, 0) for of in kinds], version=1, final=False)
+    lines = draw_up(
+        [InvoiceSum("ECC", "2026-03", "EUR", *of, "DE-LU", "MWh", 0, 0) for of in kinds], version=1, final=False
+    )
     assert [(line.book, line.kind) for line in lines] == [("a", "trade"), ("a", "fee"), ("b", "trade"), ("b", "fee")]
 
 
+def test_what_is_delivered_where_stands_in_the_line() -> None:
+    lines = draw_up(
+        [
+            InvoiceSum("ECC", "2026-12", "EUR", "a", CashKind.TRADE, "EU-ETS", "t", -7, 5_000_000_000),
+            InvoiceSum("ECC", "2026-12", "EUR", "a", CashKind.TRADE, "DE-LU", "MWh", -3, -250_000),
+            InvoiceSum("ECC", "2026-12", "EUR", "a", CashKind.VARIATION, "DE-LU", "MWh", 9, 0),
+        ],
+        version=1,
+        final=True,
+    )
+    assert [(line.zone, line.text) for line in lines] == [
+        ("DE-LU", "trades delivered, DE-LU, -0.250 MWh"),
+        ("EU-ETS", "trades delivered, EU-ETS, 5,000.000 t"),
+        ("DE-LU", "variation of futures, DE-LU"),
+    ]
+
+
 def test_two_currencies_are_two_invoices() -> None:
-    sums = [InvoiceSum("ECC", "2026-03", code, "a", CashKind.TRADE, 1, 0) for code in ("EUR", "GBP")]
+    sums = [InvoiceSum("ECC", "2026-03", code, "a", CashKind.TRADE, "DE-LU", "MWh", 1, 0) for code in ("EUR", "GBP")]
     with pytest.raises(ValueError, match="ECC 2026-03 EUR, ECC 2026-03 GBP; draw up each by itself"):
         draw_up(sums, version=1, final=False)
     assert draw_up([], version=1, final=False) == []

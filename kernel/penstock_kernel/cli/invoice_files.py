@@ -31,7 +31,7 @@ __all__ = ["CASH_FLOW_COLUMNS", "INVOICE_COLUMNS", "print_cash_flows", "print_in
 
 INVOICE_COLUMNS: Final = (
     "invoice", "version", "status", "line", "counterparty", "month", "book", "kind", "text", "energy_mwh",
-    "exact_amount", "amount", "currency",
+    "exact_amount", "amount", "currency", "zone", "quantity", "unit",
 )  # fmt: skip
 """Of ``penstock invoices --csv``: columns are only ever added, at the end."""
 CASH_FLOW_COLUMNS: Final = (
@@ -43,6 +43,7 @@ _GROUPS: Final = {"day": "value_day", "counterparty": "counterparty", "kind": "k
 _ROWS_SHOWN: Final = 40
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _CLEARING_HOUSE: Final = "ECC"
+_CARBON: Final = "coalesce(zone IN (SELECT code FROM zone_definitions WHERE commodity = 'carbon'), false)"
 
 
 # Invoices.
@@ -70,17 +71,19 @@ def print_invoices(options: argparse.Namespace, console: Console) -> int:
 
 
 def _lines(reader: Reader) -> list[dict[str, Any]]:
-    rows = reader.query("SELECT * FROM invoice_lines_latest").to_pylist()
+    rows = reader.query(f"SELECT *, {_CARBON} AS carbon FROM invoice_lines_latest").to_pylist()
     return [_line(row) for row in rows]
 
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:
+    quantity = _decimal(row["energy_wh"], 6)
     return {
         "invoice": row["invoice"], "version": row["version"], "status": "final" if row["final"] else "draft",
         "line": row["line"], "counterparty": row["counterparty"], "month": row["month"], "book": row["book"],
-        "kind": row["kind"], "text": row["text"], "energy_mwh": _decimal(row["energy_wh"], 6),
+        "kind": row["kind"], "text": row["text"], "energy_mwh": "" if row["carbon"] else quantity,
         "exact_amount": _decimal(row["exact_micro"], 6),
         "amount": _decimal(row["amount_minor"], currency(row["currency"]).digits), "currency": row["currency"],
+        "zone": row["zone"] or "", "quantity": quantity, "unit": "t" if row["carbon"] else "MWh",
     }  # fmt: skip
 
 
@@ -90,24 +93,38 @@ def _drafts(reader: Reader, run_dir: Path) -> list[dict[str, Any]]:
     rows = reader.query(
         "SELECT kind, value_day_number, delivery_start_ns, coalesce(timezone, 'Etc/UTC') AS timezone, counterparty_id, "
         "counterparty, coalesce(currency, '') AS currency, coalesce(book, '') AS book, "
-        "sum(amount_micro)::BIGINT AS amount_micro, sum(energy_wh)::BIGINT AS energy_wh "
+        f"coalesce(zone, '') AS zone, {_CARBON} AS carbon, sum(amount_micro)::BIGINT AS amount_micro, "
+        "sum(energy_wh)::BIGINT AS energy_wh "
         "FROM cash_flows_latest GROUP BY ALL"
     ).to_pylist()
-    bills: dict[tuple[str, str, str], dict[tuple[str, CashKind], list[int]]] = {}
+    bills: dict[tuple[str, str, str], dict[tuple[str, CashKind, str, str], list[int]]] = {}
     for row in rows:
         kind = CashKind[row["kind"].upper()]
         month = invoice_month(kind, row["value_day_number"], row["delivery_start_ns"], row["timezone"])
         party = row["counterparty"] if row["counterparty_id"] else house
-        total = bills.setdefault((party, month, row["currency"]), {}).setdefault((row["book"], kind), [0, 0])
+        of = (row["book"], kind, row["zone"], "t" if row["carbon"] else "MWh")
+        total = bills.setdefault((party, month, row["currency"]), {}).setdefault(of, [0, 0])
         total[0] += row["amount_micro"]
         total[1] += row["energy_wh"]
     drawn = [
-        draw_up([InvoiceSum(*bill, *of, *total) for of, total in bills[bill].items()], version=0, final=False)
+        draw_up(
+            [
+                InvoiceSum(*bill, book, kind, zone, unit, *total)
+                for (book, kind, zone, unit), total in bills[bill].items()
+            ],
+            version=0,
+            final=False,
+        )
         for bill in sorted(bills)
     ]
     fields = ("invoice", "version", "final", "line", "counterparty", "month", "book", "kind", "text", "energy_wh",
-              "exact_micro", "amount_minor", "currency")  # fmt: skip
-    return [_line({name: getattr(line, name) for name in fields}) for lines in drawn for line in lines]
+              "exact_micro", "amount_minor", "currency", "zone")  # fmt: skip
+    carbon = {row["zone"] for row in rows if row["carbon"]}
+    return [
+        _line({name: getattr(line, name) for name in fields} | {"carbon": line.zone in carbon})
+        for lines in drawn
+        for line in lines
+    ]
 
 
 def _clearing_house(run_dir: Path) -> str:

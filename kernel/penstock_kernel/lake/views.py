@@ -166,11 +166,21 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                AS mark, p.strategy_id, p.book_id, p.listing_id, p.at_ns, p.seq, l.contract, {_START_UTC.format("l")},
                p.mark_age_ns / 1e9 AS mark_age_s, b.name AS book, l.zone, p.realised_micro, p.unrealised_micro,
                p.fees_micro
-        FROM (SELECT DISTINCT ON (strategy_id, book_id, listing_id, currency_id) * FROM pnls
+        FROM (SELECT DISTINCT ON (strategy_id, book_id, listing_id, currency_id) * FROM pnls WHERE flags & 1 = 0
               ORDER BY strategy_id, book_id, listing_id, currency_id, seq DESC) p
         LEFT JOIN listings l USING (listing_id)
         LEFT JOIN names s ON s.kind = 'PLUGIN' AND s.id = p.strategy_id
         LEFT JOIN names b ON b.kind = 'BOOK' AND b.id = p.book_id
+        LEFT JOIN names u ON u.kind = 'CURRENCY' AND u.id = p.currency_id
+        """,
+    ),
+    "pnl_converted_latest": (
+        "everything that was made, as one figure in one currency, where exchange rates were there and fresh",
+        """
+        SELECT u.name AS currency, p.realised_micro / 1e6 AS realised, p.unrealised_micro / 1e6 AS unrealised,
+               p.fees_micro / 1e6 AS fees, (p.realised_micro + p.unrealised_micro - p.fees_micro) / 1e6 AS total,
+               p.at_ns, p.seq
+        FROM (SELECT DISTINCT ON (currency_id) * FROM pnls WHERE flags & 1 = 1 ORDER BY currency_id, seq DESC) p
         LEFT JOIN names u ON u.kind = 'CURRENCY' AND u.id = p.currency_id
         """,
     ),

@@ -243,7 +243,7 @@ def _pnl(connection: duckdb.DuckDBPyConnection, first_ns: int, last_ns: int, buc
         p AS (SELECT strategy_id, listing_id, seq, at_ns // {bucket_ns} AS bucket,
                           realised_micro + unrealised_micro - fees_micro AS total,
                           total - lag(total, 1, 0) OVER (PARTITION BY strategy_id, book_id, listing_id ORDER BY seq)
-                          AS step FROM pnls, main WHERE currency_id = main.id),
+                          AS step FROM pnls, main WHERE currency_id = main.id AND flags & 1 = 0),
         own AS (SELECT DISTINCT strategy_id FROM p WHERE listing_id = 0),
         run AS (SELECT strategy_id, bucket, seq, sum(step) OVER (PARTITION BY strategy_id ORDER BY seq) / 1e6 AS total
                 FROM p WHERE (listing_id = 0) = (strategy_id IN (SELECT strategy_id FROM own)))

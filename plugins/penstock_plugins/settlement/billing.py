@@ -32,7 +32,7 @@ class Billing:
     def __init__(self, ctx: Context, config: SettlementConfig, flows: Flows) -> None:
         self._ctx, self._config, self._flows = ctx, config, flows
         self._drawn: dict[_Bill, tuple[int, bool, list[list[int]]]] = {}
-        """(version, final, [book, kind, amount, energy] of each line) as last drawn up."""
+        """(version, final, [book, kind, zone, amount, energy] of each line) as last drawn up."""
         self._due: dict[str, int] = {}
         """When a month is drawn up next."""
 
@@ -82,12 +82,12 @@ class Billing:
         """Yield the lines of each invoice that differs from the one last drawn up."""
         self._flows.changed.discard(month)
         bills: dict[_Bill, list[list[int]]] = {}
-        for (of, party, currency, book, kind), (amount, energy) in self._flows.sums.items():
+        for (of, party, currency, book, kind, zone), (amount, energy) in self._flows.sums.items():
             if of == month:
-                bills.setdefault((month, party, currency), []).append([book, kind, amount, energy])
+                bills.setdefault((month, party, currency), []).append([book, kind, zone, amount, energy])
         for bill, rows in bills.items():
             rows.sort()
-            closed = over and (final or not any(kind in _STILL_OPEN for _, kind, _, _ in rows))
+            closed = over and (final or not any(row[1] in _STILL_OPEN for row in rows))
             version, was_closed, before = self._drawn.get(bill, (0, False, []))
             if rows == before and (was_closed or not closed):
                 continue
@@ -105,11 +105,16 @@ class Billing:
         party, currency = self._party(party_id), self._ctx.name_of(IdKind.CURRENCY, currency_id)
         return [
             InvoiceSum(
-                party, month, currency, self._ctx.name_of(IdKind.BOOK, book) if book else "", CashKind(kind), amount,
-                energy,
+                party, month, currency, self._ctx.name_of(IdKind.BOOK, book) if book else "", CashKind(kind),
+                *self._place(zone_id), amount, energy,
             )
-            for book, kind, amount, energy in rows
+            for book, kind, zone_id, amount, energy in rows
         ]  # fmt: skip
+
+    def _place(self, zone_id: int) -> tuple[str, str]:
+        """Return a zone's code, and what is delivered there: MWh, or t of carbon."""
+        zone = self._ctx.zone(zone_id)
+        return (zone.code, "t" if zone.commodity == "carbon" else "MWh") if zone is not None else ("", "MWh")
 
     def _party(self, party_id: int) -> str:
         return self._ctx.name_of(IdKind.COUNTERPARTY, party_id) if party_id else self._config.clearing_house

@@ -16,8 +16,8 @@ _FEE = int(CashKind.FEE)
 _BY_DAY = (_FEE, int(CashKind.VARIATION))
 _KIND, _VALUE_DAY, _AMOUNT, _ENERGY = 6, 10, 11, 14
 """Places in a row, which has the columns of `CashFlow`."""
-LineKey = tuple[str, int, int, int, int]
-"""(month, counterparty, currency, book, kind): what a line of an invoice is drawn per."""
+LineKey = tuple[str, int, int, int, int, int]
+"""(month, counterparty, currency, book, kind, zone): what a line of an invoice is drawn per."""
 
 
 class Flows:
@@ -49,7 +49,7 @@ class Flows:
         else:
             self.rows[at] = _added(self.rows[at], amount_micro, energy_wh)
         month = self._month(kind, value_day, start_ns, timezone)
-        total = self.sums.get(key := (month, counterparty_id, currency_id, book_id, kind))
+        total = self.sums.get(key := (month, counterparty_id, currency_id, book_id, kind, zone_id))
         if total is None:
             total = self.sums[key] = [0, 0]
         total[0] += amount_micro
@@ -91,8 +91,8 @@ class Flows:
         self.rows = [tuple(row) for row in state["rows"]]
         self._fee_rows = {_fee_key(row): at for at, row in enumerate(self.rows) if row[_KIND] == _FEE}
         self.sums = {
-            (month, party, currency, book, kind): [amount, energy]
-            for month, party, currency, book, kind, amount, energy in state["sums"]
+            (month, party, currency, book, kind, zone): [amount, energy]
+            for month, party, currency, book, kind, zone, amount, energy in state["sums"]
         }
         self.changed = set(state["changed"])
 

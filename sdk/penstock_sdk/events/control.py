@@ -403,3 +403,5 @@ class InvoiceLine(Control, frozen=True, kw_only=True):
     """Counts the times that this invoice was drawn up."""
     final: bool = False
     """False while prices or meter values may still come."""
+    zone: str = ""
+    """The zone or hub that it is about."""
