@@ -10,7 +10,7 @@ import pytest
 from penstock_plugins.feeds.session_times import FeedError
 from penstock_plugins.feeds.table_files import TableFiles, TableFilesConfig
 from penstock_plugins.venues.exchange import Exchange, ExchangeConfig
-from penstock_sdk.events import Alert, DeliverySchedule, FxRate, IdKind, Mark, Observation
+from penstock_sdk.events import Alert, DeliverySchedule, FxRate, IdKind, Interned, Mark, Observation
 from penstock_sdk.schema import Event
 from penstock_sdk.testing import SimKernel
 
@@ -26,7 +26,10 @@ def told(folder: Path, **files: str) -> list[tuple[int, Event]]:
     feed: Any = kernel.add(TableFiles, "tables", TableFilesConfig(files=tuple(f"{name}.csv" for name in files)))
     feed.ctx.folder = folder
     kernel.start()
-    return list(feed.events())
+    known = len(kernel.of(Interned))
+    events = list(feed.events())
+    assert len(kernel.of(Interned)) == known  # a play-back, which does not read the files, has every name
+    return events
 
 
 def test_each_kind_of_row_becomes_its_record_in_order_of_time(tmp_path: Path) -> None:
@@ -57,7 +60,7 @@ def test_a_json_table_says_the_same_as_a_csv(tmp_path: Path) -> None:
     kernel.start()
     ((_, rate),) = feed.events()
     assert rate.rate_nano == 100_000_000
-    assert kernel.name_of(IdKind.SOURCE, rate.source_id) == "tables"
+    assert kernel.name_of(IdKind.SOURCE, rate.source_id) == "table"
 
 
 @pytest.mark.parametrize(
@@ -103,4 +106,4 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     feed: Any = kernel.add(TableFiles, "tables", TableFilesConfig(files=("nowhere.csv",)))
     feed.ctx.folder = tmp_path
     with pytest.raises(FeedError, match=r"nowhere.csv: cannot be read"):
-        list(feed.events())
+        feed.on_start()

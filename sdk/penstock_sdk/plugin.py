@@ -180,7 +180,10 @@ class Feed(Plugin):
     kind = "feed"
 
     def events(self) -> Iterator[tuple[int, Event]]:
-        """Yield ``(at_ns, event)`` in order of time; called once, after ``on_start``. Deterministic for one config."""
+        """Yield ``(at_ns, event)`` in order of time; called once, after ``on_start``. Deterministic for one config.
+
+        Names get their ids in ``on_start``: a play-back does not call this, and would miss one that is new here.
+        """
         return iter(())
 
     def poll(self) -> Sequence[Event]:

@@ -97,12 +97,14 @@ class SyntheticPrices(Feed):
     def on_start(self) -> None:
         """Give names their ids, and note where the feed begins."""
         self._ids()
+        self._imbalance_id()
         # Of a single day that is entered late all is told at once, as that is all there is to know of it.
         self.ctx.state["from_ns"] = self.ctx.now_ns if self.config.days != 1 else 0
 
     def on_resume(self) -> None:
         """Go on from now; what the index was in the gap is not told. A day's auction result is told again."""
         self._ids()
+        self._imbalance_id()
         self.ctx.state["from_ns"] = self.ctx.now_ns
 
     def events(self) -> Iterator[tuple[int, Event]]:
@@ -210,7 +212,7 @@ class SyntheticPrices(Feed):
         first = np.round(mean + random.normal(0.0, self.config.imbalance_sd, len(mean)), 2)
         later = np.round(first + random.normal(0.0, self.config.imbalance_sd / 4, len(mean)), 2)
         _, unit, source = self._ids()
-        series = self.ctx.intern(IdKind.SERIES, f"{self.config.imbalance_series}.{self.config.zone}")
+        series = self._imbalance_id()
         quarter_ns = _STEPS_PER_QUARTER * INTERVAL_NS
 
         def price(at: int, version: int, value: float, known_ns: int) -> tuple[int, Event]:
@@ -225,6 +227,11 @@ class SyntheticPrices(Feed):
             if at % _CORRECTED_EVERY == _CORRECTED_EVERY - 1:
                 again = at - int(random.integers(_CORRECTED_EVERY))
                 yield price(again, 2, float(later[again]), end_ns)
+
+    def _imbalance_id(self) -> int:
+        """Return the id of the series of imbalance prices, 0 where there are none."""
+        prefix = self.config.imbalance_series
+        return self.ctx.intern(IdKind.SERIES, f"{prefix}.{self.config.zone}") if prefix else 0
 
     def _ids(self) -> tuple[int, int, int]:
         """Return the ids of series, unit and source."""

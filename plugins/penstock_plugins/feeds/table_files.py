@@ -7,7 +7,7 @@ A file's columns say what it holds; times are ISO 8601 with Z or an offset, pric
     at, series, unit, from, to, value, version   observations: imbalance prices, meter values, indices
     at, zone, source, from, to, mw, book         schedules of assets, on the zone's grid
 
-A file with a fault gives nothing: every fault is named with file, row and column before the market opens.
+A file with a fault gives nothing: every fault is named with file, row and column, and the run does not start.
 """
 
 from __future__ import annotations
@@ -54,13 +54,20 @@ class TableFilesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """CSV or JSON files, from the deployment's folder."""
 
 
+class _Row(NamedTuple):
+    """What a row holds: the names that it needs ids for, and what makes its events of what is listed by its time."""
+
+    names: tuple[tuple[IdKind, str], ...]
+    told: Callable[[Context], list[Event]]
+
+
 class _Due(NamedTuple):
-    """A row that was read: when it is told, and what makes its events of what is listed by then."""
+    """A row, and when it is told."""
 
     at_ns: int
     place: tuple[int, int]
     """File and row: what comes first at the same time."""
-    told: Callable[[Context], list[Event]]
+    row: _Row
 
 
 class TableFiles(Feed):
@@ -68,16 +75,27 @@ class TableFiles(Feed):
 
     Config = TableFilesConfig
     config: TableFilesConfig
+    deterministic = False  # a replay has what was told from the journal, and does not need the files
 
-    def events(self) -> Iterator[tuple[int, Event]]:
-        """Yield each row's event at its time; rows of the same time in the files' order.
+    def on_start(self) -> None:
+        """Read the files, and give the names in them their ids.
 
         Raises:
             FeedError: a file cannot be read, or some of its rows cannot be used; every fault is named.
         """
-        for row in sorted(self._read()):
-            for event in row.told(self.ctx):
-                yield row.at_ns, event
+        for due in self._read():
+            for kind, name in due.row.names:
+                self.ctx.intern(kind, name)
+
+    def on_resume(self) -> None:
+        """Read the files again: what was due in the gap is told at once, as the rows before it were."""
+        self.on_start()
+
+    def events(self) -> Iterator[tuple[int, Event]]:
+        """Yield each row's event at its time; rows of the same time in the files' order."""
+        for due in sorted(self._read()):
+            for event in due.row.told(self.ctx):
+                yield due.at_ns, event
 
     def _read(self) -> list[_Due]:
         rows: list[_Due] = []
@@ -166,7 +184,7 @@ def _version(row: SheetRow) -> int:
 # -- kinds of table ----------------------------------------------------------------------------------------------------
 
 
-def _mark(row: SheetRow) -> Callable[[Context], list[Event]]:
+def _mark(row: SheetRow) -> _Row:
     price, name, at_ns = _exact(row, "price"), row.cells["contract"], _time(row, "at")
     kind = _MARK_KINDS.get(row.cells.get("kind", "settlement"))
     if kind is None:
@@ -184,7 +202,7 @@ def _mark(row: SheetRow) -> Callable[[Context], list[Event]]:
             marks.append(Mark(listing.listing_id, kind, mark_ticks=ticks.numerator, observed_ns=at_ns, source_ns=at_ns))
         return marks or [_unusable(ctx, f"a mark of {name}", "a contract that is listed by then")]
 
-    return told
+    return _Row((), told)
 
 
 def _ticks(price: Fraction, price_unit: str, listing: ListingDefinition) -> Fraction:
@@ -192,7 +210,7 @@ def _ticks(price: Fraction, price_unit: str, listing: ListingDefinition) -> Frac
     return price * 1_000_000 / minor / listing.tick_micro
 
 
-def _fx_rate(row: SheetRow) -> Callable[[Context], list[Event]]:
+def _fx_rate(row: SheetRow) -> _Row:
     rate, at_ns = _exact(row, "rate"), _time(row, "at")
     nano = _whole(rate * 10**9, row, "rate", "10⁻⁹")
     if nano <= 0:
@@ -207,55 +225,61 @@ def _fx_rate(row: SheetRow) -> Callable[[Context], list[Event]]:
             raise CellError(column, row.cells[column], "it is a minor unit", known.code)
         codes.append(known.code)
 
+    version = _version(row)
+    names = (*((IdKind.CURRENCY, code) for code in codes), (IdKind.SOURCE, row.cells.get("source", "table")))
+
     def told(ctx: Context) -> list[Event]:
-        base_id, quote_id = (ctx.intern(IdKind.CURRENCY, code) for code in codes)
-        source_id = ctx.intern(IdKind.SOURCE, row.cells.get("source", ctx.name))
-        return [
-            FxRate(
-                base_id, quote_id, source_id, version=_version(row), rate_nano=nano, as_of_ns=at_ns, source_ns=at_ns
-            )
-        ]  # fmt: skip
+        base_id, quote_id, source_id = (ctx.intern(*name) for name in names)
+        return [FxRate(base_id, quote_id, source_id, version=version, rate_nano=nano, as_of_ns=at_ns, source_ns=at_ns)]
 
-    return told
+    return _Row(names, told)
 
 
-def _observation(row: SheetRow) -> Callable[[Context], list[Event]]:
+def _observation(row: SheetRow) -> _Row:
     value, at_ns, version = float(_exact(row, "value")), _time(row, "at"), _version(row)
     start_ns, end_ns = _stretch(row)
     if not math.isfinite(value):
         raise CellError("value", row.cells["value"], "it is not finite", "a number")
 
+    names = (
+        (IdKind.SERIES, row.cells["series"]), (IdKind.UNIT, row.cells["unit"]),
+        (IdKind.SOURCE, row.cells.get("source", "table")),
+    )  # fmt: skip
+
     def told(ctx: Context) -> list[Event]:
+        series_id, unit_id, source_id = (ctx.intern(*name) for name in names)
         return [
             Observation(
-                ctx.intern(IdKind.SERIES, row.cells["series"]), ctx.intern(IdKind.UNIT, row.cells["unit"]),
-                source_id=ctx.intern(IdKind.SOURCE, ctx.name), version=version, valid_from_ns=start_ns,
-                valid_to_ns=end_ns, known_at_ns=at_ns, value=value, source_ns=at_ns,
+                series_id, unit_id, source_id=source_id, version=version, valid_from_ns=start_ns, valid_to_ns=end_ns,
+                known_at_ns=at_ns, value=value, source_ns=at_ns,
             )
         ]  # fmt: skip
 
-    return told
+    return _Row(names, told)
 
 
-def _schedule(row: SheetRow) -> Callable[[Context], list[Event]]:
+def _schedule(row: SheetRow) -> _Row:
     kw = _whole(_exact(row, "mw") * 1_000, row, "mw", "0.001")
     start_ns, end_ns = _stretch(row)
     at_ns, version, code = _time(row, "at"), _version(row), row.cells["zone"]
+    book = row.cells.get("book", "")
+    names = (
+        (IdKind.ZONE, code), (IdKind.SOURCE, row.cells["source"]), *(((IdKind.BOOK, book),) if book else ()),
+    )  # fmt: skip
 
     def told(ctx: Context) -> list[Event]:
-        zone: ZoneDefinition | None = ctx.zone(ctx.intern(IdKind.ZONE, code))
+        zone_id, source_id, book_id = (*(ctx.intern(*name) for name in names), 0)[:3]
+        zone: ZoneDefinition | None = ctx.zone(zone_id)
         if zone is None or zone.grid_unit != "kW":
             return [_unusable(ctx, f"a schedule in {code}", "a zone of power or MWh gas that is announced by then")]
-        book = row.cells.get("book", "")
         return [
             DeliverySchedule(
-                zone.zone_id, ctx.intern(IdKind.BOOK, book) if book else 0,
-                ctx.intern(IdKind.SOURCE, row.cells["source"]), version=version, start_ns=start_ns, end_ns=end_ns,
-                amount=kw, source_ns=at_ns,
+                zone_id, book_id, source_id, version=version, start_ns=start_ns, end_ns=end_ns, amount=kw,
+                source_ns=at_ns,
             )
         ]  # fmt: skip
 
-    return told
+    return _Row(names, told)
 
 
 def _unusable(ctx: Context, met: str, wanted: str) -> Event:
@@ -270,12 +294,12 @@ class _Kind(NamedTuple):
 
     needs: tuple[str, ...]
     may: tuple[str, ...]
-    read: Callable[[SheetRow], Callable[[Context], list[Event]]]
+    read: Callable[[SheetRow], _Row]
 
 
 _KINDS = (
     _Kind(("at", "contract", "price"), ("kind",), _mark),
     _Kind(("at", "base", "quote", "rate"), ("source", "version"), _fx_rate),
-    _Kind(("at", "series", "unit", "from", "to", "value"), ("version",), _observation),
+    _Kind(("at", "series", "unit", "from", "to", "value"), ("version", "source"), _observation),
     _Kind(("at", "zone", "source", "from", "to", "mw"), ("book", "version"), _schedule),
 )

@@ -23,6 +23,7 @@ from penstock_sdk.schema import ABSENT
 __all__ = ["Curve", "CurvePrice"]
 
 I64 = npt.NDArray[np.int64]
+Pieces = tuple[tuple[int, int, int], ...]
 Shares = list[tuple[int, int]] | None
 """(listing, share of the energy) of who gives the price; None where an interval has none."""
 
@@ -101,9 +102,7 @@ class Curve:
             energy, oldest_ns = energy + share, min(oldest_ns, seen_ns)
         return CurvePrice(Fraction(worth, energy), oldest_ns)
 
-    def _shares_of(
-        self, listing_id: int, shape: Shape, near: _Near, own: I64, column_of: Mapping[int, int]
-    ) -> Shares:
+    def _shares_of(self, listing_id: int, shape: Shape, near: _Near, own: I64, column_of: Mapping[int, int]) -> Shares:
         ticks, seen_ns = own[:, [column_of[each] for each in near.listings.tolist()]]
         known = np.flatnonzero(ticks != ABSENT)
         newest_first = np.where(near.tied[known], -seen_ns[known], 0)
@@ -113,7 +112,7 @@ class Curve:
         if found is None or found[0] != ranked.tobytes():
             market = self._markets[shape.market]
             givers = [(giver, market[giver].pieces) for giver in ranked.tolist()]
-            found = self._shares[listing_id] = (ranked.tobytes(), shares(shape, givers))
+            found = self._shares[listing_id] = (ranked.tobytes(), _shares(shape, givers))
         return found[1]
 
     def _look_at_new(self) -> None:
@@ -125,8 +124,12 @@ class Curve:
         self._new.clear()
 
     def _changed(self, market: tuple[int, int, str]) -> None:
-        for listing_id in [each for each in self._near if (self._shapes.of(each) or _NONE).market == market]:
+        for listing_id in [each for each in self._near if self._in(each, market)]:
             del self._near[listing_id]
+
+    def _in(self, listing_id: int, market: tuple[int, int, str]) -> bool:
+        shape = self._shapes.of(listing_id)
+        return shape is not None and shape.market == market
 
     def _find_near(self, listing_id: int, shape: Shape) -> _Near:
         found = sorted(
@@ -145,3 +148,30 @@ class Curve:
             np.array([row[3] for row in found], np.int64), np.array([row[0] for row in found], np.int64),
             np.array(tied, np.bool_),
         )  # fmt: skip
+
+
+def _shares(shape: Shape, givers: Iterable[tuple[int, Pieces]]) -> Shares:
+    """Return how much of a delivery's energy each giver gives the price of; *givers* with their pieces, finest first.
+
+    A sweep over beginnings and ends: O(n log n) in the number of pieces, however many slots they have.
+    """
+    listings, begins = [], []
+    for rank, (listing_id, pieces) in enumerate(givers):
+        listings.append(listing_id)
+        begins += [(begin, rank, end) for begin, end, _ in pieces]
+    begins.sort(reverse=True)
+    open_now: list[tuple[int, int]] = []
+    found: dict[int, int] = {}
+    for at, end, amount in shape.pieces:
+        while at < end:
+            while begins and begins[-1][0] <= at:
+                heapq.heappush(open_now, begins.pop()[1:])
+            while open_now and open_now[0][1] <= at:
+                heapq.heappop(open_now)
+            if not open_now:
+                return None
+            rank, stop = open_now[0]
+            stop = min(stop, end, begins[-1][0] if begins else end)
+            found[rank] = found.get(rank, 0) + amount * shape.over(at, stop)
+            at = stop
+    return [(listings[rank], share) for rank, share in found.items()]

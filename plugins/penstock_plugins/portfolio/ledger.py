@@ -1,4 +1,4 @@
-"""Who holds what: accounts, what each holds of which listing, and what has been made of it, in frames to tell.
+"""Who holds what: accounts, what each holds of which listing, and what has been made of it.
 
 An account is a book and a strategy. What it holds of a listing is a row of `penstock_sdk.golden.positions`; rows are
 made when first needed and free again once a listing has been delivered, so that a portfolio of weeks is no larger than
@@ -16,31 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from penstock_plugins.portfolio.marks import Marks
+from penstock_plugins.portfolio.paid import Paid
+from penstock_plugins.portfolio.shapes import Shapes
+from penstock_plugins.portfolio.told_rows import FILLS, NET, SUMS, UNPRICED, WIDTH, Told, as_rows, realise
 from penstock_sdk.delivery_grid import DeliveryGrid
-from penstock_sdk.events import Pnl, PnlAttribution
 from penstock_sdk.golden import positions as golden
 from penstock_sdk.instruments import Instrument
-from penstock_sdk.schema import ABSENT, layout_of
 
 __all__ = ["Account", "Holding", "Ledger", "Told"]
 
 I64 = npt.NDArray[np.int64]
-Told = tuple[npt.NDArray[np.void], npt.NDArray[np.void]]
-"""Rows of Pnl, and as many of PnlAttribution."""
-
 _ROWS_FIRST = 64
 _NOWHERE: I64 = np.zeros((0, 3), np.int64)
-_UNPRICED, _FILLS, _NET = golden.FIGURE_WIDTH, golden.FIGURE_WIDTH + 1, golden.FIGURE_WIDTH + 2
-_WIDTH = golden.FIGURE_WIDTH + 3
-"""Columns of what is told: the figures, then fills without mids, fills, net lots."""
-_PNL = ((golden.FIGURE_REALISED, "realised_micro"), (golden.FIGURE_UNREALISED, "unrealised_micro"),
-        (golden.FIGURE_FEES, "fees_micro"))  # fmt: skip
-_ATTRIBUTION = ((golden.FIGURE_MARKET, "market_micro"), (golden.FIGURE_DELAY, "delay_micro"),
-                (golden.FIGURE_EXECUTION, "execution_micro"), (golden.FIGURE_FEES, "fees_micro"),
-                (_UNPRICED, "unpriced_fills"))  # fmt: skip
-_SUMS = (*range(golden.FIGURE_WIDTH), _UNPRICED)
-_KNOWN_ONLY = (golden.FIGURE_UNREALISED, golden.FIGURE_MARKET)
-"""Figures that are ABSENT where a price is missing; a total of such is not known either."""
 
 
 class Holding:
@@ -75,7 +62,7 @@ class Holding:
 class Account:
     """A book and a strategy."""
 
-    __slots__ = ("book_id", "holdings", "past", "strategy_id")
+    __slots__ = ("book_id", "extra_told", "holdings", "past", "strategy_id")
 
     def __init__(self, book_id: int, strategy_id: int) -> None:
         self.book_id = book_id
@@ -84,6 +71,8 @@ class Account:
         """By listing."""
         self.past: dict[int, list[int]] = {}
         """Sums of the figures and unpriced fills of what has been delivered, by currency."""
+        self.extra_told: dict[int, int] = {}
+        """What was last told to be made beside the holdings, by currency."""
 
 
 class Ledger:
@@ -92,9 +81,10 @@ class Ledger:
     Args:
         figures: `golden.figures`, compiled.
         grid: where the energy of what is held stands.
+        shapes: what each listing delivers.
     """
 
-    def __init__(self, figures: Callable[..., None], grid: DeliveryGrid) -> None:
+    def __init__(self, figures: Callable[..., None], grid: DeliveryGrid, shapes: Shapes) -> None:
         self._figures_of = figures
         self._grid = grid
         self.table: golden.Table = golden.new_table(_ROWS_FIRST)
@@ -102,7 +92,8 @@ class Ledger:
         """By book and strategy, in the order they came."""
         self.holdings: dict[tuple[int, int, int], Holding] = {}
         """By book, strategy and listing."""
-        self._told: I64 = np.zeros((_ROWS_FIRST, _WIDTH), np.int64)
+        self.paid = Paid(shapes, self.holdings)
+        self._told: I64 = np.zeros((_ROWS_FIRST, WIDTH), np.int64)
         self._free: list[int] = []
         self._next = 1
 
@@ -111,9 +102,7 @@ class Ledger:
         key = (book_id, strategy_id, listing.listing_id)
         holding = self.holdings.get(key)
         if holding is None:
-            account = self.accounts.get(key[:2])
-            if account is None:
-                account = self.accounts[key[:2]] = Account(book_id, strategy_id)
+            account = self._account(book_id, strategy_id)
             row = heapq.heappop(self._free) if self._free else self._next
             self._next = max(self._next, row + 1)
             if row >= len(self.table):
@@ -122,6 +111,12 @@ class Ledger:
             golden.open_row(self.table, row, listing.lot.cash_micro_per_lot_tick)
             holding = self._hold(account, listing, row)
         return holding
+
+    def _account(self, book_id: int, strategy_id: int) -> Account:
+        account = self.accounts.get((book_id, strategy_id))
+        if account is None:
+            account = self.accounts[book_id, strategy_id] = Account(book_id, strategy_id)
+        return account
 
     def _hold(self, account: Account, listing: Instrument, row: int) -> Holding:
         segments, track = _NOWHERE, 0
@@ -147,24 +142,42 @@ class Ledger:
             all_rows: what has not changed, too.
             remember: False leaves what counts as told as it was.
         """
-        parts = []
+        parts, extras = [], self._extras(marks)
         for account in self.accounts.values():
             held = _in_order(account)
             rows = np.array([holding.row for holding in held], np.int64)
             figures, ticks, seen_ns = self._figures(held, rows, marks)
-            changed = figures[:, _FILLS] > 0 if all_rows else (figures != self._told[rows]).any(axis=1)
+            extra = extras.get((account.book_id, account.strategy_id), {})
+            changed = figures[:, FILLS] > 0 if all_rows else (figures != self._told[rows]).any(axis=1)
             changed |= all_rows & figures.any(axis=1)
+            totals = all_rows or extra != account.extra_told
             if remember:
                 self._told[rows] = figures
-            parts.append(_as_rows(account, held, figures, ticks, seen_ns, now_ns, changed, totals=all_rows))
+                account.extra_told = extra
+            parts.append(as_rows(account, held, figures, ticks, seen_ns, now_ns, changed, extra, totals=totals))
         return parts
+
+    def _extras(self, marks: Marks) -> dict[tuple[int, int], dict[int, int]]:
+        """Return by account and currency what was made beside its holdings: paid, in place of their value."""
+        extras: dict[tuple[int, int], dict[int, int]] = {}
+        for (book_id, strategy_id, currency_id), micro in self.paid.sums.items():
+            account = self._account(book_id, strategy_id)
+            extras.setdefault((account.book_id, account.strategy_id), {})[currency_id] = micro
+        if not extras:
+            return extras
+        held = list(self.holdings.values())
+        ticks, _ = marks.frame([holding.listing_id for holding in held])
+        for (book_id, strategy_id, currency_id), micro in self.paid.replaced(held, self.table, ticks):
+            extra = extras[book_id, strategy_id]
+            extra[currency_id] = extra.get(currency_id, 0) - micro
+        return extras
 
     def settle(self, listing_ids: Iterable[int], marks: Marks, now_ns: int) -> list[Told]:
         """Return the last rows of listings that have been delivered, and the totals they are now part of; close them.
 
         What was held to the end is worth its last mark; where even that is not known, nothing more than it cost.
         """
-        over, parts = set(listing_ids), []
+        over, parts, extras = set(listing_ids), [], self._extras(marks)
         for account in self.accounts.values():
             held = _in_order(account)
             gone = np.array([holding.listing.listing_id in over for holding in held], bool)
@@ -172,18 +185,18 @@ class Ledger:
                 continue
             rows = np.array([holding.row for holding in held], np.int64)
             figures, ticks, seen_ns = self._figures(held, rows, marks)
-            _realise(figures, gone)
-            parts.append(
-                _as_rows(account, held, figures, ticks, seen_ns, now_ns, gone & (figures[:, _FILLS:].any(axis=1)))
-            )
+            realise(figures, gone)
+            changed, extra = gone & figures[:, FILLS:].any(axis=1), extras.get((account.book_id, account.strategy_id))
+            parts.append(as_rows(account, held, figures, ticks, seen_ns, now_ns, changed, extra or {}))
             for at in np.flatnonzero(gone).tolist():
+                self.paid.settle(held[at], self.table, int(ticks[at]))
                 self._close(held[at], figures[at].tolist())
         return parts
 
     def _close(self, holding: Holding, figures: list[int]) -> None:
         account, listing = holding.account, holding.listing
-        past = account.past.setdefault(listing.currency_id, [0] * len(_SUMS))
-        for nth, column in enumerate(_SUMS):
+        past = account.past.setdefault(listing.currency_id, [0] * len(SUMS))
+        for nth, column in enumerate(SUMS):
             past[nth] += figures[column]
         golden.close_row(self.table, holding.row)
         self._told[holding.row] = 0
@@ -192,13 +205,14 @@ class Ledger:
         del self.holdings[account.book_id, account.strategy_id, listing.listing_id]
 
     def _figures(self, held: list[Holding], rows: I64, marks: Marks) -> tuple[I64, I64, I64]:
-        """Return (holding, _WIDTH) figures, marks in ticks, and when they were seen."""
+        """Return (holding, WIDTH) figures, marks in ticks, and when they were seen."""
         ticks, seen_ns = marks.frame([holding.listing.listing_id for holding in held])
-        figures = np.zeros((len(held), _WIDTH), np.int64)
+        figures = np.zeros((len(held), WIDTH), np.int64)
         self._figures_of(self.table, rows, ticks, figures)
-        figures[:, _UNPRICED] = self.table[rows, golden.POSITION_UNPRICED]
-        figures[:, _FILLS] = self.table[rows, golden.POSITION_FILLS]
-        figures[:, _NET] = self.table[rows, golden.POSITION_NET]
+        figures[:, UNPRICED] = self.table[rows, golden.POSITION_UNPRICED]
+        figures[:, FILLS] = self.table[rows, golden.POSITION_FILLS]
+        figures[:, NET] = self.table[rows, golden.POSITION_NET]
+        self.paid.in_figures(held, figures)
         return figures, ticks, seen_ns
 
     def snapshot(self) -> dict[str, Any]:
@@ -208,9 +222,15 @@ class Ledger:
             "table": self.table[rows],
             "told": self._told[rows],
             "accounts": [
-                [*key, [[currency_id, *sums] for currency_id, sums in account.past.items()], list(account.holdings)]
+                [
+                    *key,
+                    [[currency_id, *sums] for currency_id, sums in account.past.items()],
+                    list(account.holdings),
+                    [list(item) for item in account.extra_told.items()],
+                ]
                 for key, account in self.accounts.items()
             ],
+            "paid": self.paid.snapshot(),
         }
 
     def restore(self, state: dict[str, Any], instruments: dict[int, Instrument]) -> None:
@@ -220,78 +240,21 @@ class Ledger:
         room = _ROWS_FIRST
         while room <= self._next:
             room *= 2
-        self.table, self._told = golden.new_table(room), np.zeros((room, _WIDTH), np.int64)
+        self.table, self._told = golden.new_table(room), np.zeros((room, WIDTH), np.int64)
         self.table[1 : self._next] = table
-        self._told[1 : self._next] = np.array(state["told"], np.int64).reshape(-1, _WIDTH)
+        self._told[1 : self._next] = np.array(state["told"], np.int64).reshape(-1, WIDTH)
         self._free = []
         self.accounts.clear()
         self.holdings.clear()
         rows = count(1)
-        for book_id, strategy_id, past, held in state["accounts"]:
-            account = self.accounts[book_id, strategy_id] = Account(book_id, strategy_id)
+        for book_id, strategy_id, past, held, extra in state["accounts"]:
+            account = self._account(book_id, strategy_id)
+            account.extra_told = dict(extra)
             account.past = {currency_id: list(sums) for currency_id, *sums in past}
             for listing_id in held:
                 self._hold(account, instruments[listing_id], next(rows))
+        self.paid.restore(state["paid"])
 
 
 def _in_order(account: Account) -> list[Holding]:
     return [account.holdings[listing_id] for listing_id in sorted(account.holdings)]
-
-
-def _realise(figures: I64, gone: npt.NDArray[np.bool_]) -> None:
-    """Turn the unrealised profit of rows into realised."""
-    unrealised = figures[gone, golden.FIGURE_UNREALISED]
-    figures[gone, golden.FIGURE_REALISED] += np.where(unrealised == ABSENT, 0, unrealised)
-    figures[gone, golden.FIGURE_UNREALISED] = 0
-    figures[gone, golden.FIGURE_MARKET] = (
-        figures[gone, golden.FIGURE_REALISED]
-        - figures[gone, golden.FIGURE_DELAY]
-        - figures[gone, golden.FIGURE_EXECUTION]
-    )
-
-
-def _as_rows(
-    account: Account,
-    held: list[Holding],
-    figures: I64,
-    ticks: I64,
-    seen_ns: I64,
-    now_ns: int,
-    changed: npt.NDArray[np.bool_],
-    *,
-    totals: bool = False,
-) -> Told:
-    """Return the rows of what *changed*; and where any has, or *totals* are wanted, those per currency."""
-    sums = _totals(account, held, figures) if changed.any() or totals else {}
-    at = np.flatnonzero(changed)
-    pnl = np.zeros(len(at) + len(sums), layout_of(Pnl).dtype)
-    attribution = np.zeros(len(pnl), layout_of(PnlAttribution).dtype)
-    for rows, columns in ((pnl, _PNL), (attribution, _ATTRIBUTION)):
-        rows["strategy_id"], rows["book_id"] = account.strategy_id, account.book_id
-        rows["source_ns"] = rows["recv_ns"] = ABSENT
-        rows["listing_id"][: len(at)] = [held[nth].listing.listing_id for nth in at.tolist()]
-        rows["currency_id"] = [*(held[nth].listing.currency_id for nth in at.tolist()), *sums]
-        for column, field in columns:
-            rows[field][: len(at)] = figures[at, column]
-            rows[field][len(at) :] = [total[_SUMS.index(column)] for total in sums.values()]
-    pnl["mark_ticks"] = pnl["mark_age_ns"] = ABSENT
-    pnl["mark_ticks"][: len(at)] = ticks[at]
-    pnl["mark_age_ns"][: len(at)] = np.where(seen_ns[at] == ABSENT, ABSENT, now_ns - seen_ns[at])
-    return pnl, attribution
-
-
-def _totals(account: Account, held: list[Holding], figures: I64) -> dict[int, list[int]]:
-    """Return by currency the sums of what is held and what has been delivered; ABSENT where a part is not known."""
-    sums: dict[int, list[int]] = {}
-    live = figures[:, _FILLS:].any(axis=1)
-    for nth in np.flatnonzero(live).tolist():
-        total = sums.setdefault(held[nth].listing.currency_id, [0] * len(_SUMS))
-        for at, column in enumerate(_SUMS):
-            value = figures.item(nth, column)
-            unknown = column in _KNOWN_ONLY and ABSENT in (value, total[at])
-            total[at] = ABSENT if unknown else total[at] + value
-    for currency_id, past in account.past.items():
-        total = sums.setdefault(currency_id, [0] * len(_SUMS))
-        for at, value in enumerate(past):
-            total[at] = total[at] if total[at] == ABSENT else total[at] + value
-    return sums

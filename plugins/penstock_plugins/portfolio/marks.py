@@ -6,8 +6,10 @@ In this order, the first that there is:
    settlement price, whichever is newer;
 2. of a contract that cascades, the own prices of its parts, weighted by energy, to the nearest tick, half to even; all
    must be there, and the oldest gives the age;
-3. the price at which the contract that it came from was cascaded;
-4. the last trade of ours in it, by whichever account; its age is not told.
+3. its zone's price curve (`penstock_plugins.portfolio.curve`), to the nearest tick, half to even; every interval of its
+   delivery must have a price, and the oldest of those used gives the age;
+4. the price at which the contract that it came from was cascaded;
+5. the last trade of ours in it, by whichever account; its age is not told.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from penstock_plugins.portfolio.curve import Curve
+from penstock_plugins.portfolio.shapes import Shapes
 from penstock_sdk.events import Mark, Quote
 from penstock_sdk.golden.mids import keep_mid, keep_mids
 from penstock_sdk.instruments import Instrument
@@ -36,11 +40,15 @@ class Marks:
     Args:
         instruments: by listing id; the owner's, looked into.
         by_name: the listing of a contract's name at a venue, likewise.
+        shapes: what each listing delivers.
     """
 
-    def __init__(self, instruments: Mapping[int, Instrument], by_name: Mapping[tuple[str, int], int]) -> None:
+    def __init__(
+        self, instruments: Mapping[int, Instrument], by_name: Mapping[tuple[str, int], int], shapes: Shapes
+    ) -> None:
         self._instruments = instruments
         self._by_name = by_name
+        self._curve = Curve(shapes)
         self._slots = ListingSlots()
         self._own: I64 = np.full((2, 64), ABSENT, np.int64)
         """(price in ticks or when it was seen, slot)."""
@@ -54,12 +62,14 @@ class Marks:
         slot = self._slots.take(listing_id)
         if slot >= self._own.shape[1]:
             self._own = np.concatenate([self._own, np.full_like(self._own, ABSENT)], axis=1)
+        self._curve.add(listing_id)
 
     def drop(self, listing_id: int) -> None:
         """Forget a listing that is over."""
         self._own[:, self._slots.drop(listing_id)] = ABSENT
         self._passed.pop(listing_id, None)
         self.last_ticks.pop(listing_id, None)
+        self._curve.drop(listing_id)
 
     def on_quotes(self, quotes: npt.NDArray[np.void], now_ns: int) -> None:
         """Keep the mids of a frame's array."""
@@ -95,9 +105,9 @@ class Marks:
         own = self._own[:, self._slots.slot_of.get(listing_id, 0)]
         if own[0] != ABSENT and listing_id in self._slots:
             return int(own[0]), int(own[1])
-        parts = self._of_parts(listing_id)
-        if parts is not None:
-            return parts
+        found = self._of_parts(listing_id) or self._of_curve(listing_id)
+        if found is not None:
+            return found
         return self._passed.get(listing_id) or (self.last_ticks.get(listing_id, ABSENT), ABSENT)
 
     def frame(self, listing_ids: Sequence[int]) -> tuple[I64, I64]:
@@ -124,6 +134,13 @@ class Marks:
             worth, energy, oldest_ns = worth + weight * lot.tick_micro * ticks, energy + weight, min(oldest_ns, seen_ns)
         return round(worth / energy / whole.lot.tick_micro), oldest_ns
 
+    def _of_curve(self, listing_id: int) -> tuple[int, int] | None:
+        whole = self._instruments.get(listing_id)
+        found = self._curve.price(listing_id, self._own, self._slots.slot_of) if whole is not None else None
+        if whole is None or found is None:
+            return None
+        return round(found.micro / whole.lot.tick_micro), found.oldest_ns
+
     def snapshot(self) -> dict[str, Any]:
         """Return it as msgpack carries it."""
         return {
@@ -139,3 +156,5 @@ class Marks:
         self._own = np.array(state["own"], np.int64)
         self._passed = {listing_id: (ticks, at_ns) for listing_id, ticks, at_ns in state["passed"]}
         self.last_ticks = dict(state["last"])
+        for listing_id in self._slots.slot_of:
+            self._curve.add(listing_id)

@@ -8,7 +8,8 @@ bought and its four quarter-hours sold are flat, and a month bought is covered b
 cascades do is said in docs/energy.md.
 
 Once a listing has been delivered its figures are told for the last time: what was still held there counts as settled at
-the last mark, all profit as realised. From then on it stands in the account's totals alone.
+the last mark, all profit as realised. From then on it stands in the account's totals alone, where what `CashFlow`s of
+imbalance and swaps paid for it takes the place of that mark.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import heapq
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 
 from penstock_plugins.portfolio.cascading import Cascading
 from penstock_plugins.portfolio.fees import Fees
 from penstock_plugins.portfolio.ledger import Holding, Ledger
 from penstock_plugins.portfolio.marks import Marks
 from penstock_plugins.portfolio.one_currency import OneCurrency
+from penstock_plugins.portfolio.shapes import Shapes
 from penstock_plugins.portfolio.telling import Telling, frames
 from penstock_plugins.portfolio.trading import Trading, compiled_booking
 from penstock_plugins.portfolio.working import Working
@@ -31,6 +34,7 @@ from penstock_sdk.delivery_grid import DeliveryGrid
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.events import (
     Alert,
+    CashKind,
     DeliverySchedule,
     ExecutionReport,
     ExternalTrade,
@@ -59,8 +63,9 @@ __all__ = ["Positions", "PositionsConfig"]
 
 _FILL, _ROUTED, _NEW = int(ReportKind.FILL), int(OrderState.ROUTED), int(IntentAction.NEW)
 _AMENDED = int(ReportKind.AMENDED)
+_SWAP, _IMBALANCE = int(CashKind.SWAP), int(CashKind.IMBALANCE)
 _CHANGED = (int(ReportKind.CANCELLED), int(ReportKind.EXPIRED), int(ReportKind.REJECTED), _AMENDED)
-_STATE_VERSION = 3
+_STATE_VERSION = 4
 _DAY_NS = 86_400_000_000_000
 _KEPT_NS = _DAY_NS
 """How long delivered intervals stay on the grid."""
@@ -78,6 +83,8 @@ class PositionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     negative is a rebate."""
     listings_max: Annotated[int, msgspec.Meta(ge=1, le=10**7)] = 100_000
     """Listings that are followed at once, of those that are not delivered yet; memory grows with those that are."""
+    keep_days: Annotated[int, msgspec.Meta(ge=1, le=3660)] = 100
+    """For how long after delivery cash flows may replace what it was valued at; as settlement's."""
     report_currency: Annotated[str, msgspec.Meta(pattern="^([A-Z]{3})?$")] = ""
     """Currency that the total of all accounts is told in, too; empty: none."""
     fx_age_h_max: Annotated[float, msgspec.Meta(gt=0, le=10**5)] = 96.0
@@ -98,17 +105,20 @@ class Positions(Portfolio):
         """The listing of a contract's name at a venue."""
         self._over: list[tuple[int, int]] = []
         """(when it is over, listing), a heap."""
-        self._marks = Marks(self._instruments, self._by_name)
+        self._shapes = Shapes(ctx)
+        self._marks = Marks(self._instruments, self._by_name, self._shapes)
         self._grid = DeliveryGrid()
         self._working = Working()
         self._orders = self._working.orders
         self._externals = Externals()
-        self._ledger = Ledger(compiled_booking().figures, self._grid)
+        self._ledger = Ledger(compiled_booking().figures, self._grid, self._shapes)
+        self._paid = self._ledger.paid
         self._holdings = self._ledger.holdings
         cfg = self.config
         self._fees = Fees(ctx, self._instruments, self._ledger, cfg.fee_micro_per_mwh, timer_tag=_NEW_DAY)
         self._trading = Trading(ctx, self._grid, self._ledger, self._marks, self._fees, self._externals)
         self._fill = self._trading.fill
+        self._swept_day = 0
         self._cascading = Cascading(
             ctx, self._instruments, self._ledger, self._marks, self._grid, self._trading.open
         )  # fmt: skip
@@ -236,6 +246,27 @@ class Positions(Portfolio):
     def on_fx_rate(self, rate: FxRate) -> Outcome:
         """Keep an exchange rate, where a total in one currency is wanted."""
         return self._one_currency.on_fx_rate(rate) if self._one_currency is not None else None
+
+    def on_cash_flows(self, frame: Frame) -> Outcome:
+        """Let what was paid for imbalance and swaps take the place of the last marks."""
+        rows = frame.array[np.isin(frame.array["kind"], (_SWAP, _IMBALANCE))]
+        if not len(rows):
+            return None
+        told = self._settle()
+        for row in rows:
+            book_id, currency_id, amount = int(row["book_id"]), int(row["currency_id"]), int(row["amount_micro"])
+            start_ns = int(row["delivery_start_ns"])
+            if row["kind"] == _IMBALANCE:
+                self._paid.imbalance((book_id, int(row["zone_id"])), currency_id, start_ns, amount)
+            else:
+                owner = (book_id, int(row["strategy_id"]), currency_id)
+                self._paid.swap(owner, int(row["listing_id"]), (start_ns, int(row["delivery_end_ns"])), amount)
+        today = self.ctx.now_ns // _DAY_NS
+        if today != self._swept_day:
+            self._swept_day = today
+            self._paid.let_go(self.ctx.now_ns - self.config.keep_days * _DAY_NS)
+        self._telling.soon()
+        return told
 
     def on_delivery_schedule(self, schedule: DeliverySchedule) -> Outcome:
         """Put what an asset delivers on the grid, in the place of what its source said before."""
@@ -378,6 +409,7 @@ class Positions(Portfolio):
             "one_currency": self._one_currency.snapshot() if self._one_currency is not None else None,
             "times": [self._telling.due_ns, self._telling.until_ns],
             "fees": self._fees.snapshot(),
+            "swept_day": self._swept_day,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -403,3 +435,4 @@ class Positions(Portfolio):
             self._one_currency.restore(state["one_currency"])
         self._telling.due_ns, self._telling.until_ns = state["times"]
         self._fees.restore(state["fees"])
+        self._swept_day = state["swept_day"]

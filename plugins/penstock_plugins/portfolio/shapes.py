@@ -21,7 +21,11 @@ class Shape(NamedTuple):
     """(first slot, slot after the last, what a lot adds to each), in order, no amount 0."""
     market: tuple[int, int, str]
     """(zone, currency, price unit): prices of one market can be compared."""
-    physical: bool
+    balanced: bool
+    """Whether imbalance is paid for what is held at delivery: physical, and power or gas by the interval."""
+    swap: bool
+    """Whether the difference to an index is paid, month by month."""
+    tick_micro: int
     minutes: int
     """How long it delivers in all."""
 
@@ -88,4 +92,8 @@ class Shapes:
             return None
         minutes = sum((slots.start_ns(end) - slots.start_ns(first)) // _MINUTE_NS for first, end, _ in pieces)
         market = (zone.zone_id, contract.currency_id, contract.price_unit)
-        return Shape(slots, pieces, market, contract.settlement == "physical", minutes)
+        physical = contract.settlement == "physical"
+        return Shape(
+            slots, pieces, market, physical and slots.grid_unit == "kW" and not slots.in_days,
+            not physical and contract.payment != "variation", listing.tick_micro, minutes,
+        )  # fmt: skip

@@ -90,7 +90,10 @@ class Balancing:
         return self.ledger.meters.put((slots.zone_id, book_id, slots.start_ns(slot)), version, watt_minutes)
 
     def settle(self, slots: GridSlots, slot: int) -> Iterator[SlotDue]:
-        """Yield what an interval brings each book that it changes for."""
+        """Yield what an interval brings each book that it changes for.
+
+        Where a book has dealt and is balanced it is told once that nothing is due: the interval is settled all the same.
+        """
         zone_id, start_ns, minutes = slots.zone_id, slots.start_ns(slot), slots.minutes(slot)
         books = self._books.get(zone_id)
         if not books or self.ledger.prices.get((zone_id, start_ns)) is None:
@@ -99,7 +102,10 @@ class Balancing:
         for book_id in books:
             cell = (zone_id, book_id, start_ns)
             planned = sum(self.plans.get(cell, {}).values())
-            due = self.ledger.settle(cell, kilowatts.get(book_id, 0) * minutes * 1_000, planned * minutes * 1_000)
+            due = self.ledger.settle(
+                cell, kilowatts.get(book_id, 0) * minutes * 1_000, planned * minutes * 1_000,
+                even_nothing=book_id in kilowatts,
+            )  # fmt: skip
             if due is not None:
                 yield SlotDue(zone_id, book_id, start_ns, start_ns + minutes * 60_000_000_000, due)
 

@@ -48,6 +48,8 @@ class Flows:
             self.rows.append(row)
         else:
             self.rows[at] = _added(self.rows[at], amount_micro, energy_wh)
+        if not amount_micro and not energy_wh:
+            return  # told, but nothing to invoice
         month = self._month(kind, value_day, start_ns, timezone)
         total = self.sums.get(key := (month, counterparty_id, currency_id, book_id, kind, zone_id))
         if total is None:

@@ -85,7 +85,9 @@ class Imbalance:
         """Watt-minutes of offtake by `Cell`."""
         self._told: dict[Cell, tuple[int, int]] = {}
 
-    def settle(self, cell: Cell, traded_watt_minutes: int, planned_watt_minutes: int = 0) -> Due | None:
+    def settle(
+        self, cell: Cell, traded_watt_minutes: int, planned_watt_minutes: int = 0, *, even_nothing: bool = False
+    ) -> Due | None:
         """Return what is due now, None where nothing is, or where there is no price yet.
 
         Args:
@@ -93,6 +95,7 @@ class Imbalance:
             traded_watt_minutes: net purchases; sales are negative.
             planned_watt_minutes: what own assets are to feed in, and negative what they are to take: it stands for the
                 meter until there is one.
+            even_nothing: tell that nothing is due, once, where nothing was told of the cell before.
         """
         price = self.prices.get((cell[0], cell[2]))
         if price is None:
@@ -102,7 +105,7 @@ class Imbalance:
         deviation = offtake - traded_watt_minutes
         amount, energy = imbalance_micro(deviation, price[1]), divide_half_even(deviation, 60)
         told_amount, told_energy = self._told.get(cell, (0, 0))
-        if (amount, energy) == (told_amount, told_energy):
+        if (amount, energy) == (told_amount, told_energy) and (cell in self._told or not even_nothing):
             return None
         self._told[cell] = (amount, energy)
         return Due(amount - told_amount, energy - told_energy, max(price[0], metered[0] if metered else 0))
