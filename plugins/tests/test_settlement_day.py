@@ -1,4 +1,4 @@
-"""Over a simulated day the cash flows are the portfolio's profit, with imbalance prices in place of the last marks."""
+"""Over a simulated day the cash flows are the portfolio's profit to the micro: imbalance replaces the last marks."""
 
 from __future__ import annotations
 
@@ -106,30 +106,25 @@ def test_every_fill_is_paid_on_its_day_and_every_position_at_the_imbalance_price
 
 
 @DAYS
-def test_cash_and_the_portfolios_profit_differ_by_imbalance_price_less_mark(text: str, quarters: int) -> None:
+def test_the_portfolios_profit_is_the_cash_to_the_micro(text: str, quarters: int) -> None:
     kernel = day(text)
-    last = {(row.strategy_id, row.listing_id): row for row in kernel.of(Pnl)}
+    last = {(row.book_id, row.strategy_id): row for row in kernel.of(Pnl) if row.listing_id == 0}
+    assert len(last) == 2  # the market maker's account, and its book's, where imbalance stands
+    assert {row.unrealised_micro for row in last.values()} == {0}
+    assert -sums(kernel)[CashKind.FEE] == sum(row.fees_micro for row in last.values())
+    assert sum(row.realised_micro - row.fees_micro for row in last.values()) == sum(sums(kernel).values())
+    # Beside the last marks that is, for each listing, net energy times imbalance price less mark.
     listings: dict[int, ListingDefinition] = {one.listing_id: one for one in kernel.definitions(IdKind.LISTING)}
-    prices = last_prices(kernel)
-    profit = sum(
-        row.realised_micro + row.unrealised_micro - row.fees_micro for (_, listing), row in last.items() if listing == 0
-    )
-    assert -sums(kernel)[CashKind.FEE] == sum(row.fees_micro for (_, listing), row in last.items() if listing == 0)
-    # What was held to the end is worth the last mark to the portfolio; here it is sold at the imbalance price.
-    difference = 0
+    told = {row.listing_id: row for row in kernel.of(Pnl) if row.listing_id}
     net: dict[int, int] = defaultdict(int)
     for _, fill in fills(kernel):
         net[fill.listing_id] += fill.last_lots if fill.side == 1 else -fill.last_lots
-    for (_, listing_id), row in last.items():
-        if listing_id and net[listing_id]:
-            listing = listings[listing_id]
-            wh = listing.lot_kw * 250
-            sold = sum(
-                prices[listing.interval_start_ns + at * QUARTER_NS] * net[listing_id] * wh // 1_000_000
-                for at in range(listing.interval_count)
-            )
-            difference += sold - net[listing_id] * row.mark_ticks * listing.cash_micro_per_lot_tick
-    assert sum(sums(kernel).values()) == profit + difference
+    marked = sum(
+        lots * told[listing_id].mark_ticks * listings[listing_id].cash_micro_per_lot_tick
+        for listing_id, lots in net.items()
+    )
+    (balancing,) = (row.realised_micro for (_, strategy_id), row in last.items() if not strategy_id)
+    assert balancing == sums(kernel)[CashKind.IMBALANCE] - marked
 
 
 def test_the_months_draft_holds_every_cash_flow_to_the_cent() -> None:

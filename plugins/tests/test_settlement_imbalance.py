@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock_sdk.events import Alert, CashFlow, CashKind, DeliverySchedule, IdKind, TradeSource
+from penstock_sdk.events import Alert, CashFlow, CashKind, DeliverySchedule, IdKind, InvoiceLine, TradeSource
 from plugins.tests.settlement_market import QUARTER_NS, Paper, berlin
 
 EUR = 1_000_000
@@ -53,7 +53,11 @@ def test_a_book_that_is_flat_pays_nothing() -> None:
     paper, hour = held(4)
     paper.trade(hour, -4, 9_000)
     paper.imbalance(100.0, NOON, 4)
-    assert paid(paper) == []
+    assert paid(paper) == [0] * 4  # told once for each interval: it is settled
+    paper.imbalance(50.0, NOON, 4, version=1)
+    assert paid(paper) == [0] * 4
+    paper.kernel.stop()
+    assert {line.kind for line in paper.kernel.of(InvoiceLine)} == {"trade"}
 
 
 def test_a_later_version_pays_the_difference_and_comes_in_any_order() -> None:

@@ -92,7 +92,7 @@ class Balancing:
     def settle(self, slots: GridSlots, slot: int) -> Iterator[SlotDue]:
         """Yield what an interval brings each book that it changes for.
 
-        Where a book has dealt and is balanced it is told once that nothing is due: the interval is settled all the same.
+        A book that has dealt and is balanced is told once that nothing is due: its interval is settled all the same.
         """
         zone_id, start_ns, minutes = slots.zone_id, slots.start_ns(slot), slots.minutes(slot)
         books = self._books.get(zone_id)
