@@ -28,6 +28,8 @@ class PeriodPosition(msgspec.Struct, frozen=True):
     period: str
     book: str
     strategy: str
+    settlement: str
+    """physical or cash, where they were asked for apart; empty: both."""
     net_mwh: float | None
     mean_mw: float | None
     least_mw: float | None
@@ -116,44 +118,65 @@ def _narrowed(names: dict[str, str]) -> str:
 
 
 def positions_by(
-    reader: Reader, by: str, *, zone: str = "", book: str = "", strategy: str = "", apart: bool = False
-) -> list[PeriodPosition]:
+    reader: Reader, by: str, *, zone: str = "", book: str = "", strategy: str = "", settlement: str = "",
+    apart: bool = False,
+) -> list[PeriodPosition]:  # fmt: skip
     """Return what is held by period, zone by zone in order of time; empty texts narrow nothing.
 
     Args:
         by: one of `BY_PERIOD`.
-        apart: books and strategies each for themselves; else they are netted.
+        settlement: physical (it is delivered) or cash (a price exposure); empty: both, netted.
+        apart: books, strategies and kinds of settlement each for themselves; else they are netted.
 
     Raises:
-        EnergyError: *by* is no period.
+        EnergyError: *by* is no period, or nothing of the run is called like that.
         LakeError: the run has no data yet.
     """
     _check(by, BY_PERIOD)
-    owner = "coalesce(book, '') AS book, coalesce(strategy, '') AS strategy" if apart else "'' AS book, '' AS strategy"
+    names = {"zone": zone, "book": book, "strategy": strategy, "settlement": settlement}
+    _check_known(reader, names)
+    value = "coalesce({0}, '') AS {0}" if apart else "'' AS {0}"
+    owner = ", ".join(value.format(name) for name in ("book", "strategy", "settlement"))
     rows = reader.query(
         f"""
         SELECT zone, {owner}, unit, start_ns, end_ns, sum(amount)::BIGINT AS amount, sum(mwh) AS mwh, sum(mw) AS mw
-        FROM positions_by_interval {_narrowed({"zone": zone, "book": book, "strategy": strategy})}
-        GROUP BY ALL ORDER BY zone, book, strategy, start_ns
+        FROM positions_by_interval {_narrowed(names)} GROUP BY ALL ORDER BY zone, book, strategy, settlement, start_ns
         """
     ).to_pylist()
     zones = _zones(reader)
     name_of = {code: period_names(by, *place) for code, place in zones.items()}
-    found: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
+    found: dict[tuple[str, str, str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
         period = name_of[row["zone"]](row["start_ns"])
-        found.setdefault((row["zone"], row["book"], row["strategy"], period), []).append(row)
+        found.setdefault((row["zone"], row["book"], row["strategy"], row["settlement"], period), []).append(row)
     return [_position(key, of) for key, of in found.items()]
 
 
-def _position(key: tuple[str, str, str, str], of: list[dict[str, Any]]) -> PeriodPosition:
-    zone, book, strategy, period = key
+def _check_known(reader: Reader, names: dict[str, str]) -> None:
+    """Raise where a name is asked for that the run does not know: nothing held is another answer."""
+    kinds = {"book": "BOOK", "strategy": "PLUGIN"}
+    for column, value in names.items():
+        if not value:
+            continue
+        if column == "settlement":
+            known = {"physical", "cash"}
+        elif column == "zone":
+            known = {row["code"] for row in reader.query("SELECT DISTINCT code FROM zone_definitions").to_pylist()}
+        else:
+            rows = reader.query(f"SELECT name FROM names WHERE kind IN ('{kinds[column]}', 'SOURCE')").to_pylist()
+            known = {row["name"] for row in rows}
+        if value not in known:
+            raise EnergyError(f"{column} met {value!r}, which the run does not know; it has {', '.join(sorted(known))}")
+
+
+def _position(key: tuple[str, str, str, str, str], of: list[dict[str, Any]]) -> PeriodPosition:
+    zone, book, strategy, settlement, period = key
     powers = [row["mw"] for row in of if row["mw"] is not None]
     hours = sum(row["end_ns"] - row["start_ns"] for row in of) / 3.6e12
     net = sum(row["mwh"] for row in of) if powers else None
     return PeriodPosition(
-        zone, period, book, strategy, net, net / hours if net is not None else None, min(powers, default=None),
-        max(powers, default=None), len(of), sum(row["amount"] for row in of), of[0]["unit"],
+        zone, period, book, strategy, settlement, net, net / hours if net is not None else None,
+        min(powers, default=None), max(powers, default=None), len(of), sum(row["amount"] for row in of), of[0]["unit"],
     )  # fmt: skip
 
 

@@ -42,7 +42,12 @@ def test_an_hour_is_its_quarter_hours(reader: Any) -> None:
 
 
 def test_one_zone_book_or_strategy_can_be_asked_for(reader: Any) -> None:
-    assert positions_by(reader, "all", zone="FR") == []
+    with pytest.raises(EnergyError, match="zone met 'FR', which the run does not know; it has DE-LU"):
+        positions_by(reader, "all", zone="FR")
+    with pytest.raises(EnergyError, match="book met 'nope'"):
+        positions_by(reader, "all", book="nope")
+    assert positions_by(reader, "all", settlement="cash") == []
+    assert positions_by(reader, "day", settlement="physical") == positions_by(reader, "day")
     names = {line.strategy for line in positions_by(reader, "all", apart=True)}
     alone = [positions_by(reader, "all", strategy=name)[0].amount for name in sorted(names)]
     assert sum(alone) == positions_by(reader, "all")[0].amount

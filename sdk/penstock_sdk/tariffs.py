@@ -46,11 +46,12 @@ def tariff(
     Args:
         venue: name of the plugin where it is listed.
         currency: of the listing; rows in another are left out.
-        fallback_micro_per_mwh: where no row holds; 0 for what no venue charges.
+        fallback_micro_per_mwh: where no row holds, of what is listed at a venue here; what is not is charged by rows
+            alone, since a figure in one currency says nothing of another's markets.
     """
     rows = _rows(rules, listed, venue, day)
     if not rows:
-        return Tariff(fallback_micro_per_mwh * listed.fee_parts_per_lot)
+        return Tariff(fallback_micro_per_mwh * listed.fee_parts_per_lot if listed.venue_id else 0)
     parts = trade = 0
     others = []
     for row in rows:

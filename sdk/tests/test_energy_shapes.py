@@ -25,7 +25,7 @@ from penstock_sdk.energy.delivery import (
 from penstock_sdk.energy.intervals import wall_edge_ns
 from penstock_sdk.energy.rules import Reference, Table, builtin_reference
 
-CLOCKED = [zone for zone in known_zones() if zone.commodity != "carbon"]
+PEAKED = [zone for zone in known_zones() if zone.kind == "bidding_zone" and zone.code != "IE-SEM"]
 DAYS = st.dates(date(2018, 1, 1), date(2030, 12, 31)) | st.builds(
     lambda year, month: date(year, month, 31) - timedelta(days=date(year, month, 31).isoweekday() % 7),
     st.integers(2018, 2030),
@@ -54,7 +54,7 @@ def spans_joined(*periods: DeliveryPeriod) -> list[tuple[int, int]]:
     return joined
 
 
-@given(st.sampled_from(CLOCKED), DAYS, STRIPS)
+@given(st.sampled_from(PEAKED), DAYS, STRIPS)
 def test_base_is_peak_and_off_peak(zone: object, day: date, product: str) -> None:
     place = market_zone(zone)  # type: ignore[arg-type]
     if product == "WD":
@@ -64,21 +64,22 @@ def test_base_is_peak_and_off_peak(zone: object, day: date, product: str) -> Non
     assert peak.hours_rational + off.hours_rational == base.hours_rational
 
 
-@given(st.sampled_from(CLOCKED), DAYS)
-def test_peak_is_every_hour_from_8_to_20_of_a_weekday(zone: object, day: date) -> None:
+@given(st.sampled_from([*PEAKED, market_zone("GB")]), DAYS)
+def test_peak_is_every_hour_from_8_to_20_of_a_weekday_and_in_britain_from_7_to_19(zone: object, day: date) -> None:
     place = market_zone(zone)  # type: ignore[arg-type]
     month = strip(place, "M", day)
     clock = ZoneInfo(place.timezone)
+    begins = 7 if place.code == "GB" else 8
 
     def is_peak(start_ns: int) -> bool:
         local = datetime.fromtimestamp(start_ns // 10**9, clock)
-        return local.isoweekday() <= 5 and 8 <= local.hour < 20
+        return local.isoweekday() <= 5 and begins <= local.hour < begins + 12
 
     wanted = [hour for hour in split(month, 60) if is_peak(hour.start_ns)]
     assert list(split(strip(place, "M", day, "PEAK"), 60)) == wanted
 
 
-@given(st.sampled_from(CLOCKED), DAYS, st.sampled_from(["Q", "S", "Y", "GY"]), st.sampled_from(["PEAK", "OFFPEAK"]))
+@given(st.sampled_from(PEAKED), DAYS, st.sampled_from(["Q", "S", "Y", "GY"]), st.sampled_from(["PEAK", "OFFPEAK"]))
 def test_a_shaped_strip_is_the_sum_of_its_shaped_parts(zone: object, day: date, product: str, shape: str) -> None:
     place = market_zone(zone)  # type: ignore[arg-type]
     whole = strip(place, product, day, shape)
@@ -105,6 +106,70 @@ def test_peak_of_a_day_is_twelve_hours_and_of_a_weekend_none() -> None:
     with pytest.raises(EnergyError, match="no hour of WE 2025-07-05 has the shape 'PEAK'$"):
         parse_period("DE-LU", "WE 2025-07-05 PEAK")
     assert len(days("DE-LU", parse_period("DE-LU", "W 2025-W27 PEAK"))) == 5
+
+
+# Shapes by zone.
+
+
+@pytest.mark.parametrize("code", ["TTF", "NBP", "EU-ETS", "NSW1", "IE-SEM"])
+@pytest.mark.parametrize("shape", ["PEAK", "OFFPEAK"])
+def test_a_zone_without_peak_refuses_it_and_says_how_to_bring_one(code: str, shape: str) -> None:
+    met = (
+        rf"^'M 2026-07 {shape}' names no delivery period: shape 'PEAK' is not defined in zone {code}; the table shapes"
+    )
+    with pytest.raises(EnergyError, match=met + rf' has it for AT, .*code = "PEAK", zones = \["{code}"\]'):
+        parse_period(code, f"M 2026-07 {shape}")
+    brought = shaped({"code": "PEAK", "zones": [code], "weekdays": NAMES[:5], "hours": ["07:00-22:00"]})
+    assert parse_period(code, "M 2026-07 PEAK", brought).hours_rational == 23 * 15
+    assert parse_period(code, "D 2026-07-07 OFFPEAK", brought).hours_rational == 9
+
+
+def test_a_row_of_one_zone_changes_that_zone_alone() -> None:
+    brought = shaped(
+        {
+            "code": "PEAK",
+            "zones": ["DE-LU"],
+            "weekdays": NAMES[:5],
+            "hours": ["09:00-12:00"],
+            "valid_from": "2026-07-06",
+        }
+    )
+    assert parse_period("DE-LU", "D 2026-07-03 PEAK", brought).hours_rational == 12
+    assert parse_period("DE-LU", "D 2026-07-06 PEAK", brought).hours_rational == 3
+    assert parse_period("FR", "D 2026-07-06 PEAK", brought).hours_rational == 12
+    assert brought.rules.with_tables(brought.rules.tables()) == brought.rules
+
+
+def test_a_row_for_all_zones_gives_way_to_one_that_names_the_zone() -> None:
+    brought = shaped(
+        {"code": "SOLAR", "weekdays": NAMES, "hours": ["11:00-15:00"]},
+        {"code": "SOLAR", "zones": ["FI", "EE"], "weekdays": NAMES, "hours": ["11:00-13:00"]},
+    )
+    found = [parse_period(code, "D 2026-07-03 SOLAR", brought).hours_rational for code in ("DE-LU", "TTF", "FI", "EE")]
+    assert found == [4, 4, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            [
+                {"code": "P", "zones": ["FI", each], "weekdays": ["Mon"], "hours": ["08:00-20:00"]}
+                for each in ("EE", "LV")
+            ],
+            "both rows of shapes 'P FI' hold on",
+        ),
+        ([{"code": "P", "zones": ["FX"], "weekdays": ["Mon"], "hours": ["08:00-20:00"]}], "zone 'FX' is not known"),
+        (
+            [{"code": "P", "zones": ["*", "FI"], "weekdays": ["Mon"], "hours": ["08:00-20:00"]}],
+            "or '\\*' alone for all",
+        ),
+        ([{"code": "P", "zones": [], "weekdays": ["Mon"], "hours": ["08:00-20:00"]}], "zones is empty; wanted"),
+    ],
+)
+def test_shapes_that_share_a_zone_or_name_none_are_refused(rows: list[dict[str, object]], said: str) -> None:
+    with pytest.raises(EnergyError, match=said):
+        shaped(*rows)
 
 
 # Shapes of one's own.

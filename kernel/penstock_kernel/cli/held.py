@@ -30,7 +30,12 @@ def add_commands(add: Any) -> None:
     )  # fmt: skip
     for name in ("zone", "book", "strategy"):
         positions.add_argument(f"--{name}", default="", metavar="NAME", help=f"of this {name} alone")
-    positions.add_argument("--apart", action="store_true", help="each book and strategy for itself, not netted")
+    positions.add_argument(
+        "--settlement", choices=["physical", "cash"], default="", help="what is delivered, or price exposures, alone"
+    )
+    positions.add_argument(
+        "--apart", action="store_true", help="each book, strategy and kind of settlement for itself, not netted"
+    )
 
     pnl = add(
         "pnl", _pnl, "profit and loss, by anything",
@@ -56,14 +61,15 @@ def _positions(options: argparse.Namespace, console: Console) -> int:
 
     with Reader(find_run(options.runs_dir, options.run)) as reader:
         found = positions_by(
-            reader, options.by, zone=options.zone, book=options.book, strategy=options.strategy, apart=options.apart
-        )
+            reader, options.by, zone=options.zone, book=options.book, strategy=options.strategy,
+            settlement=options.settlement, apart=options.apart,
+        )  # fmt: skip
     if _printed(found, options, console):
         return 0
-    heads = ["zone", "period", *(("book", "strategy") if options.apart else ())]
+    heads = ["zone", "period", *(("book", "strategy", "settled") if options.apart else ())]
     rows = [
         (
-            line.zone, line.period, *((line.book, line.strategy) if options.apart else ()),
+            line.zone, line.period, *((line.book, line.strategy, line.settlement) if options.apart else ()),
             *(_number(value, 3) for value in (line.net_mwh, line.mean_mw, line.least_mw, line.largest_mw)),
             "" if line.unit == "kW" else f"{line.amount:,} {line.unit.removesuffix('/d')}",
         )

@@ -208,7 +208,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                p.bought_lots * l.lot_kw / 1e3 AS bought_mw, p.sold_lots * l.lot_kw / 1e3 AS sold_mw,
                p.cash_micro / 1e6 AS cash, p.strategy_id, p.book_id, p.listing_id, p.net_lots, p.at_ns, p.seq,
                l.contract, {_START_UTC.format("l")}, p.net_lots * l.mwh_per_lot AS net_mwh, l.currency, l.qty_unit,
-               b.name AS book, l.zone
+               l.settlement, b.name AS book, l.zone
         FROM (SELECT DISTINCT ON (strategy_id, book_id, listing_id) * FROM positions
               ORDER BY strategy_id, book_id, listing_id, seq DESC) p
         LEFT JOIN listings l USING (listing_id)
@@ -241,19 +241,19 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
                                  USING (zone_id)) s,
                            unnest(range((s.end_ns - s.start_ns + s.step - 1) // s.step)) AS t(i)
                       GROUP BY ALL),
-        held AS (SELECT strategy, book, a.zone, a.start_ns, a.end_ns, a.unit, a.hours,
-                        p.net_lots * a.amount AS amount
+        held AS (SELECT strategy, book, a.zone, coalesce(settlement, 'physical') AS settlement, a.start_ns, a.end_ns,
+                        a.unit, a.hours, p.net_lots * a.amount AS amount
                  FROM positions_latest p JOIN delivery_amounts a USING (listing_id)
                  UNION ALL
-                 SELECT n.name, b.name, z.code, t.start_ns, t.end_ns, coalesce(z.grid_unit, 'kW'),
+                 SELECT n.name, b.name, z.code, 'physical', t.start_ns, t.end_ns, coalesce(z.grid_unit, 'kW'),
                         (t.end_ns - t.start_ns) / 3.6e12, t.amount
                  FROM told t JOIN (SELECT DISTINCT ON (zone_id) * FROM zone_definitions ORDER BY zone_id, seq DESC) z
                       USING (zone_id)
                  LEFT JOIN names b ON b.kind = 'BOOK' AND b.id = t.book_id
                  LEFT JOIN names n ON n.kind = 'SOURCE' AND n.id = t.source_id)
-        SELECT strategy, book, zone, start_ns, end_ns, make_timestamp(start_ns // 1000) AS start_utc, unit,
+        SELECT strategy, book, zone, settlement, start_ns, end_ns, make_timestamp(start_ns // 1000) AS start_utc, unit,
                sum(amount)::BIGINT AS amount, {_AMOUNT_MWH} AS mwh, mwh / any_value(hours) AS mw
-        FROM held GROUP BY strategy, book, zone, start_ns, end_ns, unit
+        FROM held GROUP BY strategy, book, zone, settlement, start_ns, end_ns, unit
         """,
     ),
     "cash_flows_latest": (

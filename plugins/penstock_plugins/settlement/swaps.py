@@ -111,10 +111,11 @@ class Swaps:
             against = net * leg.floating[at] - cost * terms.tick_micro * part.weight
             amount = divide_half_even(terms.micro_per_lot_tick * against, terms.tick_micro * whole)
             energy = divide_half_even(terms.wh(net) * part.weight, whole)
-            told = self._told.setdefault((terms.listing_id, at, holder), [0, 0])
-            if told != [amount, energy]:
-                yield SwapDue(terms, part, holder, amount - told[0], energy - told[1], leg.version[at])
-                told[:] = [amount, energy]
+            told = self._told.get(key := (terms.listing_id, at, holder))
+            if told != [amount, energy]:  # once even if nothing is due: the month is settled all the same
+                before = told or [0, 0]
+                yield SwapDue(terms, part, holder, amount - before[0], energy - before[1], leg.version[at])
+                self._told[key] = [amount, energy]
 
     def open_months(self, month: str) -> int:
         """Return how many swaps lack a price in a month."""

@@ -76,6 +76,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
         """What the row is about: its values of `KEY`."""
         return tuple(getattr(self, column) for column in self.KEY)
 
+    def apart(self) -> tuple[Row, ...]:
+        """Return the row as rows of one key each: a shape of several zones is one of each."""
+        return (self,)
+
     def holds_on(self, day: date) -> bool:
         """Return whether the row holds on that delivery day."""
         return self.valid_from <= day <= self.valid_to
@@ -295,17 +299,32 @@ class ShapeRow(Row, frozen=True):
         weekdays: of "Mon" … "Sun".
         hours: local stretches such as "08:00-20:00", in order and apart; "24:00" is the end of the day.
         except_of: code of the shape whose hours are left out of every day's: OFFPEAK is all that PEAK is not.
+        zones: codes of the zones where it is so; "*" alone: wherever no row of that code names the zone.
     """
 
-    KEY: ClassVar[tuple[str, ...]] = ("code",)
+    KEY: ClassVar[tuple[str, ...]] = ("code", "zones")
 
     code: str
     weekdays: tuple[str, ...] = ()
     hours: tuple[str, ...] = ()
     except_of: str = ""
+    zones: tuple[str, ...] = ("*",)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Code and zones."""
+        return self.code, " ".join(self.zones)
+
+    def apart(self) -> tuple[Row, ...]:
+        """Return one row for each of its zones, so that another table may change one zone alone."""
+        return tuple(msgspec.structs.replace(self, zones=(code,)) for code in self.zones)
 
     def check(self) -> None:
-        """Refuse a malformed code, an unknown weekday, hours that are malformed, reversed or overlap."""
+        """Refuse a malformed code, an unknown weekday, hours that are malformed, reversed or overlap, no zone."""
+        if not self.zones or ("*" in self.zones and len(self.zones) > 1):
+            raise EnergyError(
+                f"zones is {' '.join(self.zones) or 'empty'}; wanted codes of zones, or '*' alone for all"
+            )
         _matched(_SHAPE_CODE, self.code, "code", "capitals, digits, '-' and '_', beginning with a letter")
         if self.code == "BASE":
             raise EnergyError("code is 'BASE', which is every hour and cannot be given others")

@@ -228,8 +228,9 @@ def _entries(tables: Sequence[Table]) -> dict[str, dict[tuple[str, ...], list[_E
     found: dict[str, dict[tuple[str, ...], list[_Entry]]] = {}
     for table in tables:
         keyed = found.setdefault(table.name, {})
-        for number, row in enumerate(table.typed):
-            keyed.setdefault(row.key, []).append(_Entry(row, table.place(number)))
+        for number, rows in enumerate(table.typed):
+            for row in rows.apart():
+                keyed.setdefault(row.key, []).append(_Entry(row, table.place(number)))
     faults = []
     for name, keyed in found.items():
         for key, entries in keyed.items():
@@ -272,9 +273,9 @@ def _check_names(rules: Rules) -> None:
     shapes = {row.code for row in rules.rows("shapes")}
     leavings = {row.code for row in rules.rows("shapes") if row.except_of}
     faults = []
-    for entry in (entry for table in rules._tables for entry in rules._all(table)):
+    for name, entry in ((table, entry) for table in rules._tables for entry in rules._all(table)):
         for code in getattr(entry.row, "zones", ()):
-            if code not in zones:
+            if code not in zones and not (code == "*" and name == "shapes"):
                 faults.append(f"{entry.place}: {_no_such_zone(code, sorted(zones))}")
         named = (
             *getattr(entry.row, "shapes", ()),

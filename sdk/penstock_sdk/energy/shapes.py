@@ -27,16 +27,17 @@ class _Weeks(NamedTuple):
 
 
 @lru_cache(1024)
-def _weeks(rules: Rules, code: str) -> tuple[_Weeks, ...]:
-    """Return what a shape is, from when to when.
+def _weeks(rules: Rules, code: str, zone: str) -> tuple[_Weeks, ...]:
+    """Return what a shape is in a zone, from when to when.
 
     Raises:
-        EnergyError: no such shape; names those that there are.
+        EnergyError: no such shape, or none in that zone; names those that there are.
     """
-    rows: tuple[ShapeRow, ...] = rules.rows("shapes", code=code)
+    rows: tuple[ShapeRow, ...] = rules.rows("shapes", code=code, zones=zone) or rules.rows(
+        "shapes", code=code, zones="*"
+    )
     if not rows:
-        known = sorted({row.code for row in rules.rows("shapes")})
-        raise EnergyError(f"shape {code!r} is not known; known are {', '.join(known)}, and none for base")
+        raise EnergyError(_undefined(rules, code, zone))
     found = []
     for row in rows:
         first, last = row.valid_from.toordinal(), row.valid_to.toordinal()
@@ -44,11 +45,24 @@ def _weeks(rules: Rules, code: str) -> tuple[_Weeks, ...]:
             hours = tuple((_minute(each[:5]), _minute(each[6:])) for each in row.hours)
             found.append(_Weeks(first, last, tuple(hours if name in row.weekdays else () for name in DAY_NAMES)))
             continue
-        for other in _weeks(rules, row.except_of):
+        for other in _weeks(rules, row.except_of, zone):
             if first <= other.last and other.first <= last:
                 rest = tuple(_rest(stretches) for stretches in other.days)
                 found.append(_Weeks(max(first, other.first), min(last, other.last), rest))
     return tuple(found)
+
+
+def _undefined(rules: Rules, code: str, zone: str) -> str:
+    """Return what to say of a shape that no row gives to a zone."""
+    rows: tuple[ShapeRow, ...] = rules.rows("shapes")
+    there = sorted({each for row in rows if row.code == code for each in row.zones})
+    if not there:
+        known = sorted({row.code for row in rows})
+        return f"shape {code!r} is not known; known are {', '.join(known)}, and none for base"
+    return (
+        f"shape {code!r} is not defined in zone {zone}; the table shapes has it for {', '.join(there)}; bring a row of "
+        f'shapes with code = "{code}", zones = ["{zone}"], its weekdays and hours'
+    )
 
 
 def _minute(clock: str) -> int:
@@ -72,11 +86,11 @@ def shape_spans(rules: Rules, code: str, zone: MarketZone, first: date, end: dat
         end: first delivery day after the last.
 
     Raises:
-        EnergyError: no such shape, or none on one of the days.
+        EnergyError: no such shape, none in that zone, or none on one of the days.
 
     Cost: about 1 µs a day.
     """
-    weeks, timezone = _weeks(rules, code), zone.timezone
+    weeks, timezone = _weeks(rules, code, zone.code), zone.timezone
     week = weeks[0]
     walls = (0, 1) if zone.day_starts_hour else (0,)  # a gas day is of two days of the wall clock
     found: list[tuple[int, int]] = []
