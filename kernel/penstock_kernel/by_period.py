@@ -199,6 +199,18 @@ def pnl_by(reader: Reader, by: tuple[str, ...]) -> list[PeriodPnl]:
                realised_micro AS realised, unrealised_micro AS unrealised, fees_micro AS fees
         FROM pnl_latest WHERE listing_id <> 0 ORDER BY strategy, book, zone, delivery_start_utc, listing_id
         """
+        # What an account's total is more than its listings: what was paid in place of their last marks.
+    ).to_pylist() + reader.query(
+        """
+        SELECT coalesce(any_value(strategy), '-') AS strategy, coalesce(any_value(book), '-') AS book, 'paid' AS product,
+               '-' AS zone, '-' AS contract, currency, 0 AS listing_id,
+               sum(CASE WHEN listing_id = 0 THEN realised_micro ELSE -realised_micro END)::BIGINT AS realised,
+               sum(CASE WHEN listing_id = 0 THEN unrealised_micro ELSE -unrealised_micro END)::BIGINT AS unrealised,
+               sum(CASE WHEN listing_id = 0 THEN fees_micro ELSE -fees_micro END)::BIGINT AS fees
+        FROM pnl_latest GROUP BY strategy_id, book_id, currency
+        HAVING bool_or(listing_id = 0) AND (realised <> 0 OR unrealised <> 0 OR fees <> 0)
+        ORDER BY strategy, book, currency
+        """
     ).to_pylist()
     shares = _shares(reader, period) if period else {}
     sums: dict[tuple[tuple[str, ...], str], list[int]] = {}

@@ -82,7 +82,7 @@ def test_the_commands_print_it(made: Any, capsys: pytest.CaptureFixture[str]) ->
     assert "net MWh" in table and ("more: --csv has all" in table) == (table.count("\n") > 60)
     assert main(["positions", *runs, "--by", "interval", "--csv"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("zone,period,book,strategy,net_mwh")
+    assert lines[0].startswith("zone,period,book,strategy,settlement,net_mwh")
     assert len(lines) == 1 + query(made.run_dir, "SELECT DISTINCT zone, start_ns FROM positions_by_interval").num_rows
     assert main(["pnl", *runs, "--by", "day"]) == 0
     shown = capsys.readouterr().out
