@@ -158,7 +158,7 @@ def test_every_view_and_table_answers(run: DayRun, capsys: pytest.CaptureFixture
         assert counted["n"] == tables.get(name, counted["n"])
         assert asked(capsys, "query", "latest", f"select * from {name} limit 3")[0] == 0
     for name in VIEWS:
-        told_of_elsewhere = {"refusals", "external_trades_latest", "pnl_converted_latest"}
+        told_of_elsewhere = {"refusals", "external_trades_latest", "pnl_converted_latest", "pnl_beyond_marks"}
         assert rows(capsys, f"select * from {name} limit 1") or name in told_of_elsewhere
 
 

@@ -8,15 +8,17 @@ the currency with the remainder allocated: the periods add up to the contract, t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import date, datetime, timedelta
+from functools import cache, partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from penstock_kernel.lake import Reader
-from penstock_sdk.energy import EnergyError, ns_to_local
+from penstock_sdk.energy import EnergyError, MarketZone, delivery_date, ns_to_local
 from penstock_sdk.energy.money import allocate
+from penstock_sdk.energy.rules import Rules, builtin_rules
+from penstock_sdk.energy.shapes import shape_spans
 
 __all__ = ["BY_PERIOD", "BY_PNL", "PeriodPnl", "PeriodPosition", "period_names", "pnl_by", "positions_by"]
 
@@ -66,12 +68,8 @@ def _interval(local: datetime) -> str:
     return f"{hour[:13]}:{local:%M}{hour[13:]}"
 
 
-def _peak(local: datetime) -> str:
-    return f"D {local:%Y-%m-%d} " + ("PEAK" if local.isoweekday() < 6 and 8 <= local.hour < 20 else "OFFPEAK")
-
-
 # Names as contracts have them. What is by day or longer is by the delivery day, which gas begins at six.
-_CLOCK: Final[dict[str, Callable[[datetime], str]]] = {"interval": _interval, "hour": _hour, "peak": _peak}
+_CLOCK: Final[dict[str, Callable[[datetime], str]]] = {"interval": _interval, "hour": _hour}
 _DAYS: Final[dict[str, Callable[[datetime], str]]] = {
     "day": lambda day: f"D {day:%Y-%m-%d}",
     "week": lambda day: f"W {day:%G}-W{day:%V}",
@@ -80,7 +78,7 @@ _DAYS: Final[dict[str, Callable[[datetime], str]]] = {
     "season": lambda day: f"S {day.year - (day.month < 4)}-{'SUM' if 4 <= day.month < 10 else 'WIN'}",
     "year": lambda day: f"Y {day:%Y}",
 }
-BY_PERIOD: Final = (*_CLOCK, *_DAYS, "all")
+BY_PERIOD: Final = (*_CLOCK, "peak", *_DAYS, "all")
 """What positions and profit may be told by."""
 BY_PNL: Final = ("strategy", "book", "product", "zone", "contract", *_DAYS)
 
@@ -101,6 +99,27 @@ def period_names(by: str, timezone: str, day_starts_hour: int) -> Callable[[int]
     return lambda at_ns: named(ns_to_local(at_ns, timezone).replace(tzinfo=None) - early)
 
 
+def _peak_names(rules: Rules, code: str, zone: _Zone) -> Callable[[int], str]:
+    """Return the function from an interval's start to its day with PEAK or OFFPEAK; where no peak is, to its day."""
+    place = MarketZone(code, "", zone.timezone, "EUR", day_starts_hour=zone.day_starts_hour)  # any currency would do
+
+    @cache
+    def spans(day: date) -> list[tuple[int, int]] | None:
+        try:
+            return shape_spans(rules, "PEAK", place, day, day + timedelta(days=1))
+        except EnergyError:
+            return None
+
+    def name(at_ns: int) -> str:
+        day = delivery_date(place, at_ns)
+        held = spans(day)
+        if held is None:
+            return f"D {day}"
+        return f"D {day} {'PEAK' if any(start_ns <= at_ns < end_ns for start_ns, end_ns in held) else 'OFFPEAK'}"
+
+    return name
+
+
 def _zones(reader: Reader) -> dict[str, _Zone]:
     rows = reader.query("SELECT code, timezone, day_starts_hour FROM zone_definitions ORDER BY seq").to_pylist()
     return {row["code"]: _Zone(row["timezone"], row["day_starts_hour"] or 0) for row in rows}
@@ -119,7 +138,7 @@ def _narrowed(names: dict[str, str]) -> str:
 
 def positions_by(
     reader: Reader, by: str, *, zone: str = "", book: str = "", strategy: str = "", settlement: str = "",
-    apart: bool = False,
+    apart: bool = False, rules: Rules | None = None,
 ) -> list[PeriodPosition]:  # fmt: skip
     """Return what is held by period, zone by zone in order of time; empty texts narrow nothing.
 
@@ -127,6 +146,7 @@ def positions_by(
         by: one of `BY_PERIOD`.
         settlement: physical (it is delivered) or cash (a price exposure); empty: both, netted.
         apart: books, strategies and kinds of settlement each for themselves; else they are netted.
+        rules: whose shape PEAK; None: the built-in ones. A zone in which it is not defined is told by whole days.
 
     Raises:
         EnergyError: *by* is no period, or nothing of the run is called like that.
@@ -144,7 +164,10 @@ def positions_by(
         """
     ).to_pylist()
     zones = _zones(reader)
-    name_of = {code: period_names(by, *place) for code, place in zones.items()}
+    name_of = {
+        code: _peak_names(rules or builtin_rules(), code, place) if by == "peak" else period_names(by, *place)
+        for code, place in zones.items()
+    }
     found: dict[tuple[str, str, str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
         period = name_of[row["zone"]](row["start_ns"])
@@ -181,7 +204,9 @@ def _position(key: tuple[str, str, str, str, str], of: list[dict[str, Any]]) -> 
 
 
 def pnl_by(reader: Reader, by: tuple[str, ...]) -> list[PeriodPnl]:
-    """Return profit and loss under every combination of *by*, of `BY_PNL`, and per currency.
+    """Return profit and loss under every combination of *by*, of `BY_PNL`, and per currency; all adds up to the totals.
+
+    What imbalance brought an account beyond its marks belongs to no contract: it is the product ``imbalance``.
 
     Raises:
         EnergyError: one of *by* is unknown.
@@ -197,19 +222,12 @@ def pnl_by(reader: Reader, by: tuple[str, ...]) -> list[PeriodPnl]:
         SELECT coalesce(strategy, '-') AS strategy, coalesce(book, '-') AS book, coalesce(product, '-') AS product,
                coalesce(zone, '-') AS zone, coalesce(contract, '-') AS contract, currency, listing_id,
                realised_micro AS realised, unrealised_micro AS unrealised, fees_micro AS fees
-        FROM pnl_latest WHERE listing_id <> 0 ORDER BY strategy, book, zone, delivery_start_utc, listing_id
-        """
-        # What an account's total is more than its listings: what was paid in place of their last marks.
-    ).to_pylist() + reader.query(
-        """
-        SELECT coalesce(any_value(strategy), '-') AS strategy, coalesce(any_value(book), '-') AS book, 'paid' AS product,
-               '-' AS zone, '-' AS contract, currency, 0 AS listing_id,
-               sum(CASE WHEN listing_id = 0 THEN realised_micro ELSE -realised_micro END)::BIGINT AS realised,
-               sum(CASE WHEN listing_id = 0 THEN unrealised_micro ELSE -unrealised_micro END)::BIGINT AS unrealised,
-               sum(CASE WHEN listing_id = 0 THEN fees_micro ELSE -fees_micro END)::BIGINT AS fees
-        FROM pnl_latest GROUP BY strategy_id, book_id, currency
-        HAVING bool_or(listing_id = 0) AND (realised <> 0 OR unrealised <> 0 OR fees <> 0)
-        ORDER BY strategy, book, currency
+        FROM pnl_latest WHERE listing_id <> 0
+        UNION ALL
+        SELECT coalesce(strategy, '-'), coalesce(book, '-'), 'imbalance', '-', '-', currency, 0, realised_micro,
+               unrealised_micro, fees_micro
+        FROM pnl_beyond_marks
+        ORDER BY strategy, book, zone, listing_id
         """
     ).to_pylist()
     shares = _shares(reader, period) if period else {}

@@ -177,6 +177,10 @@ def _pnl(connection: duckdb.DuckDBPyConnection) -> list[PnlLine]:
         UNION ALL
         SELECT strategy, product, currency, sum(realised), sum(unrealised), sum(fees), sum(total) FROM p
         WHERE listing_id <> 0 AND product <> '' GROUP BY ALL
+        UNION ALL
+        SELECT {_WHO}, 'imbalance', coalesce(currency, ''), realised_micro / 1e6, unrealised_micro / 1e6,
+               fees_micro / 1e6, (realised_micro + unrealised_micro - fees_micro) / 1e6
+        FROM pnl_beyond_marks
         ORDER BY strategy, product = '' DESC, product, currency
         """,
     )

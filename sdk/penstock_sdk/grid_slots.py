@@ -46,7 +46,9 @@ _ORIGIN_DAY = date(2000, 1, 1)
 def _day_starts_ns(ordinal: int, timezone: str, hour: int) -> int:
     """Return when a local delivery day begins, ns UTC."""
     day = date.fromordinal(ordinal)
-    return local_to_ns(datetime.combine(day, time(hour)), timezone) if hour else day_start_ns(day, timezone)
+    if not hour:
+        return day_start_ns(day, timezone)
+    return local_to_ns(datetime.combine(day, time(hour)), timezone, passing="A")
 
 
 class GridSlots(msgspec.Struct, frozen=True):

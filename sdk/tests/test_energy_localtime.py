@@ -52,10 +52,16 @@ def test_every_instant_comes_back_from_its_wall_time_and_fold(t_s: int, timezone
     t_ns = t_s * 1_000_000_000
     local = ns_to_local(t_ns, timezone)
     assert local.astimezone(UTC) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=t_s)
-    assert local_to_ns(local.replace(tzinfo=None), timezone) == t_ns
-    # The other fold is another instant exactly where the clock shows the time twice.
-    other = local_to_ns(local.replace(tzinfo=None, fold=1 - local.fold), timezone)
+    wall, first = local.replace(tzinfo=None), local.fold == 0
+    assert local_to_ns(wall, timezone, passing="A" if first else "B") == t_ns
+    # The other passing is another instant exactly where the clock shows the time twice.
+    other = local_to_ns(wall, timezone, passing="B" if first else "A")
     assert (other != t_ns) == is_repeated(local)
+    if is_repeated(local) and first:
+        with pytest.raises(EnergyError, match="happens twice"):
+            local_to_ns(wall, timezone)
+    else:
+        assert local_to_ns(wall, timezone) == t_ns
 
 
 def test_nanoseconds_are_exact_where_a_float_is_not() -> None:
@@ -66,12 +72,20 @@ def test_nanoseconds_are_exact_where_a_float_is_not() -> None:
 
 def test_the_repeated_hour_has_two_instants_an_hour_apart() -> None:
     wall = datetime(2025, 10, 26, 2, 15)
-    first, second = (local_to_ns(wall.replace(fold=fold), "Europe/Berlin") for fold in (0, 1))
+    first, second = (local_to_ns(wall, "Europe/Berlin", passing=passing) for passing in ("A", "B"))  # type: ignore[arg-type]
     assert (first, second) == (1_761_437_700_000_000_000, 1_761_441_300_000_000_000)
+    assert local_to_ns(wall.replace(fold=1), "Europe/Berlin") == second
+    with pytest.raises(EnergyError) as met:
+        local_to_ns(wall, "Europe/Berlin")
+    assert str(met.value) == (
+        "2025-10-26 02:15 happens twice in Europe/Berlin: the clock goes back that day; wanted which of the two: "
+        "2025-10-26T02:15:00+02:00 (passing 'A') or 2025-10-26T02:15:00+01:00 (passing 'B')"
+    )
 
 
 def test_the_skipped_hour_does_not_exist() -> None:
-    with pytest.raises(EnergyError, match="^2025-03-30 02:15 does not exist in Europe/Berlin"):
+    met = "^2025-03-30 02:15 does not exist in Europe/Berlin: .* wanted a time that it shows, such as 01:15 or 03:15$"
+    with pytest.raises(EnergyError, match=met):
         local_to_ns(datetime(2025, 3, 30, 2, 15), "Europe/Berlin")
 
 

@@ -174,6 +174,21 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
         LEFT JOIN names u ON u.kind = 'CURRENCY' AND u.id = p.currency_id
         """,
     ),
+    "pnl_beyond_marks": (
+        "what an account made beyond the last rows of its listings: imbalance paid, less the marks that it replaces",
+        """
+        SELECT strategy, book, currency, strategy_id, book_id,
+               (sum(realised_micro) FILTER (listing_id = 0) - coalesce(sum(realised_micro) FILTER (listing_id <> 0), 0)
+               )::BIGINT AS realised_micro,
+               (sum(unrealised_micro) FILTER (listing_id = 0)
+                - coalesce(sum(unrealised_micro) FILTER (listing_id <> 0), 0))::BIGINT AS unrealised_micro,
+               (sum(fees_micro) FILTER (listing_id = 0) - coalesce(sum(fees_micro) FILTER (listing_id <> 0), 0)
+               )::BIGINT AS fees_micro
+        FROM pnl_latest GROUP BY strategy, book, currency, strategy_id, book_id
+        HAVING count(*) FILTER (listing_id = 0) > 0 AND (realised_micro <> 0 OR unrealised_micro <> 0
+               OR fees_micro <> 0)
+        """,
+    ),
     "pnl_converted_latest": (
         "everything that was made, as one figure in one currency, where exchange rates were there and fresh",
         """
@@ -364,7 +379,7 @@ def add_delivery_days(connection: duckdb.DuckDBPyConnection, kind: str = "TABLE"
     for listing_id, zone, unit, timezone, hour, start_ns, count, lot, text in rows:
         for first_ns, days, amount in json.loads(text or "[]") or [(start_ns, count, lot)]:
             first = ns_to_local(first_ns, timezone).replace(tzinfo=None, hour=hour, minute=0, second=0)
-            edges = [local_to_ns(first + timedelta(days=day), timezone) for day in range(days + 1)]
+            edges = [local_to_ns(first + timedelta(days=day), timezone, passing="A") for day in range(days + 1)]
             found += [(listing_id, zone, unit, *edge, amount) for edge in pairwise(edges)]
     integer, text = pa.int64(), pa.string()
     schema = pa.schema(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from penstock_plugins.deals.deal_book import DealRecord
+from penstock_sdk.energy.deal_book import DealRecord
 from penstock_sdk.context import Context
 from penstock_sdk.energy.counterparties import CounterpartyTerms
 from penstock_sdk.energy.deals import DealTerms, LaidOut

@@ -13,14 +13,14 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from penstock_plugins.deals.asks import Ask, ask_of
-from penstock_plugins.deals.capture import Batch, Capture
-from penstock_plugins.deals.deal_book import CANCELLED, CAPTURED, CONFIRMED, REJECTED, DealBook, DealRecord
+from penstock_sdk.energy.deal_capture import Batch, Capture
+from penstock_sdk.energy.deal_book import CANCELLED, CAPTURED, CONFIRMED, REJECTED, DealBook, DealRecord
 from penstock_plugins.deals.deal_events import announced, counterparty_event, deal_event, deal_trade
 from penstock_plugins.deals.deal_files import COUNTERPARTIES, DEALS, TRADES, read_files
 from penstock_plugins.deals.outside import OutsideTrades
 from penstock_sdk.context import Context
 from penstock_sdk.energy.counterparties import counterparties_of
-from penstock_sdk.energy.deals import DealTerms, deal_cells, laid_out
+from penstock_sdk.energy.deals import DealTerms, deal_cells, deal_text, laid_out
 from penstock_sdk.energy.outside_trades import TradeTerms
 from penstock_sdk.energy.row_files import Fault, Sheet, SheetRow, read_sheet
 from penstock_sdk.events import Alert, OperatorCommand, PluginState, Severity, TaskResult, Timer
@@ -143,10 +143,11 @@ class Deals(Operations):
             return [self._file_refused(sheet.source, batch.faults)]
         out: list[Event] = []
         for row, deal in batch.fresh:
-            out += self._captured(deal, f"{deal.captured_by} ({sheet.source}:{row})")
+            out += self._captured(deal, f"{deal.captured_by} (said by file {sheet.source}:{row})")
         for row, deal in [*batch.confirming, *(pair for pair in batch.fresh if pair[1].terms.confirmed_by)]:
             name = deal.terms.confirmed_by or deal.confirmed_by
-            out += self._confirmed(deal, name, f"{name} ({sheet.source}:{row})")
+            place = f"{sheet.source}:{row}"
+            out += self._confirmed(deal, name, f"{name} (said by file {place})", place)
         for row, terms in batch.later:
             self._wait(terms.traded_ns, DEALS, sheet.source, row, msgspec.to_builtins(terms))
         return out
@@ -189,12 +190,12 @@ class Deals(Operations):
         self.ctx.set_timer(self.ctx.now_ns + round(self.config.unconfirmed_hours * _HOUR_NS), deal.number)
         return [deal_event(deal, who)]
 
-    def _confirmed(self, deal: DealRecord, person: str, who: str) -> list[Event]:
-        """Make a deal count: its contract, its listing, its trade."""
+    def _confirmed(self, deal: DealRecord, person: str, who: str, place: str = "") -> list[Event]:
+        """Make a deal count: its contract, its listing, its trade. *place* is the row of a file that says so."""
         laid = laid_out(deal.terms, self.ctx.reference)
         out = announced(self.ctx, deal.terms, laid, self._told_zones)
         deal = self.book.deals[deal.terms.deal_id]
-        deal.status, deal.confirmed_by = CONFIRMED, person
+        deal.status, deal.confirmed_by, deal.told_by = CONFIRMED, person, place
         deal.listing_id = out[-1].listing_id  # type: ignore[union-attr]
         deal.price_ticks = laid.price.price_ticks
         return [*out, deal_event(deal, who), deal_trade(self.ctx, deal), *self._waits_no_more(deal)]
@@ -296,7 +297,8 @@ class Deals(Operations):
         deal = self.book.deals[ask.id]
         if ask.do == "confirm":
             events = self._confirmed(deal, command.who, who)
-            self._outcome = CommandOutcome(f"confirmed {ask.id}: listing {deal.listing_id}")
+            text = f"{deal_text(deal.terms)}; {deal.energy}, {deal.value}"
+            self._outcome = CommandOutcome(f"confirmed {ask.id}: listing {deal.listing_id}; {text}")
             return events
         self._outcome = CommandOutcome(f"{_ENDED[ask.do]} {ask.id}")
         return self._ended(deal, _ENDED[ask.do], who, command.why)
@@ -314,8 +316,9 @@ class Deals(Operations):
         return [
             {
                 "deal_id": deal.terms.deal_id, "status": deal.status, "captured_by": deal.captured_by,
-                "captured_ns": deal.captured_ns, "confirmed_by": deal.confirmed_by, "listing_id": deal.listing_id,
-                "why": deal.why, "terms": msgspec.to_builtins(deal.terms),
+                "captured_ns": deal.captured_ns, "confirmed_by": deal.confirmed_by, "told_by": deal.told_by,
+                "listing_id": deal.listing_id, "why": deal.why, "text": deal_text(deal.terms), "energy": deal.energy,
+                "value": deal.value, "terms": msgspec.to_builtins(deal.terms),
             }
             for deal in deals
         ]  # fmt: skip

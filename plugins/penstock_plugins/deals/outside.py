@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from penstock_plugins.deals.capture import FUTURE_NS
+from penstock_sdk.energy.deal_capture import FUTURE_NS
 from penstock_sdk.context import Context
 from penstock_sdk.energy.aliases import contract_by_alias
 from penstock_sdk.energy.exact import EnergyError

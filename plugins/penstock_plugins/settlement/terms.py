@@ -137,4 +137,4 @@ def _slot_of_date(slots: GridSlots, day: date) -> int:
     if slots.in_days:
         return day.toordinal()
     hour = time(slots.day_starts_hour)
-    return slots.floor(local_to_ns(datetime.combine(day, hour), slots.timezone))
+    return slots.floor(local_to_ns(datetime.combine(day, hour), slots.timezone, passing="A"))

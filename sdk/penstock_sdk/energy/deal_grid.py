@@ -38,6 +38,8 @@ _DAY_NS = 24 * NS_PER_HOUR
 _TICK_MICRO = 10_000
 """The tick where nothing asks for a finer or a coarser one: 0.01 of the currency."""
 _MONEY_MAX = 2**62
+_ROUNDED_MAX = Fraction(5_000)
+"""In 10⁻⁶: no deal's money may differ from price × energy by more than half a cent."""
 
 Segment = tuple[int, int, int]
 """(start_ns, intervals, amount in each), in grid units."""
@@ -104,7 +106,7 @@ def grid_of(zone: MarketZone) -> Grid:
 def day_begins_ns(zone: MarketZone, day: date) -> int:
     """Return when a local delivery day begins, ns UTC: at 06:00 for European gas."""
     if zone.day_starts_hour:
-        return local_to_ns(datetime.combine(day, time(zone.day_starts_hour)), zone.timezone)
+        return local_to_ns(datetime.combine(day, time(zone.day_starts_hour)), zone.timezone, passing="A")
     return day_start_ns(day, zone.timezone)
 
 
@@ -263,6 +265,9 @@ class Priced(NamedTuple):
 def priced(price: Decimal, minors: int, total: Fraction, unit: str) -> Priced:
     """Return a price in ticks of which one moves the deal by a whole number of 10⁻⁶ of the currency.
 
+    Where the energy has a fraction that the price does not make whole (thirds, of five minutes), the price is rounded to
+    the nearest such tick, half to even: by at most half of the energy's denominator in 10⁻⁶.
+
     Args:
         price: as written, in the price's own currency.
         minors: how many of that make one of the major currency.
@@ -270,16 +275,17 @@ def priced(price: Decimal, minors: int, total: Fraction, unit: str) -> Priced:
         unit: of the price, for the message.
 
     Raises:
-        CellError: price × energy is no whole 10⁻⁶, or beyond 64 bits; the nearest prices that fit are named.
+        CellError: the rounding would move the deal's money by more than half a cent, or it is beyond 64 bits; the
+            nearest prices that fit are named.
     """
     price_micro = Fraction(price) * MICRO / minors
     whole = total.denominator
-    if (price_micro / whole).denominator != 1:
+    micro = round(price_micro / whole) * whole
+    if abs(micro - price_micro) * total > _ROUNDED_MAX:
         low = int(price_micro // whole)
         near = " or ".join(decimal_text(Fraction(at * whole * minors, MICRO)) for at in (low, low + 1))
-        rule = f"over {_near(total)} {unit.rpartition('/')[2]} it makes no whole 10⁻⁶ of the currency"
+        rule = f"over {_near(total)} {unit.rpartition('/')[2]} it would be rounded by more than half a cent"
         raise CellError("price", price, rule, f"{near} {unit}")
-    micro = int(price_micro)
     if abs(micro * total) > _MONEY_MAX:
         raise CellError("price", price, "price × energy is more than 64 bits of 10⁻⁶ hold", "a smaller deal")
     tick_micro = gcd(micro, lcm(_TICK_MICRO, whole))

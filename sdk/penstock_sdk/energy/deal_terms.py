@@ -20,7 +20,7 @@ from penstock_sdk.energy.row_files import CellError
 from penstock_sdk.energy.rules import Reference, Rules, builtin_reference
 from penstock_sdk.energy.zones import MarketZone, market_zone
 
-__all__ = ["DEAL_COLUMNS", "DealTerms", "LaidOut", "laid_out", "zone_named"]
+__all__ = ["DEAL_COLUMNS", "DealTerms", "LaidOut", "laid_out", "spans_of", "zone_named"]
 
 
 class DealTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -125,7 +125,7 @@ def laid_out(terms: DealTerms, reference: Reference | None = None) -> LaidOut:
     if terms.shape:
         spans, segments, lot, qty_unit = _shaped(terms, zone)
     else:
-        spans = _period(zone, terms.delivery, reference)
+        spans = spans_of(terms, zone, reference)
         segments, lot, qty_unit = amounts(zone, spans, Decimal(terms.quantity), terms.unit)
     total = energy(zone, segments)
     price = priced(Decimal(terms.price), price_currency(terms.price_unit.partition("/")[0])[1], total, terms.price_unit)
@@ -144,12 +144,17 @@ def zone_named(code: str, reference: Reference | None) -> MarketZone:
         raise CellError("zone", code, str(error), "a zone or hub that the reference data has") from None
 
 
-def _period(zone: MarketZone, name: str, reference: Reference | None) -> tuple[tuple[int, int], ...]:
+def spans_of(terms: DealTerms, zone: MarketZone, reference: Reference | None) -> tuple[tuple[int, int], ...]:
+    """Return the stretches of a deal's delivery period.
+
+    Raises:
+        CellError: its name is none of a period.
+    """
     try:
-        return _spans(zone, name, (reference or builtin_reference()).rules)
+        return _spans(zone, terms.delivery, (reference or builtin_reference()).rules)
     except EnergyError as error:
         wanted = "a period's canonical name, as 'M 2026-03' or 'D 2026-03-10'"
-        raise CellError("delivery", name, str(error), wanted) from None
+        raise CellError("delivery", terms.delivery, str(error), wanted) from None
 
 
 @lru_cache(1_024)

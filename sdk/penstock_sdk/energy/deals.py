@@ -12,12 +12,13 @@ A forward is delivered, a swap pays the difference between its fixed price and a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
-from penstock_sdk.energy.deal_grid import grid_of
-from penstock_sdk.energy.deal_terms import DEAL_COLUMNS, DealTerms, LaidOut, laid_out, zone_named
+from penstock_sdk.energy.deal_grid import amounts, grid_of
+from penstock_sdk.energy.deal_terms import DEAL_COLUMNS, DealTerms, LaidOut, laid_out, spans_of, zone_named
 from penstock_sdk.energy.outside_cells import (
     choice,
     decimal,
@@ -31,7 +32,7 @@ from penstock_sdk.energy.row_files import CellError, Fault, Sheet, typed_rows
 from penstock_sdk.energy.rules import Reference
 from penstock_sdk.energy.zones import MarketZone
 
-__all__ = ["DEAL_COLUMNS", "EXAMPLE", "DealTerms", "LaidOut", "deal_cells", "deal_of", "deals_of", "laid_out"]
+__all__ = ["DEAL_COLUMNS", "EXAMPLE", "DealTerms", "LaidOut", "deal_cells", "deal_of", "deal_text", "deals_of", "laid_out"]
 
 EXAMPLE = """\
 deal_id,counterparty,book,trader,side,kind,zone,delivery,quantity,unit,price,price_unit,traded,captured_by,confirmed_by
@@ -51,9 +52,14 @@ _T = TypeVar("_T")
 # -- from rows ---------------------------------------------------------------------------------------------------------
 
 
-def deals_of(sheet: Sheet, reference: Reference | None = None) -> tuple[list[tuple[int, DealTerms]], list[Fault]]:
-    """Return (row, terms) of every deal of a file, and every fault; with one fault no deal at all."""
-    return typed_rows(sheet, DEAL_COLUMNS, lambda cells: deal_of(cells, reference), "deal_id")
+def deals_of(
+    sheet: Sheet, reference: Reference | None = None, person: str = ""
+) -> tuple[list[tuple[int, DealTerms]], list[Fault]]:
+    """Return (row, terms) of every deal of a file, and every fault; with one fault no deal at all.
+
+    *person* captures them where no row says who does, as `deal_of` has it.
+    """
+    return typed_rows(sheet, DEAL_COLUMNS, lambda cells: deal_of(cells, reference, person), "deal_id")
 
 
 class _Cells:
@@ -81,18 +87,21 @@ class _Cells:
         self.faults.append(CellError(column, self.cells.get(column, ""), rule, wanted))
 
 
-def deal_of(cells: Mapping[str, str], reference: Reference | None = None) -> tuple[DealTerms | None, list[CellError]]:
+def deal_of(
+    cells: Mapping[str, str], reference: Reference | None = None, person: str = ""
+) -> tuple[DealTerms | None, list[CellError]]:
     """Return the terms that a row's cells give, and all that is wrong with them; with a fault no terms.
 
     Args:
         cells: column → text; those that are left out are empty.
         reference: zones and shapes; None: the built-in ones.
+        person: who captures, where the cells do not say: the trader, too, where they name none.
     """
     row = _Cells(cells)
     zone: MarketZone | None = row.read("zone", lambda _, code: zone_named(code, reference), None)
     kind = row.read("kind", lambda column, text: choice(column, text, list(KINDS)), "")
     unit, currency = _price_unit(row, zone)
-    captured_by = row.read("captured_by", word, "")
+    captured_by = row.read("captured_by", word, "") or person
     terms = DealTerms(
         deal_id=row.read("deal_id", word, ""), counterparty=row.read("counterparty", word, ""),
         book=row.read("book", word, ""), trader=row.read("trader", word, "") or captured_by,
@@ -107,11 +116,16 @@ def deal_of(cells: Mapping[str, str], reference: Reference | None = None) -> tup
         captured_by=captured_by, confirmed_by=row.read("confirmed_by", word, ""),
     )  # fmt: skip
     _together(row, terms)
-    if not row.faults:
-        try:
+    _index(row, terms, reference)
+    try:
+        if not row.faults:
             _after(terms, laid_out(terms, reference))
-        except CellError as error:
-            row.faults.append(error)
+        elif zone is not None and terms.delivery:  # what else is wrong with it is told at once, as far as that can be
+            spans = spans_of(terms, zone, reference)
+            if terms.quantity and terms.unit and not terms.shape:
+                amounts(zone, spans, Decimal(terms.quantity), terms.unit)
+    except CellError as error:
+        row.faults.append(error)
     return (None, row.faults) if row.faults else (terms, [])
 
 
@@ -127,8 +141,12 @@ def _unit(row: _Cells, zone: MarketZone | None) -> str:
     except CellError as error:
         row.faults.append(error)
         return ""
-    known = [*grid.rates, *grid.totals, *grid.daily]
-    return row.read("unit", lambda column, text: choice(column, text, known), next(iter(grid.rates), grid.per))
+    shape = "shape" in row.cells
+    known = [*grid.rates] if shape and grid.rates else [*grid.rates, *grid.totals, *grid.daily]
+    if not row.cells.get("unit") and (shape or "quantity" in row.cells):
+        what = "a shape" if shape else f"quantity {row.cells['quantity']}"
+        row.wrong("unit", f"{what} without a unit says no amount", f"one of {', '.join(known)}")
+    return row.read("unit", lambda column, text: choice(column, text, known), "")
 
 
 def _price_unit(row: _Cells, zone: MarketZone | None) -> tuple[str, str]:
@@ -197,11 +215,38 @@ def _together(row: _Cells, terms: DealTerms) -> None:
         row.wrong("trader", "it is missing, and so is captured_by", "who agreed the deal")
 
 
+def _index(row: _Cells, terms: DealTerms, reference: Reference | None) -> None:
+    """Note an index that is called like a price of a zone, and is none."""
+    parts = terms.index.split(".")
+    if parts[0] != "price" or len(parts) == 2:  # any other series, as price.index: whoever feeds it knows its name
+        return
+    wanted = f"price.ZONE.KIND, as price.{terms.zone or 'DE-LU'}.da"
+    if len(parts) != 3 or not all(parts):
+        row.wrong("index", "it is no price of a zone", wanted)
+        return
+    try:
+        zone_named(parts[1], reference)
+    except CellError as error:
+        row.wrong("index", error.rule, wanted)
+
+
 def _after(terms: DealTerms, laid: LaidOut) -> None:
     """Refuse a deal that was over when it was agreed."""
     if laid.spans[-1][1] <= terms.traded_ns:
         wanted = f"a time before {instant_text(laid.spans[-1][1])}, when delivery ends"
         raise CellError("traded", terms.traded, "delivery was over by then", wanted)
+
+
+def deal_text(terms: DealTerms) -> str:
+    """Return what was agreed in one line, a shape with the amount of each of its stretches."""
+    if terms.shape:
+        what = "; ".join(f"{start}/{end} {quantity} {terms.unit}" for start, end, quantity in terms.shape)
+    else:
+        what = f"{terms.delivery}, {terms.quantity} {terms.unit}"
+    return (
+        f"{terms.side} {terms.kind} {terms.zone} {what} at {terms.price} {terms.price_unit}"
+        f"{f' against {terms.index}' if terms.index else ''} with {terms.counterparty}, book {terms.book}"
+    )
 
 
 def deal_cells(terms: DealTerms) -> dict[str, str]:

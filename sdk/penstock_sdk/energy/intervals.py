@@ -55,7 +55,9 @@ _INTERVAL = re.compile(r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2}) (?P<hour>[0-9]{2})(
 def local_hour_ns(ordinal: int, timezone: str, hour: int) -> int:
     """Return when a wall clock shows *hour* on a day, ns UTC; where midnight is skipped, when the day begins."""
     day = date.fromordinal(ordinal)
-    return local_to_ns(datetime.combine(day, time(hour)), timezone) if hour else day_start_ns(day, timezone)
+    if not hour:
+        return day_start_ns(day, timezone)
+    return local_to_ns(datetime.combine(day, time(hour)), timezone, passing="A")
 
 
 def first_instant_ns(zone: MarketZone, day: date) -> int:
@@ -194,8 +196,15 @@ def parse_interval(zone: MarketZone, name: str) -> DeliveryPeriod:
     start_ns = wall_ns(zone, name, match["day"], match["hour"], match["minute"], match["half"])
     whole_day = delivery_day(zone, delivery_date(zone, start_ns))
     minutes = PRODUCT_MINUTES[product]
-    if (start_ns - whole_day.start_ns) % (minutes * NS_PER_MINUTE) or whole_day.minutes % minutes:
-        raise EnergyError(f"{name!r} is not on the {minutes}-minute grid of that day in {zone.timezone}")
+    if whole_day.minutes % minutes:
+        raise EnergyError(
+            f"{name!r} is of {minutes} minutes, and that day in {zone.timezone} has {whole_day.minutes}, no multiple; "
+            "wanted a shorter interval"
+        )
+    if off_ns := (start_ns - whole_day.start_ns) % (minutes * NS_PER_MINUTE):
+        around = (_interval(start_ns - off_ns + more * NS_PER_MINUTE, minutes, zone.timezone) for more in (0, minutes))
+        near = " or ".join(repr(each.name) for each in around)
+        raise EnergyError(f"{name!r} is not on the {minutes}-minute grid of that day in {zone.timezone}; wanted {near}")
     return as_named(_interval(start_ns, minutes, zone.timezone), name)
 
 
@@ -215,11 +224,12 @@ def as_named(period: DeliveryPeriod, name: str) -> DeliveryPeriod:
 def wall_ns(zone: MarketZone, name: str, day: str, hour: str, minute: str | None, half: str | None) -> int:
     """Return the instant of a wall time in a name, ns UTC."""
     try:
-        wall = datetime.combine(date.fromisoformat(day), time(int(hour), int(minute or 0), fold=int(half == "B")))
+        wall = datetime.combine(date.fromisoformat(day), time(int(hour), int(minute or 0)))
     except ValueError as error:
         raise EnergyError(f"{name!r} names no delivery period: {error}") from None
     try:
-        return local_to_ns(wall, zone.timezone)
+        # Without a letter the first: `as_named` then finds that the name lacks one.
+        return local_to_ns(wall, zone.timezone, passing="B" if half == "B" else "A")
     except OverflowError:
         raise EnergyError(f"{name!r} names no delivery period: the date is out of range") from None
 

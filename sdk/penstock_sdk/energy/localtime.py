@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
+from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from penstock_sdk.energy.exact import EnergyError
@@ -19,20 +20,27 @@ __all__ = [
     "NS_PER_HOUR",
     "NS_PER_MINUTE",
     "NS_PER_SECOND",
+    "Passing",
+    "age_words",
     "day_start_ns",
     "is_repeated",
     "local_to_ns",
     "ns_to_local",
     "tzdata_version",
     "utc_ns",
+    "utc_words",
     "zone",
 ]
+
+Passing: TypeAlias = Literal["", "A", "B"]
+"""Which of the two times that a clock shows alike, as names have it: the first, the second, or not said."""
 
 NS_PER_SECOND = 1_000_000_000
 NS_PER_MINUTE = 60 * NS_PER_SECOND
 NS_PER_HOUR = 60 * NS_PER_MINUTE
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FOLDS = {"A": 0, "B": 1}
 
 
 def tzdata_version() -> str:
@@ -67,22 +75,35 @@ def utc_ns(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * NS_PER_SECOND + since.microseconds * 1_000
 
 
-def local_to_ns(wall: datetime, timezone: str) -> int:
+def local_to_ns(wall: datetime, timezone: str, *, passing: Passing = "") -> int:
     """Return the instant, in ns UTC, at which clocks in *timezone* show *wall*.
 
     Args:
-        wall: naive; in the repeated hour `fold` 0 is its first passing, 1 its second.
+        wall: naive.
         timezone: IANA name.
+        passing: of a time that the clock shows twice (the hour gained in autumn) "A" is the first passing, "B" the
+            second. Empty: such a time is refused, unless its `fold` is 1, which is the second; `fold` 0 says nothing.
 
     Raises:
-        EnergyError: *wall* carries a zone, or clocks there never show it (the hour skipped in spring).
+        EnergyError: *wall* carries a zone, clocks there never show it (the hour skipped in spring), or they show it
+            twice and nothing says which is meant. The message has what would be accepted.
     """
     if wall.tzinfo is not None:
         raise EnergyError(f"wall time {wall.isoformat()} carries a zone; pass it without one, beside {timezone!r}")
     place = zone(timezone)
-    moment = wall.replace(tzinfo=place)
+    moment = wall.replace(tzinfo=place, fold=_FOLDS[passing] if passing else wall.fold)
     if moment.astimezone(UTC).astimezone(place).replace(tzinfo=None) != wall:
-        raise EnergyError(f"{wall:%Y-%m-%d %H:%M} does not exist in {timezone}: the clock skips it that day")
+        before, after = (wall.replace(tzinfo=place, fold=fold).astimezone(UTC).astimezone(place) for fold in (1, 0))
+        raise EnergyError(
+            f"{wall:%Y-%m-%d %H:%M} does not exist in {timezone}: the clock skips it that day; wanted a time that it "
+            f"shows, such as {before:%H:%M} or {after:%H:%M}"
+        )
+    if not passing and not wall.fold and is_repeated(moment):
+        first, second = (moment.replace(fold=fold).isoformat() for fold in (0, 1))
+        raise EnergyError(
+            f"{wall:%Y-%m-%d %H:%M} happens twice in {timezone}: the clock goes back that day; wanted which of "
+            f"the two: {first} (passing 'A') or {second} (passing 'B')"
+        )
     return utc_ns(moment)
 
 
@@ -107,3 +128,26 @@ def ns_to_local(t_ns: int, timezone: str) -> datetime:
 def is_repeated(local: datetime) -> bool:
     """Return whether clocks show this local time twice: the hour gained in autumn. *local* is aware and exists."""
     return local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+
+
+def utc_words(t_ns: int) -> str:
+    """Return an instant for people: "2026-03-10 13:15:00 UTC", with its fraction of a second where it has one."""
+    try:
+        text = f"{ns_to_local(t_ns, 'UTC'):%Y-%m-%d %H:%M:%S}"
+    except OverflowError:
+        return f"{t_ns} ns"
+    rest = t_ns % NS_PER_SECOND
+    return f"{text}.{f'{rest:09}'.rstrip('0')} UTC" if rest else f"{text} UTC"
+
+
+def age_words(length_ns: int) -> str:
+    """Return a length of time for people, in its two largest units: "3 d 4 h", "-60 min", "1.5 s"."""
+    sign, left = ("-" if length_ns < 0 else ""), abs(length_ns)
+    days, left = divmod(left, 24 * NS_PER_HOUR)
+    hours, left = divmod(left, NS_PER_HOUR)
+    minutes, left = divmod(left, NS_PER_MINUTE)
+    if not days and not hours and not minutes:
+        return f"{sign}{left / NS_PER_SECOND:.9g} s"
+    found = [(days, "d"), (hours, "h"), (minutes, "min"), (left // NS_PER_SECOND, "s")]
+    first = next(at for at, (count, _) in enumerate(found) if count)
+    return sign + " ".join(f"{count} {unit}" for count, unit in found[first : first + 2] if count)

@@ -103,7 +103,7 @@ def instant_ns(column: str, text: str, timezone: str = "") -> int:
         wanted = "an offset, as +01:00 or Z, or a zone, as Europe/Berlin"
         raise CellError(column, text, "it is local to nowhere", wanted)
     try:
-        at_ns = local_to_ns(moment, place)
+        at_ns = local_to_ns(moment, place, passing="A")
         if is_repeated(moment.replace(tzinfo=zone(place))):
             raise CellError(column, text, f"{place} has that hour twice", _both(moment, place))
         return at_ns

@@ -41,7 +41,8 @@ T-1,screen,DE-LU H 2026-03-10 09,sell,2.5,MW,-1.50,2026-03-09T16:01:02+01:00,pow
 SOURCES = ("screen", "broker")
 SIDES = ("buy", "sell")
 LOTS = "lots"
-_REQUIRED = ("reference", "source", "contract", "side", "quantity", "price", "traded", "book")
+_REQUIRED = ("reference", "source", "contract", "side", "quantity", "unit", "price", "traded", "book")
+_WANTED = {"unit": f"{LOTS}, or the contract's own unit, as MW"}
 _NUMBER_MAX = 2**62
 _T = TypeVar("_T")
 
@@ -55,10 +56,10 @@ class TradeTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         contract: name of a listing or a contract, or what the venue calls it.
         side: buy or sell, ours.
         quantity: above 0, in ``unit``.
+        unit: lots, or the contract's own quantity unit.
         price: in the contract's price unit; negative prices are ordinary.
         traded: when.
         book: the trading book that owns it.
-        unit: lots, or the contract's own quantity unit.
         venue: which of the venues where a contract is listed, or whose name for it is used.
         trader: who dealt.
         strategy: plugin instance that it counts for; empty: none.
@@ -70,10 +71,10 @@ class TradeTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     contract: str
     side: str
     quantity: str
+    unit: str
     price: str
     traded: str
     book: str
-    unit: str = LOTS
     venue: str = ""
     trader: str = ""
     strategy: str = ""
@@ -107,7 +108,7 @@ def trade_of(cells: Mapping[str, str]) -> tuple[TradeTerms | None, list[CellErro
         text = cells.get(column, "")
         try:
             if not text and column in _REQUIRED:
-                raise CellError(column, "", "it is missing", "a value in every row")
+                raise CellError(column, "", "it is missing", _WANTED.get(column, "a value in every row"))
             return how(column, text) if text else default
         except CellError as error:
             faults.append(error)
@@ -118,7 +119,7 @@ def trade_of(cells: Mapping[str, str]) -> tuple[TradeTerms | None, list[CellErro
         contract=read("contract", _name, ""), side=read("side", lambda c, text: choice(c, text, SIDES), ""),
         quantity=read("quantity", _above_0, ""), price=read("price", _number, ""),
         traded=read("traded", lambda c, text: instant_text(instant_ns(c, text)), ""), book=read("book", word, ""),
-        unit=read("unit", _name, LOTS), venue=read("venue", word, ""), trader=read("trader", word, ""),
+        unit=read("unit", _name, ""), venue=read("venue", word, ""), trader=read("trader", word, ""),
         strategy=read("strategy", word, ""), counterparty=read("counterparty", word, ""),
     )  # fmt: skip
     return (None, faults) if faults else (terms, [])

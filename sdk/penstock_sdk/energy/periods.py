@@ -10,7 +10,7 @@ from itertools import pairwise
 import msgspec
 
 from penstock_sdk.energy.exact import EnergyError, Exact, exact
-from penstock_sdk.energy.localtime import NS_PER_HOUR, NS_PER_MINUTE
+from penstock_sdk.energy.localtime import NS_PER_HOUR, NS_PER_MINUTE, age_words, utc_words
 
 __all__ = ["DeliveryPeriod", "covering", "energy_mwh"]
 
@@ -37,8 +37,8 @@ class DeliveryPeriod(msgspec.Struct, frozen=True, order=True):
         length_ns = self.end_ns - self.start_ns
         if length_ns <= 0 or length_ns % NS_PER_MINUTE:
             raise EnergyError(
-                f"period {self.name!r} from {self.start_ns} to {self.end_ns} ns lasts {length_ns} ns; "
-                "wanted whole minutes, at least one"
+                f"period {self.name!r} from {utc_words(self.start_ns)} to {utc_words(self.end_ns)} lasts "
+                f"{age_words(length_ns)}; wanted whole minutes, at least one"
             )
         if self.parts:
             self._check_parts()

@@ -58,13 +58,21 @@ def toml_tables(text: str, source: str) -> list[Table]:
     lines: dict[str, list[int]] = {}
     for match in _ENTRY.finditer(text):
         lines.setdefault(match[1], []).append(text.count("\n", 0, match.start()) + 1)
-    tables = []
+    tables: list[Table] = []
+    faults: list[str] = []
     for name, rows in found.items():
         if name not in ROW_TYPES:
-            raise EnergyError(f"{source}: table {name!r} is not known; known are {', '.join(ROW_TYPES)}")
-        if not isinstance(rows, list) or len(lines.get(name, ())) != len(rows):
-            raise EnergyError(f"{source}: {name} is not written row by row; begin each row with a line [[{name}]]")
-        tables.append(Table(name, source, rows, lines[name]))
+            faults.append(f"{source}: table {name!r} is not known; known are {', '.join(ROW_TYPES)}")
+        elif not isinstance(rows, list) or len(lines.get(name, ())) != len(rows):
+            faults.append(f"{source}: {name} is not written row by row; begin each row with a line [[{name}]]")
+        else:
+            try:
+                tables.append(Table(name, source, rows, lines[name]))
+            except EnergyError as error:
+                faults.append(str(error))
+    if faults:
+        faults += [fault for table in tables for fault in table.overlaps()]
+        raise EnergyError("\n".join(faults))
     return tables
 
 
@@ -84,6 +92,7 @@ def csv_table(name: str, text: str, source: str) -> Table:
     heading: list[str] = []
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
+    faults: list[str] = []
     while True:
         line = reader.line_num + 1
         cells = next(reader, None)
@@ -95,8 +104,15 @@ def csv_table(name: str, text: str, source: str) -> Table:
             heading = [cell.strip() for cell in cells]
             continue
         if len(cells) != len(heading):
-            raise EnergyError(f"{source}:{line} ({name}): {len(cells)} cells; wanted {len(heading)}, as in the heading")
+            faults.append(f"{source}:{line} ({name}): {len(cells)} cells; wanted {len(heading)}, as in the heading")
+            continue
         row = {column: cell.strip() for column, cell in zip(heading, cells, strict=True) if cell.strip()}
         rows.append({column: cell.split() if column in several else cell for column, cell in row.items()})
         lines.append(line)
-    return Table(name, source, rows, lines)
+    try:
+        table = Table(name, source, rows, lines)
+    except EnergyError as error:
+        faults.append(str(error))
+    if faults:
+        raise EnergyError("\n".join(faults))
+    return table

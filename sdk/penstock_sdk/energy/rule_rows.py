@@ -7,6 +7,7 @@ is written as it is published. Rows of one key (`KEY`) never hold on the same da
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
@@ -14,9 +15,11 @@ from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
+from penstock_sdk.energy.alias_patterns import pattern_faults
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.localtime import zone as time_zone
 from penstock_sdk.energy.money import currency
+from penstock_sdk.energy.row_checks import GRID_UNITS, PRICED_BY, eic_faults, off_form, price_unit_faults, refused
 
 __all__ = [
     "ROW_TYPES",
@@ -38,8 +41,7 @@ _SHAPE_CODE = re.compile(r"[A-Z][A-Z0-9_-]*")
 _SHAPE_HOURS = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]:[0-5][0-9]|2[0-3]:[0-5][0-9]|24:00)")
 _SESSION_TIME = re.compile(r"(D(-[0-9]{1,2})? ([01][0-9]|2[0-3]):[0-5][0-9]|-[0-9]{1,5})?")
 _SESSION_HOURS = re.compile(r"(([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])?")
-_EIC = re.compile(r"[0-9]{2}[A-Z][0-9A-Z-]{12}[0-9A-Z]")
-_EIC_VALUES = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-"
+_FINEST_MINUTES = 5
 DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -63,13 +65,24 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     valid_to: date = date.max
 
     def __post_init__(self) -> None:
-        """Refuse validity the wrong way round, and what the table itself does not allow."""
+        """Refuse validity the wrong way round, and what the table itself does not allow; every fault on its line."""
+        faults = list(self.faults())
+        if faults:
+            raise EnergyError("\n".join(faults))
+
+    def faults(self) -> Iterator[str]:
+        """Yield every fault of the row, one line each."""
         if self.valid_from > self.valid_to:
-            raise EnergyError(f"valid_from {self.valid_from} is after valid_to {self.valid_to}; both days are included")
-        self.check()
+            yield f"valid_from {self.valid_from} is after valid_to {self.valid_to}; both days are included"
+        yield from refused(self.check)
+        yield from self.column_faults()
 
     def check(self) -> None:
-        """Raise EnergyError unless the values fit their columns."""
+        """Raise EnergyError unless the values fit together."""
+
+    def column_faults(self) -> Iterator[str]:
+        """Yield what is wrong with single columns."""
+        yield from ()
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -118,31 +131,24 @@ class MarketZone(Row, frozen=True, kw_only=False):
     grid_unit: str = "kW"
     slots_a_day: Literal[0, 24] = 0
 
-    def check(self) -> None:
-        """Refuse an unknown clock, a malformed code, currency or EIC, a grid that does not tile an hour or a day."""
-        _matched(_ZONE_CODE, self.code, "code", "letters, digits and '-' between them, such as DE-LU")
-        time_zone(self.timezone)
-        currency(self.currency)
+    def column_faults(self) -> Iterator[str]:
+        """Tell of an unknown clock, a malformed code, currency or EIC, a grid that does not tile an hour or a day."""
+        yield from off_form(_ZONE_CODE, self.code, "code", "letters, digits and '-' between them, such as DE-LU")
+        yield from refused(lambda: time_zone(self.timezone))
+        yield from refused(lambda: currency(self.currency))
         if self.eic:
-            _check_eic(self.eic)
+            yield from eic_faults(self.eic)
         if not 0 <= self.day_starts_hour <= 23:
-            raise EnergyError(f"day_starts_hour is {self.day_starts_hour}; wanted an hour from 0 to 23")
+            yield f"day_starts_hour is {self.day_starts_hour}; wanted an hour from 0 to 23"
         if self.interval_minutes != 1440 and (self.interval_minutes < 1 or 60 % self.interval_minutes):
-            raise EnergyError(f"interval_minutes is {self.interval_minutes}; wanted a part of an hour, or 1440, a day")
+            yield f"interval_minutes is {self.interval_minutes}; wanted a part of an hour, or 1440, a day"
         if self.gate_lead_minutes < 0:
-            raise EnergyError(f"gate_lead_minutes is {self.gate_lead_minutes}; wanted 0 or more")
+            yield f"gate_lead_minutes is {self.gate_lead_minutes}; wanted 0 or more"
+        if self.grid_unit not in GRID_UNITS:
+            yield f"grid_unit is {self.grid_unit!r}; wanted one of {', '.join(GRID_UNITS)}"
 
 
 ZoneRow = MarketZone
-
-
-def _check_eic(eic: str) -> None:
-    """Raise unless *eic* has the form and the check character of an energy identification code."""
-    _matched(_EIC, eic, "eic", "16 characters such as 10YFR-RTE------C")
-    total = sum((16 - place) * _EIC_VALUES.index(char) for place, char in enumerate(eic[:15]))
-    wanted = _EIC_VALUES[36 - (total - 1) % 37]
-    if eic[15] != wanted:
-        raise EnergyError(f"eic is {eic!r}, whose check character is {eic[15]!r}; wanted {wanted!r}")
 
 
 class ProductRow(Row, frozen=True):
@@ -205,19 +211,28 @@ class ProductRow(Row, frozen=True):
     listed_ahead: int = 0
     cascade: tuple[str, ...] = ()
 
-    def check(self) -> None:
-        """Refuse an unknown clock, a malformed time, a tick, lot or number of lots that nothing can trade on."""
+    def column_faults(self) -> Iterator[str]:
+        """Tell of an unknown clock, a malformed time or unit, a tick, lot or number of lots that nothing trades on."""
+        if not self.zones:
+            yield "zones is empty; wanted the code of each zone where the product is listed"
         if self.clock:
-            time_zone(self.clock)
+            yield from refused(lambda: time_zone(self.clock))
         for column in ("opens", "gate"):
-            _matched(_SESSION_TIME, getattr(self, column), column, "a day and a time such as 'D-1 15:00', or '-60'")
-        _matched(_SESSION_HOURS, self.session, "session", "local hours such as '08:00-18:00'")
+            text = getattr(self, column)
+            yield from off_form(_SESSION_TIME, text, column, "a day and a time such as 'D-1 15:00', or '-60'")
+        yield from off_form(_SESSION_HOURS, self.session, "session", "local hours such as '08:00-18:00'")
+        begins, _, ends = self.session.partition("-")
+        if self.session and begins >= ends:
+            yield f"session is {self.session!r}, which ends before it begins; wanted local hours of one day"
         if self.tick_micro <= 0 or self.lot_kw <= 0:
-            raise EnergyError(f"tick_micro {self.tick_micro} and lot_kw {self.lot_kw} must both be positive")
+            yield f"tick_micro {self.tick_micro} and lot_kw {self.lot_kw} must both be positive"
         if self.lots_min < 1 or (self.lots_max and self.lots_max < self.lots_min):
-            raise EnergyError(f"lots_min is {self.lots_min} and lots_max {self.lots_max}; wanted 1 or more, in order")
+            yield f"lots_min is {self.lots_min} and lots_max {self.lots_max}; wanted 1 or more, in order"
         if bool(self.last_trading) and not self.calendar:
-            raise EnergyError(f"last_trading {self.last_trading!r} wants a calendar, such as 'UK'")
+            yield f"last_trading {self.last_trading!r} wants a calendar, such as 'UK'"
+        if self.qty_unit not in PRICED_BY:
+            yield f"qty_unit is {self.qty_unit!r}; wanted one of {', '.join(PRICED_BY)}"
+        yield from price_unit_faults(self.price_unit, per=PRICED_BY.get(self.qty_unit, ""), template="{currency}")
 
 
 class LimitRow(Row, frozen=True):
@@ -242,6 +257,10 @@ class LimitRow(Row, frozen=True):
         if not (self.price_min.is_finite() and self.price_max.is_finite() and self.price_min < self.price_max):
             raise EnergyError(f"price_min {self.price_min} is not below price_max {self.price_max}")
 
+    def column_faults(self) -> Iterator[str]:
+        """Tell of a unit that no price is in."""
+        yield from price_unit_faults(self.price_unit)
+
 
 class AliasRow(Row, frozen=True):
     """What a venue or broker calls a product.
@@ -261,6 +280,12 @@ class AliasRow(Row, frozen=True):
     pattern: str
     zones: tuple[str, ...] = ()
     shape: str = ""
+
+    def column_faults(self) -> Iterator[str]:
+        """Tell of a pattern by which no name can be read."""
+        if not self.zones:
+            yield "zones is empty; wanted the code of each zone where the product is called so"
+        yield from pattern_faults(self.product, self.pattern)
 
 
 class FeeRow(Row, frozen=True):
@@ -286,9 +311,9 @@ class FeeRow(Row, frozen=True):
     micro_per_lot: int = 0
     micro_per_trade: int = 0
 
-    def check(self) -> None:
-        """Refuse a malformed currency."""
-        currency(self.currency)
+    def column_faults(self) -> Iterator[str]:
+        """Tell of an unknown currency."""
+        yield from refused(lambda: currency(self.currency))
 
 
 class ShapeRow(Row, frozen=True):
@@ -322,9 +347,8 @@ class ShapeRow(Row, frozen=True):
     def check(self) -> None:
         """Refuse a malformed code, an unknown weekday, hours that are malformed, reversed or overlap, no zone."""
         if not self.zones or ("*" in self.zones and len(self.zones) > 1):
-            raise EnergyError(
-                f"zones is {' '.join(self.zones) or 'empty'}; wanted codes of zones, or '*' alone for all"
-            )
+            met = " ".join(self.zones) or "empty"
+            raise EnergyError(f"zones is {met}; wanted codes of zones, or '*' alone for all")
         _matched(_SHAPE_CODE, self.code, "code", "capitals, digits, '-' and '_', beginning with a letter")
         if self.code == "BASE":
             raise EnergyError("code is 'BASE', which is every hour and cannot be given others")
@@ -339,6 +363,9 @@ class ShapeRow(Row, frozen=True):
         for stretch in self.hours:
             _matched(_SHAPE_HOURS, stretch, "hours", "stretches such as '08:00-20:00'")
             edges += stretch.split("-")
+        odd = [edge for edge in edges if int(edge[3:]) % _FINEST_MINUTES]
+        if odd:
+            raise EnergyError(f"hours has {odd[0]!r}; wanted whole quarter-hours, or 5 minutes where the grid has those")
         if any(before >= after for before, after in pairwise(edges)):
             raise EnergyError(f"hours {', '.join(self.hours)} are not in order and apart")
 

@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from typing import Any, TypeVar
+from datetime import date
+from typing import Any, NamedTuple
 
 import msgspec
 
 from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.row_reader import read_row, validity
 from penstock_sdk.energy.rule_rows import ROW_TYPES, Row
 
-__all__ = ["Table", "rows_digest"]
+__all__ = ["Stretch", "Table", "days_in_words", "overlaps", "rows_digest"]
 
-_RowT = TypeVar("_RowT", bound=Row)
+
+class Stretch(NamedTuple):
+    """From when to when a row holds, and where it stands."""
+
+    first: date
+    last: date
+    place: str
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,8 @@ class Table:
         lines: the line of each row in *source*; empty where there are none.
 
     Raises:
-        EnergyError: an unknown table or column, a wrong type, a value that does not fit; every such row is named.
+        EnergyError: an unknown table or column, a wrong type, a value that does not fit: every fault of every row, and
+            rows beside them that share a day.
     """
 
     name: str
@@ -49,10 +57,11 @@ class Table:
         faults: list[str] = []
         for number, row in enumerate(self.rows):
             try:
-                typed.append(_typed(row, kind))
-            except (msgspec.ValidationError, EnergyError) as error:
-                faults.append(f"{self.place(number)}: {error}")
+                typed.append(read_row(row, kind))
+            except EnergyError as error:
+                faults += [f"{self.place(number)}: {fault}" for fault in str(error).split("\n")]
         if faults:
+            faults += self.overlaps()
             raise EnergyError("\n".join(faults))
         object.__setattr__(self, "typed", tuple(typed))
         object.__setattr__(self, "rows", tuple(msgspec.to_builtins(row) for row in typed))
@@ -62,28 +71,41 @@ class Table:
         where = f"{self.source}:{self.lines[number]}" if self.lines else f"{self.source}, row {number + 1}"
         return f"{where} ({self.name})"
 
+    def overlaps(self) -> list[str]:
+        """Return which rows of one key share a day, as far as keys and days can be read."""
+        kind = ROW_TYPES[self.name]
+        stretches: dict[tuple[str, ...], list[Stretch]] = {}
+        for number, row in enumerate(self.rows):
+            found = validity(row, kind)
+            if found is not None:
+                stretches.setdefault(found[0], []).append(Stretch(found[1], found[2], self.place(number)))
+        return [fault for key, rows in stretches.items() for fault in overlaps(self.name, key, rows)]
+
     @property
     def digest(self) -> str:
         """SHA-256 of the rows, whatever their order and layout."""
         return rows_digest((self.name, row) for row in self.typed)
 
 
-def _typed(row: Mapping[str, Any], kind: type[_RowT]) -> _RowT:
-    """Return the row as its struct."""
-    known = kind.__struct_fields__
-    for column in row:
-        if column not in known:
-            close = get_close_matches(column, known, n=1)
-            hint = f"did you mean {close[0]!r}" if close else f"known are {', '.join(known)}"
-            raise EnergyError(f"column {column!r} is not known; {hint}")
-    try:
-        # TOML has dates of its own, msgpack and CSV have text: both are taken, and numbers as text from CSV.
-        return msgspec.convert(dict(row), kind, strict=False)
-    except msgspec.ValidationError as error:
-        # EnergyError is a ValueError, which msgspec wraps; our own message is enough.
-        if isinstance(error.__cause__, EnergyError):
-            raise error.__cause__ from None
-        raise
+def overlaps(table: str, key: tuple[str, ...], rows: Iterable[Stretch]) -> list[str]:
+    """Return which rows of one key share a day, both places named."""
+    faults = []
+    last: Stretch | None = None
+    for row in sorted(rows, key=lambda each: each.first):
+        if last is not None and row.first <= last.last:
+            faults.append(
+                f"{last.place} and {row.place}: both rows of {table} {' '.join(key)!r} hold on {row.first} "
+                f"({days_in_words(last.first, last.last)}; {days_in_words(row.first, row.last)}); end one before the other"
+            )
+        last = row if last is None or row.last > last.last else last
+    return faults
+
+
+def days_in_words(first: date, last: date) -> str:
+    """Return when a row holds, in words."""
+    since = "" if first == date.min else f"from {first} "
+    until = "on" if last == date.max else f"to {last}"
+    return (since + until) if since or until != "on" else "always"
 
 
 def rows_digest(rows: Iterable[tuple[str, Row]]) -> str:

@@ -75,7 +75,7 @@ def moment_ns(text: str, day: date, start_ns: int, clock: str) -> int:
 @lru_cache(1 << 16)
 def _clock_ns(ordinal: int, at: time, timezone: str) -> int:
     """Return when a clock shows a time on a day, ns UTC; contracts share openings and gates, so it pays to remember."""
-    return local_to_ns(datetime.combine(date.fromordinal(ordinal), at), timezone)
+    return local_to_ns(datetime.combine(date.fromordinal(ordinal), at), timezone, passing="A")
 
 
 def session_hours(row: ProductRow) -> tuple[time, time]:

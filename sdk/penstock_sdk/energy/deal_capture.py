@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from typing import Protocol
+
 import msgspec
 
-from penstock_plugins.deals.deal_book import CAPTURED, DealBook, DealRecord, Owed, payments
-from penstock_sdk.context import Context
-from penstock_sdk.energy.deals import DealTerms, deals_of, laid_out
+from penstock_sdk.energy.counterparties import CounterpartyTerms
+from penstock_sdk.energy.deal_book import CAPTURED, CONFIRMED, DealBook, DealRecord, Owed, record_of
+from penstock_sdk.energy.deals import DealTerms, deals_of
 from penstock_sdk.energy.outside_cells import instant_text
 from penstock_sdk.energy.row_files import CellError, Fault, Sheet
+from penstock_sdk.energy.rules import Reference
 
-__all__ = ["FUTURE_NS", "Batch", "Capture"]
+__all__ = ["FUTURE_NS", "Batch", "Capture", "Now", "file_faults"]
 
 FUTURE_NS = 60_000_000_000
 """How far another clock may go ahead of ours."""
+
+
+class Now(Protocol):
+    """When it is, and what reference data holds: a plugin's context."""
+
+    @property
+    def now_ns(self) -> int:
+        """The time, ns UTC."""
+
+    @property
+    def reference(self) -> Reference:
+        """Rules and calendars."""
 
 
 class Batch(msgspec.Struct):
@@ -32,7 +48,7 @@ class Batch(msgspec.Struct):
 class Capture:
     """Checks rows of deals; changes nothing."""
 
-    def __init__(self, ctx: Context, book: DealBook) -> None:
+    def __init__(self, ctx: Now, book: DealBook) -> None:
         self._ctx = ctx
         self._book = book
 
@@ -42,7 +58,9 @@ class Capture:
         Args:
             person: who captures, by the operating system's word; None: the rows say it.
         """
-        made, faults = deals_of(sheet, self._ctx.reference)
+        made, faults = deals_of(sheet, self._ctx.reference, person or "")
+        if faults:  # no deal is made then: of the counterparties as much as the rows themselves say
+            faults += _unknown(sheet, self._book.counterparties)
         batch = Batch(sheet.source, faults=faults)
         numbers = len(self._book.deals)
         for row, terms in made:
@@ -71,7 +89,7 @@ class Capture:
         elif terms.traded_ns > ctx.now_ns:
             batch.later.append((row, terms))
             return
-        deal = self._record(terms, number)
+        deal = record_of(terms, number, ctx.now_ns, ctx.reference)
         if person is None and not terms.captured_by:
             raise CellError("captured_by", "", "a file says who captured each deal", "a person's name")
         self._allow(batch, deal)
@@ -91,13 +109,6 @@ class Capture:
         self._allow(batch, second)
         batch.confirming.append((row, second))
 
-    def _record(self, terms: DealTerms, number: int) -> DealRecord:
-        laid = laid_out(terms, self._ctx.reference)
-        return DealRecord(
-            number=number, terms=terms, status=CAPTURED, captured_by=terms.captured_by, captured_ns=self._ctx.now_ns,
-            payments=payments(terms, laid, self._ctx.reference), price_ticks=laid.price.price_ticks,
-        )  # fmt: skip
-
     def _allow(self, batch: Batch, deal: DealRecord) -> None:
         """Raise unless a deal's counterparty and its limit allow it, beside those of its batch that are confirmed."""
         now_ns, terms = self._ctx.now_ns, deal.terms
@@ -108,6 +119,47 @@ class Capture:
             raise CellError("counterparty", terms.counterparty, rule, wanted)
         more = deal.owed(now_ns) if deal.confirmed_by or terms.confirmed_by else (0, 0)
         batch.owed[key] = (held[0] + more[0], held[1] + more[1])
+
+
+def _unknown(sheet: Sheet, known: Collection[str]) -> list[Fault]:
+    """Return a fault for each row whose counterparty is not known."""
+    wanted = f"one of {', '.join(known) or 'none: the config names no file of them'}"
+    return [
+        Fault.of(sheet.source, number, CellError("counterparty", name, "it is not known", wanted))
+        for number, cells in sheet.rows
+        if (name := " ".join(cells.get("counterparty", "").split())) and name not in known
+    ]
+
+
+def file_faults(
+    sheet: Sheet, counterparties: Iterable[CounterpartyTerms], reference: Reference, *, person: str = "",
+    limits: bool = True,
+) -> tuple[int, list[Fault]]:  # fmt: skip
+    """Return how many deals a file has, and what is wrong with it beside its counterparties; without a run.
+
+    Args:
+        person: who captures where a row does not say; empty: every row must.
+        limits: each deal against what its counterparty allows, at the time of its trade, beside the deals of the file
+            that are confirmed by then. What else a run holds is not known here.
+    """
+    book = DealBook()
+    book.counterparties = {terms.name: terms for terms in counterparties}
+    made, faults = deals_of(sheet, reference, person)
+    faults += _unknown(sheet, book.counterparties)
+    for row, terms in sorted(made, key=lambda pair: pair[1].traded_ns):
+        if not terms.captured_by:
+            error = CellError("captured_by", "", "a file says who captured each deal", "a person's name")
+            faults.append(Fault.of(sheet.source, row, error))
+        if terms.counterparty not in book.counterparties or not limits:
+            continue
+        deal = record_of(terms, row, terms.traded_ns, reference)
+        rule, wanted = book.counterparty_fault(deal, terms.traded_ns)
+        if rule:
+            faults.append(Fault.of(sheet.source, row, CellError("counterparty", terms.counterparty, rule, wanted)))
+        elif terms.confirmed_by:
+            deal.status = CONFIRMED
+            book.deals[terms.deal_id] = deal
+    return len(made), sorted(faults, key=lambda fault: fault.row)
 
 
 def _by_person(terms: DealTerms, person: str) -> DealTerms:

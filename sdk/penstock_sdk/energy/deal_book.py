@@ -10,14 +10,25 @@ import msgspec
 
 from penstock_sdk.energy.counterparties import CounterpartyTerms
 from penstock_sdk.energy.deal_grid import DAY_MINUTES, day_begins_ns
-from penstock_sdk.energy.deals import DealTerms, LaidOut
+from penstock_sdk.energy.deals import DealTerms, LaidOut, laid_out
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.localtime import NS_PER_MINUTE, day_start_ns, ns_to_local
 from penstock_sdk.energy.outside_cells import decimal_text
 from penstock_sdk.energy.rules import Reference
 from penstock_sdk.energy.settlement import PAYMENT_DAY, monthly_value_day, target_calendar
 
-__all__ = ["CANCELLED", "CAPTURED", "CONFIRMED", "REJECTED", "DealBook", "DealRecord", "Owed", "Payment", "payments"]
+__all__ = [
+    "CANCELLED",
+    "CAPTURED",
+    "CONFIRMED",
+    "REJECTED",
+    "DealBook",
+    "DealRecord",
+    "Owed",
+    "Payment",
+    "payments",
+    "record_of",
+]
 
 CAPTURED, CONFIRMED, REJECTED, CANCELLED = "captured", "confirmed", "rejected", "cancelled"
 _MICRO = 1_000_000
@@ -43,6 +54,12 @@ class DealRecord(msgspec.Struct):
     payments: list[Payment]
     """Of each month of delivery."""
     confirmed_by: str = ""
+    told_by: str = ""
+    """The file and row that tells who confirmed it; empty: who did so called."""
+    energy: str = ""
+    """All of it, as "3715 MWh"."""
+    value: str = ""
+    """Price times energy, as "322090.5 EUR"."""
     listing_id: int = 0
     price_ticks: int = 0
     why: str = ""
@@ -53,6 +70,22 @@ class DealRecord(msgspec.Struct):
         if self.terms.kind == "swap":
             return sum(map(abs, open_micro)), sum(map(abs, open_micro))
         return sum(max(micro, 0) for micro in open_micro), sum(max(-micro, 0) for micro in open_micro)
+
+
+def record_of(terms: DealTerms, number: int, captured_ns: int, reference: Reference) -> DealRecord:
+    """Return the record of a deal that is captured."""
+    laid = laid_out(terms, reference)
+    return DealRecord(
+        number=number, terms=terms, status=CAPTURED, captured_by=terms.captured_by, captured_ns=captured_ns,
+        payments=payments(terms, laid, reference), price_ticks=laid.price.price_ticks,
+        energy=f"{_shown(laid.energy)} {terms.price_unit.rpartition('/')[2]}",
+        value=f"{_money(laid.price.cash_micro)} {terms.currency}",
+    )  # fmt: skip
+
+
+def _shown(energy: Fraction) -> str:
+    """Return an energy as decimals, to 10⁻⁶ where they do not end."""
+    return decimal_text(Fraction(round(energy * _MICRO), _MICRO))
 
 
 def payments(terms: DealTerms, laid: LaidOut, reference: Reference) -> list[Payment]:
