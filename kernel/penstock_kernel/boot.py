@@ -12,6 +12,7 @@ import msgspec
 
 from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config, strictest
 from penstock_kernel.kernel import Kernel
+from penstock_kernel.market_check import run_time_ns
 from penstock_kernel.own_records import save_own_records
 from penstock_kernel.reference import collect_reference
 from penstock_kernel.sources import SourceError
@@ -19,7 +20,6 @@ from penstock_kernel.vitals import Phase
 from penstock_sdk.core.wiring import Slot, WiringError
 from penstock_sdk.discovery import PluginImportError, load_class
 from penstock_sdk.energy import EnergyError, MarketZone, announced_ns, delivery_day, market_zone, tzdata_version
-from penstock_sdk.energy.localtime import local_to_ns
 from penstock_sdk.events import (
     Alert,
     Interned,
@@ -87,11 +87,11 @@ def run_times(deployment: Deployment, now_ns: int) -> tuple[Deployment, int, int
     if run.clock == "wall":
         start_ns = now_ns
     elif run.start is not None:
-        start_ns = local_to_ns(run.start, zone.timezone)
+        start_ns = run_time_ns(run.start, zone.timezone)
     else:
         start_ns = announced_ns(zone, day)
     if run.end is not None:
-        end_ns = local_to_ns(run.end, zone.timezone)
+        end_ns = run_time_ns(run.end, zone.timezone)
     elif run.days == "rolling":
         end_ns = _NEVER_NS
     else:

@@ -137,14 +137,15 @@ def run_settings(
         findings.append(Finding(("run", "days"), text))
         del known["days"]
     for key in ("start", "end"):
-        if key in known and (parsed := _local_time(known[key])) is not None:
+        if key in known and (parsed := _run_time(known[key])) is not None:
             known[key] = parsed
         elif key in known:
-            text = f'expected a local time like "2026-03-10T06:00:00", met {shown_value(shown[key])}'
-            findings.append(Finding(("run", key), text, "leave out the offset; the zone says it"))
+            text = f'expected a time like "2026-03-10T06:00:00", met {shown_value(shown[key])}'
+            way_out = 'write date and time, local to the zone, or with an offset, as "2026-03-10T06:00:00+01:00"'
+            findings.append(Finding(("run", key), text, way_out))
             del known[key]
     settings = RunSettings(**known)
-    if settings.start is not None and settings.end is not None and settings.start >= settings.end:
+    if settings.start is not None and settings.end is not None and _not_before(settings.start, settings.end):
         findings.append(Finding(("run", "end"), f"{settings.end} is not after start {settings.start}", "swap them"))
     return settings, findings
 
@@ -165,14 +166,19 @@ def _is_days(value: object) -> bool:
     return value == "rolling" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= DAYS_MAX)
 
 
-def _local_time(value: object) -> datetime | None:
-    """Return *value* as a local time, or None when it is none or has an offset."""
+def _run_time(value: object) -> datetime | None:
+    """Return *value* as a time, local to the run's zone or with an offset; None when it is none."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
             return None
-    return value if isinstance(value, datetime) and value.tzinfo is None else None
+    return value if isinstance(value, datetime) else None
+
+
+def _not_before(start: datetime, end: datetime) -> bool:
+    """Return whether the end is not after the start; of a local time and one with an offset only the zone can tell."""
+    return (start.tzinfo is None) == (end.tzinfo is None) and start >= end
 
 
 def limit_findings(tree: dict[str, Any]) -> list[Finding]:

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from penstock_kernel.deployment import Deployment, check, read_deployment
 from penstock_kernel.problems import Problem, sorted_problems
 from penstock_kernel.reference import collect_reference
-from penstock_sdk.energy import known_zones
+from penstock_sdk.energy import EnergyError, known_zones, market_zone
+from penstock_sdk.energy.localtime import local_to_ns, utc_ns
 from penstock_sdk.energy.rules import Reference
 from penstock_sdk.events import LimitKind
 from penstock_sdk.typed import KeyPath, closest, format_path, shown_value
 
-__all__ = ["LIMIT_NAMES", "check_deployment", "market_problems"]
+__all__ = ["LIMIT_NAMES", "check_deployment", "market_problems", "run_time_ns"]
 
 LIMIT_NAMES = tuple(kind.name.lower() for kind in LimitKind if kind)
+
+
+def run_time_ns(moment: datetime, timezone: str) -> int:
+    """Return the instant of a `[run]` start or end, ns UTC: a time with an offset as it is, else one of *timezone*.
+
+    Raises:
+        EnergyError: clocks there never show it, or twice; the message has what would be accepted.
+    """
+    if moment.tzinfo is not None:
+        return utc_ns(moment)
+    return local_to_ns(moment, timezone)
 
 
 def check_deployment(
@@ -38,7 +52,8 @@ def market_problems(deployment: Deployment, reference: Reference | None = None) 
 
     *reference* is what its refdata plugins bring; None: the built-in rules alone.
     """
-    found = _zone_problems(deployment, reference) + _order_problems(deployment)
+    found = _zone_problems(deployment, reference) or _time_problems(deployment, reference)
+    found += _order_problems(deployment)
     for path in _limit_paths(deployment):
         name = str(path[-1])
         if name not in LIMIT_NAMES:
@@ -57,6 +72,29 @@ def _zone_problems(deployment: Deployment, reference: Reference | None) -> list[
     hint = f"; did you mean {near}?" if near else ""
     text = f"unknown bidding zone {shown_value(written)}{hint}"
     return [_problem(deployment, ("run", "zone"), text, f"known: {', '.join(zones)}")]
+
+
+def _time_problems(deployment: Deployment, reference: Reference | None) -> list[Problem]:
+    """Return what is wrong with start and end by the zone's clock: a time that it skips, or shows twice."""
+    timezone = market_zone(deployment.run.zone, None, reference).timezone
+    times = {"start": deployment.run.start, "end": deployment.run.end}
+    found: list[Problem] = []
+    known_ns: list[int] = []
+    for key, moment in times.items():
+        if moment is None:
+            continue
+        try:
+            known_ns.append(run_time_ns(moment, timezone))
+        except EnergyError as error:
+            said, _, wanted = str(error).partition("; wanted ")
+            accepted = re.sub(r" \(passing '[AB]'\)", "", wanted).removeprefix("which of the two: ")
+            found.append(_problem(deployment, ("run", key), said, f"write {accepted}"))
+    # Where just one has an offset, nobody could hold them against each other before.
+    apart = len({moment.tzinfo is None for moment in times.values() if moment is not None}) == 2
+    if apart and len(known_ns) == 2 and known_ns[0] >= known_ns[1]:
+        text = f"{times['end']} is not after start {times['start']}"
+        found.append(_problem(deployment, ("run", "end"), text, "swap them"))
+    return found
 
 
 def _order_problems(deployment: Deployment) -> list[Problem]:

@@ -132,18 +132,22 @@ BAD_FILES = {
         ],
     ),
     "a day and times": (
-        '[run]\ndelivery_day = "2026-02-30"\nstart = "06:00"\nend = 2026-03-10T06:00:00Z\n' + HEAD,
+        '[run]\ndelivery_day = "2026-02-30"\nstart = "06:00"\nend = 2026-03-10\n' + HEAD,
         [
             'plugins.toml:2: run.delivery_day: expected a date like "2026-03-10" or "today", met "2026-02-30"',
-            'plugins.toml:3: run.start: expected a local time like "2026-03-10T06:00:00", met "06:00"; '
-            "leave out the offset; the zone says it",
-            'plugins.toml:4: run.end: expected a local time like "2026-03-10T06:00:00", met 2026-03-10 06:00:00+00:00; '
-            "leave out the offset; the zone says it",
+            'plugins.toml:3: run.start: expected a time like "2026-03-10T06:00:00", met "06:00"; '
+            'write date and time, local to the zone, or with an offset, as "2026-03-10T06:00:00+01:00"',
+            'plugins.toml:4: run.end: expected a time like "2026-03-10T06:00:00", met 2026-03-10; '
+            'write date and time, local to the zone, or with an offset, as "2026-03-10T06:00:00+01:00"',
         ],
     ),
     "an end before the start": (
         '[run]\nstart = "2026-03-10T06:00"\nend = 2026-03-10T05:00:00\n' + HEAD,
         ["plugins.toml:3: run.end: 2026-03-10 05:00:00 is not after start 2026-03-10 06:00:00; swap them"],
+    ),
+    "an end with an offset before a start with one": (
+        '[run]\nstart = 2026-03-10T06:00:00+01:00\nend = "2026-03-10T06:30:00+02:00"\n' + HEAD,
+        ["plugins.toml:3: run.end: 2026-03-10 06:30:00+02:00 is not after start 2026-03-10 06:00:00+01:00; swap them"],
     ),
     "an unknown plugin id": (
         HEAD + '[plugins.mm]\nuse = "market_makr"\n',

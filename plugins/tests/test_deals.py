@@ -297,11 +297,27 @@ def test_a_file_captures_and_confirms_what_names_two_people(tmp_path: Path):
     desk.start()
     assert desk.told() == [("D-1", "captured"), ("D-2", "captured"), ("D-1", "confirmed")]
     assert [deal.who for deal in desk.kernel.of(Deal)] == [
-        "anna (deals.csv:2)", "anna (deals.csv:3)", "ben (deals.csv:2)",
+        "anna (said by file deals.csv:2)", "anna (said by file deals.csv:3)", "ben (said by file deals.csv:2)",
     ]  # fmt: skip
     assert len(desk.trades()) == 1
     assert desk.say("anna", "confirm", id="D-2")  # who captured it in the file cannot confirm it by command
     assert desk.say("ben", "confirm", id="D-2") == []
+    shown = {deal["deal_id"]: deal for deal in desk.plugin.asked("deal", "")}
+    assert [shown[name]["told_by"] for name in ("D-1", "D-2")] == ["deals.csv:2", ""]
+    assert (shown["D-2"]["energy"], shown["D-2"]["value"]) == ("3600 MWh", "312120 EUR")
+
+
+def test_who_captures_is_the_trader_where_none_is_named(desk: Desk):
+    assert desk.capture("anna", trader="") == []
+    assert desk.say("ben", "confirm", id="D-1") == []
+    assert desk.kernel.name_of(IdKind.TRADER, desk.trades()[0].trader_id) == "anna"
+
+
+def test_the_counterparty_is_told_beside_what_else_is_wrong(desk: Desk):
+    found = desk.capture("anna", counterparty="Nobody", traded="2026-02-20 10:15", side="x", delivery="M 2026-13")
+    assert [fault.partition(" met ")[0] for fault in found] == [
+        "command:1: side", "command:1: traded", "command:1: delivery", "command:1: counterparty",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

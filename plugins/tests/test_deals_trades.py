@@ -45,12 +45,16 @@ class Desk:
         self.kernel.add(Venue, "paper-a")
         self.kernel.add(Venue, "paper-b")
         venues = [self.kernel.intern_input(IdKind.PLUGIN, name) for name in ("paper-a", "paper-b")]
-        self.listing_ids = [self.kernel.add_listing(f"QH-{number}", venues[0]) for number in (1, 2)]
+        self.listing_ids = [self.add(f"QH-{number}", venues[0]) for number in (1, 2)]
         self.kernel.start()
+
+    def add(self, name: str, venue_id: int) -> int:
+        """Announce a listing that is delivered in an hour."""
+        return self.kernel.add_listing(name, venue_id, start_ns=NOW_NS + 60 * MINUTE_NS)
 
     def send(self, *rows: dict[str, str]) -> list[str]:
         """Import rows as the kernel's end of the socket does."""
-        cells = [[at, {**TRADE, **row}] for at, row in enumerate(rows, 2)]
+        cells = [[at, {name: text for name, text in {**TRADE, **row}.items() if text}] for at, row in enumerate(rows, 2)]
         argument = json.dumps({"file": "trades.csv", "rows": cells})
         faults = list(self.plugin.check_command(OperatorCommand(command="trades", who="x", why="x", argument=argument)))
         if not faults:
@@ -112,6 +116,7 @@ def test_the_same_reference_of_a_broker_is_another_trade(desk: Desk):
         ({"source": "otc"}, "source met 'otc'"),
         ({"quantity": "-1"}, "it is not above 0"),
         ({"book": ""}, "book met nothing: it is missing"),
+        ({"unit": ""}, "unit met nothing: it is missing; wanted lots, or the contract's own unit, as MW"),
     ],
 )
 def test_one_bad_row_refuses_all(desk: Desk, change: dict[str, str], fault: str):
@@ -130,12 +135,12 @@ def test_a_reference_that_was_another_trade_is_refused(desk: Desk):
 
 def test_what_is_announced_later_is_found_then(desk: Desk):
     assert desk.send({"contract": "QH-3"})
-    desk.kernel.add_listing("QH-3", 1)
+    desk.add("QH-3", 1)
     assert desk.send({"contract": "QH-3"}) == []
 
 
 def test_what_is_listed_twice_wants_a_venue(desk: Desk):
-    desk.kernel.add_listing("QH-3", desk.kernel.intern_input(IdKind.PLUGIN, "paper-a"))
+    desk.add("QH-3", desk.kernel.intern_input(IdKind.PLUGIN, "paper-a"))
     from penstock_sdk.events import ListingDefinition
 
     (first,) = [each for each in desk.kernel.of(ListingDefinition) if each.name == "QH-3"]
@@ -166,6 +171,35 @@ def test_a_venues_own_name_of_a_future_is_understood_with_its_tick_and_lot(desk:
     assert "contract met 'TFM FMF0027': no listing or contract at EEX is called so now" in fault
     (fault,) = desk.send({**row, "reference": "T-3", "price": "31.246"})
     assert "price met '31.246': " in fault
+
+
+def _told(desk: Desk, name: str) -> None:
+    """Announce a contract as the reference data plugin does."""
+    contract = parse_contract(name, _with_calendars())
+    desk.kernel.feed(zone_definition(market_zone(contract.zone), desk.kernel.intern_input))
+    for event in definitions(contract, listing_terms(contract), desk.kernel.intern_input, reference=_with_calendars()):
+        desk.kernel.feed(event)
+
+
+def test_a_trade_after_the_last_trading_day_or_beyond_the_price_limits_is_refused(desk: Desk):
+    _told(desk, "TTF M 2026-03")
+    row = {"contract": "TTF M 2026-03", "quantity": "5", "price": "31"}
+    (fault,) = desk.send({**row, "traded": "2026-03-01T12:00:00Z"})
+    assert "traded met '2026-03-01T12:00:00Z': TTF M 2026-03 was traded until 2026-02-2" in fault
+    assert "its last trading day; wanted a time up to 2026-02-2" in fault
+    assert desk.send({**row, "traded": "2026-02-20T12:00:00Z"}) == []
+    _told(desk, "DE-LU QH 2026-03-10 09:15")
+    row = {"contract": "DE-LU QH 2026-03-10 09:15", "quantity": "1", "reference": "T-2"}
+    (fault,) = desk.send({**row, "price": "99999"})
+    assert "price met '99999': the limits of its market are -9999 and 9999; wanted -9999 to 9999" in fault
+    assert desk.send({**row, "price": "9999"}) == []
+
+
+def test_a_trade_when_delivery_was_over_is_refused(desk: Desk):
+    desk.kernel.run_until(NOW_NS + 100 * MINUTE_NS)
+    (fault,) = desk.send({"traded": instant_text(NOW_NS + 75 * MINUTE_NS)})
+    assert "delivery of QH-1 was over by 2026-03-02T09:15:00Z; wanted a time before 2026-03-02T09:15:00Z" in fault
+    assert desk.send({"traded": instant_text(NOW_NS + 74 * MINUTE_NS)}) == []
 
 
 def test_british_gas_is_priced_in_pence(desk: Desk):

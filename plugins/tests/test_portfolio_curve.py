@@ -1,8 +1,10 @@
-"""What has no price of its own is worth its zone's price curve: interval by interval, exact, at prices of any sign."""
+"""What has no price of its own is worth its zone's price curve: day by day, exact, at prices of any sign."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -58,20 +60,31 @@ def shaped(futures, name, pieces, tick_micro):
 
 def naive(target, target_tick, givers):
     """Return (ticks, oldest) quarter-hour by quarter-hour; None where one has no price."""
-    slots = {first + nth: amount for first, count, amount in target for nth in range(count) if amount}
+    days = {}
+    for first, count, amount in target:
+        for slot in range(first, first + count) if amount else ():
+            at = datetime.fromtimestamp((START_NS + slot * QUARTER_NS) / SECOND_NS, ZoneInfo("Europe/Berlin"))
+            days.setdefault(at.date(), {})[slot] = amount
+    ranked = []
+    for number, (pieces, tick_micro, ticks, seconds) in enumerate(givers):
+        delivered = {first + nth for first, count, each in pieces for nth in range(count) if each}
+        if ticks is not None:
+            ranked.append(((len(delivered), -seconds, number), delivered, ticks * tick_micro, seconds))
+    ranked.sort(key=lambda giver: giver[0])
     total, energy, used = Fraction(0), 0, []
-    for slot, amount in slots.items():
-        best = None
-        for number, (pieces, tick_micro, ticks, seconds) in enumerate(givers):
-            delivered = {first + nth for first, count, each in pieces for nth in range(count) if each}
-            if ticks is not None and slot in delivered:
-                rank = (len(delivered), -seconds, number)
-                if best is None or rank < best[0]:
-                    best = rank, ticks * tick_micro, seconds
-        if best is None:
+    for slots in days.values():
+        of = {}
+        for giver in ranked:
+            of = {slot: giver for slot in slots if slot in giver[1]} | of
+            if len(of) == len(slots):
+                if slots.keys() <= giver[1]:
+                    of = dict.fromkeys(slots, giver)
+                break
+        if len(of) < len(slots):
             return None
-        total, energy = total + amount * best[1], energy + amount
-        used.append(best[2])
+        for slot, amount in slots.items():
+            total, energy = total + amount * of[slot][2], energy + amount
+            used.append(of[slot][3])
     return round(total / energy / target_tick), min(used)
 
 
@@ -88,7 +101,7 @@ WIDE = (apart([(0, 150, 1)]), 10_000, -250, 3)
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PIECES.map(apart), st.sampled_from([1, 10_000, 50_000]), GIVERS, st.booleans())
-def test_the_curve_is_what_each_interval_says(bench, target, tick_micro, givers, wide):
+def test_the_curve_is_what_each_interval_of_each_day_says(bench, target, tick_micro, givers, wide):
     made = build(bench)
     futures = Futures(made)
     givers = [*givers, WIDE] if wide else givers
@@ -136,6 +149,27 @@ def test_a_peak_is_worth_the_base_only_where_nothing_finer_has_a_price(bench):
     made.kernel.run_until(2_700 * SECOND_NS)
     ticks = [p.mark_ticks for p in made.kernel.of(Pnl) if p.listing_id == deal]
     assert ticks == [5_000, 8_000, (9 * 8_000 - 2_000) // 10]
+
+
+def test_a_base_deal_under_base_and_peak_is_worth_the_base_and_not_more(bench):
+    made = build(bench)
+    futures = Futures(made)
+    start_ns = START_NS - HOUR_NS  # midnight in Berlin
+    base = futures.add("DE-LU M", start_ns, 240)
+    days = [(start_ns + nth * DAY_NS + 8 * HOUR_NS, 48, 1_000) for nth in range(10)]
+    peak = futures.add("DE-LU M PEAK", start_ns, 240, units=120, segments=days)
+    deal, week = futures.add("DE-LU M OTC", start_ns, 240), futures.add("DE-LU W OTC", start_ns + DAY_NS, 168)
+    for held in (deal, week):
+        futures.trade(held, BUY, 0, 1)
+    marked(made, base, 9_195, 4)
+    marked(made, peak, 12_529, 4)
+    made.kernel.run_until(900 * SECOND_NS)
+    day = futures.add("DE-LU D", start_ns + DAY_NS, 24)
+    marked(made, day, -705, 900)
+    assert worth(made, deal)[0] == (9 * 9_195 - 705) // 10
+    assert {p.mark_ticks for p in made.kernel.of(Pnl) if p.listing_id in (deal, week)} == {
+        9_195, (9 * 9_195 - 705) // 10, round(Fraction(6 * 9_195 - 705, 7)),
+    }  # fmt: skip
 
 
 def test_of_two_alike_the_newest_counts(bench):

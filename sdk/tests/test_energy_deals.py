@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock_sdk.energy.deals import EXAMPLE, DealTerms, deal_cells, deal_of, deals_of, laid_out
+from penstock_sdk.energy.deals import EXAMPLE, DealTerms, deal_cells, deal_of, deal_text, deals_of, laid_out
 from penstock_sdk.energy.delivery import parse_period
 from penstock_sdk.energy.money import MICRO, price_currency
 from penstock_sdk.energy.row_files import CellError, Sheet, read_csv, read_json, to_csv
@@ -119,6 +119,33 @@ def test_the_tick_is_coarser_where_energy_has_a_fraction():
     assert laid.price.tick_micro % 4_000 == 0
 
 
+@pytest.mark.parametrize(
+    ("quantity", "delivery", "cash"),
+    [("5", "5M 2026-03-10 10:05", 35_833_335), ("1", "5M 2026-03-10 10:05", 7_166_667), ("0.001", "M 2026-03", 63_984_000)],
+)
+def test_where_energy_has_thirds_the_price_is_rounded_to_the_nearest_step_that_keeps_the_money_whole(
+    quantity: str, delivery: str, cash: int
+):
+    laid = laid_out(deal(zone="NSW1", delivery=delivery, quantity=quantity, price="86", price_unit="AUD/MWh"))
+    exact = 86 * MICRO * laid.energy
+    assert laid.price.cash_micro == cash
+    assert abs(cash - exact) <= Fraction(laid.energy.numerator, 2)
+    assert laid.price.cash_micro_per_lot_tick == laid.energy * laid.price.tick_micro
+
+
+def test_all_that_is_wrong_with_a_row_is_told_at_once():
+    found = faults(unit="", delivery="M 2026-13", side="x", traded="2026-02-20 10:15", kind="swap", index="price.XX.da")
+    assert {fault.column for fault in found} == {"unit", "delivery", "side", "traded", "index"}
+
+
+def test_a_deal_is_told_in_one_line_with_every_amount():
+    shape = "2026-03-29T01:00/2026-03-29T03:00=10; 2026-03-29T08:00/2026-03-29T20:00=7.5"
+    assert deal_text(deal(shape=shape, delivery="", quantity="")) == (
+        "buy forward DE-LU 2026-03-29T00:00:00Z/2026-03-29T01:00:00Z 10 MW; 2026-03-29T06:00:00Z/2026-03-29T18:00:00Z "
+        "7.5 MW at 86.7 EUR/MWh with Nordwind AG, book power-de"
+    )
+
+
 def test_a_shape_delivers_its_own_amounts_and_nothing_between():
     shape = "2026-03-29T01:00/2026-03-29T03:00=10; 2026-03-29T08:00/2026-03-29T20:00=7.5"
     laid = laid_out(deal(shape=shape, delivery="", quantity=""))
@@ -194,7 +221,14 @@ REFUSED = [
          "quantity": ""},
         "shape", "not in order", "each after the one before",
     ),
-    ({"price": "0.000001"}, "price", "no whole 10⁻⁶", "EUR/MWh"),
+    ({"price": "86.33333333", "zone": "NSW1", "quantity": "123.457"}, "price", "more than half a cent", "86.33333 or"),
+    ({"unit": ""}, "unit", "quantity 5 without a unit", "one of kW, MW, GW, kWh, MWh"),
+    (
+        {"unit": "", "shape": "2026-03-01T00:00/2026-03-02T00:00=5", "delivery": "", "quantity": ""},
+        "unit", "a shape without a unit", "one of kW, MW, GW",
+    ),
+    ({"kind": "swap", "index": "price.XX.nope"}, "index", "zone 'XX' is not known", "as price.DE-LU.da"),
+    ({"kind": "swap", "index": "price.DE-LU.da.x"}, "index", "no price of a zone", "price.ZONE.KIND"),
 ]  # fmt: skip
 
 
@@ -202,8 +236,6 @@ REFUSED = [
 def test_a_fault_names_column_value_rule_and_what_would_be_accepted(
     change: dict[str, str], column: str, rule: str, wanted: str
 ):
-    if column == "price" and rule.startswith("no whole"):
-        change = {**change, "delivery": "QH 2026-03-10 09:15", "quantity": "0.001"}
     found = [fault for fault in faults(**change) if fault.column == column]
     assert found, [str(fault) for fault in faults(**change)]
     assert rule in found[0].rule

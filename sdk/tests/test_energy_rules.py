@@ -205,6 +205,9 @@ def test_a_row_that_ends_before_it_begins_is_refused() -> None:
 # What is refused, and where.
 
 ZONE = {"code": "XX", "eic": "", "timezone": "Europe/Paris", "currency": "EUR"}
+LIMIT = {"market": "M", "price_min": -1, "price_max": 1}
+PRODUCT = {"market": "M", "product": "QH", "zones": ["FR"]}
+ALIAS = {"venue": "V", "product": "M", "zones": ["TTF"], "pattern": "{letter}{yy}"}
 
 
 @pytest.mark.parametrize(
@@ -218,13 +221,48 @@ ZONE = {"code": "XX", "eic": "", "timezone": "Europe/Paris", "currency": "EUR"}
         ("zones", ZONE | {"day_starts_hour": 24}, "day_starts_hour is 24"),
         ("zones", ZONE | {"interval_minutes": 25}, "interval_minutes is 25; wanted a part of an hour"),
         ("zones", ZONE | {"gate_lead_minutes": -1}, "gate_lead_minutes is -1"),
-        ("zones", ZONE | {"commodity": "coal"}, "Invalid enum value 'coal'"),
+        ("zones", ZONE | {"commodity": "coal"}, "commodity is 'coal'; wanted one of power, gas, carbon$"),
         ("zones", ZONE | {"timezon": "Europe/Paris"}, "column 'timezon' is not known; did you mean 'timezone'"),
-        ("zones", ZONE | {"interval_minutes": "often"}, r"Expected `int`, got `str` - at `\$.interval_minutes`"),
-        ("zones", {"code": "XX"}, "Object missing required field `eic`"),
-        ("zones", ZONE | {"valid_from": "2020-13-01"}, "Invalid RFC3339|Invalid ISO"),
+        ("zones", ZONE | {"interval_minutes": "often"}, "interval_minutes is 'often'; wanted a whole number$"),
+        ("zones", {"code": "XX"}, "column 'eic' is missing; wanted text"),
+        ("zones", ZONE | {"valid_from": "2020-13-01"}, "valid_from is '2020-13-01'; wanted a date such as 2026-03-29$"),
         ("limits", {"market": "M", "price_min": 1, "price_max": 1}, "price_min 1 is not below price_max 1"),
         ("limits", {"market": "M", "price_min": "nan", "price_max": 1}, "is not below|Invalid decimal"),
+        ("zones", ZONE | {"grid_unit": "MW"}, "grid_unit is 'MW'; wanted one of kW, therm/d"),
+        (
+            "limits",
+            LIMIT | {"price_unit": "EUR/foo"},
+            "price_unit is 'EUR/foo'; wanted a currency per MWh, therm, MMBtu",
+        ),
+        ("limits", LIMIT | {"price_unit": "EUX/MWh/d"}, "price_unit is 'EUX/MWh/d'; wanted a currency per MWh"),
+        ("limits", LIMIT | {"price_unit": "EURO/MWh"}, "price_unit is 'EURO/MWh': currency 'EURO' is not known"),
+        ("products", PRODUCT | {"price_unit": "EUR/foo"}, "price_unit is 'EUR/foo'; wanted a currency per MWh, as"),
+        (
+            "products",
+            PRODUCT | {"qty_unit": "therm/d"},
+            "price_unit is '{currency}/MWh'; wanted a currency per therm, as",
+        ),
+        ("products", PRODUCT | {"qty_unit": "kilo"}, "qty_unit is 'kilo'; wanted one of MW, therm/d, MMBtu, t"),
+        ("products", PRODUCT | {"zones": []}, "zones is empty; wanted the code of each zone"),
+        ("products", PRODUCT | {"zones": "FR"}, r"zones is 'FR'; wanted a list such as \["),
+        ("products", PRODUCT | {"session": "18:00-08:00"}, "session is '18:00-08:00', which ends before it begins"),
+        ("aliases", ALIAS | {"pattern": "ABC-{letter}"}, r"'ABC-\{letter\}' of product M lacks \{yy\} or \{yyyy\}"),
+        ("aliases", ALIAS | {"pattern": "A{letter}{year}"}, "has a part 'year'; known parts are {letter}, {yy}"),
+        ("aliases", ALIAS | {"pattern": "A{letter}{yy"}, "has a brace without its other one"),
+        ("aliases", ALIAS | {"pattern": "{letter}{yy}{letter}"}, "has a part twice"),
+        (
+            "aliases",
+            ALIAS | {"pattern": "{letter}{yy}{n}"},
+            r"has \{n\}, but names of product M have \{letter\}, \{yy\}",
+        ),
+        ("aliases", ALIAS | {"product": "QH", "pattern": "{ymd}"}, r"of product QH lacks \{n\} or \{nn\}"),
+        ("aliases", ALIAS | {"product": "W", "pattern": "{yyyy}"}, "product is 'W', of which no alias can be read"),
+        ("aliases", ALIAS | {"zones": []}, "zones is empty; wanted the code of each zone"),
+        (
+            "shapes",
+            {"code": "P", "weekdays": ["Mon"], "hours": ["08:00-15:07"]},
+            "hours has '15:07'; wanted quarter-hours",
+        ),
         ("fees", {"market": "M", "product": "*", "kind": "x", "currency": "EU"}, "currency 'EU' is not known"),
         ("shapes", {"code": "P", "weekdays": ["Mo"], "hours": ["08:00-20:00"]}, "weekdays has 'Mo'; wanted Mon, Tue"),
         ("shapes", {"code": "P", "weekdays": ["Mon"], "hours": ["08:00-25:00"]}, "hours is '08:00-25:00'; wanted"),
@@ -235,14 +273,66 @@ ZONE = {"code": "XX", "eic": "", "timezone": "Europe/Paris", "currency": "EUR"}
     ],
 )
 def test_a_row_that_does_not_fit_is_refused_with_its_line(table: str, row: dict[str, Any], fault: str) -> None:
-    with pytest.raises(EnergyError, match=rf"^mine\.csv:12 \({table}\): .*({fault})"):
+    with pytest.raises(EnergyError, match=rf"(?m)^mine\.csv:12 \({table}\): .*({fault})"):
         Table(table, "mine.csv", [row], [12])
 
 
 def test_every_faulty_row_is_named_at_once() -> None:
     with pytest.raises(EnergyError) as refused:
-        limits({"price_max": "x"}, {}, {"colour": "red"})
+        limits({"price_max": "x"}, {"market": "N"}, {"market": "O", "colour": "red"})
     assert [line[:11] for line in str(refused.value).split("\n")] == ["mine.toml:1", "mine.toml:3"]
+
+
+def test_every_fault_of_a_row_and_of_its_file_is_told_at_once(tmp_path: Path) -> None:
+    bad = ZONE | {"eic": "10YFR-RTE------D", "timezone": "Europe/Pari", "currency": "EURO", "gate_lead_minutes": -5}
+    bad |= {"day_starts_hour": "six", "colour": "red"}
+    rows = [bad, ZONE | {"code": "YY"}, ZONE | {"code": "YY", "valid_from": "2020-01-01"}]
+    with pytest.raises(EnergyError) as refused:
+        Table("zones", "mine.toml", rows, [1, 9, 17])
+    said = str(refused.value)
+    assert [line.partition(" ")[0] for line in said.split("\n")] == ["mine.toml:1"] * 6 + ["mine.toml:9"]
+    for what in (
+        "'colour'",
+        "day_starts_hour is 'six'",
+        "'Europe/Pari'",
+        "'EURO'",
+        "wanted 'C'",
+        "gate_lead_minutes is -5",
+    ):
+        assert what in said
+    assert "mine.toml:9 (zones) and mine.toml:17 (zones): both rows of zones 'YY' hold on 2020-01-01" in said
+
+    file = tmp_path / "two.toml"
+    file.write_text(TOML.replace("-10.5", "low") + TOML.replace("-10.5", "-9") + "[[tides]]\n")
+    with pytest.raises(EnergyError) as refused:
+        read_tables(file)
+    said = str(refused.value)
+    assert "price_min is 'low'" in said
+    assert said.count("both rows of limits 'M'") == said.count("both rows of shapes") == 1
+    assert "table 'tides' is not known" in said
+
+
+def test_two_markets_that_list_a_product_of_a_zone_are_refused_with_both_places() -> None:
+    row = {"market": "EPEX", "product": "QH", "zones": ["AT", "DE-LU"]}
+    with pytest.raises(EnergyError) as refused:
+        RULES.with_tables([Table("products", "own.toml", [{**row, "valid_from": "2026-01-01"}], [4])])
+    assert re.fullmatch(
+        r"own\.toml:4 \(products\) and built-in products\.toml:\d+ \(products\): product 'QH' of AT, DE-LU is listed by "
+        r"EPEX and SIDC on 2026-01-01; a name means one contract, so keep the zone in one of the rows",
+        str(refused.value),
+    )
+    rest = msgspec.to_builtins(RULES.row("products", market="SIDC", product="QH", on=date(2026, 1, 1)))
+    rest |= {"zones": [code for code in rest["zones"] if code not in row["zones"]], "valid_from": "2026-01-01"}
+    rules = RULES.with_tables([Table("products", "own.toml", [{**row, "valid_from": "2026-01-01"}, rest])])
+    assert rules != RULES
+
+
+@pytest.mark.parametrize("unit", ["GBP/MWh", "USD/MWh", "EUR/therm"])
+def test_limits_in_another_unit_than_their_prices_are_refused(unit: str) -> None:
+    row = {"market": "SDAC", "price_min": -500, "price_max": 5000, "price_unit": unit, "valid_from": "2031-01-01"}
+    said = rf"^own\.toml:2 \(limits\): price_unit is '{unit}', but SDAC prices product 'DA' of .* wanted 'EUR/MWh'"
+    with pytest.raises(EnergyError, match=said):
+        RULES.with_tables([Table("limits", "own.toml", [row], [2])])
 
 
 @pytest.mark.parametrize(
@@ -322,7 +412,7 @@ def test_rows_travel_as_plain_values_and_back(tmp_path: Path) -> None:
         ("a.toml", 'limits = [{market = "M"}]\n', "begin each row with a line \\[\\[limits\\]\\]"),
         ("a.toml", "[[limit]]\n", "table 'limit' is not known; known are zones"),
         ("a.toml", "[[limits\n", r"a\.toml: .*line 1"),
-        ("a.toml", TOML.replace("-10.5", "low"), r"a\.toml:2 \(limits\): Invalid decimal"),
+        ("a.toml", TOML.replace("-10.5", "low"), r"a\.toml:2 \(limits\): price_min is 'low'; wanted a decimal number"),
         ("limits.csv", "market,price_min,price_max\nM,1\n", r"limits\.csv:2 \(limits\): 2 cells; wanted 3"),
         ("limits.csv", "market,price_min,price_max\n\nM,1,2\nN,2,1\n", r"limits\.csv:4 \(limits\): price_min 2 is not"),
         ("prices.csv", "a\n1\n", "table 'prices' is not known; name the file after one of zones"),

@@ -149,62 +149,6 @@ def _as_dense(grid: DeliveryGrid, market: Market, dense: Dense) -> I64:
     )
 
 
-# Value and memory.
-
-
-def _valuing(zones: int, days: int, rounds: int, hasher: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return what a grid of so many zones and days takes, and how fast it is valued; every day is dealt for once."""
-    market = calendar_market(zones, days)
-    gc.collect()
-    before = _resident_bytes()
-    grid = market.grid()
-    defined, listed = _resident_bytes(), grid.nbytes
-    rng = np.random.default_rng(3)
-    ids = np.arange(1, len(market.defined) + 1)
-    if grid.fill_frame(ids, BOOK, 1, rng.integers(1, 100, len(ids)) * rng.choice([-1, 1], len(ids))).any():
-        raise RuntimeError("bench positions: a fill was refused; report it")
-    resident = _resident_bytes()
-    start_ns = market.defined[0][0].interval_start_ns
-    cells = market.defined[0][0].interval_count
-    prices = [rng.integers(-50_000, 400_000, cells) for _ in market.zones]
-    held = np.array([grid.net(zone.zone_id, start_ns, start_ns + cells * QUARTER_NS) for zone in market.zones])
-    found: dict[str, list[int]] = {}
-
-    def value() -> None:
-        """Value every zone, exactly: kW times ticks, then to 10⁻⁶ of the currency."""
-        found["grid"] = [
-            int(grid.value(zone.zone_id, start_ns, prices[nth], _TICK_MICRO)) for nth, zone in enumerate(market.zones)
-        ]
-
-    def value_dense() -> None:
-        sums = [int((held[nth] * prices[nth]).sum()) for nth in range(zones)]  # wraps where it does not fit
-        found["dense"] = [each * _TICK_MICRO * 15 // 60_000 for each in sums]
-
-    timed = Rounds("revaluation")
-    timed.add("revaluation", zones * cells, value)
-    timed.add("revaluation: numpy", zones * cells, value_dense)
-    timed.run(rounds)
-    if found["grid"] != found["dense"]:
-        raise RuntimeError("bench positions: the grid and numpy do not value alike; report it")
-    hasher.update(msgspec.json.encode([found["grid"], grid.snapshot()["cells"]["zones"]]))
-    memory = {
-        "cells": zones * cells, "grid_bytes": grid.nbytes,
-        "bytes_per_cell": round((grid.nbytes - listed) / (zones * cells), 2),
-        "resident_bytes_of_cells": max(resident - defined, 0), "resident_bytes_of_listings": max(defined - before, 0),
-        "snapshot_bytes": len(msgspec.msgpack.encode(grid.snapshot()["cells"])),
-    }  # fmt: skip
-    return _rows(timed), memory
-
-
-def _resident_bytes() -> int:
-    """Return what the process holds in memory now; 0 where the system does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return 0
-    return pages * 4_096
-
-
 # What happens once in a while.
 
 

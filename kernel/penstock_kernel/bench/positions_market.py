@@ -14,6 +14,8 @@ from penstock_sdk.energy.delivery import DeliveryPeriod, delivery_day, hours, pa
 from penstock_sdk.events import ContractDefinition, ListingDefinition, ZoneDefinition
 
 __all__ = [
+    "BOOK",
+    "DAY_BEFORE_NS",
     "FRAME",
     "LANES",
     "QUARTER_NS",
@@ -35,6 +37,8 @@ LANES: Final = 5
 """Strategies that deal."""
 QUARTER_NS: Final = 900_000_000_000
 BOOK: Final = 1
+DAY_BEFORE_NS: Final = 1_773_064_800_000_000_000
+"""2026-03-09 14:00 UTC: no contract of `desk_market` has begun to deliver."""
 _MIX: Final = {"QH": 60, "H": 25, "D": 8, "PEAK": 4, "M": 2, "Q": 0.7, "Y": 0.3}
 """Of a hundred fills of a desk."""
 
@@ -45,8 +49,14 @@ class Fills(NamedTuple):
     listing_ids: I64
     strategy_ids: I64
     lots: I64
+    price_ticks: I64
     intervals: int
     """That they change in all."""
+
+    def each(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield (listing, strategy, lots, price in ticks) of each fill, as ints."""
+        columns = (self.listing_ids, self.strategy_ids, self.lots, self.price_ticks)
+        return zip(*(column.tolist() for column in columns), strict=True)
 
     def frames(self) -> Iterator[tuple[I64, I64, I64]]:
         """Yield the columns of each frame."""
@@ -101,7 +111,8 @@ class Market:
             ids[chosen] = rng.choice(self.by_product[product], int(chosen.sum()))
         lots = rng.integers(1, 10, count) * rng.choice([-1, 1], count)
         lengths = np.array([0] + [listing.interval_count for listing, _, _ in self.defined])
-        return Fills(ids, rng.integers(1, LANES + 1, count), lots, int(lengths[ids].sum()))
+        strategy_ids = rng.integers(1, LANES + 1, count)
+        return Fills(ids, strategy_ids, lots, rng.integers(-500, 20_000, count), int(lengths[ids].sum()))
 
 
 def desk_market(zones: int) -> Market:
@@ -177,6 +188,12 @@ class Dense:
 
     def _slot(self, start_ns: int) -> int:
         return (start_ns - self.start_ns) // QUARTER_NS
+
+    def of(self, grid: DeliveryGrid) -> I64:
+        """Return what a grid holds as an array of `held`'s shape."""
+        span = (self.start_ns, self.end_ns, BOOK)
+        zones = range(1, len(self.held) + 1)
+        return np.array([[grid.net(zone_id, *span, lane + 1) for lane in range(LANES)] for zone_id in zones])
 
     def fill(self, fills: Fills) -> None:
         """Add all of them in one call."""

@@ -10,15 +10,12 @@ import msgspec
 
 from penstock_sdk.energy.deal_capture import FUTURE_NS
 from penstock_sdk.context import Context
-from penstock_sdk.energy.aliases import contract_by_alias
-from penstock_sdk.energy.exact import EnergyError
-from penstock_sdk.energy.localtime import ns_to_local
 from penstock_sdk.energy.money import price_currency
 from penstock_sdk.energy.outside_cells import instant_text
-from penstock_sdk.energy.outside_trades import TradeTerms, on_grid, trade_number, trades_of
+from penstock_sdk.energy.outside_trades import TradeTerms, alias_of, check_trade, on_grid, trade_number, trades_of
 from penstock_sdk.energy.row_files import CellError, Fault, Sheet
 from penstock_sdk.events import ExternalTrade, IdKind, ListingDefinition, Side, TradeSource
-from penstock_sdk.schema import Event
+from penstock_sdk.schema import ABSENT, Event
 
 __all__ = ["OutsideTrades"]
 
@@ -75,7 +72,8 @@ class OutsideTrades:
         """Return (listing, price in ticks, quantity in lots); changes nothing.
 
         Raises:
-            CellError: no listing or several of that name, off its grid, an unknown strategy.
+            CellError: no listing or several of that name, off its grid or beyond its limits, dealt when it did not trade
+                any more, an unknown strategy.
         """
         if terms.strategy and terms.strategy not in self.strategies:
             known = ", ".join(self.strategies) or "none"
@@ -85,8 +83,11 @@ class OutsideTrades:
         assert contract is not None
         _, minors = price_currency(contract.price_unit.partition("/")[0])
         price_ticks, qty_lots = on_grid(
-            terms, qty_unit=contract.qty_unit, lot_kw=listing.lot_kw, tick_micro=listing.tick_micro, minors=minors
-        )
+            terms, qty_unit=contract.qty_unit, lot_kw=listing.lot_kw, tick_micro=listing.tick_micro, minors=minors,
+            limits=(listing.price_min_ticks, listing.price_max_ticks),
+        )  # fmt: skip
+        last_ns = None if contract.last_trading_ns == ABSENT else contract.last_trading_ns
+        check_trade(terms, delivery_end_ns=contract.delivery_end_ns, last_trading_ns=last_ns)
         return listing, price_ticks, qty_lots
 
     def _listing(self, terms: TradeTerms) -> ListingDefinition:
@@ -94,7 +95,7 @@ class OutsideTrades:
         found = self._named(terms.contract)
         if terms.venue:
             found = [each for each in found if ctx.name_of(IdKind.PLUGIN, each.venue_id) == terms.venue]
-            if not found and (name := self._by_alias(terms)):
+            if not found and (name := alias_of(terms, ctx.reference)):
                 found = self._named(name)
         if len(found) == 1:
             return found[0]
@@ -118,14 +119,6 @@ class OutsideTrades:
                 for each in {listing.name, _contract_name(ctx, listing)}:
                     self._names.setdefault(each, []).append(listing)
         return self._names.get(name, [])
-
-    def _by_alias(self, terms: TradeTerms) -> str:
-        """Return the name of the contract that a venue calls as the trade does; empty where it calls none so."""
-        try:
-            day = ns_to_local(terms.traded_ns, "Etc/UTC").date()
-            return contract_by_alias(terms.venue, terms.contract, day, self._ctx.reference).name
-        except EnergyError:
-            return ""
 
     def checked(
         self, sheet: Sheet, *, live: bool = False

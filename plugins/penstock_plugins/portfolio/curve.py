@@ -1,29 +1,35 @@
-"""A zone's price curve: the price of each delivery interval is that of the finest listing with a mark that delivers it.
+"""A zone's price curve: each delivery day is worth what the finest listings with a mark that cover it say.
 
-Finest is who delivers for the fewest minutes in all; of equals, whose mark is the newest. A delivery is worth the
-average of these prices, weighted by its energy, exactly; where one of its intervals has no price it has none.
+Finest is who delivers for the fewest minutes in all; of equals, whose mark is the newest. Day by day, in the zone's time,
+the finest listings are taken until what is delivered that day is covered, each for the intervals that no finer one has;
+and where the last of them covers the day alone, it alone: the price of a base contract is the average of peak and
+off-peak, and beside the peak's would make a base deal dearer than it. A delivery is worth the average, weighted by its
+energy, exactly; where an interval has no price it is worth none.
 
-The work is done on stretches of intervals, not on each: who gives the price of what is found by a sweep over their
-beginnings and ends, and kept until the listings that have a mark are others.
+The work is done on stretches of intervals, not on each, and who gives the price of what is kept until the listings that
+have a mark are others.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from penstock_plugins.portfolio.shapes import Shape, Shapes
+from penstock_sdk.grid_slots import MINUTES_PER_DAY, GridSlots
 from penstock_sdk.schema import ABSENT
 
 __all__ = ["Curve", "CurvePrice"]
 
 I64 = npt.NDArray[np.int64]
-Pieces = tuple[tuple[int, int, int], ...]
+Stretch = tuple[int, int, int]
+"""(first slot, slot after the last, amount)."""
+Pieces = tuple[Stretch, ...]
 Shares = list[tuple[int, int]] | None
 """(listing, share of the energy) of who gives the price; None where an interval has none."""
 
@@ -151,27 +157,69 @@ class Curve:
 
 
 def _shares(shape: Shape, givers: Iterable[tuple[int, Pieces]]) -> Shares:
-    """Return how much of a delivery's energy each giver gives the price of; *givers* with their pieces, finest first.
-
-    A sweep over beginnings and ends: O(n log n) in the number of pieces, however many slots they have.
-    """
-    listings, begins = [], []
+    """Return how much of a delivery's energy each giver gives the price of; *givers* with their pieces, finest first."""
+    days = msgspec.structs.replace(shape.slots, interval_minutes=MINUTES_PER_DAY, origin_ns=0)
+    wanted = _by_day(shape.pieces, shape, days)
+    listings: list[int] = []
+    offered: dict[int, dict[int, list[Stretch]]] = {day: {} for day in wanted}
     for rank, (listing_id, pieces) in enumerate(givers):
         listings.append(listing_id)
-        begins += [(begin, rank, end) for begin, end, _ in pieces]
-    begins.sort(reverse=True)
-    open_now: list[tuple[int, int]] = []
+        for day, stretches in _by_day(pieces, shape, days).items():
+            if day in offered:
+                offered[day][rank] = stretches
     found: dict[int, int] = {}
-    for at, end, amount in shape.pieces:
-        while at < end:
-            while begins and begins[-1][0] <= at:
-                heapq.heappush(open_now, begins.pop()[1:])
-            while open_now and open_now[0][1] <= at:
-                heapq.heappop(open_now)
-            if not open_now:
-                return None
-            rank, stop = open_now[0]
-            stop = min(stop, end, begins[-1][0] if begins else end)
-            found[rank] = found.get(rank, 0) + amount * shape.over(at, stop)
-            at = stop
+    for day, stretches in wanted.items():
+        shares = _of_day(stretches, offered[day], shape)
+        if shares is None:
+            return None
+        for rank, share in shares.items():
+            found[rank] = found.get(rank, 0) + share
     return [(listings[rank], share) for rank, share in found.items()]
+
+
+def _by_day(pieces: Pieces, shape: Shape, days: GridSlots) -> dict[int, list[Stretch]]:
+    """Return pieces cut at the zone's days, by day; those outside of a delivery are left out."""
+    cut: dict[int, list[Stretch]] = {}
+    slots = shape.slots
+    for begin, end, amount in pieces:
+        at, last = max(begin, shape.first), min(end, shape.end)
+        while at < last:
+            day = days.floor(slots.start_ns(at))
+            stop = min(last, slots.floor(days.start_ns(day + 1)))
+            cut.setdefault(day, []).append((at, stop, amount))
+            at = stop
+    return cut
+
+
+def _of_day(wanted: list[Stretch], offered: Mapping[int, list[Stretch]], shape: Shape) -> dict[int, int] | None:
+    """Return the shares of a day's delivery by giver, *offered* finest first; None where they leave a gap."""
+    left, shares = wanted, {}
+    for rank, stretches in offered.items():
+        rest = _without(left, stretches)
+        share = _energy(left, shape) - _energy(rest, shape)
+        if share:
+            shares[rank], left = share, rest
+        if not left:
+            # One that covers the day alone is an average over it: beside a finer one it would count twice.
+            return {rank: _energy(wanted, shape)} if not _without(wanted, stretches) else shares
+    return None
+
+
+def _without(stretches: list[Stretch], taken: list[Stretch]) -> list[Stretch]:
+    """Return what is left of stretches; both in order."""
+    for begin, end, _ in taken:
+        left: list[Stretch] = []
+        for first, last, amount in stretches:
+            if last <= begin or end <= first:
+                left.append((first, last, amount))
+                continue
+            if first < begin:
+                left.append((first, begin, amount))
+            if end < last:
+                left.append((end, last, amount))
+        stretches = left
+    return stretches
+
+
+def _energy(stretches: list[Stretch], shape: Shape) -> int:
+    return sum(amount * shape.over(first, end) for first, end, amount in stretches)

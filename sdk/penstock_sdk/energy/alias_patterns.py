@@ -39,10 +39,12 @@ _NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
 }  # fmt: skip
 """Of each product, the parts of which a pattern wants one each."""
 
-_MORE = {
-    **dict.fromkeys(("M", "Q", "S", "EUA", "Y", "GY"), {"letter", *_YEAR, "last_letter", "last_yy"}),
-    **dict.fromkeys(("D", "WE", "BOM", "EUA-D"), set(_DAY)),
-    **dict.fromkeys(("H", "HH", "QH", "5M"), {*_DAY, *_NUMBER, "again", "half"}),
+_MONTH_PARTS = ("letter", *_YEAR, "last_letter", "last_yy")
+_INTERVAL_PARTS = (*_DAY, *_NUMBER, "again", "half")
+_HAS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("M", "Q", "S", "EUA", "Y", "GY"), _MONTH_PARTS),
+    **dict.fromkeys(("D", "WE", "BOM", "EUA-D"), _DAY),
+    **dict.fromkeys(("H", "HH", "QH", "5M"), _INTERVAL_PARTS),
 }
 """Of each product, the parts that its names have."""
 
@@ -65,6 +67,6 @@ def pattern_faults(product: str, pattern: str) -> Iterator[str]:
             wanted = " or ".join(f"{{{part}}}" for part in choice)
             yield f"alias pattern {pattern!r} of product {product} lacks {wanted}: no name could be read by it"
     for part in parts:
-        if part not in _MORE[product]:
-            wanted = ", ".join(f"{{{each}}}" for each in PARTS if each in _MORE[product])
-            yield f"alias pattern {pattern!r} has {{{part}}}, which names of product {product} do not have; wanted {wanted}"
+        if part not in _HAS[product]:
+            wanted = ", ".join(f"{{{each}}}" for each in _HAS[product])
+            yield f"alias pattern {pattern!r} has {{{part}}}, but names of product {product} have {wanted}"

@@ -15,6 +15,7 @@ from datetime import date
 from difflib import get_close_matches
 from functools import lru_cache
 
+from penstock_sdk.energy.alias_patterns import MONTH_LETTERS, PART, PARTS
 from penstock_sdk.energy.contract_types import Contract
 from penstock_sdk.energy.contracts import parse_contract
 from penstock_sdk.energy.delivery import PRODUCT_MINUTES
@@ -25,29 +26,6 @@ from penstock_sdk.energy.rules import Reference, builtin_reference
 from penstock_sdk.energy.strip_names import months_of, quarter_name, shape_of
 
 __all__ = ["MONTH_LETTERS", "PARTS", "aliases", "contract_by_alias"]
-
-MONTH_LETTERS = "FGHJKMNQUVXZ"
-"""What futures markets write for January to December."""
-
-PARTS = {
-    "letter": f"[{MONTH_LETTERS}]",
-    "yy": "[0-9]{2}",
-    "yyyy": "[0-9]{4}",
-    "last_letter": f"[{MONTH_LETTERS}]",
-    "last_yy": "[0-9]{2}",
-    "ymd": "[0-9]{8}",
-    "date": "[0-9]{4}-[0-9]{2}-[0-9]{2}",
-    "n": "[0-9]{1,3}",
-    "nn": "[0-9]{2,3}",
-    "again": "X?",
-    "half": "[AB]?",
-}
-"""The parts of a pattern, in braces, and how they read: letter and year of the first month and of the last one; the
-delivery day; the number of an interval by the clock, from 1, plain or with two digits; X after the second of two
-intervals that the clock shows alike, or A and B after both."""
-
-_PART = re.compile(r"\{([a-z_]+)\}")
-
 
 def aliases(contract: Contract, on: date | None = None, reference: Reference | None = None) -> dict[str, str]:
     """Return what venues call a contract, by venue.
@@ -62,9 +40,9 @@ def aliases(contract: Contract, on: date | None = None, reference: Reference | N
     values = _values(contract)
     found: dict[str, str] = {}
     for row in rules.rows("aliases", on=day, product=contract.product, shape=_shape(contract)):
-        wanted = _PART.findall(row.pattern)
+        wanted = PART.findall(row.pattern)
         if contract.zone in row.zones and all(part in values for part in wanted):
-            found[row.venue] = _PART.sub(lambda match: values[match[1]], row.pattern)
+            found[row.venue] = PART.sub(lambda match: values[match[1]], row.pattern)
     return found
 
 
@@ -119,10 +97,7 @@ def _zone(row: AliasRow, alias: str, zone: str) -> str:
 @lru_cache(256)
 def _reader(pattern: str) -> re.Pattern[str]:
     """Return the expression that reads a pattern's names."""
-    pieces = _PART.split(pattern)
-    for part in pieces[1::2]:
-        if part not in PARTS:
-            raise EnergyError(f"alias pattern {pattern!r} has a part {part!r}; known are {', '.join(PARTS)}")
+    pieces = PART.split(pattern)
     text = "".join(f"(?P<{piece}>{PARTS[piece]})" if at % 2 else re.escape(piece) for at, piece in enumerate(pieces))
     return re.compile(text)
 
@@ -133,7 +108,7 @@ def _example(pattern: str) -> str:
         "letter": "H", "yy": "26", "yyyy": "2026", "last_letter": "H", "last_yy": "27", "ymd": "20260310",
         "date": "2026-03-10", "n": "3", "nn": "03", "again": "", "half": "",
     }  # fmt: skip
-    return _PART.sub(lambda match: shown.get(match[1], match[0]), pattern)
+    return PART.sub(lambda match: shown.get(match[1], match[0]), pattern)
 
 
 def _shape(contract: Contract) -> str:
@@ -170,17 +145,18 @@ def _period_names(row: AliasRow, parts: dict[str, str], on: date) -> tuple[str, 
     """Return the periods that a read alias may mean, without zone and shape; none where it means none."""
     if row.product in PRODUCT_MINUTES:
         return _interval_names(row.product, parts)
-    if "date" in parts:
-        return (f"{row.product} {parts['date']}",)
+    if "date" in parts or "ymd" in parts:
+        return (f"{row.product} {_date(parts)}",)
     year = int(parts["yyyy"]) if "yyyy" in parts else _century(int(parts["yy"]), on)
-    month = MONTH_LETTERS.index(parts.get("letter", "F")) + 1
+    first_month = 10 if row.product == "GY" else 1
+    month = MONTH_LETTERS.index(parts["letter"]) + 1 if "letter" in parts else first_month
     if row.product in {"M", "EUA"}:
         return (f"{row.product} {year:04}-{month:02}",)
     if row.product == "Q":
         return (quarter_name(year, month),) if month % 3 == 1 else ()
     if row.product == "S":
         return (f"S {year:04}-{'SUM' if month == 4 else 'WIN'}",) if month in {4, 10} else ()
-    return (f"{row.product} {year:04}",) if month == (10 if row.product == "GY" else 1) else ()
+    return (f"{row.product} {year:04}",) if month == first_month else ()
 
 
 def _century(two_digits: int, on: date) -> int:
@@ -189,9 +165,13 @@ def _century(two_digits: int, on: date) -> int:
     return year - 100 if year - on.year > 50 else year + 100 if on.year - year > 50 else year
 
 
+def _date(parts: dict[str, str]) -> str:
+    return parts.get("date") or f"{parts['ymd'][:4]}-{parts['ymd'][4:6]}-{parts['ymd'][6:]}"
+
+
 def _interval_names(product: str, parts: dict[str, str]) -> tuple[str, ...]:
     """Return the names that the n-th interval of a day by the clock may have."""
-    text = parts.get("date") or f"{parts['ymd'][:4]}-{parts['ymd'][4:6]}-{parts['ymd'][6:]}"
+    text = _date(parts)
     minutes = PRODUCT_MINUTES[product]
     at = (int(parts.get("n") or parts["nn"]) - 1) * minutes
     if not 0 <= at < 24 * 60:

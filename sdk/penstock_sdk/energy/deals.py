@@ -46,6 +46,7 @@ SIDES = ("buy", "sell")
 PAYMENTS = ("monthly",)
 _REQUIRED = ("deal_id", "counterparty", "book", "side", "kind", "zone", "price", "price_unit", "traded")
 _SHAPE_MAX = 10_000
+_STRETCHES_TOLD = 100
 _T = TypeVar("_T")
 
 
@@ -240,7 +241,9 @@ def _after(terms: DealTerms, laid: LaidOut) -> None:
 def deal_text(terms: DealTerms) -> str:
     """Return what was agreed in one line, a shape with the amount of each of its stretches."""
     if terms.shape:
-        what = "; ".join(f"{start}/{end} {quantity} {terms.unit}" for start, end, quantity in terms.shape)
+        told = [f"{start}/{end} {quantity} {terms.unit}" for start, end, quantity in terms.shape[:_STRETCHES_TOLD]]
+        more = len(terms.shape) - len(told)
+        what = "; ".join(told) + (f"; and {more} more stretches, as its terms have them" if more else "")
     else:
         what = f"{terms.delivery}, {terms.quantity} {terms.unit}"
     return (

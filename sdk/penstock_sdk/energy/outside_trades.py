@@ -11,13 +11,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import TypeVar
 
 import msgspec
 
+from penstock_sdk.energy.aliases import contract_by_alias
+from penstock_sdk.energy.contract_types import Contract
+from penstock_sdk.energy.contracts import listing_terms, parse_contract
 from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.localtime import ns_to_local
+from penstock_sdk.energy.money import MICRO, price_currency
 from penstock_sdk.energy.outside_cells import choice, decimal, decimal_text, instant_ns, instant_text, word
 from penstock_sdk.energy.row_files import CellError, Fault, Sheet, typed_rows
+from penstock_sdk.energy.rules import Reference
 from penstock_sdk.energy.units import mw_to_lots, price_to_ticks
 
 __all__ = [
@@ -25,7 +32,10 @@ __all__ = [
     "LOTS",
     "TRADE_COLUMNS",
     "TradeTerms",
+    "alias_of",
+    "check_trade",
     "on_grid",
+    "trade_file_faults",
     "trade_cells",
     "trade_number",
     "trade_of",
@@ -143,7 +153,9 @@ def _above_0(column: str, text: str) -> str:
     return decimal_text(value)
 
 
-def on_grid(terms: TradeTerms, *, qty_unit: str, lot_kw: int, tick_micro: int, minors: int) -> tuple[int, int]:
+def on_grid(
+    terms: TradeTerms, *, qty_unit: str, lot_kw: int, tick_micro: int, minors: int, limits: tuple[int, int] | None = None
+) -> tuple[int, int]:
     """Return (price in ticks, quantity in lots) on a listing's own grid.
 
     Args:
@@ -151,14 +163,19 @@ def on_grid(terms: TradeTerms, *, qty_unit: str, lot_kw: int, tick_micro: int, m
         lot_kw: the listing's lot, in thousandths of that.
         tick_micro: its tick, in 10⁻⁶ of the major currency.
         minors: how many of the price unit's currency make one major: 100 for GBp.
+        limits: the lowest and the highest price, in ticks.
 
     Raises:
-        CellError: another unit than the contract's, a price off the tick, a quantity off the lot: what fits is named.
+        CellError: another unit than the contract's, a price off the tick or beyond the limits, a quantity off the lot:
+            what fits is named.
     """
     try:
         price_ticks = price_to_ticks(decimal_text(Decimal(terms.price)), tick_micro * minors)
     except EnergyError as error:
         raise CellError("price", terms.price, str(error), "a price on the listing's tick") from None
+    if limits is not None and not limits[0] <= price_ticks <= limits[1]:
+        low, high = (decimal_text(Fraction(ticks * tick_micro * minors, MICRO)) for ticks in limits)
+        raise CellError("price", terms.price, f"the limits of its market are {low} and {high}", f"{low} to {high}")
     if terms.unit == LOTS:
         if Decimal(terms.quantity) % 1:
             raise CellError("quantity", terms.quantity, "it is no whole number of lots", "whole lots")
@@ -169,6 +186,72 @@ def on_grid(terms: TradeTerms, *, qty_unit: str, lot_kw: int, tick_micro: int, m
         return price_ticks, mw_to_lots(terms.quantity, lot_kw)
     except EnergyError as error:
         raise CellError("quantity", terms.quantity, str(error), "a quantity on the listing's lot") from None
+
+
+def check_trade(terms: TradeTerms, *, delivery_end_ns: int, last_trading_ns: int | None) -> None:
+    """Refuse a trade in what was not traded any more.
+
+    Raises:
+        CellError: it was dealt after its contract's last trading day, or when delivery was over.
+    """
+    traded_ns = terms.traded_ns
+    if last_trading_ns is not None and traded_ns > last_trading_ns:
+        last = instant_text(last_trading_ns)
+        rule = f"{terms.contract} was traded until {last}, its last trading day"
+        raise CellError("traded", terms.traded, rule, f"a time up to {last}, or a contract that trades then")
+    if traded_ns >= delivery_end_ns:
+        end = instant_text(delivery_end_ns)
+        rule = f"delivery of {terms.contract} was over by {end}"
+        raise CellError("traded", terms.traded, rule, f"a time before {end}, or a contract that trades then")
+
+
+def alias_of(terms: TradeTerms, reference: Reference) -> str:
+    """Return the name of the contract that a venue calls as the trade does; empty where it calls none so."""
+    try:
+        day = ns_to_local(terms.traded_ns, "Etc/UTC").date()
+        return contract_by_alias(terms.venue, terms.contract, day, reference).name
+    except EnergyError:
+        return ""
+
+
+def trade_file_faults(sheet: Sheet, reference: Reference) -> tuple[int, int, list[Fault]]:
+    """Return (trades, those of contracts that only an instance knows, all that is wrong with them) of a file.
+
+    A contract that the rules know has the tick, lot, unit, price limits and last trading day that they give it; a
+    venue may list it on others.
+    """
+    made, faults = trades_of(sheet)
+    unknown = 0
+    for number, terms in made:
+        contract = _contract(terms, reference)
+        if contract is None:
+            unknown += 1
+            continue
+        _, minors = price_currency(contract.price_unit.partition("/")[0])
+        last_ns = contract.gate_closure_ns if contract.last_trading_rule else None
+        try:
+            grid = listing_terms(contract, reference=reference)
+            on_grid(
+                terms, qty_unit=contract.qty_unit, lot_kw=grid.lot_kw, tick_micro=grid.tick_micro, minors=minors,
+                limits=(grid.price_min_ticks, grid.price_max_ticks),
+            )  # fmt: skip
+        except CellError as error:
+            faults.append(Fault.of(sheet.source, number, error))
+        except EnergyError as error:
+            wanted = "a contract whose terms the rules give"
+            faults.append(Fault.of(sheet.source, number, CellError("contract", terms.contract, str(error), wanted)))
+        try:
+            check_trade(terms, delivery_end_ns=contract.delivery.end_ns, last_trading_ns=last_ns)
+        except CellError as error:
+            faults.append(Fault.of(sheet.source, number, error))
+    return len(made), unknown, faults
+
+
+def _contract(terms: TradeTerms, reference: Reference) -> Contract | None:
+    try:
+        return parse_contract((alias_of(terms, reference) if terms.venue else "") or terms.contract, reference)
+    except EnergyError:
+        return None
 
 
 def trade_number(source: str, reference: str) -> int:

@@ -7,7 +7,8 @@ from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
-from types import NoneType, UnionType
+from itertools import product
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -18,6 +19,7 @@ from penstock_sdk.energy.rule_rows import Row
 __all__ = ["read_row", "validity"]
 
 _RowT = TypeVar("_RowT", bound=Row)
+_UNREAD = "\0"
 _WANTED = {
     int: "a whole number",
     Decimal: "a decimal number such as -500 or 0.01",
@@ -52,31 +54,32 @@ def read_row(row: Mapping[str, Any], kind: type[_RowT]) -> _RowT:
             faults.append(f"{column} is {row[column]!r}; wanted {_wanted(columns[column])}")
     missing = [name for name in _required(kind) if name not in row]
     faults += [f"column {name!r} is missing; wanted {_wanted(columns[name])}" for name in missing]
-    try:
-        if not faults:
-            return kind(**read)
-        # What could not be read has a stand-in, so that the other columns have their say.
-        standing = {name: _stand_in(columns[name]) for name in _required(kind) if name not in read}
-        kind(**standing, **read)
-    except EnergyError as error:
-        found = str(error).split("\n")
-        # A stand-in's own faults are not the row's.
-        faults += [each for each in found if not any(each.startswith(f"{name} ") for name in _required(kind) - read.keys())]
+    if not faults:
+        return kind(**read)
+    # The columns that could be read have their say; what they make of a row together has to wait for the others.
+    defaults = {each.name: each.default for each in msgspec.structs.fields(kind) if not each.required}
+    standing: Any = SimpleNamespace(**{**dict.fromkeys(columns, _UNREAD), **defaults, **read})
+    faults += [fault for fault in kind.column_faults(standing) if _UNREAD not in fault]
     raise EnergyError("\n".join(faults))
 
 
-def validity(row: Mapping[str, Any], kind: type[Row]) -> tuple[tuple[str, ...], date, date] | None:
-    """Return key, first and last day of a row, as far as those can be read, whatever else is wrong with it."""
+def validity(row: Mapping[str, Any], kind: type[Row]) -> tuple[list[tuple[str, ...]], date, date]:
+    """Return keys, first and last day of a row, as far as those can be read, whatever else is wrong with it.
+
+    A row whose key or days cannot be read has no key.
+    """
     columns = _columns(kind)
+    defaults = {each.name: each.default for each in msgspec.structs.fields(kind) if not each.required}
     try:
-        key = tuple(str(msgspec.convert(row[name], columns[name], strict=False)) for name in kind.KEY)
+        values = [msgspec.convert(row.get(name, defaults.get(name)), columns[name], strict=False) for name in kind.KEY]
         first, last = (
-            msgspec.convert(row.get(name, end), date, strict=False)
-            for name, end in (("valid_from", date.min), ("valid_to", date.max))
+            msgspec.convert(row.get(name, defaults[name]), date, strict=False) for name in ("valid_from", "valid_to")
         )
-    except (msgspec.ValidationError, KeyError):
-        return None
-    return key, first, last
+    except msgspec.ValidationError:
+        return [], date.min, date.max
+    # A row of several zones in its key is one of each.
+    several = [value if isinstance(value, tuple) else (value,) for value in values]
+    return [tuple(map(str, key)) for key in product(*several)], first, last
 
 
 @cache
@@ -101,8 +104,3 @@ def _wanted(kind: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(_wanted(each) for each in get_args(kind) if each is not NoneType)
     return _WANTED.get(kind, "another value")
-
-
-def _stand_in(kind: Any) -> Any:
-    """Return a value of a column's type."""
-    return {int: 0, Decimal: Decimal(0), date: date.min, str: ""}.get(kind, ())

@@ -53,7 +53,7 @@ def _unknown_names(tables: Entries) -> Iterator[str]:
     zones = sorted({row.code for row, _ in _all(tables, "zones")})
     shapes = {row.code for row, _ in _all(tables, "shapes")}
     leavings = {row.code for row, _ in _all(tables, "shapes") if row.except_of}
-    for name, row, place in ((name, *entry) for name in tables for entry in _all(tables, name)):
+    for name, row, place in ((table, *entry) for table in tables for entry in _all(tables, table)):
         for code in getattr(row, "zones", ()):
             if code not in zones and not (code == "*" and name == "shapes"):
                 yield f"{place}: {no_such_zone(code, zones)}"

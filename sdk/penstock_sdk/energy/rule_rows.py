@@ -365,7 +365,7 @@ class ShapeRow(Row, frozen=True):
             edges += stretch.split("-")
         odd = [edge for edge in edges if int(edge[3:]) % _FINEST_MINUTES]
         if odd:
-            raise EnergyError(f"hours has {odd[0]!r}; wanted whole quarter-hours, or 5 minutes where the grid has those")
+            raise EnergyError(f"hours has {odd[0]!r}; wanted quarter-hours, or 5 minutes where the grid has those")
         if any(before >= after for before, after in pairwise(edges)):
             raise EnergyError(f"hours {', '.join(self.hours)} are not in order and apart")
 

@@ -76,9 +76,9 @@ class Table:
         kind = ROW_TYPES[self.name]
         stretches: dict[tuple[str, ...], list[Stretch]] = {}
         for number, row in enumerate(self.rows):
-            found = validity(row, kind)
-            if found is not None:
-                stretches.setdefault(found[0], []).append(Stretch(found[1], found[2], self.place(number)))
+            keys, first, last = validity(row, kind)
+            for key in keys:
+                stretches.setdefault(key, []).append(Stretch(first, last, self.place(number)))
         return [fault for key, rows in stretches.items() for fault in overlaps(self.name, key, rows)]
 
     @property
@@ -93,9 +93,10 @@ def overlaps(table: str, key: tuple[str, ...], rows: Iterable[Stretch]) -> list[
     last: Stretch | None = None
     for row in sorted(rows, key=lambda each: each.first):
         if last is not None and row.first <= last.last:
+            one, other = days_in_words(last.first, last.last), days_in_words(row.first, row.last)
             faults.append(
                 f"{last.place} and {row.place}: both rows of {table} {' '.join(key)!r} hold on {row.first} "
-                f"({days_in_words(last.first, last.last)}; {days_in_words(row.first, row.last)}); end one before the other"
+                f"({one}; {other}); end one before the other"
             )
         last = row if last is None or row.last > last.last else last
     return faults

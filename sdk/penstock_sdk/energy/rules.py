@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ import msgspec
 
 from penstock_sdk.energy.calendars import Calendars
 from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.rule_cross import BUILT_IN, Entry, cross_faults, no_such_zone
 from penstock_sdk.energy.rule_files import read_tables, toml_tables
 from penstock_sdk.energy.rule_rows import (
     ROW_TYPES,
@@ -34,7 +34,7 @@ from penstock_sdk.energy.rule_rows import (
     ShapeRow,
     ZoneRow,
 )
-from penstock_sdk.energy.rule_tables import Table, rows_digest
+from penstock_sdk.energy.rule_tables import Stretch, Table, days_in_words, overlaps, rows_digest
 
 __all__ = [
     "ROW_TYPES",
@@ -56,13 +56,6 @@ __all__ = [
 _ONE_DAY = timedelta(days=1)
 
 
-class _Entry(NamedTuple):
-    """A row and where it stands."""
-
-    row: Row
-    place: str
-
-
 class Rules:
     """Tables of dated rows. Immutable; as `builtin_rules` or `with_tables` give them.
 
@@ -70,8 +63,9 @@ class Rules:
         version: SHA-256 of all rows that hold on some day: equal rules have equal versions.
 
     Raises:
-        EnergyError: two rows of one key hold on the same day (both are named and nothing is taken), or a row names a
-            zone or shape that no row defines.
+        EnergyError: two rows of one key hold on the same day, or two markets list a product of a zone on the same day
+            (both rows are named and nothing is taken); a row names a zone or shape that no row defines; limits are in
+            another unit than the prices they bound.
 
     Cost of a look-up by the whole key: a dictionary and the few rows of that key.
     """
@@ -79,9 +73,11 @@ class Rules:
     def __init__(self, tables: Sequence[Table] = ()) -> None:
         self._load(_entries(tables))
 
-    def _load(self, tables: dict[str, dict[tuple[str, ...], list[_Entry]]]) -> None:
+    def _load(self, tables: dict[str, dict[tuple[str, ...], list[Entry]]]) -> None:
         self._tables = tables
-        _check_names(self)
+        faults = cross_faults(tables)
+        if faults:
+            raise EnergyError("\n".join(faults))
         self.version = rows_digest((name, entry.row) for name in tables for entry in self._all(name))
 
     def __repr__(self) -> str:
@@ -93,7 +89,7 @@ class Rules:
     def __hash__(self) -> int:
         return hash(self.version)
 
-    def _all(self, table: str) -> Iterator[_Entry]:
+    def _all(self, table: str) -> Iterator[Entry]:
         """Yield the rows of a table by key and day."""
         if table not in ROW_TYPES:
             raise EnergyError(f"table {table!r} is not known; known are {', '.join(ROW_TYPES)}")
@@ -107,7 +103,7 @@ class Rules:
             EnergyError: as for the class; rows of *tables* among themselves must not overlap.
         """
         added = _entries(tables)
-        merged: dict[str, dict[tuple[str, ...], list[_Entry]]] = {
+        merged: dict[str, dict[tuple[str, ...], list[Entry]]] = {
             name: dict(keyed) for name, keyed in self._tables.items()
         }
         for name, keyed in added.items():
@@ -136,7 +132,7 @@ class Rules:
             if kind and column not in columns:
                 raise EnergyError(f"table {table} has no column {column!r}; it has {', '.join(columns)}")
         if kind and keys.keys() == set(kind.KEY):
-            entries: Iterable[_Entry] = self._tables.get(table, {}).get(tuple(keys[name] for name in kind.KEY), ())
+            entries: Iterable[Entry] = self._tables.get(table, {}).get(tuple(keys[name] for name in kind.KEY), ())
         else:
             wanted = list(keys.items())
             entries = (e for e in self._all(table) if all(getattr(e.row, name) == value for name, value in wanted))
@@ -180,7 +176,7 @@ class Rules:
         written = [each for each in codes if each.replace("-", "") == code.replace("_", "")]
         if "_" in code and len(written) == 1:  # ENTSO-E's DE_LU, IT_NORD, NO_2
             return self.zone(written[0], on)
-        raise EnergyError(_no_such_zone(code, codes))
+        raise EnergyError(no_such_zone(code, codes))
 
     def tables(self) -> tuple[Table, ...]:
         """Return every row in tables again, as `Table` takes them; the source is where each set came from."""
@@ -191,23 +187,6 @@ class Rules:
         return tuple(made)
 
 
-def _no_such_zone(code: str, known: list[str]) -> str:
-    """Return what to say of a zone code that no row has."""
-    # "de_lu", "NO_2" and "DELU" are the usual slips: compare as the known codes are written, with and without dashes.
-    bare = code.upper().replace("_", "").replace("-", "")
-    same = [each for each in known if each.replace("-", "") == bare]
-    close = same or get_close_matches(code.upper().replace("_", "-"), known, n=1, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
-    return f"zone {code!r} is not known; {hint}known are {', '.join(known)}"
-
-
-def _days(row: Row) -> str:
-    """Return when a row holds, in words."""
-    first = "" if row.valid_from == date.min else f"from {row.valid_from} "
-    last = "on" if row.valid_to == date.max else f"to {row.valid_to}"
-    return (first + last) if first or last != "on" else "always"
-
-
 def _stretches(rows: Sequence[Row]) -> list[str]:
     """Return when rows that follow each other hold, in words, day joined to day."""
     joined: list[Row] = []
@@ -216,39 +195,33 @@ def _stretches(rows: Sequence[Row]) -> list[str]:
             joined[-1] = msgspec.structs.replace(joined[-1], valid_to=row.valid_to)
         else:
             joined.append(row)
-    return [_days(row) for row in joined]
+    return [days_in_words(row.valid_from, row.valid_to) for row in joined]
 
 
-def _first_day(entry: _Entry) -> date:
+def _first_day(entry: Entry) -> date:
     return entry.row.valid_from
 
 
-def _entries(tables: Sequence[Table]) -> dict[str, dict[tuple[str, ...], list[_Entry]]]:
+def _entries(tables: Sequence[Table]) -> dict[str, dict[tuple[str, ...], list[Entry]]]:
     """Return the rows by table and key, each key's by day; raise where two of a key share a day."""
-    found: dict[str, dict[tuple[str, ...], list[_Entry]]] = {}
+    found: dict[str, dict[tuple[str, ...], list[Entry]]] = {}
     for table in tables:
         keyed = found.setdefault(table.name, {})
         for number, rows in enumerate(table.typed):
             for row in rows.apart():
-                keyed.setdefault(row.key, []).append(_Entry(row, table.place(number)))
+                keyed.setdefault(row.key, []).append(Entry(row, table.place(number)))
     faults = []
     for name, keyed in found.items():
         for key, entries in keyed.items():
             entries.sort(key=_first_day)
-            last = entries[0]
-            for entry in entries[1:]:
-                if entry.row.valid_from <= last.row.valid_to:
-                    faults.append(
-                        f"{last.place} and {entry.place}: both rows of {name} {' '.join(key)!r} hold on "
-                        f"{entry.row.valid_from} ({_days(last.row)}; {_days(entry.row)}); end one before the other"
-                    )
-                last = max(last, entry, key=lambda each: each.row.valid_to)
+            stretches = [Stretch(entry.row.valid_from, entry.row.valid_to, entry.place) for entry in entries]
+            faults += overlaps(name, key, stretches)
     if faults:
         raise EnergyError("\n".join(faults))
     return {name: dict(sorted(keyed.items())) for name, keyed in sorted(found.items())}
 
 
-def _without(old: _Entry, new: Sequence[_Entry]) -> list[_Entry]:
+def _without(old: Entry, new: Sequence[Entry]) -> list[Entry]:
     """Return what is left of a row's days when later rows of its key take theirs."""
     left = [old]
     for entry in new:
@@ -267,30 +240,6 @@ def _without(old: _Entry, new: Sequence[_Entry]) -> list[_Entry]:
     return left
 
 
-def _check_names(rules: Rules) -> None:
-    """Raise unless the zones and shapes that rows name are there."""
-    zones = {zone.code for zone in rules.zones()}
-    shapes = {row.code for row in rules.rows("shapes")}
-    leavings = {row.code for row in rules.rows("shapes") if row.except_of}
-    faults = []
-    for name, entry in ((table, entry) for table in rules._tables for entry in rules._all(table)):
-        for code in getattr(entry.row, "zones", ()):
-            if code not in zones and not (code == "*" and name == "shapes"):
-                faults.append(f"{entry.place}: {_no_such_zone(code, sorted(zones))}")
-        named = (
-            *getattr(entry.row, "shapes", ()),
-            getattr(entry.row, "shape", ""),
-            getattr(entry.row, "except_of", ""),
-        )
-        for code in filter(None, named):
-            if code not in shapes:
-                faults.append(f"{entry.place}: shape {code!r} is not known; known are {', '.join(sorted(shapes))}")
-            elif code == getattr(entry.row, "except_of", "") and code in leavings:
-                faults.append(f"{entry.place}: except_of is {code!r}, itself what others leave; wanted one with hours")
-    if faults:
-        raise EnergyError("\n".join(faults))
-
-
 class Reference(NamedTuple):
     """What functions of this package look up: rules, and calendars by name."""
 
@@ -303,7 +252,8 @@ def builtin_rules() -> Rules:
     """Return the rules that Penstock brings; their sources stand beside the rows, in `reference/*.toml`."""
     folder = files("penstock_sdk.energy").joinpath("reference")
     found = sorted((each for each in folder.iterdir() if each.name.endswith(".toml")), key=lambda each: each.name)
-    return Rules([table for file in found for table in toml_tables(file.read_text(encoding="utf-8"), file.name)])
+    texts = {BUILT_IN + file.name: file.read_text(encoding="utf-8") for file in found}
+    return Rules([table for source, text in texts.items() for table in toml_tables(text, source)])
 
 
 @cache
