@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from day_runs import penstock
 from penstock_kernel.bench import operate_outside
 from penstock_kernel.bench.command import BENCHES
 from penstock_kernel.bench.operate_desk import BenchError
+from penstock_kernel.bench.positions_market import Dense, desk_market, mix
+from penstock_kernel.bench.positions_run import Run, expected
 from penstock_kernel.bench.rounds import machine
 from penstock_kernel.cli.main import main
 
@@ -30,7 +33,10 @@ STEPS_OF = {
     "after kill -9, 10 orders at a venue outside": BEGUN | GONE_ON | ASKS,
     "kill -9 under the watchdog, 10 orders at a venue outside": {"seen, waited, spawned"} | BEGUN | GONE_ON | ASKS,
 }
-POSITION_WAYS = ("frames", "one by one", "numpy", "pandas")
+POSITION_WAYS = (
+    "run, fills", "run, trades", "run, trade frames", "run, profit told", "portfolio alone", "grid, one by one",
+    "grid, frames", "numpy", "pandas",
+)  # fmt: skip
 ROWS = {
     "bus": {
         f"{name}_{handlers}"
@@ -42,8 +48,12 @@ ROWS = {
         *(f"{what}: {way}" for what in ("quarter-hours", "a desk's mix") for way in POSITION_WAYS),
         "revaluation",
         "revaluation: numpy",
+        "revaluation: 4 in one",
+        "revaluation: 4 apart",
+        "revaluation: 4, numpy",
         "cascade of a year",
         "products",
+        "contracts of rows",
     },
     "store": {
         "dict dispatch",
@@ -139,9 +149,49 @@ def test_the_order_path_lists_the_events_of_an_order(results: dict[str, dict[str
 
 def test_the_position_grid_says_what_it_takes(results: dict[str, dict[str, Any]]) -> None:
     result = results["positions"]
-    assert result["memory"]["cells"] == 3 * (20 * 96)
-    assert 8 <= result["memory"]["bytes_per_cell"] <= 16  # whole chunks, whatever is in them
-    assert result["revaluation"]["ms"] > 0 and result["products"]["s"] > 0 and result["cascade"]["us_per_account"] > 0
+    one, four = result["memory"]["one_account"], result["memory"]["four_accounts"]
+    assert one["cells"] == 3 * (20 * 96) and four["cells"] == 4 * one["cells"]
+    assert 3 * one["grid_bytes"] < four["grid_bytes"] < 5 * one["grid_bytes"]
+    assert all(8 <= each["bytes_per_cell"] <= 16 for each in (one, four))  # whole chunks, whatever is in them
+    assert all(value > 0 for value in result["revaluation"].values())
+
+
+def test_the_position_bench_counts_what_it_says(results: dict[str, dict[str, Any]]) -> None:
+    result = results["positions"]
+    rows = {row["name"]: row for row in result["rows"]}
+    assert set(result["measures"]) == set(rows)
+    products, cascade = result["products"], result["cascade"]
+    # A year of DE-LU and TTF: 8,760 hours are rows of a table, as their auctions are; no strip is a row.
+    assert rows["products"]["events"] == products["objects"] + products["table_rows"]
+    assert 0 < products["objects"] < 8_760 < products["table_rows"]
+    assert rows["contracts of rows"]["events"] == products["contracts_of_rows"] == 500
+    # The year's quarter-hours are taken off, those of its parts added.
+    assert cascade["cells_written"] == 2 * 4 * 8_760 and rows["cascade of a year"]["events"] == cascade["lots_moved"]
+    for name in ("quarter-hours", "a desk's mix"):
+        ways = [rows[f"{name}: {way}"] for way in POSITION_WAYS if way != "run, profit told"]
+        assert len({(row["events"], row["fills"]) for row in ways}) == 1
+
+
+def test_a_run_books_what_the_bench_dealt(tmp_path: Path) -> None:
+    """Reports, trades and frames of trades lead to the lots, the money and the kW of the fills, every time."""
+    market = desk_market(zones=2)
+    fills = mix(market, 200, seed=5)
+    dense = Dense(market)
+    for _ in range(3):
+        dense.fill(fills)
+    made = set()
+    for nth, kind in enumerate((Run.reports, Run.trades, Run.frames)):
+        run = Run(market, tmp_path / f"{nth}")
+        play = run.batches(partial(kind, run, fills), 3)
+        for _ in range(3):
+            play()
+        assert run.held() == expected(market, fills, 3)
+        assert (dense.of(run.slot.plugin.grid) == dense.held).all() and dense.held.any()
+        holdings, samples = run.telling(1)
+        assert holdings == len(run.held()) and len(samples) == 1
+        made.add(run.made())
+        run.close()
+    assert len(made) == 1
 
 
 def test_a_bench_prints_a_table_for_people(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -149,6 +199,12 @@ def test_a_bench_prints_a_table_for_people(capsys: pytest.CaptureFixture[str], t
     out = capsys.readouterr().out
     assert out.startswith("bench store")
     assert "start-up" in out and "digest: " in out
+
+
+def test_the_position_bench_says_in_words_what_a_row_measures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "positions", "--size", "tiny"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "quarter-hours: grid, frames: cells of the position grid alone" in said
 
 
 def test_the_commit_is_told() -> None:

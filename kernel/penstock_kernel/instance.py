@@ -87,7 +87,8 @@ class Instance(Run):
         source = path if path is not None else run_dir / "source.toml"
         if path is None and not source.exists():
             raise RunError(f"instance {name} is not in {run_dir.parent}; give its plugins.toml to begin it")
-        deployment, problems = check_deployment(source)
+        begun = next((run_dir / "journal").glob("*.pj"), None) is not None
+        deployment, problems = check_deployment(source, begun=begun)
         if any(problem.severity == "error" for problem in problems):
             raise DeploymentError(problems)
         deployment = changed(msgspec.structs.replace(deployment, warnings=tuple(problems)), options)

@@ -9,9 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from penstock_kernel.deployment import Deployment, check, read_deployment
 from penstock_kernel.problems import Problem, sorted_problems
-from penstock_kernel.reference import collect_reference
+from penstock_kernel.reference import collect_reference, plugin_problems
 from penstock_sdk.energy import EnergyError, known_zones, market_zone
 from penstock_sdk.energy.localtime import local_to_ns, utc_ns
 from penstock_sdk.energy.rules import Reference
@@ -35,15 +37,19 @@ def run_time_ns(moment: datetime, timezone: str) -> int:
 
 
 def check_deployment(
-    path: str | Path, env: Mapping[str, str] = os.environ, *, search_path: Sequence[str] | None = None
-) -> tuple[Deployment, list[Problem]]:
+    path: str | Path, env: Mapping[str, str] = os.environ, *, search_path: Sequence[str] | None = None,
+    begun: bool = False,
+) -> tuple[Deployment, list[Problem]]:  # fmt: skip
     """Return what could be read of the deployment at *path*, and every problem that any check finds, each once.
 
-    Imports the classes of enabled plugins. The deployment is fit to run when no problem is an error.
+    Imports the classes of enabled plugins. The deployment is fit to run when no problem is an error. What plugins find
+    wrong with their own files is a warning for an instance that has *begun*: it comes back after a crash all the same.
     """
     deployment, _ = read_deployment(path, env, search_path=search_path)  # whose problems `check` tells as well
     reference, faults = collect_reference(deployment, env)
     problems = [*check(path, env, search_path=search_path), *market_problems(deployment, reference), *faults]
+    found = plugin_problems(deployment, reference, env)
+    problems += [msgspec.structs.replace(each, severity="warning") for each in found] if begun else found
     return deployment, sorted_problems(problems, str(path))
 
 

@@ -8,15 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config, load_deployment
 from penstock_kernel.problems import Problem
-from penstock_sdk.core.reference_book import ReferenceBook, Said
+from penstock_sdk.core.reference_book import ReferenceBook, Said, table_from
 from penstock_sdk.discovery import PluginImportError, load_class
 from penstock_sdk.energy.exact import EnergyError
-from penstock_sdk.energy.rules import Reference
-from penstock_sdk.plugin import RefData
+from penstock_sdk.energy.rule_warnings import rule_warnings
+from penstock_sdk.energy.rules import Reference, Table, builtin_rules
+from penstock_sdk.events import ReferenceTable
+from penstock_sdk.plugin import Plugin, RefData
 
-__all__ = ["Collected", "collect_reference", "default_deployment_path", "load_reference"]
+__all__ = ["Collected", "collect_reference", "default_deployment_path", "load_reference", "plugin_problems"]
 
 _PLACE = re.compile(r"(?P<file>[^:]+):(?P<line>\d+)(?: \(\w+\))?(?:: | and )")
 
@@ -43,8 +47,9 @@ def load_reference(deployment_path: str | Path | None = None) -> Reference:
     """
     deployment = load_deployment(deployment_path or default_deployment_path())
     reference, problems = collect_reference(deployment)
-    if problems:
-        raise DeploymentError(problems)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise DeploymentError(errors)
     return reference
 
 
@@ -56,6 +61,7 @@ def collect_reference(deployment: Deployment, env: Mapping[str, str] = os.enviro
     book = ReferenceBook()
     problems: list[Problem] = []
     sound: list[tuple[PluginSpec, Any, Any]] = []
+    tables: list[tuple[PluginSpec, Table]] = []
     for spec in deployment.plugins:
         if spec.manifest.kind != "refdata":
             continue
@@ -67,6 +73,8 @@ def collect_reference(deployment: Deployment, env: Mapping[str, str] = os.enviro
             for event in _asked(spec, cls.reference, config, deployment.files_folder):
                 if isinstance(event, Said):
                     book.take(event)
+                if isinstance(event, ReferenceTable):
+                    tables.append((spec, table_from(event)))
             sound.append((spec, cls, config))
         except EnergyError as error:
             problems += [_problem(spec, deployment, line) for line in str(error).splitlines()]
@@ -76,11 +84,40 @@ def collect_reference(deployment: Deployment, env: Mapping[str, str] = os.enviro
             problems += error.problems
     for spec, cls, config in sound:
         try:
-            faults = _asked(spec, cls.faults, config, book.reference)
+            faults = _asked(spec, cls.faults, config, deployment.files_folder, book.reference)
         except EnergyError as error:
             faults = [str(error)]
         problems += [_problem(spec, deployment, fault) for fault in faults]
+    calendars, names = sorted(book.reference.calendars), [spec.name for spec in deployment.plugins]
+    for spec in {spec.name: spec for spec, _ in tables}.values():
+        said = rule_warnings([table for of, table in tables if of is spec], builtin_rules(), calendars, names)
+        problems += [
+            msgspec.structs.replace(_problem(spec, deployment, text), severity="warning") for text in said
+        ]
     return Collected(book.reference, problems)
+
+
+def plugin_problems(deployment: Deployment, reference: Reference, env: Mapping[str, str] = os.environ) -> list[Problem]:
+    """Return what plugins other than those of reference data find wrong with their configs and the files they name.
+
+    A plugin that cannot be imported, or whose config cannot be built, has faults of its own, and none here.
+    """
+    problems: list[Problem] = []
+    for spec in deployment.plugins:
+        if spec.manifest.kind == "refdata":
+            continue
+        try:
+            cls: Any = load_class(spec.manifest)
+            if not issubclass(cls, Plugin) or cls.faults.__func__ is Plugin.faults.__func__:  # type: ignore[attr-defined]
+                continue
+            config = build_config(spec, cls.Config, env)
+            faults = _asked(spec, cls.faults, config, deployment.files_folder, reference)
+        except EnergyError as error:
+            faults = [str(error)]
+        except (PluginImportError, DeploymentError):
+            continue
+        problems += [_problem(spec, deployment, fault) for fault in faults]
+    return problems
 
 
 def _asked(spec: PluginSpec, ask: Callable[..., Sequence[Any]], *arguments: Any) -> Sequence[Any]:

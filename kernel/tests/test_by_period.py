@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from penstock_kernel.by_period import BY_PERIOD, BY_PNL, pnl_by, positions_by
+from penstock_kernel.by_period import BY_PERIOD, BY_PNL, _peak_names, _Zone, pnl_by, positions_by
 from penstock_kernel.cli.main import main
 from penstock_kernel.lake import Reader, query
-from penstock_sdk.energy import EnergyError
+from penstock_sdk.energy import EnergyError, hours, market_zone
+from penstock_sdk.energy.rules import Table, builtin_rules
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +98,24 @@ def test_headings_come_in_order_of_time_within_the_others(reader: Any) -> None:
     found = [line.of for line in pnl_by(reader, ("strategy", "day"))]
     assert found == sorted(found)
     assert all(a != b for a, b in itertools.pairwise(found))
+
+
+def peak_hours(code: str, day: date, rules: Any = None) -> dict[str, int]:
+    """Return how many hours of a day fall under which name."""
+    place = market_zone(code)
+    name_of = _peak_names(rules or builtin_rules(), code, _Zone(place.timezone, place.day_starts_hour))
+    return Counter(name_of(hour.start_ns) for hour in hours(place, day))
+
+
+def test_peak_is_what_the_zone_calls_so() -> None:
+    tuesday = date(2026, 3, 10)
+    assert peak_hours("DE-LU", tuesday) == {"D 2026-03-10 OFFPEAK": 12, "D 2026-03-10 PEAK": 12}
+    assert peak_hours("DE-LU", date(2026, 3, 29)) == {"D 2026-03-29 OFFPEAK": 23}
+    names = _peak_names(builtin_rules(), "GB", _Zone("Europe/London", 0))
+    found = [names(hour.start_ns).split()[2] for hour in hours("GB", tuesday)]
+    assert found == ["OFFPEAK"] * 7 + ["PEAK"] * 12 + ["OFFPEAK"] * 5
+    # Where nothing defines a peak there is none: gas is told by its gas day.
+    assert peak_hours("TTF", tuesday) == {"D 2026-03-10": 24}
+    row = {"code": "PEAK", "zones": ["TTF"], "weekdays": ["Tue"], "hours": ["07:00-22:00"]}
+    own = builtin_rules().with_tables([Table("shapes", "own.toml", [row])])
+    assert peak_hours("TTF", tuesday, own) == {"D 2026-03-10 OFFPEAK": 9, "D 2026-03-10 PEAK": 15}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from penstock_kernel.boot import run_times
 from penstock_kernel.deployment import load_deployment
 from penstock_kernel.market_check import check_deployment, market_problems
 from penstock_kernel.problems import Problem
@@ -179,3 +180,37 @@ def test_two_values_that_do_not_go_together_are_told_at_one_of_them(tmp_path: Pa
     (told,) = problems(tmp_path, text)
     assert (told.line, told.path) == (5, "plugins.mm.config.size_lots")
     assert told.message.startswith("met 300, wanted position_limit_lots = 40 or less")
+
+
+def timed(tmp_path: Path, start: str, end: str = "2026-12-01T00:00:00") -> list[str]:
+    """Return what a check says of a run from *start* to *end* in Germany."""
+    path = tmp_path / "plugins.toml"
+    path.write_text(f'[run]\nstart = {start}\nend = {end}\n[plugins.exchange]\nuse = "exchange"\n')
+    return [str(problem) for problem in market_problems(load_deployment(path))]
+
+
+def test_a_start_that_the_clock_shows_twice_is_refused_with_both_that_would_do(tmp_path: Path) -> None:
+    (said,) = timed(tmp_path, "2026-10-25T02:30:00")
+    assert said.endswith(
+        "plugins.toml:2: run.start: 2026-10-25 02:30 happens twice in Europe/Berlin: the clock goes back that day; "
+        "write 2026-10-25T02:30:00+02:00 or 2026-10-25T02:30:00+01:00"
+    )
+    starts = {}
+    for offset in ("+02:00", "+01:00"):
+        assert timed(tmp_path, f"2026-10-25T02:30:00{offset}") == []
+        starts[offset] = run_times(load_deployment(tmp_path / "plugins.toml"), 0)[1]
+    assert starts == {"+02:00": 1_792_888_200 * 10**9, "+01:00": 1_792_891_800 * 10**9}
+
+
+def test_a_time_that_the_clock_skips_is_refused_by_the_check(tmp_path: Path) -> None:
+    (said,) = timed(tmp_path, "2026-03-10T06:00:00", "2026-03-29T02:30:00")
+    assert said.endswith(
+        "plugins.toml:3: run.end: 2026-03-29 02:30 does not exist in Europe/Berlin: the clock skips it that day; "
+        "write a time that it shows, such as 01:30 or 03:30"
+    )
+
+
+def test_an_end_with_an_offset_is_held_against_a_local_start(tmp_path: Path) -> None:
+    (said,) = timed(tmp_path, "2026-10-25T06:00:00", "2026-10-25T06:30:00+02:00")
+    assert "run.end: 2026-10-25 06:30:00+02:00 is not after start 2026-10-25 06:00:00; swap them" in said
+    assert timed(tmp_path, "2026-10-25T06:00:00", "2026-10-25T06:30:00+01:00") == []

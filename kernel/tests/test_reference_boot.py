@@ -53,7 +53,7 @@ def write_deployment(folder: Path, more: str = "") -> Path:
     return path
 
 
-def write_cap(folder: Path, cap: str, market: str = "OTE", file: str = "caps.toml") -> None:
+def write_cap(folder: Path, cap: str, market: str = "SEEPEX", file: str = "caps.toml") -> None:
     (folder / "rules" / file).write_text(CAP.format(market=market, cap=cap))
 
 
@@ -76,7 +76,7 @@ def frames_of(run_dir: Path, *types: type) -> Iterator[tuple[FrameView, Any]]:
             yield frame, event
 
 
-def cap_of(rules: Rules, market: str = "OTE") -> list[int]:
+def cap_of(rules: Rules, market: str = "SEEPEX") -> list[int]:
     return [int(row.price_max) for row in rules.rows("limits", market=market, on=DAY)]
 
 
@@ -138,7 +138,7 @@ def test_an_overlap_stops_a_start_with_both_lines_before_anything_is_left(site: 
         Run.start(site, options(site))
     (problem,) = refused.value.problems
     assert (Path(problem.file), problem.line) == (site.parent / "rules" / "caps.toml", 1)
-    assert "rules/caps.toml:1 (limits) and rules/more.toml:1 (limits): both rows of limits 'OTE'" in str(problem)
+    assert "rules/caps.toml:1 (limits) and rules/more.toml:1 (limits): both rows of limits 'SEEPEX'" in str(problem)
     assert not Path(str(options(site).runs_dir)).exists()
 
 
@@ -147,7 +147,7 @@ from penstock_sdk.events import ReferenceTable
 from penstock_sdk.plugin import RefData
 class Odd(RefData):
     def on_start(self):
-        row = {"market": "OTE", "price_min": "-1", "price_max": "1"}
+        row = {"market": "SEEPEX", "price_min": "-1", "price_max": "1"}
         return ReferenceTable(name="limits", source="odd", digest="", rows=[row])
 """
 ODD_MANIFEST = """[[plugin]]
@@ -248,7 +248,7 @@ class Late(RefData):
     def on_start(self):
         self.ctx.set_timer(self.ctx.now_ns + 60 * 10**9)
     def on_timer(self, _timer):
-        row = {"market": "OTE", "price_min": "-1", "price_max": "1"}
+        row = {"market": "SEEPEX", "price_min": "-1", "price_max": "1"}
         return ReferenceTable(name="limits", source="late", digest="", rows=[row])
     def on_reference_table(self, table):
         return self.ctx.alert("late.heard", Severity.INFO, table.source)

@@ -54,7 +54,9 @@ class Desk:
 
     def send(self, *rows: dict[str, str]) -> list[str]:
         """Import rows as the kernel's end of the socket does."""
-        cells = [[at, {name: text for name, text in {**TRADE, **row}.items() if text}] for at, row in enumerate(rows, 2)]
+        cells = [
+            [at, {name: text for name, text in {**TRADE, **row}.items() if text}] for at, row in enumerate(rows, 2)
+        ]
         argument = json.dumps({"file": "trades.csv", "rows": cells})
         faults = list(self.plugin.check_command(OperatorCommand(command="trades", who="x", why="x", argument=argument)))
         if not faults:

@@ -203,19 +203,21 @@ def test_prices_of_another_zone_currency_or_unit_are_none_of_it(bench, odd):
 def test_a_listing_that_is_over_gives_no_price_any_more_and_a_new_one_does(bench):
     made = build(bench)
     futures = Futures(made)
-    deal = futures.add("DE-LU OTC", START_NS, 24)
-    month = futures.add("DE-LU M", START_NS, 48)
-    first = futures.add("DE-LU H", START_NS, 1)
+    start_ns = START_NS - HOUR_NS  # midnight in Berlin
+    deal = futures.add("DE-LU OTC", start_ns, 72)
+    month = futures.add("DE-LU M", start_ns, 240)
+    first = futures.add("DE-LU D1", start_ns, 24)
     futures.trade(deal, BUY, 0, 1)
     marked(made, month, 2_400, 1)
-    marked(made, first, 0, 1)
-    made.kernel.run_until(START_NS + HOUR_NS)
-    last = futures.add("DE-LU H2", START_NS + 23 * HOUR_NS, 1)
+    marked(made, first, -600, 1)
+    made.kernel.run_until(start_ns + DAY_NS)
+    assert next(p.mark_ticks for p in made.kernel.of(Pnl) if p.listing_id == deal) == 1_400
+    last = futures.add("DE-LU D3", start_ns + 2 * DAY_NS, 24)
     marked(made, last, 4_800, 1)
-    made.kernel.run_until(START_NS + 2 * HOUR_NS)
-    assert worth(made, deal)[0] == (23 * 2_400 + 4_800) // 24
-    before = [p.mark_ticks for p in made.kernel.of(Pnl) if p.listing_id == deal]
-    assert before[0] == 23 * 2_400 // 24
+    hour = futures.add("DE-LU H", start_ns + DAY_NS, 1)  # an hour alone covers no day
+    marked(made, hour, 9_999, 1)
+    made.kernel.run_until(start_ns + DAY_NS + HOUR_NS)
+    assert worth(made, deal)[0] == (2 * 2_400 + 4_800) // 3
 
 
 def test_a_restored_portfolio_has_the_same_curve(bench):

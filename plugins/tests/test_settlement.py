@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock_plugins.settlement.books import OrderBooks
 from penstock_plugins.settlement.service import Settlement, SettlementConfig
 from penstock_sdk.events import (
     Alert,
@@ -15,9 +17,13 @@ from penstock_sdk.events import (
     CashFlow,
     CashKind,
     Deal,
+    ExecutionReport,
     IdKind,
+    IntentAction,
+    Order,
     OrderState,
     PluginFault,
+    ReportKind,
     Side,
     TradeSource,
 )
@@ -55,6 +61,54 @@ def test_a_fill_of_ours_is_paid_by_its_strategys_book(bench) -> None:
     }
     assert day_of(first) == "1970-01-05"  # traded on New Year, which belongs to Friday; paid on Monday
     assert made.kernel.of(PluginFault) == []
+
+
+@pytest.mark.parametrize("halt", [False, True])
+def test_each_fill_is_its_orders_books_though_one_strategy_trades_for_two(bench, halt: bool) -> None:
+    made = bench()
+    made.add(Settlement, "settlement", SettlementConfig(fee_micro_per_mwh=1_000_000))
+    made.one = made.add(Strategy, "one")
+    made.start()
+    ours = made.one.ctx.identity.book_id
+    theirs = made.kernel.intern_input(IdKind.BOOK, "theirs")
+    routed = []
+    for book_id in (ours, theirs, ours, theirs):  # they rest side by side
+        intent = msgspec.structs.replace(made.one.intent(1, Side.BUY, 1_000, 10), book_id=book_id)
+        made.kernel.feed(intent, producer="one")
+        routed.append(made.orders(OrderState.ROUTED)[-1])
+    made.fill(routed[0], 4)
+    if halt:  # the second half is filled for one that knows of the orders by the snapshot alone
+        settlement = made.kernel.slots["settlement"].plugin
+        state = msgspec.msgpack.decode(msgspec.msgpack.encode(settlement.snapshot()))
+        settlement.on_order(msgspec.structs.replace(routed[3], order_id=9, book_id=99))
+        settlement.restore(state)
+    for order, lots in ((routed[3], 5), (routed[0], 6), (routed[1], 10), (routed[2], 10), (routed[3], 5)):
+        made.fill(order, lots)
+    made.kernel.run_until(900 * 10**9)
+    energy = {
+        (flow.book_id, flow.kind): sum(
+            each.energy_wh
+            for each in made.kernel.of(CashFlow)
+            if (each.book_id, each.kind) == (flow.book_id, flow.kind)
+        )
+        for flow in made.kernel.of(CashFlow)
+    }
+    assert energy == {(book, kind): 500_000 for book in (ours, theirs) for kind in (CashKind.TRADE, CashKind.FEE)}
+    assert made.kernel.slots["settlement"].plugin.snapshot()["books"]["open"] == []
+
+
+def test_an_order_that_ends_is_forgotten_and_one_that_is_cut_ends_earlier() -> None:
+    books = OrderBooks()
+    for order_id in range(1, 6):
+        books.order(Order(order_id, state=OrderState.ROUTED, action=IntentAction.NEW, qty_lots=9, book_id=order_id))
+    for order_id, kind in ((1, ReportKind.CANCELLED), (2, ReportKind.EXPIRED), (3, ReportKind.REJECTED)):
+        assert books.report(ExecutionReport(order_id, kind=kind)) == order_id
+    assert books.report(ExecutionReport(4, kind=ReportKind.AMENDED, leaves_lots=2)) == 4
+    assert books.report(ExecutionReport(4, kind=ReportKind.CANCEL_REJECTED)) == 4
+    assert [row[0] for row in books.snapshot()["open"]] == [4, 5]
+    assert books.report(ExecutionReport(4, kind=ReportKind.FILL, last_lots=2)) == 4
+    assert [row[0] for row in books.snapshot()["open"]] == [5]
+    assert books.report(ExecutionReport(1, kind=ReportKind.FILL, last_lots=1)) == 5  # its strategy's last one
 
 
 def test_a_trade_at_16_00_is_paid_a_day_later() -> None:
@@ -315,7 +369,11 @@ def test_a_month_that_lacks_a_price_is_not_final() -> None:
     paper.until("2026-05-01 00:00")
     assert paper.invoices()[-1][1:3] == (1, False)
     (alert,) = paper.kernel.of(Alert)
-    assert (alert.code, alert.met) == ("settlement.price_missing", "1 prices of 2026-03 are missing")
+    assert (alert.code, alert.met) == (
+        "settlement.price_missing",
+        "1 price is missing in DE-LU for 2026-03, the first of the interval from 2026-03-11 11:45 UTC",
+    )
+    assert "imbalance.price.DE-LU" in alert.wanted and alert.subject == "2026-03 imbalance.price.DE-LU"
     paper.imbalance(40.0, "2026-03-11 12:45")
     paper.until("2026-05-03 00:00")
     assert paper.invoices()[-1][1:] == (2, True, [("imbalance", 4_000)])
@@ -368,7 +426,7 @@ def test_a_restored_settlement_goes_on_as_the_first_would_have(pause: str) -> No
 
 def test_the_state_of_another_version_is_refused() -> None:
     paper = Paper().open()
-    with pytest.raises(ValueError, match="^state of settlement met version 0, wanted 1"):
+    with pytest.raises(ValueError, match="^state of settlement met version 0, wanted 2"):
         paper.plugin.restore({"version": 0})
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple
 
-from penstock_sdk.energy.localtime import ns_to_local
 from penstock_sdk.energy.money import round_lines
+from penstock_sdk.energy.settlement import month_of
 from penstock_sdk.events import CashKind, InvoiceLine
 from penstock_sdk.schema import ABSENT
 
@@ -48,20 +48,21 @@ def invoice_name(party: str, month: str, currency: str) -> str:
     return f"{party} {month} {currency}"
 
 
-def invoice_month(kind: int, value_day: int, delivery_start_ns: int, timezone: str) -> str:
+def invoice_month(kind: int, value_day: int, delivery_start_ns: int, timezone: str, day_starts_hour: int = 0) -> str:
     """Return the month in which a cash flow is invoiced, as "2026-03".
 
-    Trades, swaps and imbalance belong to the local month of their delivery; fees and variation to that of payment.
+    Trades, swaps and imbalance belong to the month of their local delivery day; fees and variation to that of payment.
 
     Args:
         kind: a `CashKind`.
         value_day: ``date.toordinal()``.
         delivery_start_ns: ns UTC; ABSENT where nothing is delivered.
         timezone: the delivery zone's.
+        day_starts_hour: local hour at which its delivery days begin: 6 of gas.
     """
     if kind in _BY_VALUE_DAY or delivery_start_ns == ABSENT:
         return f"{date.fromordinal(value_day):%Y-%m}"
-    return f"{ns_to_local(delivery_start_ns, timezone):%Y-%m}"
+    return month_of(delivery_start_ns, timezone, day_starts_hour)
 
 
 def draw_up(sums: Iterable[InvoiceSum], *, version: int, final: bool) -> list[InvoiceLine]:

@@ -94,6 +94,20 @@ class Plugin:
         self.ctx = ctx
         self.config = config if config is not None else type(self).Config()
 
+    @classmethod
+    def faults(cls, config: Any, folder: Path, reference: Reference) -> Sequence[str]:
+        """Return why a plugin of this config cannot be started, without a run; for `penstock check` and every start.
+
+        Args:
+            config: an instance of ``Config``.
+            folder: the deployment's; what the config names is found from there.
+            reference: rules and calendars of the whole deployment.
+
+        Returns:
+            One fault each, as `FILE:LINE: …` where it has a place.
+        """
+        return ()
+
     def on_start(self) -> Outcome:
         """Return what the plugin says first; interned ids and timers may be asked for from here on."""
         return None
@@ -345,11 +359,6 @@ class RefData(Plugin):
         Raises:
             EnergyError: they cannot be had; one fault a line, as `FILE:LINE: …` where it has a place.
         """
-        return ()
-
-    @classmethod
-    def faults(cls, config: Any, reference: Reference) -> Sequence[str]:
-        """Return what of *config* does not go with the reference data of the whole deployment; for `penstock check`."""
         return ()
 
     def on_start(self) -> Outcome:

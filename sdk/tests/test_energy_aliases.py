@@ -129,6 +129,28 @@ def test_two_digits_are_the_year_nearby() -> None:
 
 def test_a_pattern_with_an_unknown_part_names_those_there_are() -> None:
     row = {"venue": "BROKER", "product": "M", "zones": ["TTF"], "pattern": "TTF {week}"}
-    known = Reference(builtin_rules().with_tables([Table("aliases", "own", [row])]), {})
-    with pytest.raises(EnergyError, match=r"^alias pattern 'TTF \{week\}' has a part 'week'; known are letter, yy"):
-        contract_by_alias("BROKER", "TTF 12", NOW, known)
+    with pytest.raises(
+        EnergyError, match=r"alias pattern 'TTF \{week\}' has a part 'week'; known parts are \{letter\}"
+    ):
+        Table("aliases", "own", [row])
+
+
+OWN = [
+    ("M", "{letter}{yy}"), ("Q", "{yyyy}{letter}"), ("S", "{letter}{yy}-{last_letter}{last_yy}"), ("Y", "{yy}"),
+    ("GY", "{yyyy}"), ("D", "{ymd}"), ("WE", "{date}"), ("BOM", "{ymd}"),
+]  # fmt: skip
+LABELS = {
+    "M": "2026-05", "Q": "2026-Q3", "S": "2026-WIN", "Y": "2027", "GY": "2026", "D": "2026-05-05", "WE": "2026-05-09",
+    "BOM": "2026-05-05",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("product", "pattern"), OWN)
+def test_every_pattern_that_is_taken_reads_back(product: str, pattern: str) -> None:
+    row = {"venue": "BROKER", "product": product, "zones": ["TTF"], "pattern": f"T{product}-{pattern}"}
+    known = Reference(builtin_rules().with_tables([Table("aliases", "own", [row])]), reference().calendars)
+    contract = parse_contract(f"TTF {product} {LABELS[product]}", known)
+    alias = aliases(contract, None, known)["BROKER"]
+    assert contract_by_alias("BROKER", alias, NOW, known) == contract
+    with pytest.raises(EnergyError, match="^BROKER has no contract 'ABC-H'"):
+        contract_by_alias("BROKER", "ABC-H", NOW, known)

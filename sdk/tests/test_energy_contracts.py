@@ -21,11 +21,12 @@ from penstock_sdk.energy import (
     market_zone,
     parse_contract,
 )
+from penstock_sdk.energy.contract_types import NO_LIMIT_TICKS, UnknownLimitsError
 from penstock_sdk.energy.products import products_of
-from penstock_sdk.energy.rules import builtin_rules
+from penstock_sdk.energy.rules import Reference, Table, builtin_reference, builtin_rules
 
 CHANGES = [date(2025, 3, 30), date(2025, 10, 26)]
-DAYS = st.dates(date(2018, 10, 1), date(2030, 12, 31)) | st.sampled_from(CHANGES)
+DAYS = st.dates(date(2018, 1, 1), date(2030, 12, 31)) | st.sampled_from(CHANGES)
 ZONES = [zone for zone in known_zones() if zone.valid_to == date.max and {"QH", "H"} <= products_of(zone).keys()]
 CODES = [zone.code for zone in ZONES]
 FIRST = {code: builtin_rules().rows("zones", code=code)[0].valid_from for code in CODES}
@@ -99,7 +100,7 @@ def test_the_second_two_fifteen_of_a_long_day_by_hand() -> None:
         ("DE QH 2025-10-26 03:15", "zone 'DE' is not known"),
         ("DE-LU", "names no delivery period"),
         ("DE-LU  QH 2025-10-26 03:15", "names no delivery period"),
-        ("FR HH 2025-10-26 03:30", "product 'HH' has no trading session in FR; did you mean 'H'. known there are B, D"),
+        ("NL HH 2025-10-26 03:30", "product 'HH' has no trading session in NL; did you mean 'H'. known there are B, D"),
         ("GB D 2025-10-26", "product 'D' has no trading session in GB"),
     ],
 )
@@ -124,8 +125,19 @@ def test_terms_are_a_cent_a_tenth_of_a_megawatt_and_dated_limits() -> None:
 
 def test_a_cap_that_is_not_known_is_not_guessed() -> None:
     for day in (date(2017, 6, 30), date(2026, 7, 1)):
-        with pytest.raises(EnergyError, match=f"^market price limits of NEM on {day} are not known"):
+        said = f"^market price limits of NEM on {day} are not known, they are from 2017-07-01 to 2026-06-30; bring"
+        with pytest.raises(UnknownLimitsError, match=said) as refused:
             listing_terms("NSW1", day)
+        assert refused.value.days == "from 2017-07-01 to 2026-06-30"
+        free = listing_terms("NSW1", day, limits=False)
+        assert (free.tick_micro, free.lot_kw, free.price_max_ticks) == (10_000, 100, NO_LIMIT_TICKS)
+
+
+def test_limits_are_in_the_unit_of_the_prices() -> None:
+    row = {"market": "ICE", "price_min": "-5", "price_max": "1000", "price_unit": "GBp/therm"}
+    known = Reference(builtin_rules().with_tables([Table("limits", "own.toml", [row])]), builtin_reference().calendars)
+    terms = listing_terms(parse_contract("NBP M 2026-03", known), None, known)
+    assert (terms.price_min_ticks, terms.price_max_ticks) == (-500, 100_000)  # ticks of 0.01 p
 
 
 @pytest.mark.parametrize("terms", [(0, 100, -1, 1), (10_000, -1, -1, 1), (10_000, 100, 1, 1)])

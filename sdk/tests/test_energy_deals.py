@@ -121,7 +121,11 @@ def test_the_tick_is_coarser_where_energy_has_a_fraction():
 
 @pytest.mark.parametrize(
     ("quantity", "delivery", "cash"),
-    [("5", "5M 2026-03-10 10:05", 35_833_335), ("1", "5M 2026-03-10 10:05", 7_166_667), ("0.001", "M 2026-03", 63_984_000)],
+    [
+        ("5", "5M 2026-03-10 10:05", 35_833_335),
+        ("1", "5M 2026-03-10 10:05", 7_166_667),
+        ("0.001", "M 2026-03", 63_984_000),
+    ],
 )
 def test_where_energy_has_thirds_the_price_is_rounded_to_the_nearest_step_that_keeps_the_money_whole(
     quantity: str, delivery: str, cash: int
@@ -221,7 +225,7 @@ REFUSED = [
          "quantity": ""},
         "shape", "not in order", "each after the one before",
     ),
-    ({"price": "86.33333333", "zone": "NSW1", "quantity": "123.457"}, "price", "more than half a cent", "86.33333 or"),
+    ({"price": "86.33333333", "zone": "NSW1", "quantity": "123.457"}, "price", "more than half a cent", "86.33325 or"),
     ({"unit": ""}, "unit", "quantity 5 without a unit", "one of kW, MW, GW, kWh, MWh"),
     (
         {"unit": "", "shape": "2026-03-01T00:00/2026-03-02T00:00=5", "delivery": "", "quantity": ""},
@@ -300,9 +304,9 @@ def test_a_json_number_keeps_its_digits():
 
 # -- laws --------------------------------------------------------------------------------------------------------------
 
-DAYS = st.dates(date(2018, 1, 1), date(2030, 12, 30)) | st.sampled_from(
-    [date(year, 3, 31) - timedelta(days=(date(year, 3, 31).weekday() + 1) % 7) for year in range(2018, 2031)]
-    + [date(year, 10, 31) - timedelta(days=(date(year, 10, 31).weekday() + 1) % 7) for year in range(2018, 2031)]
+DAYS = st.dates(date(2019, 1, 1), date(2030, 12, 30)) | st.sampled_from(
+    [date(year, 3, 31) - timedelta(days=(date(year, 3, 31).weekday() + 1) % 7) for year in range(2019, 2031)]
+    + [date(year, 10, 31) - timedelta(days=(date(year, 10, 31).weekday() + 1) % 7) for year in range(2019, 2031)]
 )
 RATES = {"DE-LU": "MW", "GB": "MW", "TTF": "MW", "NBP": "therm/d", "HENRY-HUB": "MMBtu/d"}
 PRICES = st.decimals(-500, 4_000, places=2).map(lambda price: format(price, "f"))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock_sdk.energy import EnergyError, ns_to_local, parse_contract
+from penstock_sdk.energy import EnergyError, delivery_date, listing_terms, market_zone, ns_to_local, parse_contract
 from penstock_sdk.energy.calendars import Calendar, Calendars
 from penstock_sdk.energy.expiry import RULES, last_trading_day, rule_words
+from penstock_sdk.energy.localtime import local_to_ns
 from penstock_sdk.energy.rules import Reference
+from penstock_sdk.energy.segments import energy_wh, segments
 from penstock_sdk.energy.sessions import check_order_time, known_last_trading_day
 from sdk.tests.market_calendars import reference
 
@@ -154,3 +156,126 @@ def test_an_unknown_rule_names_those_there_are(rule: str) -> None:
     with pytest.raises(EnergyError, match=f"wanted one of {', '.join(RULES)}"):
         last_trading_day(rule, UK, date(2026, 4, 1), date(2026, 5, 1))
     assert rule_words("before_delivery 1", "UK") == "1 UK business day before delivery"
+
+
+# Sessions.
+
+
+def order(name: str, local: str, clock: str) -> None:
+    """Check an order for a contract at a local time."""
+    check_order_time(parse_contract(name, reference()), local_to_ns(datetime.fromisoformat(local), clock), reference())
+
+
+@pytest.mark.parametrize(
+    ("name", "clock", "taken", "refused"),
+    [
+        (
+            "TTF M 2026-09", "Europe/Amsterdam", ["2026-03-10 08:00", "2026-03-10 17:59:59", "2026-04-07 12:00"],
+            # At night, at the close, on Saturday and Sunday, Good Friday and Easter Monday.
+            ["2026-03-10 03:00", "2026-03-10 07:59:59", "2026-03-10 18:00", "2026-03-14 12:00", "2026-03-15 12:00",
+             "2026-04-03 12:00", "2026-04-06 12:00"],
+        ),
+        (
+            "EU-ETS EUA 2026-12", "Europe/London", ["2026-03-10 07:00", "2026-04-02 16:59"],
+            ["2026-04-03 12:00", "2026-03-10 06:59", "2026-03-10 17:00", "2026-03-15 12:00"],
+        ),
+        ("DE-LU M 2026-04 PEAK", "Europe/Berlin", ["2026-03-10 08:00"], ["2026-03-10 18:00", "2026-04-03 12:00"]),
+        (
+            # The trading day of Monday begins on Sunday evening, that of Saturday never does.
+            "HENRY-HUB M 2027-01", "America/New_York",
+            ["2026-03-08 18:00", "2026-03-09 16:59", "2026-03-10 03:00", "2026-12-27 18:00"],
+            ["2026-03-08 17:59", "2026-03-09 17:30", "2026-03-13 18:00", "2026-03-14 12:00", "2026-12-25 12:00",
+             "2026-12-24 18:00"],
+        ),
+    ],
+)  # fmt: skip
+def test_orders_are_taken_in_sessions_alone(name: str, clock: str, taken: list[str], refused: list[str]) -> None:
+    for local in taken:
+        order(name, local, clock)
+    for local in refused:
+        with pytest.raises(EnergyError, match="the next session is from"):
+            order(name, local, clock)
+
+
+def test_an_order_out_of_session_is_told_the_next_one() -> None:
+    with pytest.raises(EnergyError) as met:
+        order("TTF M 2026-09", "2026-04-03 12:00", "Europe/Amsterdam")
+    assert str(met.value) == (
+        "an order for TTF M 2026-09 at 2026-04-03 12:00:00 Europe/Amsterdam (2026-04-03 10:00:00 UTC) comes on Friday, "
+        "2026-04-03, which is no business day of calendar 'UK'; the next session is from 2026-04-07 08:00:00 Europe"
+        "/Amsterdam (2026-04-07 06:00:00 UTC) up to 2026-04-07 18:00:00 Europe/Amsterdam (2026-04-07 16:00:00 UTC)"
+    )
+    with pytest.raises(EnergyError, match=r"comes outside of the session, 08:00-18:00 Europe/Amsterdam; the next"):
+        order("TTF M 2026-09", "2026-03-10 03:00", "Europe/Amsterdam")
+
+
+def test_an_early_close_ends_that_days_session() -> None:
+    early = msgspec.structs.replace(UK, early={date(2026, 12, 24): time(12, 30)})
+    known = Reference(reference().rules, Calendars([early]))
+    contract = parse_contract("NBP M 2027-02", known)
+    check_order_time(contract, local_to_ns(datetime(2026, 12, 24, 12, 29), "Europe/London"), known)
+    with pytest.raises(EnergyError, match="the next session is from 2026-12-29 07:00:00"):
+        check_order_time(contract, local_to_ns(datetime(2026, 12, 24, 12, 30), "Europe/London"), known)
+
+
+@pytest.mark.parametrize("name", ["EU-ETS EUA 2026-12", "EU-ETS EUA-D 2026-03-10", "TTF M 2028-10", "DE-LU Y 2027"])
+def test_a_contract_opens_on_a_business_day(name: str) -> None:
+    contract = parse_contract(name, reference())
+    check_order_time(contract, contract.opens_ns, reference())
+
+
+def test_december_emissions_of_2026_opened_on_a_monday() -> None:
+    contract = parse_contract("EU-ETS EUA 2026-12", reference())  # listed with Sunday, 1 December 2019
+    assert f"{ns_to_local(contract.opens_ns, 'Europe/London'):%Y-%m-%d %H:%M}" == "2019-12-02 07:00"
+
+
+# Working days and weekends over bank holidays.
+
+
+@pytest.mark.parametrize(
+    ("name", "days"),
+    [
+        ("TTF WD 2026-W11", ["03-09", "03-10", "03-11", "03-12", "03-13"]),
+        ("TTF WE 2026-03-14", ["03-14", "03-15"]),
+        ("TTF WD 2026-W14", ["03-30", "03-31", "04-01", "04-02"]),  # to Maundy Thursday
+        ("TTF WE 2026-04-04", ["04-03", "04-04", "04-05", "04-06"]),  # Good Friday to Easter Monday
+        ("TTF WD 2026-W15", ["04-07", "04-08", "04-09", "04-10"]),
+        ("TTF WD 2024-W52", ["12-23", "12-24", "12-27"]),  # Christmas in between
+        ("TTF WE 2024-12-28", ["12-28", "12-29"]),
+        ("TTF WE 2026-10-24", ["10-24", "10-25"]),  # the long gas day is one
+    ],
+)
+def test_working_days_and_weekends_are_adjusted_for_bank_holidays(name: str, days: list[str]) -> None:
+    contract = parse_contract(name, reference())
+    place = market_zone("TTF")
+    found = [
+        f"{delivery_date(place, start_ns + hour * 3_600 * 10**9):%m-%d}"
+        for start_ns, end_ns in contract.delivery.spans
+        for hour in range((end_ns - start_ns) // (3_600 * 10**9))
+    ]
+    assert list(dict.fromkeys(found)) == days
+    assert contract.delivery.hours_rational == len(found) == 24 * len(days) + (name == "TTF WE 2026-10-24")
+    assert contract.name == name
+    terms = listing_terms(contract, None, reference())
+    held = segments(contract, terms, reference())
+    assert sum(count for _, count, _ in held) == len(found)
+    assert energy_wh(contract, terms, reference()) == 10**6 * len(found)
+
+
+def test_weekends_and_working_weeks_share_no_day_and_leave_only_holidays_within_a_week() -> None:
+    place, seen = market_zone("TTF"), {}
+    for saturday in (date(2024, 1, 6) + timedelta(weeks=n) for n in range(260)):
+        monday = saturday + timedelta(days=2)
+        for name in (f"TTF WE {saturday}", f"TTF WD {monday:%G}-W{monday:%V}"):
+            for start_ns, end_ns in parse_contract(name, reference()).delivery.spans:
+                first, last = delivery_date(place, start_ns), delivery_date(place, end_ns - 1)
+                for n in range((last - first).days + 1):
+                    assert seen.setdefault(first + timedelta(days=n), name) == name
+    days = {date(2024, 1, 8) + timedelta(days=n) for n in range(250 * 7)}
+    assert all(not UK.is_open(day) and day.isoweekday() < 6 for day in days - seen.keys())
+
+
+def test_without_its_calendar_a_working_week_is_monday_to_friday() -> None:
+    assert parse_contract("TTF WD 2026-W15").delivery.hours_rational == 120
+    short = Reference(reference().rules, Calendars([msgspec.structs.replace(UK, last=date(2026, 3, 31))]))
+    assert parse_contract("TTF WD 2026-W15", short).delivery.hours_rational == 120

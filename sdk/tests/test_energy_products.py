@@ -20,9 +20,10 @@ from penstock_sdk.energy.rules import Reference, Table, builtin_reference, built
 from penstock_sdk.energy.sessions import check_order_time
 from sdk.tests.market_calendars import reference
 
-DAYS = st.dates(date(2018, 10, 1), date(2030, 12, 31)) | st.sampled_from(
-    [date(2025, 3, 30), date(2025, 10, 26), date(2025, 9, 30), date(2025, 10, 1)]
-)
+CHANGES = [date(2025, 3, 30), date(2025, 10, 26), date(2025, 9, 30), date(2025, 10, 1)]
+DAYS = st.dates(date(2018, 1, 1), date(2030, 12, 31)) | st.sampled_from(CHANGES)
+# Of Germany and Luxembourg, which are a zone of their own since then.
+GERMAN_DAYS = st.dates(date(2018, 10, 1), date(2030, 12, 31)) | st.sampled_from(CHANGES)
 MONTHS = ("2026-12", "2027-01")
 STRIPS = [
     (zone.code, product)
@@ -56,7 +57,7 @@ def test_names_of_strips_parse_to_what_they_name(strip_of: tuple[str, str], day:
     assert msgspec.json.decode(msgspec.json.encode(contract), type=Contract) == contract
 
 
-@given(st.sampled_from(["DA", "IDA1", "IDA2", "IDA3", "QH", "H", "B"]), DAYS)
+@given(st.sampled_from(["DA", "IDA1", "IDA2", "IDA3", "QH", "HH", "H", "B"]), GERMAN_DAYS)
 def test_names_of_a_german_day_parse_to_what_they_name(product: str, day: date) -> None:
     if product.startswith("IDA") and day < date(2024, 6, 14):
         with pytest.raises(EnergyError, match=f"^product '{product}' has no trading session in DE-LU for delivery on"):
@@ -102,7 +103,7 @@ def test_auctions_close_at_their_gates() -> None:
         ("DE-LU DA H 2025-10-01 13", "DA of DE-LU for 2025-10-01 has intervals of product QH, not 'H 2025-10-01 13'"),
         ("DE-LU DA QH 2025-09-30 13:15", "has intervals of product H"),
         ("DE-LU IDA3 QH 2026-03-10 11:45", "has intervals of product QH from 12:00 on"),
-        ("TTF M 2026-04 PEAK", "product 'M' of TTF is not traded as PEAK; wanted base load$"),
+        ("TTF M 2026-04 PEAK", "shape 'PEAK' is not defined in zone TTF; the table shapes has it for"),
         ("DE-LU WE 2026-03-07 PEAK", "no hour of WE 2026-03-07 has the shape 'PEAK'"),
         ("TTF H 2026-04-01 12", "product 'H' has no trading session in TTF; .*known there are BOM, D, GY, M"),
         ("GB M 2026-04", "product 'M' has no trading session in GB; .*known there are H, HH, QH"),
@@ -126,7 +127,7 @@ def test_half_hours_open_two_days_ahead_and_five_minutes_follow_the_settlement()
         day_contracts("NSW1", date(2021, 9, 30), ("5M",))
 
 
-@given(DAYS)
+@given(GERMAN_DAYS)
 def test_a_table_of_intervals_has_the_days_contracts(day: date) -> None:
     products = ["QH", "DA"] + (["IDA3"] if day >= date(2024, 6, 14) else [])
     for product in products:
@@ -213,9 +214,31 @@ def test_rules_of_ones_own_change_a_product_from_their_day_on() -> None:
 
 def test_two_markets_of_one_product_are_refused_by_name() -> None:
     row = msgspec.to_builtins(product_row("TTF", "M", date(2026, 4, 1)))
-    known = Reference(builtin_rules().with_tables([Table("products", "own.toml", [{**row, "market": "OTHER"}])]), {})
-    with pytest.raises(EnergyError, match="product 'M' of TTF is listed by ICE-ENDEX, OTHER on the same day"):
-        parse_contract("TTF M 2026-04", known)
+    own = Table("products", "own.toml", [{**row, "market": "OTHER"}], [3])
+    with pytest.raises(
+        EnergyError, match=r"^own\.toml:3 \(products\) and .*product 'M' of TTF is listed by OTHER and ICE"
+    ):
+        builtin_rules().with_tables([own])
+
+
+def test_ireland_goes_on_in_hours_where_the_coupling_takes_quarter_hours() -> None:
+    days = date(2025, 9, 30), date(2025, 10, 1)
+    first = [day_contracts(code, day, ("DA",))[0] for code in ("IE-SEM", "FR") for day in days]
+    found = [(each.market, each.delivery.minutes) for each in first]
+    assert found == [("SDAC", 60), ("SEMOPX", 60), ("SDAC", 60), ("SDAC", 15)]
+    assert len({listing_terms(c) for day in days for c in day_contracts("IE-SEM", day, ("DA",))}) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "product", "lead"), [("CH", "H", 60), ("CH", "HH", 60), ("FR", "HH", 5), ("DE-LU", "HH", 5)]
+)
+def test_what_is_traded_beside_the_coupling(code: str, product: str, lead: int) -> None:
+    contracts = day_contracts(code, date(2026, 10, 25), (product,))
+    assert len(contracts) == {"H": 25, "HH": 50}[product]
+    assert {local(each.opens_ns) for each in contracts} == {f"2026-10-24 {'15:00' if product == 'H' else '15:30'}"}
+    assert {each.delivery.start_ns - each.gate_closure_ns for each in contracts} == {lead * 60 * 10**9}
+    with pytest.raises(EnergyError, match="has no trading session in .* for delivery on"):
+        product_row(code, "HH", date(2017, 3, 30))
 
 
 @pytest.mark.parametrize(

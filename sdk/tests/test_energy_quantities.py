@@ -184,6 +184,11 @@ def test_acer_s_volume_rates_are_powers_by_their_heat(unit: str) -> None:
         ("gbp", "EUR", r"^unit 'gbp' is not known; close are"),
         ("MMJ/d", "MJ/d", r"^unit 'MMJ' is a million joules to some .* write 'MJ' or 'TJ'$"),
         ("MT", "t", r"^unit 'MT' is a tonne to some"),
+        ("mW", "MW", r"^unit 'mW' is a thousandth of 'W' by its small m, and a million of them .* write 'MW'"),
+        ("mWh", "MWh", r"^unit 'mWh' is a thousandth of 'Wh'"),
+        ("EUR/mwh", "EUR/MWh", r"^unit 'mwh' is a thousandth of 'Wh'"),
+        ("Mcm", "m3", r"^unit 'Mcm' is a thousand cubic metres to some and a million to others; write 'tcm' or 'mcm'$"),
+        ("MCM/d", "m3/d", r"^unit 'MCM' is a thousand cubic metres to some"),
         ("Nm3", "MWh", r"^unit 'Nm3' is a cubic metre in a state of its own"),
         ("EUR/", "EUR", r"^unit 'EUR/' cannot be read"),
         ("2MWh", "MWh", r"^unit '2MWh' cannot be read at '2MWh'"),
@@ -210,6 +215,8 @@ def test_what_does_not_convert_is_refused_with_what_is_missing(unit: str, into: 
         (lambda: convert(1, "m3", "MWh", calorific=Calorific(36, "GJ/t")), "^'m3' is a volume and 'MWh' an energy"),
         (lambda: convert(1, "m3", "MWh net", calorific=Calorific(39)), "gross to net: pass calorific=Calorific"),
         (lambda: convert(1.5, "MWh", "GJ"), "^value in MWh is 1.5 .float."),  # type: ignore[arg-type]
+        (lambda: convert("86.40", "GBp/therm", "GBP/MWh", step="0.01"),
+            r"^86.40 GBp/therm is 8640000/293071 GBP/MWh, no multiple of the step 0.01; it lies between 737/25 and"),
         (lambda: convert(1, "MWh", "GJ", rounding=Rounding.UP, step=0), "^step is 0; wanted above 0"),
     ],
 )  # fmt: skip
@@ -237,3 +244,14 @@ def test_without_pint_the_message_says_what_to_install(monkeypatch: pytest.Monke
         cached.cache_clear()
     with pytest.raises(EnergyError, match=r"^conversion between units needs pint: install penstock-sdk\[units\]$"):
         convert(1, "MWh", "GJ")
+
+
+def test_an_exact_result_on_the_step_is_taken_and_one_without_a_step_is_the_fraction() -> None:
+    assert convert("28.35", "ct/kWh", "EUR/MWh", step="0.01") == Fraction("283.5")
+    assert convert(1, "therm", "MWh") == Fraction("0.0293071")
+    assert convert(1, "therm", "MWh", step="0.0000001") == Fraction("0.0293071")
+
+
+@pytest.mark.parametrize(("unit", "into", "value"), [("KWH", "kWh", 1), ("mmbtu", "MMBtu", 1), ("mmcf", "MMcf", 1)])
+def test_case_that_changes_no_prefix_is_no_question(unit: str, into: str, value: int) -> None:
+    assert convert(1, unit, into) == value

@@ -317,8 +317,8 @@ def test_two_markets_that_list_a_product_of_a_zone_are_refused_with_both_places(
     with pytest.raises(EnergyError) as refused:
         RULES.with_tables([Table("products", "own.toml", [{**row, "valid_from": "2026-01-01"}], [4])])
     assert re.fullmatch(
-        r"own\.toml:4 \(products\) and built-in products\.toml:\d+ \(products\): product 'QH' of AT, DE-LU is listed by "
-        r"EPEX and SIDC on 2026-01-01; a name means one contract, so keep the zone in one of the rows",
+        r"own\.toml:4 \(products\) and built-in products\.toml:\d+ \(products\): product 'QH' of AT, DE-LU is listed "
+        r"by EPEX and SIDC on 2026-01-01; a name means one contract, so keep the zone in one of the rows",
         str(refused.value),
     )
     rest = msgspec.to_builtins(RULES.row("products", market="SIDC", product="QH", on=date(2026, 1, 1)))

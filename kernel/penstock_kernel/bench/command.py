@@ -94,8 +94,10 @@ def _print(result: dict[str, Any], console: Console) -> None:
     for row in rows:
         table.add_row(*("" if row.get(name) is None else _text(row[name]) for name in names))
     console.print(table)
+    for name, words in result.get("measures", {}).items():
+        console.print(f"{name}: {words}", markup=False)
     for key, value in result.items():
-        if key not in ("rows", "bench", "hourly"):
+        if key not in ("rows", "bench", "hourly", "measures"):
             console.print(f"{key}: {value}", markup=False)
 
 

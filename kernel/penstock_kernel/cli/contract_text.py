@@ -11,7 +11,7 @@ from typing import Any
 from penstock_sdk.energy.aliases import aliases
 from penstock_sdk.energy.calendar_periods import CALENDAR_PERIODS
 from penstock_sdk.energy.contract_types import NO_LIMIT_TICKS
-from penstock_sdk.energy.contracts import Contract, ListingTerms, day_contracts, listing_terms
+from penstock_sdk.energy.contracts import Contract, ListingTerms, UnknownLimitsError, day_contracts, listing_terms
 from penstock_sdk.energy.delivery import days, delivery_date
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.expiry import rule_words
@@ -53,7 +53,12 @@ def contract_facts(
     """
     zone = market_zone(contract.zone, None, reference)
     zone = market_zone(contract.zone, delivery_date(zone, contract.delivery.start_ns), reference)
-    terms = listing_terms(contract, on, reference)
+    unknown = ""
+    try:
+        terms = listing_terms(contract, on, reference)
+    except UnknownLimitsError as error:  # all else is known
+        terms = listing_terms(contract, on, reference, limits=False)
+        unknown = f"not known; they are {error.days}: bring a row of limits, by --rules FILE or the plugin refdata"
     energy = energy_wh(contract, terms, reference)
     facts: dict[str, Any] = {
         "name": contract.name,
@@ -67,6 +72,7 @@ def contract_facts(
         "energy_mwh_per_lot": _number(energy, _MICRO),
         "energy_mwh_per_mw": _number(contract.delivery.minutes, 60) if contract.qty_unit == "MW" else None,
         **_grid_facts(contract, terms, reference),
+        "price_limits_fault": unknown,
         "opens": _moment(contract.opens_ns, zone.timezone),
         "gate": _moment(contract.gate_closure_ns, zone.timezone),
         "session": _session(contract, zone, reference),
@@ -207,7 +213,7 @@ def contract_lines(facts: dict[str, Any]) -> Iterator[str]:
     largest = f", largest {_lots(facts['lots_max'])}" if facts["lots_max"] else ""
     yield _line("lot", f"{facts['lot']} {qty}; smallest order {_lots(facts['lots_min'])}{largest}")
     limits = "none" if facts["price_min"] is None else f"{facts['price_min']} to {facts['price_max']} {unit}"
-    yield _line("price limits", limits)
+    yield _line("price limits", facts["price_limits_fault"] or limits)
     yield _line("opens", f"{facts['opens']['local']} ({facts['opens']['utc']} UTC)")
     if facts["session"]:
         yield _line("session", facts["session"])

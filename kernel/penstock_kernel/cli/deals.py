@@ -7,6 +7,8 @@ takes all of them or none. ``check`` does as much of that as can be done without
 from __future__ import annotations
 
 import argparse
+import os
+import pwd
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,10 +38,10 @@ _ARGUMENT_BYTES_MAX = 200_000
 
 _EXAMPLE = """\
 example:
-  penstock deal capture --deal-id D-1 --counterparty "Nordwind AG" --book power-de --side buy --kind forward \\
+  penstock deal capture --deal-id EX-1 --counterparty "Nordwind AG" --book power-de --side buy --kind forward \\
       --zone DE-LU --delivery "M 2026-03" --quantity 5 --unit MW --price 86.70 --price-unit EUR/MWh \\
       --traded "2026-02-20 10:15 Europe/Berlin"
-  penstock deal confirm D-1               somebody else, by the system's word
+  penstock deal confirm EX-1              somebody else, by the system's word
   penstock deal list
 
 A file has the same names as columns (CSV) or fields (JSON): `penstock deal check FILE` says what is wrong with it.
@@ -51,6 +53,28 @@ with trades.csv:
   reference,source,contract,side,quantity,unit,price,traded,book,trader
   T-1,screen,DE-LU H 2026-03-10 09,sell,2.5,MW,-1.50,2026-03-09T16:01:02+01:00,power-de,anna
 """
+
+
+_COLUMN_HELP = {
+    "deal_id": "the parties' own number; never used twice",
+    "counterparty": "with whom: a name of the counterparties' file",
+    "book": "the trading book that owns the position",
+    "trader": "who agreed it (default: who captures)",
+    "side": "ours: buy or sell",
+    "kind": "forward (delivered) or swap (cash, follows --index)",
+    "zone": "where, as DE-LU or TTF",
+    "delivery": "a period, as 'M 2026-03' or 'D 2026-03-10 PEAK'; not with --shape",
+    "quantity": "above 0, in --unit; not with --shape",
+    "unit": "of the quantity or the shape: MW, kW; MWh (a total), MWh/d; therm/d, MMBtu, t",
+    "shape": "START/END=QUANTITY; …, in place of delivery and quantity, as 2026-03-10T08:00/2026-03-10T20:00=10",
+    "price": "a decimal, as 86.70",
+    "price_unit": "as EUR/MWh, GBp/therm, USD/MMBtu, EUR/t",
+    "currency": "as EUR (default: the price unit's)",
+    "traded": "when it was agreed, as '2026-02-20 10:15 Europe/Berlin' or 2026-02-20T09:15:00Z",
+    "index": "a swap's floating price, as price.DE-LU.da",
+    "settlement": "physical or cash (default: as the kind has it)",
+    "payment": "monthly (default)",
+}
 
 
 class _Add(Protocol):
@@ -68,7 +92,8 @@ def add_commands(add: _Add) -> None:
     capture.add_argument("file", nargs="?", type=Path, help="CSV or JSON; in place of the options below")
     for column in DEAL_COLUMNS:
         if column not in ("captured_by", "confirmed_by"):
-            capture.add_argument("--" + column.replace("_", "-"), dest=f"cell_{column}", metavar="TEXT")
+            text = _COLUMN_HELP[column]
+            capture.add_argument("--" + column.replace("_", "-"), dest=f"cell_{column}", metavar="TEXT", help=text)
     for name, summary in (
         ("confirm", "confirm what somebody else captured: it counts from now on"),
         ("reject", "reject what is captured"),
@@ -81,14 +106,18 @@ def add_commands(add: _Add) -> None:
     listed = _sub(deal, "list", _list, "list the deals, where each stands and by whom")
     listed.add_argument("id", nargs="?", default="", help="one deal")
     common_options(listed)
-    _add_check(_sub(deal, "check", _check_deals, "say what is wrong with a file of deals; wants no instance"))
+    _add_check(
+        _sub(deal, "check", _check_deals, "say what is wrong with a file of deals; wants no instance"), deals=True
+    )
     trades = _parent(add, "trades", "import trades that a screen or a broker made", _TRADES_EXAMPLE)
     imported = _sub(
         trades, "import", _import, "take a file of trades, all of it or nothing; known references count once"
     )
     imported.add_argument("file", type=Path, help="CSV or JSON")
     _calling(imported, reason_needed=False)
-    _add_check(_sub(trades, "check", _check_trades, "say what is wrong with a file of trades; wants no instance"))
+    _add_check(
+        _sub(trades, "check", _check_trades, "say what is wrong with a file of trades; wants no instance"), deals=False
+    )
 
 
 def _parent(add: _Add, name: str, summary: str, example: str) -> Any:
@@ -112,12 +141,12 @@ def _calling(sub: argparse.ArgumentParser, *, reason_needed: bool) -> None:
     command_options(sub, reason_needed=reason_needed)
 
 
-def _add_check(sub: argparse.ArgumentParser) -> None:
+def _add_check(sub: argparse.ArgumentParser, *, deals: bool) -> None:
     sub.add_argument("file", type=Path, help="CSV or JSON")
-    sub.add_argument("--deployment", type=Path, metavar="FILE", help="whose reference data holds beside the built-in")
-    sub.add_argument(
-        "--counterparties", type=Path, metavar="FILE", help="check this file, and that deals name its rows"
-    )
+    sub.add_argument("--deployment", type=Path, metavar="FILE", help="whose reference data and counterparties hold")
+    if deals:
+        text = "check this file, and the deals against its names and limits"
+        sub.add_argument("--counterparties", type=Path, metavar="FILE", help=text)
     sub.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -188,16 +217,12 @@ def _lines(deals: list[dict[str, Any]]) -> list[str]:
     """Return a line for each deal."""
     lines = []
     for deal in deals:
-        terms = deal["terms"]
-        what = terms.get("delivery") or f"a shape of {len(terms.get('shape', ()))} stretches"
-        size = f"{terms.get('quantity', '')} {terms.get('unit', '')}".strip()
         eyes = f"captured by {deal['captured_by']}"
         eyes += f", confirmed by {deal['confirmed_by']}" if deal["confirmed_by"] else ""
+        eyes += f" (said by file {deal['told_by']})" if deal["told_by"] else ""
         why = f": {deal['why']}" if deal["why"] else ""
-        lines.append(
-            f"{deal['deal_id']}  {deal['status']}{why}  {terms['side']} {terms['kind']} {terms['zone']} {what}, {size} "
-            f"at {terms['price']} {terms['price_unit']} with {terms['counterparty']}, book {terms['book']}; {eyes}"
-        )
+        worth = f"{deal['energy']}, {deal['value']}"
+        lines.append(f"{deal['deal_id']}  {deal['status']}{why}  {deal['text']}; {worth}; {eyes}")
     return lines or ["no deals"]
 
 
@@ -207,30 +232,50 @@ def _lines(deals: list[dict[str, Any]]) -> list[str]:
 def _check_deals(options: argparse.Namespace, console: Console) -> int:
     from penstock_kernel.reference import load_reference
     from penstock_sdk.energy.counterparties import counterparties_of
-    from penstock_sdk.energy.deals import deals_of
-    from penstock_sdk.energy.row_files import CellError, Fault
+    from penstock_sdk.energy.deal_capture import file_faults
 
-    deals, faults = deals_of(_read(options.file), load_reference(options.deployment))
-    if options.counterparties is not None:
-        rows, more = counterparties_of(_read(options.counterparties))
-        known = {terms.name for _, terms in rows}
-        faults += more
-        for number, deal in deals if not more else ():
-            if deal.counterparty not in known:
-                wanted = f"one of {', '.join(sorted(known))}"
-                error = CellError("counterparty", deal.counterparty, "it is not known", wanted)
-                faults.append(Fault.of(str(options.file), number, error))
-    return _checked(options, console, "deals", len(deals), [str(fault) for fault in faults])
+    file = options.counterparties or _counterparties_of(options.deployment)
+    rows, faults = counterparties_of(_read(file)) if file is not None else ([], [])
+    known = [terms for _, terms in rows] if file is not None and not faults else None
+    reference = load_reference(options.deployment)
+    count, more = file_faults(_read(options.file), known, reference, person=_me())
+    note = "" if file is not None else "; counterparties and limits were not asked, give --counterparties FILE"
+    return _checked(options, console, "deals", count, [str(fault) for fault in faults + more], note)
+
+
+def _counterparties_of(deployment: Path | None) -> Path | None:
+    """Return the file of counterparties that a deployment's plugin `deals` names."""
+    from penstock_kernel.deployment import load_deployment
+    from penstock_sdk.discovery import load_class
+
+    if deployment is None:
+        return None
+    held = load_deployment(deployment)
+    for spec in held.plugins:
+        name = spec.config.get("counterparties")
+        if name and "deal" in getattr(load_class(spec.manifest), "commands", ()):
+            return held.files_folder / str(name)
+    return None
+
+
+def _me() -> str:
+    """Return the name of who calls."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"
 
 
 def _check_trades(options: argparse.Namespace, console: Console) -> int:
-    from penstock_sdk.energy.outside_trades import trades_of
+    from penstock_kernel.reference import load_reference
+    from penstock_sdk.energy.outside_trades import trade_file_faults
 
-    trades, faults = trades_of(_read(options.file))
-    return _checked(options, console, "trades", len(trades), [str(fault) for fault in faults])
+    count, unknown, faults = trade_file_faults(_read(options.file), load_reference(options.deployment))
+    note = f"; {unknown} in contracts that the rules do not know were not held against a tick and lot"
+    return _checked(options, console, "trades", count, [str(fault) for fault in faults], note if unknown else "")
 
 
-def _checked(options: argparse.Namespace, console: Console, what: str, count: int, faults: list[str]) -> int:
+def _checked(options: argparse.Namespace, console: Console, what: str, count: int, faults: list[str], note: str) -> int:
     from msgspec import json
 
     if faults:
@@ -238,5 +283,5 @@ def _checked(options: argparse.Namespace, console: Console, what: str, count: in
     if options.json:
         sys.stdout.write(json.encode({"is": "checked", "file": str(options.file), what: count}).decode() + "\n")
     else:
-        console.print(f"{options.file}: {count} {what}, no faults", markup=False)
+        console.print(f"{options.file}: {count} {what}, no faults{note}", markup=False)
     return DONE

@@ -91,16 +91,20 @@ def _drafts(reader: Reader, run_dir: Path) -> list[dict[str, Any]]:
     """Return the lines of every invoice drawn up from the cash flows there are; no version of the run's own."""
     house = _clearing_house(run_dir)
     rows = reader.query(
-        "SELECT kind, value_day_number, delivery_start_ns, coalesce(timezone, 'Etc/UTC') AS timezone, counterparty_id, "
+        "SELECT kind, value_day_number, delivery_start_ns, coalesce(timezone, 'Etc/UTC') AS timezone, "
+        "coalesce(day_starts_hour, 0) AS day_starts_hour, counterparty_id, "
         "counterparty, coalesce(currency, '') AS currency, coalesce(book, '') AS book, "
         f"coalesce(zone, '') AS zone, {_CARBON} AS carbon, sum(amount_micro)::BIGINT AS amount_micro, "
         "sum(energy_wh)::BIGINT AS energy_wh "
-        "FROM cash_flows_latest GROUP BY ALL"
+        "FROM cash_flows_latest LEFT JOIN (SELECT DISTINCT ON (zone_id) zone_id, day_starts_hour FROM zone_definitions "
+        "ORDER BY zone_id, seq DESC) USING (zone_id) GROUP BY ALL"
     ).to_pylist()
     bills: dict[tuple[str, str, str], dict[tuple[str, CashKind, str, str], list[int]]] = {}
     for row in rows:
         kind = CashKind[row["kind"].upper()]
-        month = invoice_month(kind, row["value_day_number"], row["delivery_start_ns"], row["timezone"])
+        month = invoice_month(
+            kind, row["value_day_number"], row["delivery_start_ns"], row["timezone"], row["day_starts_hour"]
+        )
         party = row["counterparty"] if row["counterparty_id"] else house
         of = (row["book"], kind, row["zone"], "t" if row["carbon"] else "MWh")
         total = bills.setdefault((party, month, row["currency"]), {}).setdefault(of, [0, 0])

@@ -11,7 +11,8 @@ from typing import Any
 from rich.console import Console
 
 from penstock_sdk.energy.exact import EnergyError
-from penstock_sdk.energy.rules import ROW_TYPES, Row, Rules, builtin_rules, read_tables
+from penstock_sdk.energy.rule_warnings import rule_warnings
+from penstock_sdk.energy.rules import ROW_TYPES, ProductRow, Row, Rules, Table, builtin_rules, read_tables
 
 __all__ = ["add_commands"]
 
@@ -48,8 +49,12 @@ def _rules(options: argparse.Namespace, console: Console) -> int:
 
 
 def check_files(files: list[Path], console: Console) -> int:
-    """Print every fault of rule files, one a line, and how many rows they hold; return 2 when there is a fault."""
-    tables, faults = [], []
+    """Print every fault of rule files, one a line, and how many rows they hold; return 2 when there is a fault.
+
+    Warnings are of what may be meant so: it is held against the built-in rules and the default calendars.
+    """
+    tables: list[Table] = []
+    faults: list[str] = []
     for path in files:
         try:
             tables += read_tables(path)
@@ -64,9 +69,28 @@ def check_files(files: list[Path], console: Console) -> int:
         console.print(f"{table.source}: {table.name}: {days}, version {table.digest[:12]}", markup=False)
     for fault in faults:
         console.print(fault, markup=False)
+    warnings = rule_warnings(tables, builtin_rules(), _calendars(tables))
+    for warning in warnings:
+        console.print(_marked(warning), markup=False)
     count = len("\n".join(faults).splitlines())
-    console.print(f"{count or 'no'} error{'s' if count != 1 else ''}", markup=False)
+    told = f", {len(warnings)} warning{'s' if len(warnings) != 1 else ''}" if warnings else ""
+    console.print(f"{count or 'no'} error{'s' if count != 1 else ''}{told}", markup=False)
     return 2 if faults else 0
+
+
+def _marked(warning: str) -> str:
+    """Return a warning with that word after its place."""
+    place, _, text = warning.partition("): ")
+    return f"{place}): warning: {text}"
+
+
+def _calendars(tables: list[Table]) -> list[str] | None:
+    """Return the calendars that the default deployment brings, where a row names one."""
+    if not any(isinstance(row, ProductRow) and row.calendar for table in tables for row in table.typed):
+        return None
+    from penstock_kernel.reference import load_reference
+
+    return sorted(load_reference().calendars)
 
 
 def _asked(deployment: Path | None) -> Rules:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from penstock_sdk.energy.deal_book import DealRecord
 from penstock_sdk.context import Context
 from penstock_sdk.energy.counterparties import CounterpartyTerms
+from penstock_sdk.energy.deal_book import DealRecord
 from penstock_sdk.energy.deals import DealTerms, LaidOut
 from penstock_sdk.energy.definitions import zone_definition
 from penstock_sdk.events import (

@@ -13,16 +13,17 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from penstock_plugins.deals.asks import Ask, ask_of
-from penstock_sdk.energy.deal_capture import Batch, Capture
-from penstock_sdk.energy.deal_book import CANCELLED, CAPTURED, CONFIRMED, REJECTED, DealBook, DealRecord
 from penstock_plugins.deals.deal_events import announced, counterparty_event, deal_event, deal_trade
-from penstock_plugins.deals.deal_files import COUNTERPARTIES, DEALS, TRADES, read_files
+from penstock_plugins.deals.deal_files import COUNTERPARTIES, DEALS, TRADES, config_faults, read_files, too_long
 from penstock_plugins.deals.outside import OutsideTrades
 from penstock_sdk.context import Context
 from penstock_sdk.energy.counterparties import counterparties_of
+from penstock_sdk.energy.deal_book import CANCELLED, CAPTURED, CONFIRMED, REJECTED, DealBook, DealRecord
+from penstock_sdk.energy.deal_capture import Batch, Capture
 from penstock_sdk.energy.deals import DealTerms, deal_cells, deal_text, laid_out
 from penstock_sdk.energy.outside_trades import TradeTerms
 from penstock_sdk.energy.row_files import Fault, Sheet, SheetRow, read_sheet
+from penstock_sdk.energy.rules import Reference
 from penstock_sdk.events import Alert, OperatorCommand, PluginState, Severity, TaskResult, Timer
 from penstock_sdk.plugin import CommandOutcome, Operations, Outcome
 from penstock_sdk.schema import Event
@@ -34,8 +35,6 @@ _STATE_VERSION = 1
 _HOUR_NS = 3_600_000_000_000
 _LATER_TAG = 0
 _TOLD_MAX = 20
-_FILE_ROWS_MAX = {COUNTERPARTIES: 2_000, DEALS: 2_000, TRADES: 10_000}
-"""A file is taken as a whole, on the kernel's thread: half a second at most."""
 _ENDED = {"reject": REJECTED, "cancel": CANCELLED}
 
 
@@ -52,6 +51,12 @@ class DealsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A deal that is captured for longer raises an alert until it is confirmed, rejected or cancelled."""
     references_days: Annotated[int, msgspec.Meta(ge=1, le=3660)] = 400
     """For so long a trade's reference is known again."""
+
+
+def _wanted(config: DealsConfig) -> list[tuple[str, str]]:
+    """Return (role, name) of each file, in the order in which they are taken."""
+    wanted = [(COUNTERPARTIES, config.counterparties)] if config.counterparties else []
+    return wanted + [(DEALS, name) for name in config.files] + [(TRADES, name) for name in config.trades_files]
 
 
 class _Judged(NamedTuple):
@@ -80,14 +85,19 @@ class Deals(Operations):
         self._told_zones: set[int] = set()
         self._outcome = CommandOutcome()
 
+    @classmethod
+    def faults(cls, config: DealsConfig, folder: Path, reference: Reference) -> list[str]:
+        """Return what is wrong with the files as they stand.
+
+        How far limits are used is left to the run, which knows what is open.
+        """
+        return [str(fault) for fault in config_faults(folder, _wanted(config), reference)]
+
     # -- files -----------------------------------------------------------------------------------------------------
 
     def on_start(self) -> Outcome:
         """Have the files read."""
-        config = self.config
-        wanted = [(COUNTERPARTIES, config.counterparties)] if config.counterparties else []
-        wanted += [(DEALS, name) for name in config.files] + [(TRADES, name) for name in config.trades_files]
-        if wanted:
+        if wanted := _wanted(self.config):
             self.ctx.submit(read_files, str(self.ctx.folder or Path()), wanted)
         return None
 
@@ -108,9 +118,8 @@ class Deals(Operations):
                 out.append(self._file_refused(name, [Fault(name, 0, "", "", error, "a CSV or JSON file of " + role)]))
                 continue
             sheet = read_sheet(name, text)
-            if len(sheet.rows) > _FILE_ROWS_MAX[role]:
-                rule, wanted = f"it has {len(sheet.rows)} rows", f"at most {_FILE_ROWS_MAX[role]}: split it"
-                out.append(self._file_refused(name, [Fault(name, 0, "", "", rule, wanted)]))
+            if (fault := too_long(role, sheet)) is not None:
+                out.append(self._file_refused(name, [fault]))
             else:
                 out += take[role](sheet)
         return out

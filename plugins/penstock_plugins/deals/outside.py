@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from penstock_sdk.energy.deal_capture import FUTURE_NS
 from penstock_sdk.context import Context
+from penstock_sdk.energy.deal_capture import FUTURE_NS
 from penstock_sdk.energy.money import price_currency
 from penstock_sdk.energy.outside_cells import instant_text
 from penstock_sdk.energy.outside_trades import TradeTerms, alias_of, check_trade, on_grid, trade_number, trades_of
@@ -72,8 +72,8 @@ class OutsideTrades:
         """Return (listing, price in ticks, quantity in lots); changes nothing.
 
         Raises:
-            CellError: no listing or several of that name, off its grid or beyond its limits, dealt when it did not trade
-                any more, an unknown strategy.
+            CellError: no listing or several of that name, off its grid or beyond its limits, dealt when it was not
+                traded any more, an unknown strategy.
         """
         if terms.strategy and terms.strategy not in self.strategies:
             known = ", ".join(self.strategies) or "none"

@@ -1,10 +1,10 @@
 """A zone's price curve: each delivery day is worth what the finest listings with a mark that cover it say.
 
-Finest is who delivers for the fewest minutes in all; of equals, whose mark is the newest. Day by day, in the zone's time,
-the finest listings are taken until what is delivered that day is covered, each for the intervals that no finer one has;
-and where the last of them covers the day alone, it alone: the price of a base contract is the average of peak and
-off-peak, and beside the peak's would make a base deal dearer than it. A delivery is worth the average, weighted by its
-energy, exactly; where an interval has no price it is worth none.
+Finest is who delivers for the fewest minutes in all; of equals, whose mark is the newest. Day by day, in the zone's
+time, the finest listings are taken until what is delivered that day is covered, each for the intervals that no finer
+one has; and where the last of them covers the day alone, it alone: the price of a base contract is the average of peak
+and off-peak, and beside the peak's would make a base deal dearer than it. A delivery is worth the average, weighted by
+its energy, exactly; where an interval has no price there is none.
 
 The work is done on stretches of intervals, not on each, and who gives the price of what is kept until the listings that
 have a mark are others.
@@ -157,7 +157,7 @@ class Curve:
 
 
 def _shares(shape: Shape, givers: Iterable[tuple[int, Pieces]]) -> Shares:
-    """Return how much of a delivery's energy each giver gives the price of; *givers* with their pieces, finest first."""
+    """Return how much of a delivery's energy each giver prices; *givers* with their pieces, finest first."""
     days = msgspec.structs.replace(shape.slots, interval_minutes=MINUTES_PER_DAY, origin_ns=0)
     wanted = _by_day(shape.pieces, shape, days)
     listings: list[int] = []

@@ -60,6 +60,8 @@ class Paid:
     def __init__(self, shapes: Shapes, holdings: Mapping[tuple[int, int, int], Holding]) -> None:
         self._shapes = shapes
         self._holdings = holdings
+        self.expected = False
+        """Whether any cash flow has been heard: where nobody tells of money, values wait for none."""
         self.sums: dict[Owner, int] = {}
         """Money received less values replaced, of what is settled: part of the account's totals."""
         self._heard: dict[Place, list[int]] = {}
@@ -154,7 +156,7 @@ class Paid:
             return
         if shape.swap:
             self._settle_swap(holding, shape, table, value)
-        elif shape.balanced and value:
+        elif shape.balanced and value and self.expected:
             place = (holding.book_id, holding.listing.zone_id)
             heard = set(self._heard.get(place, ()))
             values = self._waiting.setdefault(place, {}).setdefault(holding.currency_id, {})
@@ -200,6 +202,7 @@ class Paid:
     def snapshot(self) -> dict[str, Any]:
         """Return it as msgpack carries it."""
         return {
+            "expected": self.expected,
             "sums": [[*owner, micro] for owner, micro in self.sums.items()],
             "heard": [[*place, list(starts)] for place, starts in self._heard.items()],
             "waiting": [
@@ -215,6 +218,7 @@ class Paid:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `snapshot` returned."""
+        self.expected = state["expected"]
         self.sums = {(book, strategy, currency): micro for book, strategy, currency, micro in state["sums"]}
         self._heard = {(book, zone): list(starts) for book, zone, starts in state["heard"]}
         self._waiting = {}

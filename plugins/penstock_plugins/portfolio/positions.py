@@ -222,6 +222,9 @@ class Positions(Portfolio):
                 self._grid.drop(listing_id)
         self._grid.let_go(now_ns - _KEPT_NS)
         self._externals.forget(now_ns)
+        if now_ns // _DAY_NS != self._swept_day:
+            self._swept_day = now_ns // _DAY_NS
+            self._paid.let_go(now_ns - self.config.keep_days * _DAY_NS)
         return told
 
     # What the market says.
@@ -249,6 +252,7 @@ class Positions(Portfolio):
 
     def on_cash_flows(self, frame: Frame) -> Outcome:
         """Let what was paid for imbalance and swaps take the place of the last marks."""
+        self._paid.expected = True
         rows = frame.array[np.isin(frame.array["kind"], (_SWAP, _IMBALANCE))]
         if not len(rows):
             return None
@@ -261,10 +265,6 @@ class Positions(Portfolio):
             else:
                 owner = (book_id, int(row["strategy_id"]), currency_id)
                 self._paid.swap(owner, int(row["listing_id"]), (start_ns, int(row["delivery_end_ns"])), amount)
-        today = self.ctx.now_ns // _DAY_NS
-        if today != self._swept_day:
-            self._swept_day = today
-            self._paid.let_go(self.ctx.now_ns - self.config.keep_days * _DAY_NS)
         self._telling.soon()
         return told
 

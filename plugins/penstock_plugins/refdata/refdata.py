@@ -80,7 +80,7 @@ class ReferenceData(RefData):
         ]
 
     @classmethod
-    def faults(cls, config: ReferenceDataConfig, reference: Reference) -> list[str]:
+    def faults(cls, config: ReferenceDataConfig, folder: Path, reference: Reference) -> list[str]:
         """Return why contracts cannot be announced: no such name, or a last trading day that no calendar gives."""
         found = []
         for name in config.contracts:

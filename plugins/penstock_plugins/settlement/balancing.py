@@ -119,8 +119,8 @@ class Balancing:
                     total[book_id] = total.get(book_id, 0) + lots * amount
         return total
 
-    def unpriced(self, zone_id: int, first_ns: int, end_ns: int) -> int:
-        """Return how many intervals of a stretch have a position and no price."""
+    def unpriced(self, zone_id: int, first_ns: int, end_ns: int) -> list[int]:
+        """Return where the intervals of a stretch begin that have a position and no price, ns UTC, in order."""
         missing: set[int] = set()
         for day in range(first_ns // _DAY_NS, (end_ns - 1) // _DAY_NS + 1):
             for terms in self._at.get((zone_id, day), ()):
@@ -129,14 +129,14 @@ class Balancing:
                     begin = max(terms.first_slot, slots.floor(max(first_ns, day * _DAY_NS)))
                     end = min(terms.end_slot, slots.floor(min(end_ns, (day + 1) * _DAY_NS)))
                     missing |= {
-                        s for s in range(begin, end)
+                        slots.start_ns(s) for s in range(begin, end)
                         if terms.amount(s) and self.ledger.prices.get((zone_id, slots.start_ns(s))) is None
                     }  # fmt: skip
-        return len(missing)
+        return sorted(missing)
 
     def zones(self) -> list[int]:
-        """Return the zones that a book has something in."""
-        return list(self._books)
+        """Return the zones that a book has something in and that ever had a price: others have no imbalance of ours."""
+        return [zone_id for zone_id in self._books if zone_id in self.priced_until]
 
     def let_go(self, before_ns: int) -> None:
         """Forget what was delivered before *before_ns*."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from penstock_plugins.settlement.config import SettlementConfig
 from penstock_plugins.settlement.flows import Flows
+from penstock_plugins.settlement.open_values import OpenValue
 from penstock_sdk.context import Context
 from penstock_sdk.energy.calendars import Calendar
 from penstock_sdk.energy.exact import EnergyError
@@ -43,43 +44,59 @@ class Billing:
 
     def _plan(self, month: str, on_calendar: OnCalendar) -> None:
         now_ns, final_ns = self._ctx.now_ns, self._final_ns(month, on_calendar)
-        due_ns = month_end_ns(month, CUTOFF_ZONE)
+        due_ns = self._end_ns(month)
         if due_ns <= now_ns:
             due_ns = final_ns if now_ns < final_ns else (now_ns // _DAY_NS + 1) * _DAY_NS
         self._due[month] = due_ns
         self._ctx.set_timer(due_ns, int(month.replace("-", "")))
+
+    def _end_ns(self, month: str) -> int:
+        """Return when a month is over in all zones that it has something in: of gas at 06:00."""
+        ends = [month_end_ns(month, CUTOFF_ZONE)]
+        for zone_id in {key[5] for key in self._flows.sums if key[0] == month}:
+            if (zone := self._ctx.zone(zone_id)) is not None:
+                ends.append(month_end_ns(month, zone.timezone, zone.day_starts_hour))
+        return max(ends)
 
     def _final_ns(self, month: str, on_calendar: OnCalendar) -> int:
         days = self._config.final_after_days
         last = on_calendar(lambda calendar: month_final_day(month, calendar, days))
         return day_start_ns(last, CUTOFF_ZONE) + _DAY_NS
 
-    def due(self, tag: int, open_values: Callable[[str], int], on_calendar: OnCalendar) -> list[Event]:
+    def due(self, tag: int, open_values: Callable[[str], list[OpenValue]], on_calendar: OnCalendar) -> list[Event]:
         """Return the lines of a month whose timer has fired, and plan when it is drawn up again."""
         month = f"{tag // 100:04}-{tag % 100:02}"
         self._due.pop(month, None)
-        out: list[Event] = []
+        if self._ctx.now_ns < self._end_ns(month):  # a zone has come in that is not through with it yet
+            self._plan(month, on_calendar)
+            return []
         final = self._ctx.now_ns >= self._final_ns(month, on_calendar)
-        if final and (missing := open_values(month)):
-            final = False
-            out.append(
-                self._ctx.alert(
-                    "settlement.price_missing", Severity.ERROR, f"{missing} prices of {month} are missing",
-                    "every price of a month by the day on which it is final",
-                    "its invoices stay drafts; let the source send them", subject=month,
-                )
-            )  # fmt: skip
-        out += self._lines(month, over=True, final=final)
-        if not final and any(bill[0] == month and not drawn[1] for bill, drawn in self._drawn.items()):
+        missing = open_values(month)
+        out: list[Event] = [self._missing(month, value) for value in _by_series(missing) if final]
+        out += self._lines(month, final=final, missing=missing)
+        if any(bill[0] == month and not drawn[1] for bill, drawn in self._drawn.items()):
             self._plan(month, on_calendar)
         return out
 
+    def _missing(self, month: str, value: OpenValue) -> Event:
+        return self._ctx.alert(
+            "settlement.price_missing", Severity.ERROR, value.words(month),
+            f"every value of the series {value.series} by the day on which a month is final",
+            "the invoices that need it stay drafts; let the source send it", subject=f"{month} {value.series}",
+        )  # fmt: skip
+
     def drafts(self) -> list[Event]:
         """Return the lines of every month that has changed since it was drawn up; none of them final."""
-        return [line for month in sorted(self._flows.changed) for line in self._lines(month, over=False, final=False)]
+        return [line for month in sorted(self._flows.changed) for line in self._lines(month)]
 
-    def _lines(self, month: str, *, over: bool, final: bool) -> Iterator[Event]:
-        """Yield the lines of each invoice that differs from the one last drawn up."""
+    def _lines(self, month: str, *, final: bool = False, missing: Iterable[OpenValue] | None = None) -> Iterator[Event]:
+        """Yield the lines of each invoice that differs from the one last drawn up.
+
+        Args:
+            month: "2026-03".
+            final: whether its prices cannot change any more.
+            missing: which of them are still open; None where the month is not over.
+        """
         self._flows.changed.discard(month)
         bills: dict[_Bill, list[list[int]]] = {}
         for (of, party, currency, book, kind, zone), (amount, energy) in self._flows.sums.items():
@@ -87,7 +104,8 @@ class Billing:
                 bills.setdefault((month, party, currency), []).append([book, kind, zone, amount, energy])
         for bill, rows in bills.items():
             rows.sort()
-            closed = over and (final or not any(row[1] in _STILL_OPEN for row in rows))
+            closed = missing is not None and (final or not any(row[1] in _STILL_OPEN for row in rows))
+            closed = closed and not any(value.holds_back(bill[1], bill[2], rows) for value in missing or ())
             version, was_closed, before = self._drawn.get(bill, (0, False, []))
             if rows == before and (was_closed or not closed):
                 continue
@@ -138,3 +156,10 @@ class Billing:
             for month, party, currency, version, final, rows in state["drawn"]
         }
         self._due = dict(state["due"])
+
+
+def _by_series(values: Iterable[OpenValue]) -> list[OpenValue]:
+    """Return one value for each series that prices are missing of; of a future its own alert tells."""
+    latest_first = sorted(values, key=lambda value: -value.first_ns)
+    found = {(value.kind, value.series): value for value in latest_first if value.kind in _STILL_OPEN}
+    return [found[key] for key in sorted(found)]

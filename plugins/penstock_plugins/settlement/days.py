@@ -9,8 +9,14 @@ from typing import TypeVar
 from penstock_sdk.context import Context
 from penstock_sdk.energy.calendars import Calendar
 from penstock_sdk.energy.exact import EnergyError
-from penstock_sdk.energy.localtime import ns_to_local
-from penstock_sdk.energy.settlement import monthly_value_day, next_value_day, target_calendar, value_window
+from penstock_sdk.energy.settlement import (
+    delivered_on,
+    monthly_value_day,
+    next_value_day,
+    target_calendar,
+    value_window,
+)
+from penstock_sdk.grid_slots import GridSlots
 
 __all__ = ["ValueDays"]
 
@@ -42,9 +48,9 @@ class ValueDays:
             self._window = (window.from_ns, window.until_ns, window.day.toordinal())
         return self._window[2]
 
-    def of_month(self, delivered_ns: int, timezone: str) -> int:
+    def of_month(self, delivered_ns: int, slots: GridSlots) -> int:
         """Return when a delivery's month is paid; where that has passed, the next business day."""
-        delivered: date = ns_to_local(delivered_ns, timezone).date()
+        delivered: date = delivered_on(delivered_ns, slots.timezone, slots.day_starts_hour)
         day = self.on_calendar(lambda calendar: monthly_value_day(delivered, calendar))
         return max(day.toordinal(), self.after(self._ctx.now_ns))
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from penstock_sdk.events import CashFlow, CashKind
+from penstock_sdk.grid_slots import GridSlots
 from penstock_sdk.invoices import invoice_month
 from penstock_sdk.schema import ABSENT, FRAME_RECORDS_MAX, Frame, layout_of
 
@@ -31,11 +32,11 @@ class Flows:
         """Months whose sums are not the ones last drawn up."""
         self._fee_rows: dict[tuple[int, ...], int] = {}
         """Where the row of each strategy's fee in a listing stands."""
-        self._months: dict[tuple[bool, int, str], str] = {}
+        self._months: dict[tuple[bool, int, int], str] = {}
 
     def add(
         self, kind: int, amount_micro: int, energy_wh: int, *, book_id: int, currency_id: int, value_day: int,
-        timezone: str, strategy_id: int = 0, listing_id: int = 0, zone_id: int = 0, counterparty_id: int = 0,
+        slots: GridSlots, strategy_id: int = 0, listing_id: int = 0, zone_id: int = 0, counterparty_id: int = 0,
         version: int = 0, start_ns: int = ABSENT, end_ns: int = ABSENT, traded_ns: int = ABSENT,
     ) -> None:  # fmt: skip
         """Add a cash flow; received is positive. Fees of a strategy in a listing make one row until they are told."""
@@ -50,7 +51,7 @@ class Flows:
             self.rows[at] = _added(self.rows[at], amount_micro, energy_wh)
         if not amount_micro and not energy_wh:
             return  # told, but nothing to invoice
-        month = self._month(kind, value_day, start_ns, timezone)
+        month = self._month(kind, value_day, start_ns, slots)
         total = self.sums.get(key := (month, counterparty_id, currency_id, book_id, kind, zone_id))
         if total is None:
             total = self.sums[key] = [0, 0]
@@ -58,13 +59,13 @@ class Flows:
         total[1] += energy_wh
         self.changed.add(month)
 
-    def _month(self, kind: int, value_day: int, start_ns: int, timezone: str) -> str:
+    def _month(self, kind: int, value_day: int, start_ns: int, slots: GridSlots) -> str:
         by_day = kind in _BY_DAY or start_ns == ABSENT
-        found = self._months.get(key := (by_day, value_day if by_day else start_ns, timezone))
+        found = self._months.get(key := (by_day, value_day if by_day else start_ns, slots.zone_id))
         if found is None:
             if len(self._months) > 4096:
                 self._months.clear()
-            found = self._months[key] = invoice_month(kind, value_day, start_ns, timezone)
+            found = self._months[key] = invoice_month(kind, value_day, start_ns, slots.timezone, slots.day_starts_hour)
         return found
 
     def frames(self) -> list[Frame]:

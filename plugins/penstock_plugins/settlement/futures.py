@@ -7,6 +7,7 @@ from typing import Any
 from penstock_plugins.settlement.terms import Terms
 from penstock_sdk.context import Context
 from penstock_sdk.energy.money import allocate
+from penstock_sdk.energy.settlement import divide_half_even
 from penstock_sdk.golden.cascade import Lot, part_lots
 from penstock_sdk.golden.settlement import Variation
 
@@ -37,6 +38,34 @@ class Futures:
         mark = mark_ticks * terms.micro_per_lot_tick
         gains = [(holder, one.settle(mark)) for holder, one in self._held.get(terms.listing_id, {}).items()]
         return [(holder, gain) for holder, gain in gains if gain]
+
+    def settle_last(self, terms: Terms) -> list[tuple[Holder, int]] | None:
+        """Return what each holder has gained at the last mark; None where lots are held and there is no mark."""
+        mark = self._marks.get(terms.listing_id)
+        if mark is None and any(one.net_lots for one in self._held.get(terms.listing_id, {}).values()):
+            return None
+        return self._settle(terms, (mark or 0) * terms.micro_per_lot_tick, 1)
+
+    def settle_worth(self, terms: Terms, numerator: int, denominator: int) -> list[tuple[Holder, int]]:
+        """Return what each holder has gained where a lot is worth that many 10⁻⁶ of the currency, rounded half-even."""
+        return self._settle(terms, numerator, denominator)
+
+    def _settle(self, terms: Terms, numerator: int, denominator: int) -> list[tuple[Holder, int]]:
+        gains = []
+        for holder, one in self._held.get(terms.listing_id, {}).items():
+            gain = one.cash_micro + divide_half_even(one.net_lots * numerator, denominator) - one.paid_micro
+            one.paid_micro += gain
+            if gain:
+                gains.append((holder, gain))
+        return gains
+
+    def unmarked(self, listing_id: int) -> bool:
+        """Return whether a future is held that has no settlement mark."""
+        return listing_id in self._held and listing_id not in self._marks
+
+    def parties(self, listing_id: int) -> list[int]:
+        """Return with whom lots of a future are held, 0 the clearing house."""
+        return sorted({party for (_, _, party), one in self._held.get(listing_id, {}).items() if one.net_lots})
 
     def cascade(self, ctx: Context, parent: Terms, parts: list[Terms], price_ticks: int) -> list[tuple[Holder, int]]:
         """Settle the parent at a price and let its parts go on from there; return each holder's last gain.

@@ -6,6 +6,7 @@ from penstock_plugins.settlement.balancing import SlotDue
 from penstock_plugins.settlement.config import SettlementConfig
 from penstock_plugins.settlement.days import ValueDays
 from penstock_plugins.settlement.flows import Flows
+from penstock_plugins.settlement.houses import Houses
 from penstock_plugins.settlement.series import SeriesNames
 from penstock_plugins.settlement.swaps import SwapDue
 from penstock_plugins.settlement.terms import Terms, month_parts
@@ -24,9 +25,11 @@ class Posting:
     """Adds cash flows with their value days."""
 
     def __init__(
-        self, ctx: Context, config: SettlementConfig, flows: Flows, days: ValueDays, names: SeriesNames
-    ) -> None:
+        self, ctx: Context, config: SettlementConfig, flows: Flows, days: ValueDays, names: SeriesNames,
+        houses: Houses,
+    ) -> None:  # fmt: skip
         self._ctx, self._config, self._flows, self._days, self._names = ctx, config, flows, days, names
+        self._houses = houses
 
     def trade(self, terms: Terms, holder: Holder, lots: int, amount_micro: int, traded_ns: int) -> None:
         """Add what a physical trade costs: at once where it is cleared, month by month where it is invoiced."""
@@ -35,8 +38,8 @@ class Posting:
         if terms.payment == "spot":
             add(
                 CashKind.TRADE, amount_micro, energy_wh, book_id=book_id, strategy_id=strategy_id,
-                listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id,
-                currency_id=terms.currency_id, value_day=self._days.of_trade(traded_ns), timezone=terms.slots.timezone,
+                listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id or self._houses.of(terms),
+                currency_id=terms.currency_id, value_day=self._days.of_trade(traded_ns), slots=terms.slots,
                 start_ns=terms.start_ns, end_ns=terms.end_ns, traded_ns=traded_ns,
             )  # fmt: skip
         else:
@@ -46,9 +49,10 @@ class Posting:
             for part, amount, energy in zip(parts, amounts, energies, strict=True):
                 add(
                     CashKind.TRADE, amount, energy, book_id=book_id, strategy_id=strategy_id,
-                    listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id,
-                    currency_id=terms.currency_id, value_day=self._days.of_month(part.start_ns, terms.slots.timezone),
-                    timezone=terms.slots.timezone, start_ns=part.start_ns, end_ns=part.end_ns, traded_ns=traded_ns,
+                    listing_id=terms.listing_id, zone_id=terms.zone_id,
+                    counterparty_id=party_id or self._houses.of(terms), currency_id=terms.currency_id,
+                    value_day=self._days.of_month(part.start_ns, terms.slots),
+                    slots=terms.slots, start_ns=part.start_ns, end_ns=part.end_ns, traded_ns=traded_ns,
                 )  # fmt: skip
 
     def fee(self, terms: Terms, holder: Holder, lots: int, fee_micro: int, traded_ns: int) -> None:
@@ -56,8 +60,8 @@ class Posting:
         book_id, strategy_id, party_id = holder
         self._flows.add(
             CashKind.FEE, -fee_micro, terms.wh(lots), book_id=book_id, strategy_id=strategy_id,
-            listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id,
-            currency_id=terms.currency_id, value_day=self._days.of_trade(traded_ns), timezone=terms.slots.timezone,
+            listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id or self._houses.of(terms),
+            currency_id=terms.currency_id, value_day=self._days.of_trade(traded_ns), slots=terms.slots,
             start_ns=terms.start_ns, end_ns=terms.end_ns, traded_ns=traded_ns,
         )  # fmt: skip
 
@@ -66,8 +70,8 @@ class Posting:
         book_id, strategy_id, party_id = holder
         self._flows.add(
             CashKind.VARIATION, gain, 0, book_id=book_id, strategy_id=strategy_id, listing_id=terms.listing_id,
-            zone_id=terms.zone_id, counterparty_id=party_id, currency_id=terms.currency_id,
-            value_day=self._days.after(at_ns), timezone=terms.slots.timezone, start_ns=terms.start_ns,
+            zone_id=terms.zone_id, counterparty_id=party_id or self._houses.of(terms), currency_id=terms.currency_id,
+            value_day=self._days.after(at_ns), slots=terms.slots, start_ns=terms.start_ns,
             end_ns=terms.end_ns, traded_ns=at_ns,
         )  # fmt: skip
 
@@ -76,9 +80,9 @@ class Posting:
         terms, part, (book_id, strategy_id, party_id) = due.terms, due.part, due.holder
         self._flows.add(
             CashKind.SWAP, due.amount_micro, due.energy_wh, book_id=book_id, strategy_id=strategy_id,
-            listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id,
-            currency_id=terms.currency_id, value_day=self._days.of_month(part.start_ns, terms.slots.timezone),
-            timezone=terms.slots.timezone, version=due.version, start_ns=part.start_ns, end_ns=part.end_ns,
+            listing_id=terms.listing_id, zone_id=terms.zone_id, counterparty_id=party_id or self._houses.of(terms),
+            currency_id=terms.currency_id, value_day=self._days.of_month(part.start_ns, terms.slots),
+            slots=terms.slots, version=due.version, start_ns=part.start_ns, end_ns=part.end_ns,
         )  # fmt: skip
 
     def imbalance(self, slots: GridSlots, found: SlotDue) -> None:
@@ -87,6 +91,6 @@ class Posting:
         self._flows.add(
             CashKind.IMBALANCE, due.amount_micro, due.energy_wh, book_id=found.book_id, zone_id=found.zone_id,
             counterparty_id=self._ctx.intern(IdKind.COUNTERPARTY, party), currency_id=self._names.currency_id(slots),
-            value_day=self._days.of_month(found.start_ns, slots.timezone), timezone=slots.timezone,
+            value_day=self._days.of_month(found.start_ns, slots), slots=slots,
             version=due.version, start_ns=found.start_ns, end_ns=found.end_ns,
         )  # fmt: skip

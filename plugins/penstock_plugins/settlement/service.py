@@ -16,11 +16,15 @@ from typing import Any
 
 from penstock_plugins.settlement.balancing import Balancing
 from penstock_plugins.settlement.billing import Billing
+from penstock_plugins.settlement.books import OrderBooks
 from penstock_plugins.settlement.config import SettlementConfig
 from penstock_plugins.settlement.days import ValueDays
 from penstock_plugins.settlement.fees import Fees
+from penstock_plugins.settlement.finals import Finals
 from penstock_plugins.settlement.flows import Flows
 from penstock_plugins.settlement.futures import Futures
+from penstock_plugins.settlement.houses import Houses
+from penstock_plugins.settlement.open_values import OpenValue
 from penstock_plugins.settlement.posting import Holder, Posting
 from penstock_plugins.settlement.series import Series, SeriesKind, SeriesNames
 from penstock_plugins.settlement.swaps import Swaps
@@ -34,10 +38,12 @@ from penstock_sdk.energy.settlement import (
 )
 from penstock_sdk.events import (
     Cascade,
+    CashKind,
     Deal,
     DeliverySchedule,
     ExecutionReport,
     ExternalTrade,
+    IdKind,
     ListingDefinition,
     Observation,
     Order,
@@ -58,7 +64,7 @@ __all__ = ["Settlement", "SettlementConfig"]
 
 _FILL, _BUY = int(ReportKind.FILL), int(Side.BUY)
 _SETTLEMENT_MARK = 2
-_STATE_VERSION = 1
+_STATE_VERSION = 2
 _FLUSH = 1
 _DAY_NS = 86_400_000_000_000
 _MONEY_MAX = 2**62
@@ -73,7 +79,7 @@ class Settlement(Portfolio):
     def __init__(self, ctx: Context, config: SettlementConfig | None = None) -> None:
         super().__init__(ctx, config)
         self._period_ns = round(self.config.tell_period_s * 1e9)
-        self._books: dict[int, int] = {}
+        self._books = OrderBooks()
         self._terms: dict[int, Terms] = {}
         self._fees = Fees(ctx, self.config.fee_micro_per_mwh)
         self._externals = Externals()
@@ -81,7 +87,11 @@ class Settlement(Portfolio):
         self._billing = Billing(ctx, self.config, self._flows)
         self._names = SeriesNames(ctx, self.config)
         self._days = ValueDays(ctx, self.config.calendar)
-        self._post = Posting(ctx, self.config, self._flows, self._days, self._names)
+        self._houses = Houses(ctx, self.config.clearing_house)
+        self._post = Posting(ctx, self.config, self._flows, self._days, self._names, self._houses)
+        self._finals = Finals(ctx, self._futures, self._swaps, self._names)
+        self._bad: set[str] = set()
+        """Series of which a bad value was told."""
         self._flushing = False
         self._swept = 0
         self._says: list[Event] = []
@@ -89,18 +99,18 @@ class Settlement(Portfolio):
     # Trades.
 
     def on_order(self, order: Order) -> Outcome:
-        """Learn which book a strategy trades for."""
-        self._books[order.strategy_id] = order.book_id
+        """Learn for which book an order is."""
+        self._books.order(order)
         return None
 
     def on_execution_report(self, report: ExecutionReport) -> Outcome:
         """Take in a fill of ours."""
+        book_id = self._books.report(report)
         if report.kind != _FILL:
             return None
-        strategy_id = report.strategy_id
         self._trade(
             report.listing_id, report.last_lots if report.side == _BUY else -report.last_lots, report.last_ticks,
-            self.ctx.now_ns, (self._books.get(strategy_id, 0), strategy_id, 0),
+            self.ctx.now_ns, (book_id, report.strategy_id, 0),
         )  # fmt: skip
         return self._said()
 
@@ -138,6 +148,8 @@ class Settlement(Portfolio):
             self._futures.trade(terms, holder, lots, ticks)
             if terms.physical and terms.start_ns <= self.ctx.now_ns:
                 self._begin_delivery(terms)
+            elif not terms.physical and terms.end_ns <= self.ctx.now_ns:
+                self._settle_last(terms)
         elif not terms.physical:
             self._swaps.trade(terms, holder, lots, ticks)
             self._swap_dues()
@@ -162,8 +174,9 @@ class Settlement(Portfolio):
             self._terms[listing_id] = terms
             if not terms.physical and terms.payment != "variation" and not self._swaps.follows(listing_id):
                 self._swaps.follow(terms, self._names.index_id(terms.slots))
-            if terms.physical and terms.payment == "variation" and terms.start_ns > self.ctx.now_ns:
-                self.ctx.set_timer(terms.start_ns, -listing_id)
+            due_ns = terms.start_ns if terms.physical else terms.end_ns
+            if terms.payment == "variation" and due_ns > self.ctx.now_ns:
+                self.ctx.set_timer(due_ns, -listing_id)
         return terms
 
     def _deliver(self, terms: Terms, book_id: int, lots: int) -> None:
@@ -184,6 +197,7 @@ class Settlement(Portfolio):
                 at_ns = self.ctx.now_ns if observed_ns == ABSENT else observed_ns
                 for holder, gain in self._futures.settle(terms, ticks):
                     self._post.variation(terms, holder, gain, at_ns)
+                self._says += self._finals.on_mark(terms)
         return self._said()
 
     def on_cascade(self, cascade: Cascade) -> Outcome:
@@ -198,7 +212,16 @@ class Settlement(Portfolio):
             return self._said()
         for holder, gain in self._futures.cascade(self.ctx, parent, known, cascade.price_ticks):
             self._post.variation(parent, holder, gain, self.ctx.now_ns)
+        if not parent.physical and parent.end_ns <= self.ctx.now_ns:
+            self._settle_last(parent)
         return self._said()
+
+    def _settle_last(self, terms: Terms) -> None:
+        """Settle a cash future whose delivery is over, as far as what it settles against is known."""
+        gains, says = self._finals.settle(terms)
+        for holder, gain in gains:
+            self._post.variation(terms, holder, gain, self.ctx.now_ns)
+        self._says += says
 
     def _begin_delivery(self, terms: Terms) -> None:
         """Let a physical future be delivered: it is paid at its last settlement price, month by month."""
@@ -245,6 +268,10 @@ class Settlement(Portfolio):
         return self._said()
 
     def _bad_value(self, subject: str, met: str) -> None:
+        """Say of a series, once, that a value of it does not count: a source that errs, errs often."""
+        if subject in self._bad:
+            return
+        self._bad.add(subject)
         self._says.append(
             self.ctx.alert(
                 "settlement.bad_value", Severity.ERROR, met, "a finite value on the zone's intervals, with a version",
@@ -274,7 +301,10 @@ class Settlement(Portfolio):
             if found == NEWS and series.kind is not SeriesKind.INDEX:
                 self._slot_dues(series.slots, slot)
             conflicts += found == CONFLICT
-        self._swap_dues()
+        if series.kind is SeriesKind.INDEX:
+            self._swap_dues()
+            for terms in self._finals.over():
+                self._settle_last(terms)
         return conflicts
 
     def on_delivery_schedule(self, schedule: DeliverySchedule) -> Outcome:
@@ -313,8 +343,10 @@ class Settlement(Portfolio):
         """Tell cash flows, draw up the invoices of a month that is over, or let a future be delivered."""
         if timer.tag < 0:
             terms = self._terms.get(-timer.tag)
-            if terms is not None:
+            if terms is not None and terms.physical:
                 self._begin_delivery(terms)
+            elif terms is not None:
+                self._settle_last(terms)
             return self._said()
         if timer.tag == _FLUSH:
             self._flushing = False
@@ -329,14 +361,30 @@ class Settlement(Portfolio):
         """Tell what is still to be told, and draw up a draft of every month that has changed."""
         return [*self._flows.frames(), *self._billing.drafts()]
 
-    def _open_values(self, month: str) -> int:
-        """Return how many prices a month still lacks."""
-        missing = self._swaps.open_months(month)
+    def _open_values(self, month: str) -> list[OpenValue]:
+        """Return the prices that a month still lacks, by what they are for."""
+        missing = [
+            value._replace(party_id=value.party_id or self._houses.of(self._terms[value.listing_id]))
+            for value in self._finals.open_values(month)
+        ]
+        for swap in self._swaps.open_months(month):
+            terms, series = swap.terms, self.ctx.name_of(IdKind.SERIES, swap.series_id)
+            missing.append(
+                OpenValue(
+                    CashKind.SWAP, terms.slots.code, series, swap.missing, swap.first_ns, zone_id=terms.zone_id,
+                    party_id=swap.party_id or self._houses.of(terms), currency_id=terms.currency_id,
+                )
+            )  # fmt: skip
         for zone_id in self._balancing.zones():
             zone = self.ctx.zone(zone_id)
             if zone is not None:
-                first_ns = month_end_ns(_month_before(month), zone.timezone)
-                missing += self._balancing.unpriced(zone_id, first_ns, month_end_ns(month, zone.timezone))
+                place = zone.timezone, zone.day_starts_hour
+                first_ns, end_ns = month_end_ns(_month_before(month), *place), month_end_ns(month, *place)
+                if starts := self._balancing.unpriced(zone_id, first_ns, end_ns):
+                    series = f"{self.config.imbalance_series}.{zone.code}"
+                    missing.append(
+                        OpenValue(CashKind.IMBALANCE, zone.code, series, len(starts), starts[0], zone_id=zone_id)
+                    )
         return missing
 
     def _let_go(self) -> None:
@@ -347,11 +395,17 @@ class Settlement(Portfolio):
         self._swept = today
         before_ns = self.ctx.now_ns - self.config.keep_days * _DAY_NS
         self._balancing.let_go(before_ns)
-        self._swaps.let_go(before_ns)
+        unmarked = (
+            terms.start_ns for listing, terms in self._terms.items()
+            if terms.payment == "variation" and not terms.physical and self._futures.unmarked(listing)
+        )  # fmt: skip
+        self._swaps.let_go(before_ns, min(unmarked, default=before_ns))
         gone = [listing for listing, terms in self._terms.items() if terms.end_ns <= before_ns]
         for listing in gone:
             del self._terms[listing]
             self._futures.let_go(listing)
+            self._finals.let_go(listing)
+            self._houses.let_go(listing)
             self._fees.let_go(listing)
         self._externals.forget(self.ctx.now_ns)
         self._billing.let_go(f"{ns_to_local(before_ns, CUTOFF_ZONE):%Y-%m}")
@@ -362,7 +416,7 @@ class Settlement(Portfolio):
         """Return what was traded, what was told, and what is still to be told."""
         return {
             "version": _STATE_VERSION,
-            "books": [list(pair) for pair in self._books.items()],
+            "books": self._books.snapshot(),
             "terms": list(self._terms),
             "fees": self._fees.snapshot(),
             "externals": self._externals.snapshot(),
@@ -370,6 +424,8 @@ class Settlement(Portfolio):
             "flows": self._flows.snapshot(),
             "futures": self._futures.snapshot(),
             "swaps": self._swaps.snapshot(),
+            "finals": self._finals.snapshot(),
+            "bad": sorted(self._bad),
             "balancing": self._balancing.snapshot(),
             "billing": self._billing.snapshot(),
             "flushing": self._flushing,
@@ -383,7 +439,7 @@ class Settlement(Portfolio):
             ValueError: it is of another version.
         """
         check_state(state, _STATE_VERSION, self.ctx.name)
-        self._books = dict(state["books"])
+        self._books.restore(state["books"])
         self._terms = {}
         for listing in state["terms"]:
             terms = terms_of(self.ctx, listing)
@@ -395,6 +451,8 @@ class Settlement(Portfolio):
         self._flows.restore(state["flows"])
         self._futures.restore(state["futures"])
         self._swaps.restore(state["swaps"], self._terms)
+        self._finals.restore(state["finals"], self._terms)
+        self._bad = set(state["bad"])
         self._balancing.restore(state["balancing"], self._terms)
         self._billing.restore(state["billing"])
         self._flushing, self._swept = state["flushing"], state["swept"]

@@ -9,7 +9,7 @@ from penstock_plugins.settlement.terms import MonthPart, Terms, month_parts
 from penstock_sdk.energy.settlement import divide_half_even
 from penstock_sdk.golden.settlement import NEWS, Versions
 
-__all__ = ["Holder", "SwapDue", "Swaps"]
+__all__ = ["Holder", "OpenMonth", "SwapDue", "Swaps"]
 
 Holder = tuple[int, int, int]
 """(book, strategy, counterparty)."""
@@ -24,6 +24,16 @@ class SwapDue(NamedTuple):
     amount_micro: int
     energy_wh: int
     version: int
+
+
+class OpenMonth(NamedTuple):
+    """A month of a swap that lacks prices."""
+
+    terms: Terms
+    series_id: int
+    party_id: int
+    missing: int
+    first_ns: int
 
 
 class _Leg:
@@ -117,21 +127,46 @@ class Swaps:
                 yield SwapDue(terms, part, holder, amount - before[0], energy - before[1], leg.version[at])
                 self._told[key] = [amount, energy]
 
-    def open_months(self, month: str) -> int:
-        """Return how many swaps lack a price in a month."""
-        return sum(
-            part.month == month and missing > 0
-            for leg in self._legs.values()
-            for part, missing in zip(leg.parts, leg.missing, strict=True)
-        )
+    def worth(self, listing_id: int) -> tuple[int, int] | None:
+        """Return what a lot's delivery is worth at its index, 10⁻⁶ as (numerator, denominator); None: not known yet."""
+        leg = self._legs[listing_id]
+        if any(leg.missing):
+            return None
+        whole = leg.terms.tick_micro * sum(part.weight for part in leg.parts)
+        return leg.terms.micro_per_lot_tick * sum(leg.floating), whole
 
-    def let_go(self, before_ns: int) -> None:
-        """Forget swaps that ended before *before_ns*, and prices from before then that none needs."""
+    def missing(self, listing_id: int) -> tuple[int, int]:
+        """Return how many prices of its index a listing lacks, and where the first of them begins, ns UTC."""
+        leg = self._legs[listing_id]
+        lacking = (part for part, missing in zip(leg.parts, leg.missing, strict=True) if missing)
+        return sum(leg.missing), min((self._first(leg, part) for part in lacking), default=0)
+
+    def _first(self, leg: _Leg, part: MonthPart) -> int:
+        starts = (leg.terms.slots.start_ns(s) for s in range(part.first_slot, part.end_slot) if leg.terms.amount(s))
+        return next((start_ns for start_ns in starts if self.prices.get((leg.series_id, start_ns)) is None), 0)
+
+    def open_months(self, month: str) -> Iterator[OpenMonth]:
+        """Yield the swaps that lack prices in a month, once for each counterparty."""
+        for listing_id, held in self._held.items():
+            leg = self._legs[listing_id]
+            for part, missing in zip(leg.parts, leg.missing, strict=True):
+                if part.month == month and missing:
+                    first_ns = self._first(leg, part)
+                    for party_id in sorted({party for _, _, party in held}):
+                        yield OpenMonth(leg.terms, leg.series_id, party_id, missing, first_ns)
+
+    def let_go(self, before_ns: int, needed_ns: int) -> None:
+        """Forget swaps that ended before *before_ns*, and prices from before then that none needs.
+
+        Args:
+            before_ns: ns UTC.
+            needed_ns: prices from then on are kept.
+        """
         for listing_id in [key for key, leg in self._legs.items() if leg.terms.end_ns <= before_ns]:
             del self._legs[listing_id]
             self._held.pop(listing_id, None)
         self._told = {key: told for key, told in self._told.items() if key[0] in self._legs}
-        self.prices.let_go(min([before_ns, *(leg.terms.start_ns for leg in self._legs.values())]))
+        self.prices.let_go(min([before_ns, needed_ns, *(leg.terms.start_ns for leg in self._legs.values())]))
 
     def snapshot(self) -> dict[str, Any]:
         """Return it as msgpack carries it."""

@@ -7,7 +7,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from penstock_sdk.context import Context
-from penstock_sdk.energy.localtime import local_to_ns, ns_to_local
+from penstock_sdk.energy.localtime import local_to_ns
+from penstock_sdk.energy.settlement import delivered_on
 from penstock_sdk.energy.units import MWH_PER_UNIT
 from penstock_sdk.events import ListingDefinition
 from penstock_sdk.grid_slots import GridSlots
@@ -72,7 +73,7 @@ class Terms(NamedTuple):
 
 
 class MonthPart(NamedTuple):
-    """The part of a delivery that lies in one local month."""
+    """The part of a delivery that lies in one month of local delivery days."""
 
     month: str
     start_ns: int
@@ -130,7 +131,9 @@ def month_parts(terms: Terms) -> list[MonthPart]:
 
 
 def _delivery_date(slots: GridSlots, slot: int) -> date:
-    return date.fromordinal(slot) if slots.in_days else ns_to_local(slots.start_ns(slot), slots.timezone).date()
+    if slots.in_days:
+        return date.fromordinal(slot)
+    return delivered_on(slots.start_ns(slot), slots.timezone, slots.day_starts_hour)
 
 
 def _slot_of_date(slots: GridSlots, day: date) -> int:

@@ -27,6 +27,7 @@ from penstock_sdk.energy.strip_names import months_of, quarter_name, shape_of
 
 __all__ = ["MONTH_LETTERS", "PARTS", "aliases", "contract_by_alias"]
 
+
 def aliases(contract: Contract, on: date | None = None, reference: Reference | None = None) -> dict[str, str]:
     """Return what venues call a contract, by venue.
 

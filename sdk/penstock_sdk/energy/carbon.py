@@ -16,7 +16,7 @@ from penstock_sdk.energy.expiry import calendar_of, last_trading_day
 from penstock_sdk.energy.localtime import day_start_ns, local_to_ns
 from penstock_sdk.energy.rule_rows import MarketZone, ProductRow
 from penstock_sdk.energy.rules import Reference
-from penstock_sdk.energy.sessions import session_hours
+from penstock_sdk.energy.sessions import opening_day, session_hours, session_ns
 from penstock_sdk.energy.strip_names import month_after
 
 __all__ = ["CARBON_PRODUCTS", "carbon_contract", "carbon_day"]
@@ -59,7 +59,7 @@ def carbon_contract(zone: MarketZone, row: ProductRow, name: str, reference: Ref
     last = last_trading_day(row.last_trading, calendar, first, end)
     delivered = calendar.shift(last, CARBON_PRODUCTS[row.product])
     clock = row.clock or zone.timezone
-    begins, ends = session_hours(row)
+    _, ends = session_hours(row)
     early = calendar.early.get(last)
     period = DeliveryPeriod(
         day_start_ns(delivered, zone.timezone), day_start_ns(delivered + _ONE_DAY, zone.timezone), name, zone.timezone
@@ -69,7 +69,7 @@ def carbon_contract(zone: MarketZone, row: ProductRow, name: str, reference: Ref
         zone=zone.code,
         product=row.product,
         delivery=period,
-        opens_ns=local_to_ns(datetime.combine(min(listed, last), begins), clock),
+        opens_ns=session_ns(row, min(opening_day(calendar, listed), last), clock)[0],
         gate_closure_ns=local_to_ns(datetime.combine(last, min(ends, early) if early else ends), clock),
         currency=zone.currency,
         market=row.market,

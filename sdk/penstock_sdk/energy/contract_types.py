@@ -9,10 +9,21 @@ import msgspec
 from penstock_sdk.energy.delivery import DeliveryPeriod
 from penstock_sdk.energy.exact import EnergyError
 
-__all__ = ["NO_LIMIT_TICKS", "Contract", "ListingTerms"]
+__all__ = ["NO_LIMIT_TICKS", "Contract", "ListingTerms", "UnknownLimitsError"]
 
 NO_LIMIT_TICKS = 2**31 - 1
 """What bounds prices, either way, where a venue has no limits: the largest that an int32 holds."""
+
+
+class UnknownLimitsError(EnergyError):
+    """The price limits of a market that has some are not known on a day; `days` says when they are."""
+
+    def __init__(self, market: str, day: date, days: str) -> None:
+        self.days = days
+        super().__init__(
+            f"market price limits of {market} on {day} are not known, they are {days}; bring a row of limits with "
+            f'market = "{market}" in a file of the plugin refdata, or by --rules FILE, as soon as they are published'
+        )
 
 
 class Contract(msgspec.Struct, frozen=True):

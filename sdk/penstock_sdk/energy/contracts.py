@@ -13,19 +13,30 @@ from collections.abc import Sequence
 from datetime import date
 from fractions import Fraction
 
+from penstock_sdk.energy.adjusted import adjusted
 from penstock_sdk.energy.carbon import CARBON_PRODUCTS, carbon_contract, carbon_day
-from penstock_sdk.energy.contract_types import NO_LIMIT_TICKS, Contract, ListingTerms
+from penstock_sdk.energy.contract_types import NO_LIMIT_TICKS, Contract, ListingTerms, UnknownLimitsError
 from penstock_sdk.energy.delivery import PRODUCT_MINUTES, DeliveryPeriod, intervals, parse_period
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.localtime import NS_PER_HOUR, ns_to_local
+from penstock_sdk.energy.money import price_currency
 from penstock_sdk.energy.products import is_auction, product_row
 from penstock_sdk.energy.rule_rows import LimitRow, MarketZone, ProductRow
-from penstock_sdk.energy.rules import Reference, builtin_reference
+from penstock_sdk.energy.rules import Reference, builtin_reference, stretches_in_words
 from penstock_sdk.energy.sessions import TradingTimes, delivery_days, trading_times
 from penstock_sdk.energy.strip_names import cascade_names, shape_of
 from penstock_sdk.energy.zones import market_zone
 
-__all__ = ["Contract", "ListingTerms", "cascade", "day_contracts", "listing_terms", "parse_contract", "period_contract"]
+__all__ = [
+    "Contract",
+    "ListingTerms",
+    "UnknownLimitsError",
+    "cascade",
+    "day_contracts",
+    "listing_terms",
+    "parse_contract",
+    "period_contract",
+]
 
 _DAY_PRODUCTS = ("QH", "H")
 
@@ -72,6 +83,7 @@ def period_contract(
 def _of_period(zone: MarketZone, product: str, period: DeliveryPeriod, day: date, known: Reference) -> Contract:
     row = product_row(zone, product, day, known)
     _check_period(row, zone, period, day)
+    period = adjusted(row, zone, period, known)
     return _contract(zone, row, period, trading_times(zone, row, day, period, known))
 
 
@@ -166,7 +178,11 @@ def cascade(contract: Contract, reference: Reference | None = None) -> tuple[Con
 
 
 def listing_terms(
-    listed: Contract | MarketZone | str, day: date | None = None, reference: Reference | None = None
+    listed: Contract | MarketZone | str,
+    day: date | None = None,
+    reference: Reference | None = None,
+    *,
+    limits: bool = True,
 ) -> ListingTerms:
     """Return the terms on which a contract trades, or the usual ones of a zone's hours on delivery *day*.
 
@@ -174,21 +190,23 @@ def listing_terms(
         listed: a contract; or a zone, for tick 0.01, lot 0.1 MW and the price limits of its continuous market.
         day: the delivery day on which limits are looked up; of a contract, by default its own first one.
         reference: whose rules; None: the built-in ones.
+        limits: False: without price limits, for who does not trade by them.
 
     Limits are dated facts: ±9,999 in Europe; in Australia -1,000 up to a cap that changes every 1 July.
 
     Raises:
-        EnergyError: the limits of a market that has some are not known on that day; make the ListingTerms yourself.
+        UnknownLimitsError: those of a market that has some are not known on that day; says which row to bring.
+        EnergyError: as `product_row`.
     """
     known = reference or builtin_reference()
     if isinstance(listed, Contract):
         place = market_zone(listed.zone, None, known)
         on = day or _day_of(listed, place)
-        return _terms(product_row(place, listed.product, on, known), place, on, known)
+        return _terms(product_row(place, listed.product, on, known), place, on, known, limits)
     if day is None:
         raise EnergyError(f"listing_terms of zone {listed!r} wants the delivery day")
     place = listed if isinstance(listed, MarketZone) else market_zone(listed, None, known)
-    return _terms(product_row(place, "H", day, known), place, day, known)
+    return _terms(product_row(place, "H", day, known), place, day, known, limits)
 
 
 def _day_of(contract: Contract, place: MarketZone) -> date:
@@ -198,17 +216,16 @@ def _day_of(contract: Contract, place: MarketZone) -> date:
     return delivery_days(place, contract.delivery)[0]
 
 
-def _terms(row: ProductRow, place: MarketZone, day: date, known: Reference) -> ListingTerms:
+def _terms(row: ProductRow, place: MarketZone, day: date, known: Reference, limited: bool) -> ListingTerms:
     low, high = -NO_LIMIT_TICKS, NO_LIMIT_TICKS
-    limits: tuple[LimitRow, ...] = known.rules.rows("limits", market=row.market)
+    limits: tuple[LimitRow, ...] = known.rules.rows("limits", market=row.market) if limited else ()
     if limits:
         held = [limit for limit in limits if limit.holds_on(day)]
         if not held:
-            raise EnergyError(
-                f"market price limits of {row.market} on {day} are not known (known from {limits[0].valid_from} to "
-                f"{limits[-1].valid_to}); pass your own ListingTerms, or rules with that year"
-            )
-        step = Fraction(row.tick_micro, 1_000_000)
+            raise UnknownLimitsError(row.market, day, " and ".join(stretches_in_words(limits)))
+        # Limits are in the unit of the prices, pence where those are; ticks are of the major currency.
+        _, minors = price_currency(held[0].price_unit.partition("/")[0])
+        step = Fraction(row.tick_micro * minors, 1_000_000)
         # Inside the limits: a limit that is off the grid moves to the next tick within.
         low, high = -int(-Fraction(held[0].price_min) // step), int(Fraction(held[0].price_max) // step)
     return ListingTerms(row.tick_micro, row.lot_kw, low, high, row.lots_min, row.lots_max)

@@ -132,27 +132,31 @@ def _unknown(sheet: Sheet, known: Collection[str]) -> list[Fault]:
 
 
 def file_faults(
-    sheet: Sheet, counterparties: Iterable[CounterpartyTerms], reference: Reference, *, person: str = "",
+    sheet: Sheet, counterparties: Iterable[CounterpartyTerms] | None, reference: Reference, *, person: str = "",
     limits: bool = True,
 ) -> tuple[int, list[Fault]]:  # fmt: skip
     """Return how many deals a file has, and what is wrong with it beside its counterparties; without a run.
 
     Args:
+        counterparties: all there are; None: nobody knows.
         person: who captures where a row does not say; empty: every row must.
-        limits: each deal against what its counterparty allows, at the time of its trade, beside the deals of the file
-            that are confirmed by then. What else a run holds is not known here.
+        limits: each deal against its counterparty's limit, at the time of its trade, beside the deals of the file that
+            are confirmed by then; what else a run holds is not known here. Without, a deal must only have one.
     """
     book = DealBook()
-    book.counterparties = {terms.name: terms for terms in counterparties}
+    book.counterparties = {terms.name: terms for terms in counterparties or ()}
     made, faults = deals_of(sheet, reference, person)
-    faults += _unknown(sheet, book.counterparties)
+    if counterparties is not None:
+        faults += _unknown(sheet, book.counterparties)
     for row, terms in sorted(made, key=lambda pair: pair[1].traded_ns):
         if not terms.captured_by:
             error = CellError("captured_by", "", "a file says who captured each deal", "a person's name")
             faults.append(Fault.of(sheet.source, row, error))
-        if terms.counterparty not in book.counterparties or not limits:
+        if terms.counterparty not in book.counterparties:
             continue
         deal = record_of(terms, row, terms.traded_ns, reference)
+        if not limits:
+            deal.payments = []
         rule, wanted = book.counterparty_fault(deal, terms.traded_ns)
         if rule:
             faults.append(Fault.of(sheet.source, row, CellError("counterparty", terms.counterparty, rule, wanted)))

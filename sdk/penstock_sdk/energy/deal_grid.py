@@ -265,8 +265,8 @@ class Priced(NamedTuple):
 def priced(price: Decimal, minors: int, total: Fraction, unit: str) -> Priced:
     """Return a price in ticks of which one moves the deal by a whole number of 10⁻⁶ of the currency.
 
-    Where the energy has a fraction that the price does not make whole (thirds, of five minutes), the price is rounded to
-    the nearest such tick, half to even: by at most half of the energy's denominator in 10⁻⁶.
+    Where the energy has a fraction that the price does not make whole (thirds, of five minutes), the price is rounded
+    to the nearest such tick, half to even: by at most half of the energy's denominator in 10⁻⁶.
 
     Args:
         price: as written, in the price's own currency.

@@ -160,7 +160,7 @@ def spans_of(terms: DealTerms, zone: MarketZone, reference: Reference | None) ->
 @lru_cache(1_024)
 def _spans(zone: MarketZone, name: str, rules: Rules) -> tuple[tuple[int, int], ...]:
     """Return when a period is; a desk deals the same few again and again."""
-    return parse_period(zone, name, Reference(rules, Calendars())).spans
+    return parse_period(zone.code, name, Reference(rules, Calendars())).spans  # by code: it must be a zone then
 
 
 def _shaped(terms: DealTerms, zone: MarketZone) -> tuple[tuple[tuple[int, int], ...], list[Segment], int, str]:

@@ -32,7 +32,17 @@ from penstock_sdk.energy.row_files import CellError, Fault, Sheet, typed_rows
 from penstock_sdk.energy.rules import Reference
 from penstock_sdk.energy.zones import MarketZone
 
-__all__ = ["DEAL_COLUMNS", "EXAMPLE", "DealTerms", "LaidOut", "deal_cells", "deal_of", "deal_text", "deals_of", "laid_out"]
+__all__ = [
+    "DEAL_COLUMNS",
+    "EXAMPLE",
+    "DealTerms",
+    "LaidOut",
+    "deal_cells",
+    "deal_of",
+    "deal_text",
+    "deals_of",
+    "laid_out",
+]
 
 EXAMPLE = """\
 deal_id,counterparty,book,trader,side,kind,zone,delivery,quantity,unit,price,price_unit,traded,captured_by,confirmed_by

@@ -64,14 +64,37 @@ def parse_period(zone: MarketZone | str, name: str, reference: Reference | None 
     """Return the period of that name in *zone*; `parse_period(zone, p.name) == p` for every period of this package.
 
     Args:
-        zone: a zone or its code.
+        zone: a zone, or its code: then the zone is the one of the first delivery day.
         name: product, label and, of whole days, a shape; see the module.
         reference: whose zones and shapes; None: the built-in ones.
 
     Raises:
-        EnergyError: malformed, a time the clock skips or shows twice without A or B, off the grid, an unknown shape.
+        EnergyError: malformed, a time the clock skips or shows twice without A or B, off the grid, an unknown shape; a
+            code that was no zone on the first or the last day.
     """
     place = market_zone(zone, reference=reference)
+    found = _parsed(place, name, reference)
+    if isinstance(zone, MarketZone):
+        return found
+    first, last = _ends(place, found)
+    if not place.holds_on(first):  # the zone was another then, or none
+        place = market_zone(zone, first, reference)
+        found = _parsed(place, name, reference)
+    if not place.holds_on(last):
+        market_zone(zone, last, reference)
+    return found
+
+
+def _ends(zone: MarketZone, period: DeliveryPeriod) -> tuple[date, date]:
+    """Return the first and the last delivery day of a period."""
+    if period.name.partition(" ")[0] in CALENDAR_PERIODS:
+        first, end = period_days(period)
+        return first, end - timedelta(days=1)
+    return delivery_date(zone, period.start_ns), delivery_date(zone, period.end_ns - 1)
+
+
+def _parsed(place: MarketZone, name: str, reference: Reference | None) -> DeliveryPeriod:
+    """Return the period of that name in a zone, whenever it was one."""
     product, _, rest = name.partition(" ")
     if product in PRODUCT_MINUTES:
         return parse_interval(place, name)

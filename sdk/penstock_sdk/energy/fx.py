@@ -1,4 +1,4 @@
-"""Exchange rates as they were known at a time: fixed then or before, never after; missing or stale is an error.
+"""Exchange rates at a time: fixed then or before, never after, as last corrected; missing or stale is an error.
 
 >>> table = FxTable()
 >>> table.add("EUR", "GBP", rate_nano=850_000_000, as_of_ns=1_000)
@@ -16,12 +16,12 @@ from fractions import Fraction
 import msgspec
 
 from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.localtime import age_words, utc_words
 from penstock_sdk.energy.money import Rounding, currency, rounded
 
 __all__ = ["FxError", "FxFixing", "FxQuote", "FxTable"]
 
 _NANO = 1_000_000_000
-_NS_PER_SECOND = 1_000_000_000
 
 
 class FxError(EnergyError):
@@ -67,6 +67,9 @@ class FxQuote(msgspec.Struct, frozen=True):
 class FxTable:
     """Exchange rates by pair and time; the same fixings in give the same rates out.
 
+    A correction takes the place of its fixing, so a question about a time before it came is answered by it too: the
+    table keeps what was fixed when, not what was known when. Whoever needs the rate that was used then keeps the quote.
+
     A pair is found as it was fixed, turned round, or over one currency that both have a rate with. The pair's own
     rate comes first while it is fresh; of several others the one with the newest older leg, then by currency code.
     """
@@ -93,7 +96,7 @@ class FxTable:
             raise FxError(f"rate {base}/{quote} is of one currency; wanted two", base, quote, as_of_ns)
         if rate_nano <= 0:
             raise FxError(
-                f"rate {base}/{quote} as of {as_of_ns} ns is {rate_nano} nano; wanted above 0: "
+                f"rate {base}/{quote} as of {utc_words(as_of_ns)} is {rate_nano} nano; wanted above 0: "
                 "the feed has no rate there, leave it out",
                 base, quote, as_of_ns,
             )  # fmt: skip
@@ -107,13 +110,13 @@ class FxTable:
             fixings[at - 1] = fixing
         elif version == known.version and rate_nano != known.rate_nano:
             raise FxError(
-                f"rate {base}/{quote} as of {as_of_ns} ns, version {version}, is {known.rate_nano} nano and now "
+                f"rate {base}/{quote} as of {utc_words(as_of_ns)}, version {version}, is {known.rate_nano} nano and now "
                 f"{rate_nano}; a correction has a higher version",
                 base, quote, as_of_ns,
             )  # fmt: skip
 
     def rate(self, base: str, quote: str, at_ns: int, max_age_ns: int) -> Fraction:
-        """Return how many of *quote* one of *base* is worth, as known at *at_ns*; see `quote`."""
+        """Return how many of *quote* one of *base* is worth by what was fixed up to *at_ns*; see `quote`."""
         return self.quote(base, quote, at_ns, max_age_ns).rate
 
     def quote(self, base: str, quote: str, at_ns: int, max_age_ns: int) -> FxQuote:
@@ -122,7 +125,7 @@ class FxTable:
         Args:
             base: ISO 4217 code.
             quote: ISO 4217 code; of *base* itself the rate is 1.
-            at_ns: as known when, ns UTC; later fixings do not count.
+            at_ns: fixed when at the latest, ns UTC; corrections that came later count.
             max_age_ns: fixings older than this at *at_ns* do not count.
 
         Raises:
@@ -218,13 +221,14 @@ class FxTable:
             pairs = ", ".join("/".join(pair) for pair in sorted(self._fixings)) or "none at all"
             way_out = "feed the pair, or both currencies against a third, with a fixing up to then"
             return FxError(
-                f"no rate {base}/{quote} at {at_ns} ns: pairs with fixings are {pairs}; {way_out}", base, quote, at_ns
-            )
+                f"no rate {base}/{quote} at {utc_words(at_ns)}: pairs with fixings are {pairs}; {way_out}",
+                base, quote, at_ns,
+            )  # fmt: skip
         age_ns = at_ns - newest.as_of_ns
         over = " and ".join(f"{left}/{right}" for left, right, _ in newest.legs)
         return FxError(
-            f"rate {base}/{quote} at {at_ns} ns is stale: its newest fixing ({over}) is as of {newest.as_of_ns} ns, "
-            f"{age_ns / _NS_PER_SECOND:g} s old, wanted at most {max_age_ns / _NS_PER_SECOND:g} s; "
+            f"rate {base}/{quote} at {utc_words(at_ns)} is stale: its newest fixing ({over}) is as of "
+            f"{utc_words(newest.as_of_ns)}, {age_words(age_ns)} old, wanted at most {age_words(max_age_ns)}; "
             "feed a newer fixing or allow a greater age",
             base, quote, at_ns, age_ns,
         )  # fmt: skip

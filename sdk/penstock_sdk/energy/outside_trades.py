@@ -35,8 +35,8 @@ __all__ = [
     "alias_of",
     "check_trade",
     "on_grid",
-    "trade_file_faults",
     "trade_cells",
+    "trade_file_faults",
     "trade_number",
     "trade_of",
     "trades_of",
@@ -154,7 +154,13 @@ def _above_0(column: str, text: str) -> str:
 
 
 def on_grid(
-    terms: TradeTerms, *, qty_unit: str, lot_kw: int, tick_micro: int, minors: int, limits: tuple[int, int] | None = None
+    terms: TradeTerms,
+    *,
+    qty_unit: str,
+    lot_kw: int,
+    tick_micro: int,
+    minors: int,
+    limits: tuple[int, int] | None = None,
 ) -> tuple[int, int]:
     """Return (price in ticks, quantity in lots) on a listing's own grid.
 
@@ -214,17 +220,17 @@ def alias_of(terms: TradeTerms, reference: Reference) -> str:
         return ""
 
 
-def trade_file_faults(sheet: Sheet, reference: Reference) -> tuple[int, int, list[Fault]]:
+def trade_file_faults(sheet: Sheet, reference: Reference, *, spot: bool = True) -> tuple[int, int, list[Fault]]:
     """Return (trades, those of contracts that only an instance knows, all that is wrong with them) of a file.
 
     A contract that the rules know has the tick, lot, unit, price limits and last trading day that they give it; a
-    venue may list it on others.
+    venue may list it on others: without *spot* only what has a last trading day is held against the rules.
     """
     made, faults = trades_of(sheet)
     unknown = 0
     for number, terms in made:
         contract = _contract(terms, reference)
-        if contract is None:
+        if contract is None or not (spot or contract.last_trading_rule):
             unknown += 1
             continue
         _, minors = price_currency(contract.price_unit.partition("/")[0])

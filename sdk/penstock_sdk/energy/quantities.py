@@ -86,7 +86,7 @@ def convert(
     calorific: Calorific | None = None,
     period: DeliveryPeriod | None = None,
     rounding: Rounding = Rounding.EXACT,
-    step: Exact = 1,
+    step: Exact | None = None,
 ) -> Fraction:
     """Return *value* of *unit* in the unit *into*.
 
@@ -99,19 +99,27 @@ def convert(
             energy's is not told; its `net_per_gross` between gross and net.
         period: how long a rate (MW, therm/d) is held, between rates and amounts. A rate per day counts the period's
             local days, whether they last 23, 24 or 25 hours; without a period a day has 24.
-        rounding: EXACT returns the fraction as it is; others the nearest multiple of *step* to their side.
-        step: what is rounded to: "0.01". Above 0.
+        rounding: EXACT takes multiples of *step* alone, or without a step any fraction; others return the nearest
+            multiple of *step* to their side.
+        step: what is rounded to: "0.01". Above 0; where something is rounded, 1 by default.
 
     Raises:
         EnergyError: a unit is unknown, read differently by different markets, or of another kind: the message names
-            what is missing between the two (a period, a heating value, a rate of exchange). A step of 0 or less.
+            what is missing between the two (a period, a heating value, a rate of exchange). A step of 0 or less;
+            EXACT, and the result is no multiple of the step.
     """
     exactly = exact(value, f"value in {unit}") * factor(unit, into, calorific=calorific, period=period)
-    if rounding is Rounding.EXACT:
+    if step is None and rounding is Rounding.EXACT:
         return exactly
-    grid = exact(step, "step")
+    grid = exact(1 if step is None else step, "step")
     if grid <= 0:
         raise EnergyError(f"step is {step}; wanted above 0")
+    below = exactly // grid * grid
+    if rounding is Rounding.EXACT and below != exactly:
+        raise EnergyError(
+            f"{value} {unit} is {exactly} {into}, no multiple of the step {step}; it lies between {below} and "
+            f"{below + grid}: name a rounding, such as half_even"
+        )
     return rounded(exactly / grid, rounding) * grid
 
 

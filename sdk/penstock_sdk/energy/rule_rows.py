@@ -40,7 +40,7 @@ _ZONE_CODE = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 _SHAPE_CODE = re.compile(r"[A-Z][A-Z0-9_-]*")
 _SHAPE_HOURS = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]:[0-5][0-9]|2[0-3]:[0-5][0-9]|24:00)")
 _SESSION_TIME = re.compile(r"(D(-[0-9]{1,2})? ([01][0-9]|2[0-3]):[0-5][0-9]|-[0-9]{1,5})?")
-_SESSION_HOURS = re.compile(r"(([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])?")
+_SESSION_HOURS = re.compile(r"((D-1 )?([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])?")
 _FINEST_MINUTES = 5
 DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -168,7 +168,8 @@ class ProductRow(Row, frozen=True):
         gate: "D-1 12:00" or "D 10:00" likewise, or with `last_trading` the time on that day; empty:
             `gate_lead_minutes` before delivery starts, or the end of the session.
         gate_lead_minutes: None: the zone's.
-        session: local hours of trading on a business day, "08:00-18:00"; empty: around the clock.
+        session: local hours of trading on a business day, "08:00-18:00"; "D-1 18:00-17:00" begins on the evening
+            before; empty: around the clock.
         tick_micro: price step in 10⁻⁶ of the currency per unit of `price_unit`.
         lot_kw: quantity step in thousandths of `qty_unit`.
         lots_min: the smallest order.
@@ -182,6 +183,8 @@ class ProductRow(Row, frozen=True):
         listed_ahead: how many periods are listed at a time, the current one not counted; 0: none is listed by itself.
         cascade: products that take its place after its last trading day: ("M", "Q") is months for the first quarter and
             quarters for the rest, ("M",) months.
+        adjusted: of WD and WE: holidays of the calendar are no working days, and are part of the weekend beside them.
+        clearing_house: who stands behind its trades: "ECC"; empty: whoever the config of settlement names.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("market", "product")
@@ -210,6 +213,8 @@ class ProductRow(Row, frozen=True):
     last_trading: str = ""
     listed_ahead: int = 0
     cascade: tuple[str, ...] = ()
+    adjusted: bool = False
+    clearing_house: str = ""
 
     def column_faults(self) -> Iterator[str]:
         """Tell of an unknown clock, a malformed time or unit, a tick, lot or number of lots that nothing trades on."""
@@ -221,8 +226,8 @@ class ProductRow(Row, frozen=True):
             text = getattr(self, column)
             yield from off_form(_SESSION_TIME, text, column, "a day and a time such as 'D-1 15:00', or '-60'")
         yield from off_form(_SESSION_HOURS, self.session, "session", "local hours such as '08:00-18:00'")
-        begins, _, ends = self.session.partition("-")
-        if self.session and begins >= ends:
+        begins, _, ends = self.session.removeprefix("D-1 ").partition("-")
+        if self.session and begins >= ends and not self.session.startswith("D-1 "):
             yield f"session is {self.session!r}, which ends before it begins; wanted local hours of one day"
         if self.tick_micro <= 0 or self.lot_kw <= 0:
             yield f"tick_micro {self.tick_micro} and lot_kw {self.lot_kw} must both be positive"

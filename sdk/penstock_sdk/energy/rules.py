@@ -51,6 +51,7 @@ __all__ = [
     "builtin_reference",
     "builtin_rules",
     "read_tables",
+    "stretches_in_words",
 ]
 
 _ONE_DAY = timedelta(days=1)
@@ -151,7 +152,7 @@ class Rules:
         if found:
             raise EnergyError(f"{table} has {len(found)} rows of {asked} on {on}; name all of its key")
         known = self.rows(table, on=None, **keys)
-        days = ", ".join(_stretches(known)) or "none on any day"
+        days = ", ".join(stretches_in_words(known)) or "none on any day"
         raise EnergyError(f"{table} has no row of {asked} that holds on {on}; it has {days}")
 
     def zones(self, on: date | None = None) -> tuple[MarketZone, ...]:
@@ -170,7 +171,7 @@ class Rules:
             return found[-1]
         known: tuple[MarketZone, ...] = self.rows("zones", code=code)
         if known:
-            days = " and ".join(_stretches(known))
+            days = " and ".join(stretches_in_words(known))
             raise EnergyError(f"zone {code!r} does not exist on {on}; it does {days}")
         codes = [zone.code for zone in self.zones()]
         written = [each for each in codes if each.replace("-", "") == code.replace("_", "")]
@@ -187,7 +188,7 @@ class Rules:
         return tuple(made)
 
 
-def _stretches(rows: Sequence[Row]) -> list[str]:
+def stretches_in_words(rows: Sequence[Row]) -> list[str]:
     """Return when rows that follow each other hold, in words, day joined to day."""
     joined: list[Row] = []
     for row in rows:

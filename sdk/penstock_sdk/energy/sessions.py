@@ -7,14 +7,17 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from penstock_sdk.energy.calendar_periods import CALENDAR_PERIODS
+from penstock_sdk.energy.calendars import Calendar
 from penstock_sdk.energy.contract_types import Contract
 from penstock_sdk.energy.delivery import DeliveryPeriod, delivery_date, period_days
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.expiry import calendar_of, last_trading_day, rule_words
 from penstock_sdk.energy.localtime import NS_PER_MINUTE, local_to_ns, ns_to_local
+from penstock_sdk.energy.products import product_row
 from penstock_sdk.energy.rule_rows import MarketZone, ProductRow
 from penstock_sdk.energy.rules import Reference, builtin_reference
 from penstock_sdk.energy.strip_names import month_after, months_of
+from penstock_sdk.energy.zones import market_zone
 
 __all__ = [
     "TradingTimes",
@@ -22,7 +25,9 @@ __all__ = [
     "delivery_days",
     "known_last_trading_day",
     "moment_ns",
+    "opening_day",
     "session_hours",
+    "session_ns",
     "trading_times",
 ]
 
@@ -82,8 +87,26 @@ def session_hours(row: ProductRow) -> tuple[time, time]:
     """Return when a trading day's session begins and ends, local; both midnight where trading does not rest."""
     if not row.session:
         return _MIDNIGHT, _MIDNIGHT
-    begins, _, ends = row.session.partition("-")
+    begins, _, ends = row.session.removeprefix("D-1 ").partition("-")
     return time.fromisoformat(begins), time.fromisoformat(ends)
+
+
+def session_ns(row: ProductRow, day: date, clock: str) -> tuple[int, int]:
+    """Return when a trading day's session begins and ends, ns UTC; "D-1 18:00-17:00" begins on the evening before."""
+    begins, ends = session_hours(row)
+    first = day.toordinal()
+    early = row.session.startswith("D-1 ")
+    return _clock_ns(first - early, begins, clock), _clock_ns(first + (ends == _MIDNIGHT), ends, clock)
+
+
+def opening_day(calendar: Calendar, day: date) -> date:
+    """Return the first business day from *day* on, on which what is listed then opens."""
+    try:
+        return calendar.next_open(day)
+    except EnergyError:  # listed before the calendar begins: of that time weekends alone are known
+        while str(day.isoweekday()) in calendar.weekend:
+            day += _ONE_DAY
+        return day
 
 
 def _until_last_day(
@@ -92,7 +115,7 @@ def _until_last_day(
     """Return the times of a contract that has a last trading day."""
     clock = row.clock or zone.timezone
     rule = f"{row.last_trading} {row.calendar}"
-    begins, ends = session_hours(row)
+    _, ends = session_hours(row)
     listed = _listed_from(row, period.name, day)
     try:
         calendar = calendar_of(reference, row.calendar)
@@ -100,9 +123,9 @@ def _until_last_day(
     except EnergyError:
         # Without the calendar the contract still has its delivery, energy and name; whoever needs the day asks
         # `known_last_trading_day`, which says what is missing.
-        return TradingTimes(_clock_ns(listed.toordinal(), begins, clock), period.end_ns, None, rule)
+        return TradingTimes(session_ns(row, listed, clock)[0], period.end_ns, None, rule)
     # A day-ahead contract for Monday is listed on Friday.
-    opens_ns = _clock_ns(min(listed, last).toordinal(), begins, clock)
+    opens_ns = session_ns(row, min(opening_day(calendar, listed), last), clock)[0]
     early = calendar.early.get(last)
     at = time.fromisoformat(row.gate.partition(" ")[2]) if row.gate else ends
     if early is not None and at > early:
@@ -150,14 +173,20 @@ def known_last_trading_day(contract: Contract, reference: Reference | None = Non
 
 
 def check_order_time(contract: Contract, at_ns: int, reference: Reference | None = None) -> None:
-    """Raise unless an order at *at_ns* (ns UTC) comes between opening and gate closure.
+    """Raise unless an order at *at_ns* (ns UTC) comes between opening and gate closure, and in a session.
+
+    Sessions are those of contracts with a last trading day: their product's hours on the business days of its calendar,
+    up to an early close. Other trading does not rest.
 
     Raises:
-        EnergyError: too early or too late, with the gate in local time and UTC; or the last trading day is not known.
+        EnergyError: too early, too late or between two sessions, with the times in local time and UTC; or the last
+            trading day is not known, or the calendar does not reach that day.
     """
     if contract.last_trading_rule:
         known_last_trading_day(contract, reference)
     if contract.opens_ns <= at_ns < contract.gate_closure_ns:
+        if contract.last_trading_rule:
+            _check_session(contract, at_ns, reference or builtin_reference())
         return
     zone = contract.delivery.timezone
     met, wanted = f"an order for {contract.name} at {_both(at_ns, zone)}", "trading is open from"
@@ -165,6 +194,37 @@ def check_order_time(contract: Contract, at_ns: int, reference: Reference | None
     raise EnergyError(
         f"{met} {fault}; {wanted} {_both(contract.opens_ns, zone)} up to {_both(contract.gate_closure_ns, zone)}"
     )
+
+
+def _check_session(contract: Contract, at_ns: int, known: Reference) -> None:
+    """Raise where a contract's market holds no session at that time."""
+    if contract.commodity == "carbon":  # whose product is looked up in its own month
+        first = known_last_trading_day(contract, known)
+    else:
+        first = delivery_days(market_zone(contract.zone, None, known), contract.delivery)[0]
+    row = product_row(contract.zone, contract.product, first, known)
+    if not row.session:
+        return
+    clock = row.clock or contract.delivery.timezone
+    calendar = calendar_of(known, row.calendar)
+    day = ns_to_local(at_ns, clock).date()
+    if not calendar.is_open(day) and session_ns(row, day + _ONE_DAY, clock)[0] > at_ns:
+        fault = f"comes on {day:%A}, {day}, which is no business day of calendar {calendar.name!r}"
+    else:
+        fault = f"comes outside of the session, {row.session} {clock}"
+    # A session that begins on the evening before is the next day's.
+    while True:
+        if calendar.is_open(day):
+            begins_ns, ends_ns = session_ns(row, day, clock)
+            if early := calendar.early.get(day):
+                ends_ns = min(ends_ns, _clock_ns(day.toordinal(), early, clock))
+            if begins_ns <= at_ns < ends_ns:
+                return
+            if at_ns < begins_ns:
+                break
+        day += _ONE_DAY
+    met = f"an order for {contract.name} at {_both(at_ns, clock)}"
+    raise EnergyError(f"{met} {fault}; the next session is from {_both(begins_ns, clock)} up to {_both(ends_ns, clock)}")
 
 
 def _both(at_ns: int, timezone: str) -> str:

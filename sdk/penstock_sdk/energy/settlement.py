@@ -25,6 +25,7 @@ __all__ = [
     "CUTOFF_ZONE",
     "PAYMENT_DAY",
     "ValueWindow",
+    "delivered_on",
     "divide_half_even",
     "imbalance_micro",
     "month_end_ns",
@@ -117,18 +118,30 @@ def monthly_value_day(delivered: date, calendar: Calendar) -> date:
     return calendar.next_open(_next_month(delivered).replace(day=PAYMENT_DAY))
 
 
-def month_of(at_ns: int, timezone: str) -> str:
-    """Return the local month of an instant, as "2026-03"."""
-    return f"{ns_to_local(at_ns, timezone):%Y-%m}"
+def delivered_on(at_ns: int, timezone: str, day_starts_hour: int = 0) -> date:
+    """Return the local delivery day of an instant: of gas, whose days begin at 06:00, at 05:59 yesterday's."""
+    day = ns_to_local(at_ns, timezone).date()
+    if day_starts_hour and at_ns < _delivery_starts_ns(day, timezone, day_starts_hour):
+        return day - _ONE_DAY
+    return day
 
 
-def month_end_ns(month: str, timezone: str) -> int:
-    """Return when a month ("2026-03") is over in local time, ns UTC.
+def month_of(at_ns: int, timezone: str, day_starts_hour: int = 0) -> str:
+    """Return the month of an instant's local delivery day, as "2026-03"."""
+    return f"{delivered_on(at_ns, timezone, day_starts_hour):%Y-%m}"
+
+
+def month_end_ns(month: str, timezone: str, day_starts_hour: int = 0) -> int:
+    """Return when the last delivery day of a month ("2026-03") is over, ns UTC.
 
     Raises:
         EnergyError: *month* is none.
     """
-    return day_start_ns(_next_month(_first(month)), timezone)
+    return _delivery_starts_ns(_next_month(_first(month)), timezone, day_starts_hour)
+
+
+def _delivery_starts_ns(day: date, timezone: str, hour: int) -> int:
+    return local_to_ns(datetime.combine(day, time(hour)), timezone) if hour else day_start_ns(day, timezone)
 
 
 def month_final_day(month: str, calendar: Calendar, business_days: int = 20) -> date:

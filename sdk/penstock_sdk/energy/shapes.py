@@ -59,8 +59,9 @@ def _undefined(rules: Rules, code: str, zone: str) -> str:
     if not there:
         known = sorted({row.code for row in rows})
         return f"shape {code!r} is not known; known are {', '.join(known)}, and none for base"
+    some = ", ".join(there[:6]) + (f" and {len(there) - 6} more" if len(there) > 6 else "")
     return (
-        f"shape {code!r} is not defined in zone {zone}; the table shapes has it for {', '.join(there)}; bring a row of "
+        f"shape {code!r} is not defined in zone {zone}; the table shapes has it for {some}; bring a row of "
         f'shapes with code = "{code}", zones = ["{zone}"], its weekdays and hours'
     )
 

@@ -67,7 +67,7 @@ SPELLINGS = {
     **{each.code: each.code for each in known_currencies()},
     **{f"k{each.code}": f"1e3 * {each.code}" for each in known_currencies()},
     **{f"M{each.code}": f"1e6 * {each.code}" for each in known_currencies()},
-    "GBp": "GBP / 100", "GBX": "GBP / 100", "EUX": "EUR / 100", "USX": "USD / 100", "USc": "USD / 100",
+    "ct": "EUR / 100", "GBp": "GBP / 100", "GBX": "GBP / 100", "EUX": "EUR / 100", "USX": "USD / 100", "USc": "USD / 100",
 }  # fmt: skip
 
 # What two markets read differently, and what to write.
@@ -78,6 +78,8 @@ AMBIGUOUS = {
     "mt": "a tonne to some and a million tonnes to others; write 't' or 'Mt'",
     "ton": "a tonne, a short ton or a long ton; write 't' or 'short_ton'",
     "cal": "one of several calories; write 'cal_IT' or 'J'",
+    "MCM": "a thousand cubic metres to some and a million to others; write 'tcm' or 'mcm'",
+    "Mcm": "a thousand cubic metres to some and a million to others; write 'tcm' or 'mcm'",
     "Nm3": "a cubic metre in a state of its own; write 'm3' with the calorific value of that state",
     "Sm3": "a cubic metre in a state of its own; write 'm3' with the calorific value of that state",
 }

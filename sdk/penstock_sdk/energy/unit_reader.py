@@ -146,19 +146,26 @@ def _meaning(name: str, text: str) -> str:
         return SPELLINGS[name]
     if name in AMBIGUOUS:
         raise EnergyError(f"unit {name!r} is {AMBIGUOUS[name]}")
-    folded = _folded().get(name.casefold(), frozenset())
-    if len(folded) == 1:
-        return next(iter(folded))
+    folded = _folded().get(name.casefold(), {})
+    if len(set(folded.values())) == 1:
+        milli = name[:1] == "m" and name[1:2].casefold() != "m"  # the mm of American units is a million
+        if milli and all(known.startswith("M") for known in folded):
+            mega = next(iter(folded))
+            raise EnergyError(
+                f"unit {name!r} is a thousandth of {mega[1:]!r} by its small m, and a million of them with a large one; "
+                f"write {mega!r}, or the amount without the prefix"
+            )
+        return next(iter(folded.values()))
     raise EnergyError(f"unit {text!r} is not known{'' if name == text else f' for its {name!r}'}; {_close(name)}")
 
 
 @cache
-def _folded() -> dict[str, frozenset[str]]:
-    """Return the meanings of each name with its case folded; more than one where case counts."""
-    meanings: dict[str, set[str]] = {}
+def _folded() -> dict[str, dict[str, str]]:
+    """Return the spellings of each name with its case folded, and what they mean; several meanings where case counts."""
+    meanings: dict[str, dict[str, str]] = {}
     for name, meaning in SPELLINGS.items():
-        meanings.setdefault(name.casefold(), set()).add(meaning)
-    return {name: frozenset(each) for name, each in meanings.items()}
+        meanings.setdefault(name.casefold(), {})[name] = meaning
+    return meanings
 
 
 def _close(name: str) -> str:
