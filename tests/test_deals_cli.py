@@ -265,6 +265,9 @@ def test_a_check_refuses_what_a_run_refuses(tmp_path: Path, said: Said):
             f"{deals}:4: counterparty met 'Gone': Gone is not active",
         ]  # fmt: skip
         assert err.splitlines()[3:] == ["penstock deal: 3 faults, nothing was done"]
+    deals.write_text(to_csv([{**DEAL, "quantity": "0"}, {**DEAL, "deal_id": "D-2", "counterparty": "Zero"}]))
+    err = said("deal", "check", deals, "--counterparties", partners)[2]
+    assert ("quantity met '0'" in err, "Zero has no limit" in err) == (True, True)
     deals.write_text(to_csv([{**DEAL, "counterparty": "Nobody", "traded": "2026-02-20 10:15"}]))
     code, _, err = said("deal", "check", deals, "--counterparties", partners)
     assert (code, "traded met" in err, "counterparty met 'Nobody'" in err) == (REFUSED, True, True)

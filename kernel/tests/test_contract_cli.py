@@ -27,6 +27,19 @@ def facts(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]
     return found
 
 
+def test_limits_that_are_not_known_are_said_and_all_else_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = asked(capsys, "NSW1", "5M", "2026-12-25", "00:05")
+    assert status == 0
+    assert (
+        "  price limits    not known; they are from 2017-07-01 to 2026-06-30: bring a row of limits, by --rules" in out
+    )
+    assert "  energy          0.01 MWh a lot" in out
+    told = facts(capsys, "NSW1", "5M", "2026-12-25", "00:05")
+    assert (told["price_min"], told["price_max"]) == (None, None)
+    assert told["price_limits_fault"].startswith("not known; they are from 2017-07-01 to 2026-06-30")
+    assert facts(capsys, "NSW1", "5M", "2026-03-10", "00:05")["price_limits_fault"] == ""
+
+
 def test_the_second_two_fifteen_of_a_long_day(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = asked(capsys, "DE-LU", "QH", "2025-10-26", "02:15B")
     assert status == 0

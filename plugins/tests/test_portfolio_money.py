@@ -105,16 +105,13 @@ def test_a_new_trading_day_has_its_own_fees(bench):
     assert fee_of(made, month) == 3 + 200
 
 
-@pytest.mark.parametrize(("markets", "wanted"), [(("XA",), 5), (("XA", "XB"), 10 * 1_000)])
-def test_a_venue_without_fees_charges_those_of_the_one_market_that_lists_the_product(bench, markets, wanted):
+def test_a_venue_without_fees_charges_those_of_the_market_that_lists_the_product(bench):
     made = build(bench, PositionsConfig(fee_micro_per_mwh=1_000), listings=0)
     futures = Futures(made)
-    listed = [{"market": market, "product": "M", "zones": ["DE-LU"]} for market in ("XA", "XB")]
-    made.kernel.feed(ReferenceTable(name="products", source="test", digest="", rows=listed))
-    fees(made, *({"market": market, "micro_per_lot": 5} for market in markets))
+    fees(made, {"market": "EEX", "micro_per_lot": 5}, {"market": "ICE", "micro_per_lot": 7})
     month = futures.add("DE-LU M", 40 * DAY_NS, 10)
     futures.trade(month, BUY, 1000, 1)
-    assert fee_of(made, month) == wanted  # of two that charge, neither: what each MWh costs without
+    assert fee_of(made, month) == 5
 
 
 def test_our_own_fills_pay_the_new_days_fees_from_midnight_on(bench):

@@ -13,12 +13,15 @@ from penstock_sdk.energy.calendar_periods import CALENDAR_PERIODS
 from penstock_sdk.energy.delivery import (
     block,
     days,
+    delivery_date,
     intervals,
     parse_period,
     period,
     split,
     strip,
 )
+from penstock_sdk.energy.localtime import ns_to_local
+from penstock_sdk.energy.rules import builtin_rules
 
 ZONES = known_zones()
 TILED = [zone for zone in ZONES if not zone.slots_a_day]
@@ -28,6 +31,7 @@ CHANGES = [
 DAYS = st.dates(date(2018, 1, 1), date(2030, 12, 31)) | st.sampled_from(CHANGES)
 SHAPES = st.sampled_from(["", "PEAK", "OFFPEAK"])
 DE = market_zone("DE-LU")
+ALWAYS = {zone.code: builtin_rules().rows("zones", code=zone.code)[0].valid_from for zone in ZONES}
 
 
 def fitting(product: str, day: date) -> date:
@@ -57,7 +61,33 @@ def test_names_of_intervals_parse_to_what_they_name(
     tiles = intervals(zone, day, minutes)
     named = data.draw(st.sampled_from(tiles))
     assert parse_period(zone, named.name) == named
+    if delivery_date(zone, named.start_ns) < ALWAYS[zone.code]:
+        with pytest.raises(EnergyError, match=f"^zone '{zone.code}' does not exist on"):
+            period(zone.code, named.name)
+        return
     assert period(zone.code, named.name) == named
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "day"),
+    [
+        ("DE-LU", "Y 2018", "2018-01-01"), ("DE-LU", "M 2017-12", "2017-12-01"), ("DE-LU", "S 2018-SUM", "2018-04-01"),
+        ("DE-AT-LU", "S 2018-WIN", "2018-10-01"), ("DE-AT-LU", "Y 2018", "2018-12-31"),
+        ("DE-LU", "QH 2018-09-30 23:45", "2018-09-30"), ("DE-AT-LU", "H 2018-10-01 00", "2018-10-01"),
+        ("DE-LU", "B 2018-09-30 20:00-24:00", "2018-09-30"), ("THE", "D 2021-09-30", "2021-09-30"),
+    ],
+)  # fmt: skip
+def test_a_code_is_refused_where_it_is_no_zone_on_all_days_of_delivery(code: str, name: str, day: str) -> None:
+    with pytest.raises(EnergyError, match=f"^zone '{code}' does not exist on {day}; it does "):
+        parse_period(code, name)
+    assert parse_period(market_zone(code), name).name == name  # whoever has the zone at hand may ask
+
+
+def test_a_code_may_be_one_zone_after_another() -> None:
+    assert parse_period("NSW1", "Y 2021").hours_rational == 365 * 24
+    before, after = (parse_period("NBP", f"D 2015-{day}") for day in ("09-30", "10-01"))
+    assert [ns_to_local(each.start_ns, each.timezone).hour for each in (before, after)] == [6, 5]
+    assert parse_period("DE-LU", "Q 2018-Q4").hours_rational == 92 * 24 + 1
 
 
 @given(st.sampled_from([zone for zone in TILED if zone.interval_minutes <= 60]), DAYS, st.data())

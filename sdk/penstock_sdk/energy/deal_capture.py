@@ -58,9 +58,9 @@ class Capture:
         Args:
             person: who captures, by the operating system's word; None: the rows say it.
         """
-        made, faults = deals_of(sheet, self._ctx.reference, person or "")
-        if faults:  # no deal is made then: of the counterparties as much as the rows themselves say
-            faults += _unknown(sheet, self._book.counterparties)
+        made, faults = _sound(sheet, self._ctx.reference, person or "")
+        sound = {row for row, _ in made}
+        faults += [each for each in _unknown(sheet, self._book.counterparties) if each.row not in sound]
         batch = Batch(sheet.source, faults=faults)
         numbers = len(self._book.deals)
         for row, terms in made:
@@ -121,6 +121,14 @@ class Capture:
         batch.owed[key] = (held[0] + more[0], held[1] + more[1])
 
 
+def _sound(sheet: Sheet, reference: Reference, person: str) -> tuple[list[tuple[int, DealTerms]], list[Fault]]:
+    """Return the deals of every row without a fault, and every fault; what else is wrong with those is told with it."""
+    made, faults = deals_of(sheet, reference, person)
+    if faults:
+        made = [deal for row in sheet.rows for deal in deals_of(Sheet(sheet.source, [row], []), reference, person)[0]]
+    return made, faults
+
+
 def _unknown(sheet: Sheet, known: Collection[str]) -> list[Fault]:
     """Return a fault for each row whose counterparty is not known."""
     wanted = f"one of {', '.join(known) or 'none: the config names no file of them'}"
@@ -145,7 +153,7 @@ def file_faults(
     """
     book = DealBook()
     book.counterparties = {terms.name: terms for terms in counterparties or ()}
-    made, faults = deals_of(sheet, reference, person)
+    made, faults = _sound(sheet, reference, person)
     if counterparties is not None:
         faults += _unknown(sheet, book.counterparties)
     for row, terms in sorted(made, key=lambda pair: pair[1].traded_ns):

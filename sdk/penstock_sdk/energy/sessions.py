@@ -224,7 +224,8 @@ def _check_session(contract: Contract, at_ns: int, known: Reference) -> None:
                 break
         day += _ONE_DAY
     met = f"an order for {contract.name} at {_both(at_ns, clock)}"
-    raise EnergyError(f"{met} {fault}; the next session is from {_both(begins_ns, clock)} up to {_both(ends_ns, clock)}")
+    wanted = f"the next session is from {_both(begins_ns, clock)} up to {_both(ends_ns, clock)}"
+    raise EnergyError(f"{met} {fault}; {wanted}")
 
 
 def _both(at_ns: int, timezone: str) -> str:
