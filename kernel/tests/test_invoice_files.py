@@ -169,6 +169,34 @@ def test_a_draft_is_drawn_up_from_the_cash_flows_there_are(
     assert {row["status"] for row in rows} == {"draft"}
 
 
+def test_gas_of_the_first_before_six_is_drafted_with_the_month_before(
+    tmp_path: Path, journal_writer: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "runs" / "20260501-000000-bbbb"
+    run_dir.mkdir(parents=True)
+    journal = journal_writer(run_dir / "journal")
+    for kind, number, name in [(IdKind.BOOK, 1, "gas"), (IdKind.CURRENCY, 1, "EUR"), (IdKind.ZONE, 1, "TTF"),
+                               (IdKind.COUNTERPARTY, 1, "Acme")]:  # fmt: skip
+        journal.add(Interned(kind=kind, id=number, name=name), START_NS)
+    zone = ZoneDefinition(
+        zone_id=1, code="TTF", timezone="Europe/Amsterdam", currency="EUR", commodity="gas", day_starts_hour=6
+    )
+    journal.add(zone, START_NS)
+    six_ns = 1_777_608_000_000_000_000  # 2026-05-01 06:00 in Amsterdam
+    flows = [
+        flow(CashKind.TRADE, "2026-05-20", micro, party=1, delivery_start_ns=six_ns + hours * 4 * QUARTER_NS)
+        for hours, micro in ((-6, -1_000_000), (-1, -2_000_000), (0, -4_000_000))
+    ]
+    journal.add(Frame.of(flows), START_NS)
+    journal.commit()
+    RunInfo(id=run_dir.name, status="running", pid=os.getpid()).save(run_dir)
+    file = tmp_path / "draft.csv"
+    assert told(capsys, "invoices", str(run_dir), "--draft", "--csv", str(file))[0] == 0
+    assert [(row["invoice"], row["amount"]) for row in read(file)] == [
+        ("Acme 2026-04 EUR", "-3.00"), ("Acme 2026-05 EUR", "-4.00"),
+    ]  # fmt: skip
+
+
 def test_the_clearing_house_of_a_draft_is_the_deployments(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     deployment = '[plugins.s]\nuse = "settlement"\n[plugins.s.config]\nclearing_house = "OMIClear"\n'
     (run / "deployment.toml").write_text(deployment)

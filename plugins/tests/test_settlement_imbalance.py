@@ -157,6 +157,17 @@ def test_a_price_that_cannot_be_one_is_refused(value: float, quarters: float, un
     assert paid(paper) == []
 
 
+def test_a_series_that_errs_is_told_of_once() -> None:
+    paper, _ = held()
+    for at in range(5):
+        paper.imbalance(float("nan"), NOON, version=at)
+        paper.observe("meter.power", 1.0, berlin(NOON), berlin(NOON) + QUARTER_NS, unit="GWh", version=at)
+    told = [(alert.code, alert.subject) for alert in paper.kernel.of(Alert)]
+    assert told == [("settlement.bad_value", "imbalance.price.DE-LU"), ("settlement.bad_value", "meter.power")]
+    paper.imbalance(100.0, NOON)  # what comes right counts
+    assert paid(paper) == [25 * EUR]
+
+
 @pytest.mark.parametrize(("unit", "value"), [("GWh", 1.0), ("MWh", float("inf"))])
 def test_a_meter_value_that_cannot_be_one_is_refused(unit: str, value: float) -> None:
     paper, _ = held()

@@ -184,7 +184,7 @@ def test_acer_s_volume_rates_are_powers_by_their_heat(unit: str) -> None:
         ("gbp", "EUR", r"^unit 'gbp' is not known; close are"),
         ("MMJ/d", "MJ/d", r"^unit 'MMJ' is a million joules to some .* write 'MJ' or 'TJ'$"),
         ("MT", "t", r"^unit 'MT' is a tonne to some"),
-        ("mW", "MW", r"^unit 'mW' is a thousandth of 'W' by its small m, and a million of them .* write 'MW'"),
+        ("mW", "MW", r"^unit 'mW' is a thousandth of 'W' by its small m, a million of them .* write 'MW'"),
         ("mWh", "MWh", r"^unit 'mWh' is a thousandth of 'Wh'"),
         ("EUR/mwh", "EUR/MWh", r"^unit 'mwh' is a thousandth of 'Wh'"),
         ("Mcm", "m3", r"^unit 'Mcm' is a thousand cubic metres to some and a million to others; write 'tcm' or 'mcm'$"),

@@ -109,6 +109,7 @@ def test_imbalance_prices_are_final_on_the_20th_business_day_of_the_next_month()
     assert month_final_day("2026-03", TARGET) == date(2026, 4, 30)  # two of April's weekdays are closed
     assert month_end_ns("2026-03", "Europe/Berlin") == berlin("2026-04-01 00:00")
     assert month_end_ns("2025-12", "Europe/Berlin") == berlin("2026-01-01 00:00")
+    assert month_end_ns("2026-03", "Europe/Berlin", 6) == berlin("2026-04-01 06:00")
     with pytest.raises(EnergyError, match="^month met '2026-3x', wanted one such as '2026-03'"):
         month_end_ns("2026-3x", "Europe/Berlin")
 
@@ -291,4 +292,5 @@ def test_trades_are_invoiced_in_their_delivery_month_and_fees_when_paid() -> Non
     paid = date(2026, 3, 31).toordinal()
     assert invoice_month(CashKind.TRADE, paid, delivered, "Europe/Berlin") == "2026-04"
     assert invoice_month(CashKind.TRADE, paid, delivered, "Europe/London") == "2026-03"
+    assert invoice_month(CashKind.TRADE, paid, delivered, "Europe/Berlin", 6) == "2026-03"
     assert invoice_month(CashKind.FEE, paid, delivered, "Europe/Berlin") == "2026-03"

@@ -110,8 +110,8 @@ class FxTable:
             fixings[at - 1] = fixing
         elif version == known.version and rate_nano != known.rate_nano:
             raise FxError(
-                f"rate {base}/{quote} as of {utc_words(as_of_ns)}, version {version}, is {known.rate_nano} nano and now "
-                f"{rate_nano}; a correction has a higher version",
+                f"rate {base}/{quote} as of {utc_words(as_of_ns)}, version {version}, is {known.rate_nano} nano and "
+                f"now {rate_nano}; a correction has a higher version",
                 base, quote, as_of_ns,
             )  # fmt: skip
 

@@ -67,7 +67,8 @@ SPELLINGS = {
     **{each.code: each.code for each in known_currencies()},
     **{f"k{each.code}": f"1e3 * {each.code}" for each in known_currencies()},
     **{f"M{each.code}": f"1e6 * {each.code}" for each in known_currencies()},
-    "ct": "EUR / 100", "GBp": "GBP / 100", "GBX": "GBP / 100", "EUX": "EUR / 100", "USX": "USD / 100", "USc": "USD / 100",
+    "ct": "EUR / 100",
+    "GBp": "GBP / 100", "GBX": "GBP / 100", "EUX": "EUR / 100", "USX": "USD / 100", "USc": "USD / 100",
 }  # fmt: skip
 
 # What two markets read differently, and what to write.

@@ -152,7 +152,7 @@ def _meaning(name: str, text: str) -> str:
         if milli and all(known.startswith("M") for known in folded):
             mega = next(iter(folded))
             raise EnergyError(
-                f"unit {name!r} is a thousandth of {mega[1:]!r} by its small m, and a million of them with a large one; "
+                f"unit {name!r} is a thousandth of {mega[1:]!r} by its small m, a million of them with a large one; "
                 f"write {mega!r}, or the amount without the prefix"
             )
         return next(iter(folded.values()))
@@ -161,7 +161,7 @@ def _meaning(name: str, text: str) -> str:
 
 @cache
 def _folded() -> dict[str, dict[str, str]]:
-    """Return the spellings of each name with its case folded, and what they mean; several meanings where case counts."""
+    """Return the spellings of each name with its case folded, and what they mean: several where case counts."""
     meanings: dict[str, dict[str, str]] = {}
     for name, meaning in SPELLINGS.items():
         meanings.setdefault(name.casefold(), {})[name] = meaning
