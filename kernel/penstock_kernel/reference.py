@@ -91,9 +91,7 @@ def collect_reference(deployment: Deployment, env: Mapping[str, str] = os.enviro
     calendars, names = sorted(book.reference.calendars), [spec.name for spec in deployment.plugins]
     for spec in {spec.name: spec for spec, _ in tables}.values():
         said = rule_warnings([table for of, table in tables if of is spec], builtin_rules(), calendars, names)
-        problems += [
-            msgspec.structs.replace(_problem(spec, deployment, text), severity="warning") for text in said
-        ]
+        problems += [msgspec.structs.replace(_problem(spec, deployment, text), severity="warning") for text in said]
     return Collected(book.reference, problems)
 
 

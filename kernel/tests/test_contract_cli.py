@@ -72,6 +72,13 @@ def test_a_strip_shows_its_days_its_cascade_and_the_ends_of_its_intervals(capsys
     assert lines[-1].split()[:3] == ["2026-03-31", "23:45", "+0200"]
 
 
+def test_a_weekend_over_bank_holidays_shows_the_days_that_it_delivers(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = asked(capsys, "TTF WE 2026-04-04")
+    assert "                  96 h in 96 intervals of 60 minutes; days: 4 of 24 h, from 06:00" in out.splitlines()
+    assert "2026-04-03 06:00 +0200 to 2026-04-07 06:00 +0200 local" in out
+    assert facts(capsys, "HENRY-HUB M 2026-05")["session"] == "D-1 18:00-17:00 America/New_York"
+
+
 def test_every_interval_is_printed_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     rows = facts(capsys, "TTF M 2026-03", "--intervals")["intervals"]
     assert len(rows) == 743

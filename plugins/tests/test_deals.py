@@ -170,6 +170,7 @@ def test_a_captured_deal_is_cancelled_without_a_trade(desk: Desk):
 
 
 def test_an_unknown_deal_is_refused_with_those_there_are(desk: Desk):
+    assert desk.say("ben", "confirm", id="D-9") == ["deal 'D-9' is not known; no deal is: capture one first"]
     desk.capture("anna")
     assert desk.say("ben", "confirm", id="D-9") == ["deal 'D-9' is not known; wanted one of D-1"]
 

@@ -127,13 +127,13 @@ def test_our_own_fills_pay_the_new_days_fees_from_midnight_on(bench):
     assert fee_of(made) == 101
 
 
-def test_a_bilateral_deal_pays_no_venue_and_a_correction_nothing(bench):
+def test_a_bilateral_deal_pays_no_venue_and_a_correction_gives_the_fee_back(bench):
     made = build(bench, PositionsConfig(fee_micro_per_mwh=1_000_000), listings=0)
     futures = Futures(made)
     month = futures.add("DE-LU M", 40 * DAY_NS, 10)
     futures.trade(month, BUY, 1000, 1, source=TradeSource.OTC)
-    futures.trade(month, SELL, 1000, 1, source=TradeSource.CORRECTION)
-    futures.trade(month, BUY, 1000, 1, source=TradeSource.SCREEN)
+    futures.trade(month, BUY, 1000, 3, source=TradeSource.SCREEN)
+    futures.trade(month, SELL, 1000, 2, source=TradeSource.CORRECTION)
     assert fee_of(made, month) == 10 * 1_000_000
     assert made.kernel.of(PluginFault) == []
 

@@ -133,9 +133,21 @@ def test_negative_and_zero_prices_are_paid_as_they_are() -> None:
     paper = Paper().open()
     hour = paper.lists("H", "2026-03-11 12:00", "2026-03-11 13:00")
     for lots, ticks in ((2, -5_000), (-2, -5_000), (3, 0), (-1, 7)):
-        paper.trade(hour, lots, ticks, source=TradeSource.CORRECTION)
+        paper.trade(hour, lots, ticks, party="Acme", source=TradeSource.OTC)
     assert [flow.amount_micro for flow in paper.flows(CashKind.TRADE)] == [100 * EUR, -100 * EUR, 0, 70_000]
-    assert paper.flows(CashKind.FEE) == []  # a correction costs nothing
+    assert paper.flows(CashKind.FEE) == []
+
+
+@pytest.mark.parametrize(("party", "fees"), [("", [-300_000, 200_000]), ("Acme", [])])
+def test_a_trade_that_is_taken_back_has_its_fee_back(party: str, fees: list[int]) -> None:
+    paper = Paper().open()
+    hour = paper.lists("H", "2026-03-11 12:00", "2026-03-11 13:00")
+    paper.trade(hour, 3, 5_000, party=party, source=TradeSource.OTC if party else TradeSource.SCREEN)
+    told = paper.flows()
+    paper.trade(hour, -2, 5_000, party=party, source=TradeSource.CORRECTION)
+    assert [flow.amount_micro for flow in paper.flows(CashKind.FEE)] == fees
+    assert sum(flow.energy_wh for flow in paper.flows(CashKind.FEE)) == (1_000_000 if fees else 0)
+    assert [flow.amount_micro for flow in told if flow.kind == CashKind.TRADE] == [-150 * EUR]
 
 
 def test_a_trade_counts_once_and_waits_for_its_listing() -> None:

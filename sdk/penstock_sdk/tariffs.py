@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from penstock_sdk.energy.localtime import day_start_ns, ns_to_local
 from penstock_sdk.energy.rules import FeeRow, Rules
+from penstock_sdk.events import TradeSource
 from penstock_sdk.golden.positions_layout import FEE_PARTS
 from penstock_sdk.instruments import Instrument
 
-__all__ = ["Tariff", "next_day_ns", "tariff", "trading_day"]
+__all__ = ["Tariff", "next_day_ns", "outside_fallback", "tariff", "trading_day"]
 
 
 class Tariff(NamedTuple):
@@ -27,10 +28,26 @@ class Tariff(NamedTuple):
     other_currencies: tuple[str, ...] = ()
     """Currencies of rows that were left out: they cannot be charged on a listing in another."""
 
+    def given_back(self) -> Tariff:
+        """Return what taking such a fill back costs: its fee the other way."""
+        return Tariff(-self.parts_per_lot, -self.micro_per_trade, self.other_currencies)
+
 
 def trading_day(at_ns: int, timezone: str) -> date:
     """Return the local date at a time."""
     return ns_to_local(at_ns, timezone).date()
+
+
+def outside_fallback(source: int, counterparty_id: int, micro_per_mwh: int) -> int:
+    """Return the fee per MWh where no row holds, of a trade from outside: none of a bilateral one or its correction.
+
+    Args:
+        source: a `TradeSource`.
+        counterparty_id: 0 is a clearing house.
+        micro_per_mwh: what a cleared trade costs.
+    """
+    bilateral = source == TradeSource.OTC or (source == TradeSource.CORRECTION and counterparty_id)
+    return 0 if bilateral else micro_per_mwh
 
 
 def next_day_ns(at_ns: int, timezone: str) -> int:

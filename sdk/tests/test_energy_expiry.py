@@ -263,7 +263,8 @@ def test_working_days_and_weekends_are_adjusted_for_bank_holidays(name: str, day
 
 
 def test_weekends_and_working_weeks_share_no_day_and_leave_only_holidays_within_a_week() -> None:
-    place, seen = market_zone("TTF"), {}
+    place = market_zone("TTF")
+    seen: dict[date, str] = {}
     for saturday in (date(2024, 1, 6) + timedelta(weeks=n) for n in range(260)):
         monday = saturday + timedelta(days=2)
         for name in (f"TTF WE {saturday}", f"TTF WD {monday:%G}-W{monday:%V}"):

@@ -72,7 +72,7 @@ def test_nanoseconds_are_exact_where_a_float_is_not() -> None:
 
 def test_the_repeated_hour_has_two_instants_an_hour_apart() -> None:
     wall = datetime(2025, 10, 26, 2, 15)
-    first, second = (local_to_ns(wall, "Europe/Berlin", passing=passing) for passing in ("A", "B"))  # type: ignore[arg-type]
+    first, second = (local_to_ns(wall, "Europe/Berlin", passing=passing) for passing in ("A", "B"))
     assert (first, second) == (1_761_437_700_000_000_000, 1_761_441_300_000_000_000)
     assert local_to_ns(wall.replace(fold=1), "Europe/Berlin") == second
     with pytest.raises(EnergyError) as met:

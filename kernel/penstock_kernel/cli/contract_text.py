@@ -12,7 +12,7 @@ from penstock_sdk.energy.aliases import aliases
 from penstock_sdk.energy.calendar_periods import CALENDAR_PERIODS
 from penstock_sdk.energy.contract_types import NO_LIMIT_TICKS
 from penstock_sdk.energy.contracts import Contract, ListingTerms, UnknownLimitsError, day_contracts, listing_terms
-from penstock_sdk.energy.delivery import days, delivery_date
+from penstock_sdk.energy.delivery import DeliveryPeriod, days, delivery_date, delivery_day
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.expiry import rule_words
 from penstock_sdk.energy.generators import strip_contracts
@@ -98,12 +98,24 @@ def _zone_facts(zone: MarketZone) -> dict[str, Any]:
     return {"code": zone.code, "name": zone.name, "kind": zone.kind, "timezone": zone.timezone, "eic": zone.eic}
 
 
+def _delivered_days(zone: MarketZone, period: DeliveryPeriod, reference: Reference) -> Iterator[DeliveryPeriod]:
+    """Yield the days of a contract's delivery; of one adjusted for holidays they are not those of its name."""
+    if period.name.count(" ") > 1:  # a shape: its hours of each day
+        yield from days(zone, period, reference)
+        return
+    for start_ns, end_ns in period.spans:
+        while start_ns < end_ns:
+            day = delivery_day(zone, delivery_date(zone, start_ns))
+            yield day
+            start_ns = day.end_ns
+
+
 def _delivery_facts(contract: Contract, zone: MarketZone, reference: Reference) -> dict[str, Any]:
     """Return when a contract is delivered, and in how many intervals and hours."""
     period, span = contract.delivery, grid_span(contract, reference)
     lengths: Counter[str] = Counter()
     if period.name.partition(" ")[0] in CALENDAR_PERIODS:
-        lengths.update(_hours(day.minutes) for day in days(zone, period, reference))
+        lengths.update(_hours(day.minutes) for day in _delivered_days(zone, period, reference))
     return {
         "start": _moment(period.start_ns, zone.timezone),
         "end": _moment(period.end_ns, zone.timezone),

@@ -267,8 +267,9 @@ class Deals(Operations):
         """Return what stands against confirming, rejecting or cancelling a deal."""
         deal = self.book.deals.get(deal_id)
         if deal is None:
-            some = ", ".join(list(self.book.deals)[-10:]) or "none"
-            return [f"deal {deal_id!r} is not known; wanted one of {some}"]
+            some = ", ".join(list(self.book.deals)[-10:])
+            wanted = f"wanted one of {some}" if some else "no deal is: capture one first"
+            return [f"deal {deal_id!r} is not known; {wanted}"]
         allowed = {"confirm": (CAPTURED,), "reject": (CAPTURED,), "cancel": (CAPTURED, CONFIRMED)}[do]
         if deal.status not in allowed:
             return [f"deal {deal_id} is {deal.status}; to {do} it, wanted one that is {' or '.join(allowed)}"]

@@ -11,7 +11,7 @@ from penstock_sdk.events import ExternalTrade, IdKind, Severity, TradeSource
 from penstock_sdk.golden.positions import set_fees
 from penstock_sdk.instruments import Instrument
 from penstock_sdk.schema import ABSENT, Event
-from penstock_sdk.tariffs import Tariff, next_day_ns, tariff, trading_day
+from penstock_sdk.tariffs import Tariff, next_day_ns, outside_fallback, tariff, trading_day
 
 __all__ = ["Fees"]
 
@@ -79,19 +79,19 @@ class Fees:
     def charge_external(self, holding: Holding, trade: ExternalTrade) -> None:
         """Let the next fill cost what a trade from outside does, as on the day it was made; then `charge_today` again.
 
-        A bilateral deal costs what a table says and nothing else, a correction nothing.
+        A bilateral deal costs what a table says and nothing else; a correction gives the fee back.
         """
         at_ns = self._ctx.now_ns if trade.traded_ns == ABSENT else trade.traded_ns
-        fallback = 0 if trade.source == TradeSource.OTC else self._fallback
-        free = trade.source == TradeSource.CORRECTION
-        self._set(holding, Tariff() if free else self._tariff(holding.listing, at_ns, fallback))
+        fallback = outside_fallback(trade.source, trade.counterparty_id, self._fallback)
+        fees = self._tariff(holding.listing, at_ns, fallback)
+        self._set(holding, fees.given_back() if trade.source == TradeSource.CORRECTION else fees)
 
     def _set(self, holding: Holding, fees: Tariff) -> None:
         set_fees(self._ledger.table, holding.row, fees.parts_per_lot, fees.micro_per_trade)
 
     def _tariff(self, listed: Instrument, at_ns: int, fallback: int) -> Tariff:
         if not self._has_table:
-            return Tariff(fallback * listed.fee_parts_per_lot)
+            return Tariff(fallback * listed.fee_parts_per_lot if listed.venue_id else 0)
         return tariff(
             self._ctx.reference.rules, listed, self._ctx.name_of(IdKind.PLUGIN, listed.venue_id),
             self._ctx.name_of(IdKind.CURRENCY, listed.currency_id), trading_day(at_ns, listed.timezone),

@@ -1,8 +1,8 @@
 """Who holds what: accounts, what each holds of which listing, and what has been made of it.
 
 An account is a book and a strategy. What it holds of a listing is a row of `penstock_sdk.golden.positions`; rows are
-made when first needed and free again once a listing has been delivered, so that a portfolio of weeks is no larger than
-one of two days. What was made by then stands in the account's totals.
+made when first needed and free again once a listing has been delivered. What was made by then stands in the account's
+totals; the closed row is kept, small, until trades that are told late can be expected no more (`closings`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from penstock_plugins.portfolio.closings import Closed, Closings
 from penstock_plugins.portfolio.marks import Marks
 from penstock_plugins.portfolio.paid import Paid
 from penstock_plugins.portfolio.shapes import Shapes
-from penstock_plugins.portfolio.told_rows import FILLS, NET, SUMS, UNPRICED, WIDTH, Told, as_rows, realise
+from penstock_plugins.portfolio.told_rows import (
+    FILLS,
+    NET,
+    SUMS,
+    UNPRICED,
+    WIDTH,
+    Told,
+    as_rows,
+    closed_figures,
+    realise,
+)
 from penstock_sdk.delivery_grid import DeliveryGrid
 from penstock_sdk.golden import positions as golden
 from penstock_sdk.instruments import Instrument
@@ -82,23 +93,26 @@ class Ledger:
         figures: `golden.figures`, compiled.
         grid: where the energy of what is held stands.
         shapes: what each listing delivers.
+        kept_ns: for how long after delivery a row goes on where it ended.
     """
 
-    def __init__(self, figures: Callable[..., None], grid: DeliveryGrid, shapes: Shapes) -> None:
+    def __init__(self, figures: Callable[..., None], grid: DeliveryGrid, shapes: Shapes, kept_ns: int) -> None:
         self._figures_of = figures
         self._grid = grid
+        self._kept_ns = kept_ns
         self.table: golden.Table = golden.new_table(_ROWS_FIRST)
         self.accounts: dict[tuple[int, int], Account] = {}
         """By book and strategy, in the order they came."""
         self.holdings: dict[tuple[int, int, int], Holding] = {}
         """By book, strategy and listing."""
-        self.paid = Paid(shapes, self.holdings)
+        self.closed = Closings()
+        self.paid = Paid(shapes, self.holdings, self.closed)
         self._told: I64 = np.zeros((_ROWS_FIRST, WIDTH), np.int64)
         self._free: list[int] = []
         self._next = 1
 
     def open(self, book_id: int, strategy_id: int, listing: Instrument) -> Holding:
-        """Return what an account holds of a listing, a flat row where it holds nothing yet."""
+        """Return what an account holds of a listing: a flat row where it holds nothing yet, or what was closed before."""
         key = (book_id, strategy_id, listing.listing_id)
         holding = self.holdings.get(key)
         if holding is None:
@@ -110,6 +124,9 @@ class Ledger:
                 self._told = np.concatenate([self._told, np.zeros_like(self._told)])
             golden.open_row(self.table, row, listing.lot.cash_micro_per_lot_tick)
             holding = self._hold(account, listing, row)
+            closed = self.closed.take(key)
+            if closed is not None:
+                self._reopen(holding, closed)
         return holding
 
     def _account(self, book_id: int, strategy_id: int) -> Account:
@@ -186,18 +203,35 @@ class Ledger:
             rows = np.array([holding.row for holding in held], np.int64)
             figures, ticks, seen_ns = self._figures(held, rows, marks)
             realise(figures, gone)
-            changed, extra = gone & figures[:, FILLS:].any(axis=1), extras.get((account.book_id, account.strategy_id))
+            changed, extra = gone & figures.any(axis=1), extras.get((account.book_id, account.strategy_id))
             parts.append(as_rows(account, held, figures, ticks, seen_ns, now_ns, changed, extra or {}))
             for at in np.flatnonzero(gone).tolist():
-                self.paid.settle(held[at], self.table, int(ticks[at]))
-                self._close(held[at], figures[at].tolist())
+                shared = self.paid.settle(held[at], self.table, int(ticks[at]))
+                key, mark = (
+                    (account.book_id, account.strategy_id, held[at].listing_id),
+                    (int(ticks[at]), int(seen_ns[at])),
+                )
+                until_ns = max(held[at].listing.over_ns, now_ns) + self._kept_ns
+                realised_micro = int(figures[at, golden.FIGURE_REALISED])
+                self.closed.keep(key, self.table[held[at].row], mark, realised_micro, until_ns, shared=shared)
+                self._close(held[at], realised_micro)
         return parts
 
-    def _close(self, holding: Holding, figures: list[int]) -> None:
+    def _to_past(self, holding: Holding, realised_micro: int, sign: int) -> None:
+        """Add what a row made, now closed, to its account's past; or with sign -1 take it out again."""
+        past = holding.account.past.setdefault(holding.currency_id, [0] * len(SUMS))
+        for nth, made in enumerate(closed_figures(self.table[holding.row].tolist(), realised_micro)):
+            past[nth] += sign * made
+
+    def _reopen(self, holding: Holding, closed: Closed) -> None:
+        """Let a holding go on where it was closed, as if it never had been."""
+        closed.put_back(self.table, holding.row)
+        self._to_past(holding, closed.realised_micro, -1)
+        self.paid.reopen(holding, self.table, closed.ticks, shared=closed.shared)
+
+    def _close(self, holding: Holding, realised_micro: int) -> None:
         account, listing = holding.account, holding.listing
-        past = account.past.setdefault(listing.currency_id, [0] * len(SUMS))
-        for nth, column in enumerate(SUMS):
-            past[nth] += figures[column]
+        self._to_past(holding, realised_micro, 1)
         golden.close_row(self.table, holding.row)
         self._told[holding.row] = 0
         heapq.heappush(self._free, holding.row)
@@ -231,6 +265,7 @@ class Ledger:
                 for key, account in self.accounts.items()
             ],
             "paid": self.paid.snapshot(),
+            "closed": self.closed.snapshot(),
         }
 
     def restore(self, state: dict[str, Any], instruments: dict[int, Instrument]) -> None:
@@ -254,6 +289,7 @@ class Ledger:
             for listing_id in held:
                 self._hold(account, instruments[listing_id], next(rows))
         self.paid.restore(state["paid"])
+        self.closed.restore(state["closed"])
 
 
 def _in_order(account: Account) -> list[Holding]:

@@ -4,12 +4,13 @@ In this order, the first that there is:
 
 1. the listing's own price: its last mid (a side that is empty leaves it as old as it is) or a `Mark`, such as a
    settlement price, whichever is newer;
-2. of a contract that cascades, the own prices of its parts, weighted by energy, to the nearest tick, half to even; all
+2. of a listing that a trade is told of after its delivery, the mark that it was settled at;
+3. of a contract that cascades, the own prices of its parts, weighted by energy, to the nearest tick, half to even; all
    must be there, and the oldest gives the age;
-3. its zone's price curve (`penstock_plugins.portfolio.curve`), to the nearest tick, half to even; every interval of its
+4. its zone's price curve (`penstock_plugins.portfolio.curve`), to the nearest tick, half to even; every interval of its
    delivery must have a price, and the oldest of those used gives the age;
-4. the price at which the contract that it came from was cascaded;
-5. the last trade of ours in it, by whichever account; its age is not told.
+5. the price at which the contract that it came from was cascaded;
+6. the last trade of ours in it, by whichever account; its age is not told.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class Marks:
         """(price in ticks or when it was seen, slot)."""
         self._passed: dict[int, tuple[int, int]] = {}
         """(ticks, ns) that a part had from its parent."""
+        self._settled: dict[int, tuple[int, int]] = {}
+        """(ticks, when it was seen) that a listing was settled at, of those told of again."""
         self.last_ticks: dict[int, int] = {}
         """Our last trade, by listing."""
 
@@ -64,10 +67,16 @@ class Marks:
             self._own = np.concatenate([self._own, np.full_like(self._own, ABSENT)], axis=1)
         self._curve.add(listing_id)
 
+    def settled_at(self, listing_id: int, ticks: int, seen_ns: int) -> None:
+        """Keep the mark that a listing was settled at, now that it is there again."""
+        if ticks != ABSENT:
+            self._settled[listing_id] = (ticks, seen_ns)
+
     def drop(self, listing_id: int) -> None:
         """Forget a listing that is over."""
         self._own[:, self._slots.drop(listing_id)] = ABSENT
         self._passed.pop(listing_id, None)
+        self._settled.pop(listing_id, None)
         self.last_ticks.pop(listing_id, None)
         self._curve.drop(listing_id)
 
@@ -105,7 +114,7 @@ class Marks:
         own = self._own[:, self._slots.slot_of.get(listing_id, 0)]
         if own[0] != ABSENT and listing_id in self._slots:
             return int(own[0]), int(own[1])
-        found = self._of_parts(listing_id) or self._of_curve(listing_id)
+        found = self._settled.get(listing_id) or self._of_parts(listing_id) or self._of_curve(listing_id)
         if found is not None:
             return found
         return self._passed.get(listing_id) or (self.last_ticks.get(listing_id, ABSENT), ABSENT)
@@ -147,6 +156,7 @@ class Marks:
             "slots": self._slots.snapshot(),
             "own": self._own.copy(),
             "passed": [[listing_id, *passed] for listing_id, passed in self._passed.items()],
+            "settled": [[listing_id, *settled] for listing_id, settled in self._settled.items()],
             "last": [list(item) for item in self.last_ticks.items()],
         }
 
@@ -155,6 +165,7 @@ class Marks:
         self._slots = ListingSlots.restored(state["slots"])
         self._own = np.array(state["own"], np.int64)
         self._passed = {listing_id: (ticks, at_ns) for listing_id, ticks, at_ns in state["passed"]}
+        self._settled = {listing_id: (ticks, at_ns) for listing_id, ticks, at_ns in state["settled"]}
         self.last_ticks = dict(state["last"])
         for listing_id in self._slots.slot_of:
             self._curve.add(listing_id)

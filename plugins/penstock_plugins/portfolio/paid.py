@@ -20,6 +20,7 @@ from penstock_sdk.golden import positions as golden
 from penstock_sdk.schema import ABSENT
 
 if TYPE_CHECKING:
+    from penstock_plugins.portfolio.closings import Closings
     from penstock_plugins.portfolio.ledger import Holding
 
 __all__ = ["Owner", "Paid"]
@@ -34,7 +35,7 @@ Place = tuple[int, int]
 class _Swap:
     """What has been paid of an account's swap."""
 
-    __slots__ = ("flows_micro", "months", "taken_micro", "value_micro", "weight")
+    __slots__ = ("flows_micro", "months", "settled_micro", "taken_micro", "told_micro", "value_micro", "weight")
 
     def __init__(self) -> None:
         self.flows_micro = 0
@@ -46,7 +47,11 @@ class _Swap:
         self.value_micro = 0
         """At which the holding was settled …"""
         self.taken_micro = 0
-        """… and how much of that money has replaced."""
+        """… and how much of that money has replaced …"""
+        self.settled_micro = 0
+        """… by then, …"""
+        self.told_micro = 0
+        """… and its flows, which are in the figures that were told last."""
 
 
 class Paid:
@@ -55,11 +60,13 @@ class Paid:
     Args:
         shapes: what each listing delivers.
         holdings: those that are there now, by book, strategy and listing; the owner's, looked into.
+        closed: those that may be there again, likewise.
     """
 
-    def __init__(self, shapes: Shapes, holdings: Mapping[tuple[int, int, int], Holding]) -> None:
+    def __init__(self, shapes: Shapes, holdings: Mapping[tuple[int, int, int], Holding], closed: Closings) -> None:
         self._shapes = shapes
         self._holdings = holdings
+        self._closed = closed
         self.expected = False
         """Whether any cash flow has been heard: where nobody tells of money, values wait for none."""
         self.sums: dict[Owner, int] = {}
@@ -148,26 +155,52 @@ class Paid:
                 share = value * weight // sum(amount * (end - first) for first, end, amount in shape.pieces)
                 yield (holding.book_id, 0, holding.currency_id), share
 
-    def settle(self, holding: Holding, table: golden.Table, ticks: int) -> None:
-        """Take over a holding that is closed now, at the value that its last mark gives it."""
+    def settle(self, holding: Holding, table: golden.Table, ticks: int) -> bool:
+        """Take over a holding that is closed now, at the value that its last mark gives it.
+
+        Returns:
+            Whether money of imbalance takes the place of that value.
+        """
         shape = self._shapes.of(holding.listing_id)
         value = _value(table, holding.row, ticks)
         if shape is None:
-            return
+            return False
         if shape.swap:
             self._settle_swap(holding, shape, table, value)
-        elif shape.balanced and value and self.expected:
-            place = (holding.book_id, holding.listing.zone_id)
-            heard = set(self._heard.get(place, ()))
-            values = self._waiting.setdefault(place, {}).setdefault(holding.currency_id, {})
-            replaced = 0
-            for start_ns, share in _shared(shape, value):
-                if start_ns in heard:
-                    replaced += share
-                else:
-                    values[start_ns] = values.get(start_ns, 0) + share
-            if replaced:
-                self._add((holding.book_id, 0, holding.currency_id), -replaced)
+        shared = shape.balanced and bool(value) and self.expected
+        if shared:
+            self._share(holding, shape, value, 1)
+        return shared
+
+    def reopen(self, holding: Holding, table: golden.Table, ticks: int, *, shared: bool) -> None:
+        """Give back a holding that was settled at a mark and is there again, as if it had not been settled.
+
+        Args:
+            shared: what `settle` returned.
+        """
+        shape = self._shapes.of(holding.listing_id)
+        if shape is not None and shared:
+            self._share(holding, shape, _value(table, holding.row, ticks), -1)
+        key = (holding.book_id, holding.strategy_id, holding.listing_id)
+        swap = self._swaps.get(key)
+        if swap is not None:
+            self._add((*key[:2], holding.currency_id), swap.taken_micro - swap.settled_micro)
+            swap.value_micro = swap.taken_micro = swap.settled_micro = 0
+            swap.flows_micro, swap.told_micro = swap.flows_micro + swap.told_micro, 0
+
+    def _share(self, holding: Holding, shape: Shape, value: int, sign: int) -> None:
+        """Let money take the place of a value, interval by interval; or with sign -1 not any more."""
+        place = (holding.book_id, holding.listing.zone_id)
+        heard = set(self._heard.get(place, ()))
+        values = self._waiting.setdefault(place, {}).setdefault(holding.currency_id, {})
+        replaced = 0
+        for start_ns, share in _shared(shape, value):
+            if start_ns in heard:
+                replaced += share
+            else:
+                values[start_ns] = values.get(start_ns, 0) + sign * share
+        if replaced:
+            self._add((holding.book_id, 0, holding.currency_id), -sign * replaced)
 
     def _settle_swap(self, holding: Holding, shape: Shape, table: golden.Table, value: int) -> None:
         swap = self._swaps.setdefault((holding.book_id, holding.strategy_id, holding.listing_id), _Swap())
@@ -175,7 +208,9 @@ class Paid:
         left = _rest(cash + cost, swap.weight, shape.whole) + _rest(value - cost, swap.weight, shape.whole)
         swap.value_micro += cash + value
         swap.taken_micro += cash + value - left
-        swap.flows_micro = 0  # they are in the figures that were told last
+        swap.settled_micro += cash + value - left
+        swap.told_micro += swap.flows_micro
+        swap.flows_micro = 0
 
     # What is over.
 
@@ -193,7 +228,7 @@ class Paid:
             for values in currencies.values():
                 for start_ns in [start_ns for start_ns in values if start_ns < before_ns]:
                     del values[start_ns]
-        for key in [key for key in self._swaps if key not in self._holdings]:
+        for key in [key for key in self._swaps if key not in self._holdings and key not in self._closed]:
             shape = self._shapes.of(key[2])
             if shape is None or shape.slots.start_ns(shape.end) <= before_ns:
                 del self._swaps[key]
@@ -211,7 +246,16 @@ class Paid:
                 for currency_id, values in currencies.items()
             ],
             "swaps": [
-                [*key, s.flows_micro, sorted(s.months), s.weight, s.value_micro, s.taken_micro]
+                [
+                    *key,
+                    s.flows_micro,
+                    sorted(s.months),
+                    s.weight,
+                    s.value_micro,
+                    s.taken_micro,
+                    s.settled_micro,
+                    s.told_micro,
+                ]
                 for key, s in self._swaps.items()
             ],
         }
@@ -225,10 +269,11 @@ class Paid:
         for book, zone, currency, values in state["waiting"]:
             self._waiting.setdefault((book, zone), {})[currency] = dict(values)
         self._swaps = {}
-        for book, strategy, listing, flows, months, weight, value, taken in state["swaps"]:
+        for book, strategy, listing, flows, months, weight, value, taken, settled, told in state["swaps"]:
             swap = self._swaps[book, strategy, listing] = _Swap()
             swap.flows_micro, swap.months, swap.weight = flows, set(months), weight
             swap.value_micro, swap.taken_micro = value, taken
+            swap.settled_micro, swap.told_micro = settled, told
 
 
 def _rest(micro: int, weight: int, whole: int) -> int:

@@ -9,7 +9,7 @@ cascades do is said in docs/energy.md.
 
 Once a listing has been delivered its figures are told for the last time: what was still held there counts as settled at
 the last mark, all profit as realised. From then on it stands in the account's totals alone, where what `CashFlow`s of
-imbalance and swaps paid for it takes the place of that mark.
+imbalance and swaps paid for it takes the place of that mark. A trade that is told later goes on from these figures.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _FILL, _ROUTED, _NEW = int(ReportKind.FILL), int(OrderState.ROUTED), int(IntentA
 _AMENDED = int(ReportKind.AMENDED)
 _SWAP, _IMBALANCE = int(CashKind.SWAP), int(CashKind.IMBALANCE)
 _CHANGED = (int(ReportKind.CANCELLED), int(ReportKind.EXPIRED), int(ReportKind.REJECTED), _AMENDED)
-_STATE_VERSION = 4
+_STATE_VERSION = 5
 _DAY_NS = 86_400_000_000_000
 _KEPT_NS = _DAY_NS
 """How long delivered intervals stay on the grid."""
@@ -85,6 +85,9 @@ class PositionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Listings that are followed at once, of those that are not delivered yet; memory grows with those that are."""
     keep_days: Annotated[int, msgspec.Meta(ge=1, le=3660)] = 100
     """For how long after delivery cash flows may replace what it was valued at; as settlement's."""
+    late_days: Annotated[int, msgspec.Meta(ge=1, le=3660)] = 45
+    """For how long after delivery a trade that is told late is added to what its account had there; by default as long
+    as the numbers of trades are remembered. Memory grows with it."""
     report_currency: Annotated[str, msgspec.Meta(pattern="^([A-Z]{3})?$")] = ""
     """Currency that the total of all accounts is told in, too; empty: none."""
     fx_age_h_max: Annotated[float, msgspec.Meta(gt=0, le=10**5)] = 96.0
@@ -111,7 +114,8 @@ class Positions(Portfolio):
         self._working = Working()
         self._orders = self._working.orders
         self._externals = Externals()
-        self._ledger = Ledger(compiled_booking().figures, self._grid, self._shapes)
+        kept_ns = self.config.late_days * _DAY_NS
+        self._ledger = Ledger(compiled_booking().figures, self._grid, self._shapes, kept_ns)
         self._paid = self._ledger.paid
         self._holdings = self._ledger.holdings
         cfg = self.config
@@ -186,6 +190,9 @@ class Positions(Portfolio):
         self._instruments[listed.listing_id] = listed
         self._by_name[listed.contract, listed.venue_id] = listed.listing_id
         self._marks.add(listed.listing_id)
+        settled = self._ledger.closed.mark(listed.listing_id)
+        if settled is not None:
+            self._marks.settled_at(listed.listing_id, *settled)
         heapq.heappush(self._over, (listed.over_ns, listed.listing_id))
         self._cascading.expect(listed)
         if not listing.reference_only:
@@ -224,6 +231,7 @@ class Positions(Portfolio):
         self._externals.forget(now_ns)
         if now_ns // _DAY_NS != self._swept_day:
             self._swept_day = now_ns // _DAY_NS
+            self._ledger.closed.forget(now_ns)
             self._paid.let_go(now_ns - self.config.keep_days * _DAY_NS)
         return told
 

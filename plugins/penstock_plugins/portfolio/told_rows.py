@@ -12,7 +12,7 @@ from penstock_sdk.events import Pnl, PnlAttribution
 from penstock_sdk.golden import positions as golden
 from penstock_sdk.schema import ABSENT, layout_of
 
-__all__ = ["FILLS", "NET", "SUMS", "UNPRICED", "WIDTH", "Told", "as_rows", "realise"]
+__all__ = ["FILLS", "NET", "SUMS", "UNPRICED", "WIDTH", "Told", "as_rows", "closed_figures", "realise"]
 
 I64 = npt.NDArray[np.int64]
 Told = tuple[npt.NDArray[np.void], npt.NDArray[np.void]]
@@ -55,6 +55,17 @@ def realise(figures: I64, gone: npt.NDArray[np.bool_]) -> None:
     )
 
 
+def closed_figures(row: Sequence[int], realised_micro: int) -> list[int]:
+    """Return the `SUMS` of a row that is closed, all of its profit realised."""
+    delay, execution = row[golden.POSITION_DELAY] >> 1, row[golden.POSITION_EXECUTION] >> 1
+    made = {
+        golden.FIGURE_REALISED: realised_micro, golden.FIGURE_UNREALISED: 0,
+        golden.FIGURE_FEES: row[golden.POSITION_FEES], golden.FIGURE_DELAY: delay, golden.FIGURE_EXECUTION: execution,
+        golden.FIGURE_MARKET: realised_micro - delay - execution, UNPRICED: row[golden.POSITION_UNPRICED],
+    }  # fmt: skip
+    return [made[column] for column in SUMS]
+
+
 def as_rows(
     account: _Account,
     held: Sequence[_Holding],
@@ -95,7 +106,7 @@ def _totals(
 ) -> dict[int, list[int]]:
     """Return by currency the sums of what is held and what has been delivered; ABSENT where a part is not known."""
     sums: dict[int, list[int]] = {}
-    live = figures[:, FILLS:].any(axis=1)
+    live = figures.any(axis=1)  # a part that cascades alone have made flat has neither fills nor lots, but profit
     for nth in np.flatnonzero(live).tolist():
         total = sums.setdefault(held[nth].currency_id, [0] * len(SUMS))
         for at, column in enumerate(SUMS):

@@ -13,7 +13,7 @@ from penstock_sdk.energy.rules import Reference
 from penstock_sdk.events import IdKind, TradeSource
 from penstock_sdk.golden.positions_layout import FEE_PARTS
 from penstock_sdk.instruments import Instrument, instrument
-from penstock_sdk.tariffs import Tariff, next_day_ns, tariff, trading_day
+from penstock_sdk.tariffs import Tariff, next_day_ns, outside_fallback, tariff, trading_day
 
 __all__ = ["Fees"]
 
@@ -32,7 +32,7 @@ class Fees:
         """(until when, tariff) of today by listing."""
         self._reference: Reference | None = None
 
-    def charge(self, account: Account, lots: int, at_ns: int, source: int = 0) -> int:
+    def charge(self, account: Account, lots: int, at_ns: int, source: int = 0, party_id: int = 0) -> int:
         """Return what a trade of some lots costs, 10⁻⁶ of the currency; a rebate is negative.
 
         Args:
@@ -40,11 +40,15 @@ class Fees:
             lots: above 0.
             at_ns: when it was made.
             source: a `TradeSource`, 0 of Penstock's own: bilateral trades are charged by the table alone, corrections
-                not at all.
+                give back what the trade cost that they take back.
+            party_id: the counterparty, 0 a clearing house.
         """
-        if source == TradeSource.CORRECTION:
-            return 0
-        fees = self._today(account[2]) if at_ns == self._ctx.now_ns and not source else self._of(account, at_ns, source)
+        if at_ns == self._ctx.now_ns and not source:
+            fees = self._today(account[2])
+        else:
+            fallback = outside_fallback(source, party_id, self._fallback)
+            fees = self._rate(self._listed(account[2]), at_ns, fallback)
+            fees = fees.given_back() if source == TradeSource.CORRECTION else fees
         whole, rest = divmod(self._parts.get(account, 0) + lots * fees.parts_per_lot, FEE_PARTS)
         self._parts[account] = rest
         return whole + fees.micro_per_trade
@@ -60,13 +64,10 @@ class Fees:
             self._tariffs[listing_id] = (next_day_ns(self._ctx.now_ns, listed.timezone), found)
         return found
 
-    def _of(self, account: Account, at_ns: int, source: int) -> Tariff:
-        return self._rate(self._listed(account[2]), at_ns, 0 if source == TradeSource.OTC else self._fallback)
-
     def _rate(self, listed: Instrument, at_ns: int, fallback: int) -> Tariff:
         rules, name_of = self._ctx.reference.rules, self._ctx.name_of
         if not rules.rows("fees"):
-            return Tariff(fallback * listed.fee_parts_per_lot)
+            return Tariff(fallback * listed.fee_parts_per_lot if listed.venue_id else 0)
         return tariff(
             rules, listed, name_of(IdKind.PLUGIN, listed.venue_id), name_of(IdKind.CURRENCY, listed.currency_id),
             trading_day(at_ns, listed.timezone), fallback_micro_per_mwh=fallback,

@@ -51,6 +51,7 @@ from penstock_sdk.events import (
     Severity,
     Side,
     Timer,
+    TradeSource,
     ZoneDefinition,
 )
 from penstock_sdk.externals import Externals
@@ -156,9 +157,10 @@ class Settlement(Portfolio):
         else:
             self._post.trade(terms, holder, lots, -lots * ticks * terms.micro_per_lot_tick, traded_ns)
             self._deliver(terms, holder[0], lots)
-        fee = self._fees.charge((holder[0], holder[1], listing_id), abs(lots), traded_ns, source)
+        fee = self._fees.charge((holder[0], holder[1], listing_id), abs(lots), traded_ns, source, holder[2])
         if fee:
-            self._post.fee(terms, holder, abs(lots), fee, traded_ns)
+            energy_lots = -abs(lots) if source == TradeSource.CORRECTION else abs(lots)
+            self._post.fee(terms, holder, energy_lots, fee, traded_ns)
 
     def _refuse(self, met: str) -> None:
         self._says.append(

@@ -1,7 +1,7 @@
 """Local time from the pinned tzdata package, and the way to integer nanoseconds UTC and back.
 
 The machine's own zone files are never read: a run must give the same delivery periods everywhere, so the clock
-changes come from the tzdata distribution whose version stands in the run header.
+changes come from the tzdata distribution, which requirements/core.txt pins and whose version each run header records.
 """
 
 from __future__ import annotations
