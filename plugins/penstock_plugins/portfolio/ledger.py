@@ -112,7 +112,7 @@ class Ledger:
         self._next = 1
 
     def open(self, book_id: int, strategy_id: int, listing: Instrument) -> Holding:
-        """Return what an account holds of a listing: a flat row where it holds nothing yet, or what was closed before."""
+        """Return what an account holds of a listing: a flat row where that is new, or what was closed before."""
         key = (book_id, strategy_id, listing.listing_id)
         holding = self.holdings.get(key)
         if holding is None:
