@@ -16,6 +16,7 @@ from day_runs import SMALL, TIGHT, DayRun, Finished, deployment, only_run, penst
 
 from penstock_sdk.events import (
     Alert,
+    CashFlow,
     CheckVerdict,
     ExecutionReport,
     IntentAction,
@@ -246,8 +247,12 @@ def test_no_money_appears_or_disappears(day: DayRun, listings: dict[int, Listing
     for strategy_id, amounts in totals.items():
         said = last[strategy_id, 0]
         assert [said.realised_micro, said.unrealised_micro, said.fees_micro] == amounts
-    lines = [line for line in day.summary["pnl"] if not line["product"]]
-    assert sum(line["total"] for line in lines) == pytest.approx(sum(r + u - f for r, u, f in totals.values()) / 1e6)
+    made = sum(r + u - f for r, u, f in totals.values()) / 1e6
+    lines = day.summary["pnl"]
+    imbalance = sum(line["total"] for line in lines if line["product"] == "imbalance")
+    whole = sum(line["total"] for line in lines if not line["product"])
+    assert whole == pytest.approx(made + imbalance)
+    assert whole == pytest.approx(sum(flow.amount_micro for flow in day.records(CashFlow)) / 1e6)  # all is paid for
 
 
 class Exposure:

@@ -1,4 +1,4 @@
-"""Trades that are told after delivery go on from what their accounts had: last rows are true, and add up to the totals."""
+"""A trade told after delivery goes on from what its account had: last rows are true and add up to the totals."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from penstock_plugins.portfolio.positions import Positions, PositionsConfig
 from penstock_sdk.events import Alert, ExternalTrade, PluginFault, Pnl, PnlAttribution, Position, Side, TradeSource
 from penstock_sdk.plugin import Strategy
 from penstock_sdk.schema import ABSENT
+from plugins.tests.settlement_market import berlin
+from plugins.tests.test_portfolio_paid import BOOKS, Desk
 
 BUY, SELL = int(Side.BUY), int(Side.SELL)
 CASH = 250
@@ -46,7 +48,7 @@ def last(made, kind):
     return {(row.book_id, row.strategy_id, row.listing_id): row for row in made.kernel.of(kind)}
 
 
-def check_sums(made, beyond=None):
+def check_sums(made):
     """The last rows of an account's listings add up to its total, figure by figure."""
     for kind in (Pnl, PnlAttribution):
         rows = last(made, kind)
@@ -129,13 +131,14 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS, st.lists(st.integers(-1500, 1500), min_size=3, max_size=3))
 def test_however_trades_and_deliveries_fall_the_last_rows_are_those_of_all_trades(bench, steps, mids):
     made = build(bench)
     for listing_id, mid in enumerate(mids, 1):
         made.quote(listing_id, (listing_id, mid - 1, 1, mid + 1, 1))
-    dealt = {}
+        trade(made, BUY, mid, 1, listing_id=listing_id, book=9)  # so that somebody holds it when it is settled
+    dealt = {(9, 0, listing_id): [(1, mid)] for listing_id, mid in enumerate(mids, 1)}
     for what, *rest in steps:
         if what == "trade":
             listing_id, (book, strategy), side, price, lots = rest
@@ -165,3 +168,56 @@ def test_however_trades_and_deliveries_fall_the_last_rows_are_those_of_all_trade
         assert (part.market_micro, part.delay_micro, part.execution_micro) == (made_micro, 0, 0)
         assert part.unpriced_fills == len(trades)
     check_sums(made)
+
+
+LATE = st.lists(
+    st.tuples(
+        st.just("trade"), st.sampled_from(["H", "Q", "SWAP"]), st.integers(-9, 9).filter(bool),
+        st.integers(-900, 900), st.sampled_from(BOOKS),
+    ) | st.tuples(st.just("price"), st.integers(0, 3), st.integers(-5_000, 5_000))
+    | st.tuples(st.just("index"), st.integers(-5_000, 5_000)) | st.tuples(st.just("mark"), st.integers(-900, 900))
+    | st.tuples(st.just("settle")) | st.tuples(st.just("restart")),
+    min_size=1, max_size=25,
+)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None)
+@given(LATE, LATE)
+def test_with_late_trades_too_profit_is_cash_once_all_is_paid(before, after):
+    desk = Desk("2026-03-09 12:00", pnl_period_s=3_600.0).open()
+    hours = ("2026-03-11 05:00", "2026-03-11 06:00")
+    listings = {
+        "H": desk.lists("H", *hours),
+        "Q": desk.lists("Q", "2026-03-11 05:15", "2026-03-11 05:30"),
+        "SWAP": desk.lists("SWAP", *hours, payment="monthly", physical=False),
+    }
+    desk.trade(listings["H"], 1, 100)
+    desk.flows()  # somebody tells of money
+    desk.until("2026-03-09 13:00")
+    start_ns = berlin(hours[0])
+    version = 0
+    for at, (what, *rest) in enumerate([*before, ("over",), *after, *(("price", nth, 7) for nth in range(4))]):
+        version += 1
+        if what == "over":
+            desk.until("2026-03-11 07:00")
+        elif what == "trade":
+            name, lots, ticks, book = rest
+            desk.trade(listings[name], lots, ticks, book=book)
+        elif what == "price" and at > len(before):
+            from_ns = start_ns + rest[0] * QUARTER_NS
+            desk.observe("imbalance.price.DE-LU", rest[1] / 100, from_ns, from_ns + QUARTER_NS, version=version)
+        elif what == "index":
+            desk.observe("price.DE-LU.da", rest[0] / 100, start_ns, start_ns + HOUR_NS, version=version)
+        elif what == "mark":
+            for listing_id in listings.values():
+                desk.mark(listing_id, rest[0])
+        elif what == "settle":
+            desk.lists(f"NEWS {at}", f"2026-04-{1 + at % 28:02} 00:00", f"2026-04-{1 + at % 28:02} 01:00")
+        elif what == "restart":
+            desk.flows()
+            desk.again()
+    desk.observe("price.DE-LU.da", 55.5, start_ns, start_ns + HOUR_NS, version=version + 1)
+    desk.flows()
+    desk.until("2026-03-11 09:00")
+    assert desk.profit() == desk.cash()
+    desk.sound()

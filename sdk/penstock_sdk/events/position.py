@@ -109,7 +109,7 @@ class CashFlow(Record, frozen=True, gc=False):
     zone_id: U32 = 0
     """The zone or hub; of an imbalance, which has no listing."""
     counterparty_id: U32 = 0
-    """Who pays or is paid; 0 is the clearing house of the listing's venue."""
+    """Who pays or is paid; 0 is the clearing house that the settlement plugin's config names."""
     currency_id: U16 = 0
     kind: Annotated[int, Wire("B", CashKind)] = 0
     clock: Annotated[int, Wire("B", ClockKind)] = 0
