@@ -17,7 +17,7 @@ import pytest
 
 from penstock_plugins.compliance.fat_finger import FatFinger
 from penstock_plugins.feeds.synthetic_prices import SyntheticPrices, SyntheticPricesConfig
-from penstock_plugins.portfolio.positions import Positions
+from penstock_plugins.portfolio.positions import Positions, PositionsConfig
 from penstock_plugins.risk.limits import RiskLimits
 from penstock_plugins.strategies.market_maker import MarketMaker, MarketMakerConfig
 from penstock_plugins.strategies.mean_reversion import MeanReversion, MeanReversionConfig
@@ -59,7 +59,8 @@ def add_all(kernel: SimKernel, first: str, days: int | str, *, desk: bool = True
         kernel.add(FatFinger, "fat_finger")
         kernel.add(MarketMaker, "mm", MarketMakerConfig(requote_s_min=60.0))
         kernel.add(MeanReversion, "reversion", MeanReversionConfig(samples_min=3, edge_ticks_min=20))
-        kernel.add(Positions, "portfolio")
+        # Kept for a day, so that days later as much is forgotten as is added.
+        kernel.add(Positions, "portfolio", PositionsConfig(late_days=1))
 
 
 def begun(first: str, days: int | str, *, desk: bool = True) -> SimKernel:

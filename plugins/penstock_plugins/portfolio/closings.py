@@ -7,9 +7,9 @@ an account's listings add up to its total however late a trade is told.
 
 from __future__ import annotations
 
-import struct
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -25,7 +25,7 @@ _COLUMNS = (
 )  # fmt: skip
 """Of a row, what trades have made of it; the rest follows from the listing."""
 _AT = list(_COLUMNS)
-_PACKED = struct.Struct(f"<{len(_COLUMNS) + 2}q?")
+_encode, _decode = msgspec.msgpack.encode, msgspec.msgpack.decode
 
 
 class Closed(NamedTuple):
@@ -60,7 +60,7 @@ class _Listing:
 
 
 class Closings:
-    """Closed holdings, some 200 bytes each, until their listings are forgotten."""
+    """Closed holdings, packed to some 40 bytes each, until their listings are forgotten."""
 
     def __init__(self) -> None:
         self._listings: dict[int, _Listing] = {}
@@ -87,7 +87,7 @@ class Closings:
             return
         listing = self._listings.setdefault(key[2], _Listing(until_ns, mark))
         listing.until_ns, listing.mark = max(listing.until_ns, until_ns), mark
-        listing.accounts[key[:2]] = _PACKED.pack(*columns, mark[0], realised_micro, shared)
+        listing.accounts[key[:2]] = _encode([*columns, mark[0], realised_micro, shared])
 
     def take(self, key: tuple[int, int, int]) -> Closed | None:
         """Return what an account had, and keep it no more; None where nothing is known."""
@@ -95,7 +95,7 @@ class Closings:
         packed = None if listing is None else listing.accounts.pop(key[:2], None)
         if packed is None:
             return None
-        *columns, ticks, realised_micro, shared = _PACKED.unpack(packed)
+        *columns, ticks, realised_micro, shared = _decode(packed)
         return Closed(tuple(columns), ticks, realised_micro, shared)
 
     def mark(self, listing_id: int) -> tuple[int, int] | None:

@@ -229,9 +229,9 @@ class Positions(Portfolio):
                 self._grid.drop(listing_id)
         self._grid.let_go(now_ns - _KEPT_NS)
         self._externals.forget(now_ns)
+        self._ledger.closed.forget(now_ns)
         if now_ns // _DAY_NS != self._swept_day:
             self._swept_day = now_ns // _DAY_NS
-            self._ledger.closed.forget(now_ns)
             self._paid.let_go(now_ns - self.config.keep_days * _DAY_NS)
         return told
 
