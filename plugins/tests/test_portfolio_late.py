@@ -11,6 +11,7 @@ from penstock_plugins.portfolio.positions import Positions, PositionsConfig
 from penstock_sdk.events import Alert, ExternalTrade, PluginFault, Pnl, PnlAttribution, Position, Side, TradeSource
 from penstock_sdk.plugin import Strategy
 from penstock_sdk.schema import ABSENT
+from plugins.tests.portfolio_market import Futures
 from plugins.tests.settlement_market import berlin
 from plugins.tests.test_portfolio_paid import BOOKS, Desk
 
@@ -118,6 +119,26 @@ def test_figures_of_delivered_listings_are_forgotten_after_a_while(bench):
     assert (1, 0, 2) in closed
     assert len(pickle.dumps(closed.snapshot())) <= empty + 400
     assert made.kernel.of(PluginFault) == []
+
+
+def test_a_part_that_cascades_alone_have_made_flat_is_in_the_total(bench):
+    made = build(bench, listings=0)
+    futures = Futures(made)
+    months = [futures.add(f"M{nth}", (40 + nth) * DAY_NS, 24) for nth in range(3)]
+    wholes = [
+        futures.add(name, 40 * DAY_NS, 72, into=("M0", "M1", "M2"), ends_ns=(30 + nth) * DAY_NS)
+        for nth, name in enumerate(("Q", "OTHER"))
+    ]
+    futures.trade(wholes[0], BUY, 1000, 1)
+    futures.trade(wholes[1], SELL, 1200, 1)
+    made.kernel.run_until(32 * DAY_NS)
+    made.kernel.stop()
+    rows = last(made, Pnl)
+    assert [last(made, Position)[1, 0, month].net_lots for month in months] == [0, 0, 0]
+    assert rows[1, 0, 0].realised_micro == 200 * 72 * 10_000
+    assert sum(rows[1, 0, month].realised_micro for month in months) == rows[1, 0, 0].realised_micro
+    check_sums(made)
+    assert made.kernel.of(Alert) == []
 
 
 TRADES = st.tuples(
