@@ -325,7 +325,7 @@ def test_an_event_that_the_plugin_does_not_hear_names_the_next_that_it_does(
     result = debug(day.dir, "mm_de", told, commands=["p 1"])
     assert result.handler.startswith("on_")
     for name, number, said in (
-        ("nobody", entry.seq, "plugin 'nobody' is not in the run; there are exchange, prices"),
+        ("nobody", entry.seq, "plugin 'nobody' is not in the run; there are refdata, exchange, prices"),
         ("mm_de", 10**9, "which holds 1 to"),
     ):
         with pytest.raises(InspectError, match=said):

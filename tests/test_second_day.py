@@ -45,6 +45,7 @@ use = "mean_reversion"
 config = {{ samples_min = 3, edge_ticks_min = 20 }}
 [plugins.portfolio]
 use = "portfolio"
+config = {{ late_days = 1, keep_days = 1 }}    # so that what is kept of the past is at its most on the second day
 [plugins.audit]
 use = "audit"
 """

@@ -218,7 +218,9 @@ def test_a_plugin_that_joins_starts_and_those_that_were_there_resume(tmp_path: P
     without = variant(tmp_path, '[plugins.reversion_de]\nuse = "mean_reversion"', "")
     session(tmp_path, without, QUARTER_PAST_THREE)
     again = session(tmp_path, SMALL)
-    assert again.kernel.resumed == {"exchange", "prices", "risk", "fat_finger", "mm_de", "portfolio"}
+    assert again.kernel.resumed == {
+        "refdata", "exchange", "prices", "risk", "fat_finger", "mm_de", "portfolio", "settlement",
+    }  # fmt: skip
     assert replay(tmp_path / "desk").events == again.kernel.cascade.seq
 
 
