@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from penstock_plugins.refdata.identifiers import EIC_TYPES, check_eic, check_lei
+from penstock_sdk.energy import identifiers
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.rules import Table, builtin_rules
 
@@ -116,12 +116,21 @@ def test_a_zone_row_and_the_identifiers_agree_on_what_an_eic_is(body: str, last:
     assert answers[0] == answers[1]
 
 
-SHARED = os.environ.get("PENSTOCK_SHARED")
+@given(LEI_BODY, st.text(DIGITS, min_size=2, max_size=2))
+def test_the_sdk_and_the_library_agree_on_what_an_lei_is(body: str, last: str):
+    answers = []
+    for check in (identifiers.check_lei, check_lei):
+        try:
+            check(body + last)
+            answers.append(True)
+        except EnergyError:
+            answers.append(False)
+    assert answers[0] == answers[1]
+    assert identifiers.check_lei(whole := body + identifiers.lei_check_digits(body)) == check_lei(whole)
 
 
-@pytest.mark.skipif(SHARED is None, reason="PENSTOCK_SHARED is not set")
-def test_real_codes_are_accepted():
-    folder = Path(SHARED or "") / "data" / "identifiers"
+def test_real_codes_are_accepted(shared_dir: Path):
+    folder = shared_dir / "data" / "identifiers"
     with (folder / "valid_eic_codes.csv").open() as file:
         eics = [row["code"] for row in csv.DictReader(file)]
     with (folder / "entsoe_area_eic_codes.csv").open() as file:

@@ -215,8 +215,8 @@ ALIAS = {"venue": "V", "product": "M", "zones": ["TTF"], "pattern": "{letter}{yy
     [
         ("zones", ZONE | {"timezone": "Europe/Pari"}, "time zone 'Europe/Pari' is not in tzdata .*did you mean"),
         ("zones", ZONE | {"currency": "EURO"}, "currency 'EURO' is not known"),
-        ("zones", ZONE | {"eic": "10YFR-RTE------D"}, "whose check character is 'D'; wanted 'C'"),
-        ("zones", ZONE | {"eic": "FR"}, "eic is 'FR'; wanted 16 characters"),
+        ("zones", ZONE | {"eic": "10YFR-RTE------D"}, "ends in 'D'; to its first 15 characters belongs 'C'"),
+        ("zones", ZONE | {"eic": "FR"}, "EIC 'FR' is malformed; wanted 16 characters"),
         ("zones", ZONE | {"code": "x x"}, "code is 'x x'; wanted"),
         ("zones", ZONE | {"day_starts_hour": 24}, "day_starts_hour is 24"),
         ("zones", ZONE | {"interval_minutes": 25}, "interval_minutes is 25; wanted a part of an hour"),
@@ -296,7 +296,7 @@ def test_every_fault_of_a_row_and_of_its_file_is_told_at_once(tmp_path: Path) ->
         "day_starts_hour is 'six'",
         "'Europe/Pari'",
         "'EURO'",
-        "wanted 'C'",
+        "belongs 'C'",
         "gate_lead_minutes is -5",
     ):
         assert what in said

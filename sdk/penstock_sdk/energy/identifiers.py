@@ -1,6 +1,7 @@
 """Identification codes with check characters: legal entities (LEI) and energy parties and areas (EIC).
 
-Source: ISO 17442 with ISO 7064 MOD 97-10 for the LEI; ENTSO-E's EIC reference manual for the EIC.
+For what the SDK itself checks, without a dependency. The refdata plugin has python-stdnum work the characters out, and
+a test holds both together. Source: ISO 17442 with ISO 7064 MOD 97-10 for the LEI; ENTSO-E's EIC reference manual.
 
 >>> check_lei("529900T8BM49AURSDO55")
 '529900T8BM49AURSDO55'

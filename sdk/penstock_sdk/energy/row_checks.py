@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from penstock_sdk.energy.exact import EnergyError
 from penstock_sdk.energy.money import price_currency
 
-__all__ = ["AMOUNTS", "GRID_UNITS", "PRICED_BY", "eic_faults", "off_form", "price_unit_faults", "refused"]
+__all__ = ["AMOUNTS", "GRID_UNITS", "PRICED_BY", "off_form", "price_unit_faults", "refused"]
 
 PRICED_BY = {"MW": "MWh", "therm/d": "therm", "MMBtu": "MMBtu", "t": "t"}
 """Units of quantities, and the unit that a price of each is per."""
@@ -18,9 +18,6 @@ AMOUNTS = tuple(PRICED_BY.values())
 
 GRID_UNITS = ("kW", "therm/d", "mMMBtu/d", "kWh/d", "kg")
 """What amounts on a position grid are in."""
-
-_EIC = re.compile(r"[0-9]{2}[A-Z][0-9A-Z-]{12}[0-9A-Z]")
-_EIC_VALUES = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-"
 
 
 def refused(check: Callable[[], object]) -> Iterator[str]:
@@ -35,17 +32,6 @@ def off_form(pattern: re.Pattern[str], text: str, what: str, wanted: str) -> Ite
     """Yield a fault unless *text* is of that form."""
     if not pattern.fullmatch(text):
         yield f"{what} is {text!r}; wanted {wanted}"
-
-
-def eic_faults(eic: str) -> Iterator[str]:
-    """Yield a fault unless *eic* has the form and the check character of an energy identification code."""
-    if not _EIC.fullmatch(eic):
-        yield f"eic is {eic!r}; wanted 16 characters such as 10YFR-RTE------C"
-        return
-    total = sum((16 - place) * _EIC_VALUES.index(char) for place, char in enumerate(eic[:15]))
-    wanted = _EIC_VALUES[36 - (total - 1) % 37]
-    if eic[15] != wanted:
-        yield f"eic is {eic!r}, whose check character is {eic[15]!r}; wanted {wanted!r}"
 
 
 def price_unit_faults(unit: str, *, per: str = "", template: str = "") -> Iterator[str]:

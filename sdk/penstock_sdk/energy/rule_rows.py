@@ -17,9 +17,10 @@ import msgspec
 
 from penstock_sdk.energy.alias_patterns import pattern_faults
 from penstock_sdk.energy.exact import EnergyError
+from penstock_sdk.energy.identifiers import check_eic
 from penstock_sdk.energy.localtime import zone as time_zone
 from penstock_sdk.energy.money import currency
-from penstock_sdk.energy.row_checks import GRID_UNITS, PRICED_BY, eic_faults, off_form, price_unit_faults, refused
+from penstock_sdk.energy.row_checks import GRID_UNITS, PRICED_BY, off_form, price_unit_faults, refused
 
 __all__ = [
     "ROW_TYPES",
@@ -137,7 +138,7 @@ class MarketZone(Row, frozen=True, kw_only=False):
         yield from refused(lambda: time_zone(self.timezone))
         yield from refused(lambda: currency(self.currency))
         if self.eic:
-            yield from eic_faults(self.eic)
+            yield from refused(lambda: check_eic(self.eic))
         if not 0 <= self.day_starts_hour <= 23:
             yield f"day_starts_hour is {self.day_starts_hour}; wanted an hour from 0 to 23"
         if self.interval_minutes != 1440 and (self.interval_minutes < 1 or 60 % self.interval_minutes):

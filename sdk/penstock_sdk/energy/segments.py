@@ -21,6 +21,7 @@ from penstock_sdk.energy.localtime import NS_PER_MINUTE
 from penstock_sdk.energy.money import price_currency
 from penstock_sdk.energy.rule_rows import MarketZone
 from penstock_sdk.energy.rules import Reference
+from penstock_sdk.energy.units import MWH_PER_UNIT
 from penstock_sdk.energy.zones import market_zone
 
 __all__ = [
@@ -39,7 +40,7 @@ _DAY_MINUTES = 1_440
 _THOUSANDTHS = 1_000
 # Of what is sold by the day or the piece. A therm is 29.3071 kWh in the British contract (theice.com, product 910), and
 # ten make an MMBtu.
-_WH_PER_UNIT = {"therm/d": 29_307_100, "MMBtu": 293_071_000}
+_WH_PER_UNIT = {"therm/d": int(MWH_PER_UNIT["therm"] * 10**9), "MMBtu": int(MWH_PER_UNIT["MMBtu"] * 10**9)}
 _WH_DIVISOR = 1_000
 
 
