@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -83,7 +84,7 @@ class TableFiles(Feed):
         Raises:
             FeedError: a file cannot be read, or some of its rows cannot be used; every fault is named.
         """
-        for due in self._read():
+        for due in self._due:
             for kind, name in due.row.names:
                 self.ctx.intern(kind, name)
 
@@ -93,11 +94,13 @@ class TableFiles(Feed):
 
     def events(self) -> Iterator[tuple[int, Event]]:
         """Yield each row's event at its time; rows of the same time in the files' order."""
-        for due in sorted(self._read()):
+        for due in self._due:
             for event in due.row.told(self.ctx):
                 yield due.at_ns, event
 
-    def _read(self) -> list[_Due]:
+    @cached_property
+    def _due(self) -> list[_Due]:
+        """Every row, by time; read once, so that what is told is what names have been given ids for."""
         rows: list[_Due] = []
         faults: list[Fault] = []
         for nth, name in enumerate(self.config.files):
@@ -115,7 +118,7 @@ class TableFiles(Feed):
             shown = "\n".join(map(str, faults[:_FAULTS_SHOWN]))
             more = f"\n… and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
             raise FeedError(f"{len(faults)} faults, so nothing of these files is used:\n{shown}{more}")
-        return rows
+        return sorted(rows)
 
 
 def _rows(sheet: Sheet, nth: int, faults: list[Fault]) -> list[_Due]:
