@@ -610,6 +610,7 @@ package penstock_pkg;
     localparam logic [15:0] REASON_UNKNOWN_VENUE = 16'd23;
     localparam logic [15:0] REASON_JOURNAL_FULL = 16'd24;
     localparam logic [15:0] REASON_NOT_ALLOWED = 16'd25;
+    localparam logic [15:0] REASON_CHECK_TIMEOUT = 16'd26;
     localparam logic [15:0] REASON_GATE_CLOSED = 16'd30;
     localparam logic [15:0] REASON_NO_LIQUIDITY = 16'd31;
     localparam logic [15:0] REASON_SELF_TRADE = 16'd32;
@@ -618,6 +619,8 @@ package penstock_pkg;
     localparam logic [15:0] REASON_UNSOLICITED = 16'd35;
     localparam logic [15:0] REASON_MARKET_ABUSE = 16'd40;
     localparam logic [15:0] REASON_RECONCILING = 16'd41;
+    localparam logic [15:0] REASON_NO_DELIVERY = 16'd42;
+    localparam logic [15:0] REASON_NOT_OFFERED = 16'd43;
 
     // values of ReportKind
     localparam logic [7:0] REPORT_KIND_UNKNOWN = 8'd0;

@@ -245,6 +245,8 @@ class Desk:
         listing = self._catalog.definition(_LISTING, intent.listing_id)
         if listing is None:
             return Reason.UNKNOWN_LISTING
+        if not listing.interval_count and not listing.segments:
+            return Reason.NO_DELIVERY
         if listing.venue_id not in self._venues:
             return Reason.UNKNOWN_VENUE
         if self.reconciling and listing.venue_id in self.reconciling:

@@ -26,6 +26,7 @@ __all__ = [
     "ContractDefinition",
     "CounterpartyDefinition",
     "Deal",
+    "DeploymentChange",
     "Interned",
     "InvoiceLine",
     "ListingDefinition",
@@ -405,3 +406,19 @@ class InvoiceLine(Control, frozen=True, kw_only=True):
     """False while prices or meter values may still come."""
     zone: str = ""
     """The zone or hub that it is about."""
+
+
+@control(id=122, topic="control.deployment_change")
+class DeploymentChange(Control, frozen=True, kw_only=True):
+    """The deployment changes while the run goes on: what follows are its plugins' stops and starts."""
+
+    digest: str
+    """SHA-256 of the deployment from here on, which lies under this name beside the journal."""
+    who: str
+    why: str
+    added: list[str] = msgspec.field(default_factory=list)
+    """Names of plugin instances."""
+    changed: list[str] = msgspec.field(default_factory=list)
+    removed: list[str] = msgspec.field(default_factory=list)
+    rolled_back: bool = False
+    """True when the change before could not be made, and the deployment is what it was before that."""

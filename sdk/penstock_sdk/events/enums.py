@@ -182,6 +182,8 @@ class Reason(IntEnum):
     """The journal cannot be written; only cancels leave."""
     NOT_ALLOWED = 25
     """The plugin lacks the capability, or the book is another's."""
+    CHECK_TIMEOUT = 26
+    """A check in a process of its own did not answer in time: it fails closed."""
     GATE_CLOSED = 30
     NO_LIQUIDITY = 31
     SELF_TRADE = 32
@@ -194,6 +196,10 @@ class Reason(IntEnum):
     """A compliance check said no."""
     RECONCILING = 41
     """The venue has not said yet where the orders of an earlier session stand."""
+    NO_DELIVERY = 42
+    """Nobody has said what the contract delivers and when: it is shown, not traded."""
+    NOT_OFFERED = 43
+    """The venue does not take orders of this kind."""
 
 
 class SessionStatus(IntEnum):
