@@ -35,6 +35,7 @@ from penstock_sdk.wire.frame import Origin
 __all__ = [
     "CarryError",
     "StartError",
+    "attach_plugin",
     "attach_plugins",
     "boot",
     "boot_session",
@@ -113,6 +114,33 @@ def zone_info(name: str) -> Any:
     return zone(name)
 
 
+def attach_plugin(kernel: Kernel, spec: PluginSpec, deployment: Deployment) -> Slot:
+    """Build one plugin instance of the deployment; `kernel.wire` lets it hear.
+
+    Raises:
+        StartError: its class cannot be had, or its config or constructor raises; names the instance.
+    """
+    try:
+        cls = load_class(spec.manifest)
+        config_type = getattr(cls, "Config", None)
+        config = (
+            None
+            if config_type is None
+            else build_config(_with_run_settings(spec, config_type, deployment), config_type)
+        )
+        identity = kernel.identity(spec.book, spec.manifest.id, _major(spec), spec.trader, spec.account)
+        return kernel.attach(
+            cls, spec.name, config, seed=deployment.seed_for(spec.name), identity=identity,
+            limits=spec.limits, run_dir=kernel.run_dir, folder=deployment.files_folder,
+        )  # fmt: skip
+    except (PluginImportError, DeploymentError) as error:
+        raise StartError(f"plugin {spec.name}: {error}") from error
+    except Exception as error:
+        raise StartError(
+            f"plugin {spec.name} ({spec.manifest.class_path}) cannot be built: {type(error).__name__}: {error}"
+        ) from error
+
+
 def attach_plugins(kernel: Kernel, deployment: Deployment, state: dict[str, Any] | None = None) -> list[Slot]:
     """Build every plugin instance of the deployment; with *state*, give each what its instance left in it.
 
@@ -122,30 +150,8 @@ def attach_plugins(kernel: Kernel, deployment: Deployment, state: dict[str, Any]
         StartError: a class cannot be had, or its config or constructor raises; names the instance.
         CarryError: an instance cannot take up what it left.
     """
-    slots: list[Slot] = []
     kernel.resumed = set()
-    for spec in deployment.plugins:
-        try:
-            cls = load_class(spec.manifest)
-            config_type = getattr(cls, "Config", None)
-            config = (
-                None
-                if config_type is None
-                else build_config(_with_run_settings(spec, config_type, deployment), config_type)
-            )
-            identity = kernel.identity(spec.book, spec.manifest.id, _major(spec), spec.trader, spec.account)
-            slots.append(
-                kernel.attach(
-                    cls, spec.name, config, seed=deployment.seed_for(spec.name), identity=identity,
-                    limits=spec.limits, run_dir=kernel.run_dir, folder=deployment.files_folder,
-                )
-            )  # fmt: skip
-        except (PluginImportError, DeploymentError) as error:
-            raise StartError(f"plugin {spec.name}: {error}") from error
-        except Exception as error:
-            raise StartError(
-                f"plugin {spec.name} ({spec.manifest.class_path}) cannot be built: {type(error).__name__}: {error}"
-            ) from error
+    slots = [attach_plugin(kernel, spec, deployment) for spec in deployment.plugins]
     try:
         kernel.wire()
     except WiringError as error:

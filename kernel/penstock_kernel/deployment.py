@@ -29,7 +29,15 @@ from penstock_kernel.strictest import LimitDifference, strictest, strictness
 from penstock_kernel.telemetry.settings import TelemetryTable, telemetry_findings
 from penstock_kernel.toml_lines import line_of, toml_lines
 from penstock_kernel.warden.settings import HealthTable, WatchdogTable, watchdog_findings
-from penstock_sdk.discovery import Discovery, PluginImportError, discover, load_class, read_path
+from penstock_sdk.discovery import (
+    Discovery,
+    PluginImportError,
+    conflicts,
+    discover,
+    load_class,
+    manifest_text,
+    read_path,
+)
 from penstock_sdk.manifest import KINDS, ManifestError, ManifestProblem, PluginManifest
 from penstock_sdk.typed import Finding, KeyPath, check_typed, closest, format_path, shown_value
 
@@ -248,7 +256,19 @@ class _Loader:
                 sound = {key: value for key, value in table.items() if not _touches(faulty, (*path, key))}
                 specs.append(_spec(name, sound, self.files, manifest))
         self._add_manifest_problems(installed, lost)
+        self._add_conflicts(specs)
         return tuple(specs)
+
+    def _add_conflicts(self, specs: Sequence[PluginSpec]) -> None:
+        """Add a problem for each id that instances take from different places: one of them runs what is not meant."""
+        for number, spec in enumerate(specs):
+            for earlier in specs[:number]:
+                if earlier.manifest.id == spec.manifest.id and earlier.manifest.source != spec.manifest.source:
+                    (fault,) = conflicts([earlier.manifest, spec.manifest])
+                    path = ("plugins", spec.name, "use")
+                    way_out = f"give plugins.{earlier.name} and plugins.{spec.name} the same"
+                    self._add([Finding(path, fault.message, way_out)])
+                    break
 
     def _add_disabled(self, name: str, table: dict[str, Any], installed: Discovery) -> None:
         """Note the kind of an instance that is switched off, where it is known; its faults are nobody's business."""
@@ -307,8 +327,8 @@ class _Loader:
 
 def _line_in_file(file: str, path: KeyPath) -> int:
     try:
-        return line_of(toml_lines(Path(file).read_text("utf-8-sig")), path)
-    except OSError:
+        return line_of(toml_lines(manifest_text(file)), path)
+    except (OSError, ValueError):
         return 0
 
 

@@ -69,6 +69,7 @@ class Hearing:
         self._decode = decode
         self._unsaid: list[bytes] = []
         kernel.live = False
+        kernel.hearing = True
         kernel.tape = []
         kernel.cascade.wire(kernel.cascade.slots)
         if state is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import pickle
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -101,6 +102,8 @@ class Kernel(Core):
         self.lanes = Lanes(limit_for)
         self.tasks = Tasks()
         self.sources: list[Source] = []
+        self.taken: Counter[str] = Counter()
+        """Recorded events that were taken of feeds which are not read now: lost, or played back."""
         self._pollers: list[Slot] = []
         """Plugins of any kind that take what comes in from outside."""
         self.ended = False
@@ -131,7 +134,7 @@ class Kernel(Core):
         self._log = log
         self._commands: list[tuple[OperatorCommand, Done | None, int]] = []
         """(command, whom to tell, when it came on the process's own clock)"""
-        self._later: list[Event] = []
+        self._later: list[Event | Callable[[], object]] = []
         self._sync_due_ns = 0
         self._schedule: list[tuple[int, int, OperatorCommand]] = []
         self._scheduled = count()
@@ -140,6 +143,10 @@ class Kernel(Core):
         self._snapshot_faults: set[str] = set()
         self._stepped = False
         """True while the clock is behind the run's time."""
+        self.deployment: Any = None
+        """What an operator has changed the deployment to since the session began, or None."""
+        self.on_command: Callable[[OperatorCommand], object] = lambda command: None
+        """Called after an operator's command has been handled, before it is answered: it may feed inputs."""
         super().__init__(sink_for=self._sink_for, run_seed=run_seed, epoch=epoch, **limits)
         self.moment.now_ns = clock.now_ns()
         self.watch = TickWatch(self.moment)
@@ -198,6 +205,63 @@ class Kernel(Core):
         slot = super().attach(cls, name, config, **context)
         self.record(slot)
         return slot
+
+    def let_go(self, slot: Slot) -> None:
+        """Forget a plugin instance, and what it gave or would have given."""
+        super().let_go(slot)
+        self.sources = [source for source in self.sources if source.slot is not slot]
+        self._pollers = [poller for poller in self._pollers if poller is not slot]
+
+    def join(self, slot: Slot) -> None:
+        """Take what a plugin gives from now on that was started in a running session.
+
+        Raises:
+            SourceError: a feed fails before its first event.
+        """
+        self._pollers = [s for s in self.cascade.slots if s.plugin_id and callable(getattr(s.plugin, "poll", None))]
+        if not isinstance(slot.plugin, Feed) or slot.recording is not None:
+            return
+        source = Source(slot)
+        while not source.ended and source.next_ns < self.moment.now_ns:
+            source.take()
+        if source.error is not None and not source.taken:
+            raise SourceError(f"feed {slot.name} cannot begin: {error_text(source.error)}") from source.error
+        at = list(self.slots).index(slot.name)
+        before = [other for other in self.sources if list(self.slots).index(other.slot.name) < at]
+        self.sources = [*before, source, *(other for other in self.sources if other not in before)]
+
+    def lose(self, slot: Slot, reason: str) -> list[Event]:
+        """As the core does; and take nothing more of what it would have given."""
+        out = super().lose(slot, reason)
+        for source in self.sources:
+            if source.slot is slot:
+                self.taken[slot.name] = source.taken
+        self.sources = [source for source in self.sources if source.slot is not slot]
+        self._pollers = [poller for poller in self._pollers if poller is not slot]
+        return out
+
+    def start_plugin(self, slot: Slot, *, resumed: bool = False) -> None:
+        """As the core does; of one that comes back what it gives is taken again."""
+        back = slot not in self.cascade.slots
+        super().start_plugin(slot, resumed=resumed)
+        if back and slot in self.cascade.slots:
+            self._pollers = [s for s in self.cascade.slots if s.plugin_id and callable(getattr(s.plugin, "poll", None))]
+            self._read_on(slot)
+
+    def _read_on(self, slot: Slot) -> None:
+        """Read a feed again that comes back: after what had been taken of it."""
+        if not isinstance(slot.plugin, Feed) or slot.recording is not None:
+            return
+        source = Source(slot)
+        if slot.plugin.elsewhere:
+            wanted = self.taken.pop(slot.name, 0)
+            while source.taken < wanted and not source.ended:
+                source.take()
+        at = list(self.slots).index(slot.name)
+        before = [other for other in self.sources if list(self.slots).index(other.slot.name) < at]
+        self.sources = [*before, source, *(other for other in self.sources if other not in before)]
+        if source.error is not None and source.ended:
+            self.source_failed(source, source.error)
 
     def record(self, slot: Slot) -> None:
         """In a play-back, have a plugin that is recorded not be called."""
@@ -329,8 +393,9 @@ class Kernel(Core):
         self.recording_for = None
         for slot in self.slots.values():
             slot.recording = None
-            if slot.origin == Origin.REPLY and slot in self.cascade.slots and isinstance(slot.plugin, Feed):
-                self.sources.append(Source(slot))  # goes on with what it gives now
+            read = any(source.slot is slot for source in self.sources)
+            if slot.origin == Origin.REPLY and slot in self.cascade.slots and not read:
+                self._read_on(slot)  # goes on with what it gives now
         self.cascade.wire(self.cascade.slots)
         for data in left_over:
             self.journal.append(data)
@@ -376,12 +441,19 @@ class Kernel(Core):
             command = msgspec.structs.replace(command, source_ns=now_ns, recv_ns=now_ns, clock=int(ClockKind.WALL))
         self._commands.append((command, done, perf_counter_ns()))
 
-    def later(self, event: Event) -> None:
-        """Take an input of the kernel's own at the next turn; for those who notice something between inputs."""
+    def later(self, event: Event | Callable[[], object]) -> None:
+        """Take an input of the kernel's own at the next turn, or call what takes some between inputs."""
         self._later.append(event)
 
     def _take_later(self, at_ns: int | None = None) -> None:
-        self.input(self._later.pop(0), Origin.KERNEL, at_ns=at_ns)
+        event = self._later.pop(0)
+        if isinstance(event, (Record, Control, Frame)):
+            self.input(event, Origin.KERNEL, at_ns=at_ns)
+            return
+        if at_ns is not None and at_ns > self.moment.now_ns:
+            self.moment.now_ns = at_ns
+        event()
+        self.settle()
 
     def _take_command(self, at_ns: int | None = None) -> None:
         command, done, came_ns = self._commands.pop(0)
@@ -392,6 +464,7 @@ class Kernel(Core):
             return
         first_seq = self.cascade.seq + 1
         self.input(command, Origin.OPERATOR, at_ns=at_ns)
+        self.on_command(command)
         self.stopwatch.command.record(perf_counter_ns() - came_ns)
         if done is not None:
             self.write()
@@ -416,8 +489,9 @@ class Kernel(Core):
         """
         self.sources = []
         self._pollers = [s for s in self.cascade.slots if s.plugin_id and callable(getattr(s.plugin, "poll", None))]
+        self.taken = Counter({name: n for name, n in (skip or {}).items() if self._is_told(name)})
         for slot in self.cascade.slots:
-            failed_before = skip is not None and slot.name not in skip
+            failed_before = self._is_told(slot.name) or (skip is not None and slot.name not in skip)
             if slot.plugin_id and isinstance(slot.plugin, Feed) and slot.recording is None and not failed_before:
                 source = Source(slot)
                 wanted = (skip or {}).get(slot.name, 0)
@@ -434,6 +508,11 @@ class Kernel(Core):
                         f"feed {slot.name} cannot begin: {type(source.error).__name__}: {source.error}"
                     ) from source.error
                 self.sources.append(source)
+
+    def _is_told(self, name: str) -> bool:
+        """Return whether a feed is not read in this play-back: its process is not there."""
+        slot = self.slots.get(name)
+        return not self.live and slot is not None and bool(getattr(slot.plugin, "elsewhere", False))
 
     def run_simulated(self, end_ns: int, turn_every: int = 256) -> None:
         """Run until *end_ns*, until nothing is left to happen, or until told to stop."""
@@ -682,5 +761,7 @@ class Kernel(Core):
     def snapshot(self) -> dict[str, Any]:
         """Return the core's state and how far each source was read."""
         state = super().snapshot()
-        state["sources"] = {source.slot.name: source.taken for source in self.sources}
+        state["sources"] = {source.slot.name: source.taken for source in self.sources} | dict(self.taken)
+        if self.deployment is not None:
+            state["deployment"] = self.deployment.digest
         return state

@@ -1,4 +1,4 @@
-"""Checks of a deployment that need the market's vocabulary: zone, names of limits, who checks orders."""
+"""Checks of a deployment that need the market's vocabulary: zone, names of limits, who checks orders, needs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import msgspec
 from penstock_kernel.deployment import Deployment, check, read_deployment
 from penstock_kernel.problems import Problem, sorted_problems
 from penstock_kernel.reference import collect_reference, plugin_problems
+from penstock_kernel.venue_check import venue_problems
 from penstock_sdk.energy import EnergyError, known_zones, market_zone
 from penstock_sdk.energy.localtime import local_to_ns, utc_ns
 from penstock_sdk.energy.rules import Reference
@@ -54,7 +55,7 @@ def check_deployment(
 
 
 def market_problems(deployment: Deployment, reference: Reference | None = None) -> list[Problem]:
-    """Return what is wrong with a deployment's zone, names of limits and checks; also with a part of one.
+    """Return what is wrong with a deployment's zone, names of limits, checks and venues; also with a part of one.
 
     *reference* is what its refdata plugins bring; None: the built-in rules alone.
     """
@@ -66,7 +67,7 @@ def market_problems(deployment: Deployment, reference: Reference | None = None) 
             near = closest(name, LIMIT_NAMES)
             hint = f"; did you mean {near}?" if near else ""
             found.append(_problem(deployment, path, f"unknown limit{hint}", f"known: {', '.join(LIMIT_NAMES)}"))
-    return found + _risk_problems(deployment)
+    return found + _risk_problems(deployment) + venue_problems(deployment)
 
 
 def _zone_problems(deployment: Deployment, reference: Reference | None) -> list[Problem]:

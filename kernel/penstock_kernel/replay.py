@@ -18,12 +18,23 @@ from penstock_kernel.deployment import Deployment, load_deployment
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.recorded import Ahead, Said
 from penstock_kernel.snapshots import SnapshotError, load_snapshot
-from penstock_sdk.events import Alert, CaptureRef, PluginState, PluginStatus, RunEnd, RunHeader, TaskResult, Timer
+from penstock_sdk.events import (
+    Alert,
+    CaptureRef,
+    DeploymentChange,
+    PluginState,
+    PluginStatus,
+    RunEnd,
+    RunHeader,
+    TaskResult,
+    Timer,
+)
+from penstock_sdk.plugin import Feed
 from penstock_sdk.schema import ABSENT, Event, Frame, schema_by_id
 from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER, HEADER_BYTES, Header, Origin
 from penstock_sdk.wire.segment import FrameView, read_frames, scan
 
-__all__ = ["Difference", "NextSession", "ReplayError", "ReplayResult", "catch_up", "event_of", "replay"]
+__all__ = ["Difference", "NextSession", "ReplayError", "ReplayResult", "catch_up", "event_of", "in_force", "replay"]
 
 TURN_EVERY = 1024
 """Inputs of a play-back between two turns of those who watch."""
@@ -212,8 +223,16 @@ class Player:
         if origin == Origin.KERNEL and isinstance(event, PluginState) and event.status == PluginStatus.DRAINING:
             kernel.stop_plugin(kernel.slots[event.name])
             return
+        if origin == Origin.KERNEL and isinstance(event, PluginState) and event.status == PluginStatus.RUNNING:
+            slot = kernel.slots.get(event.name)
+            if event.previous == PluginStatus.CONFIGURED and slot is not None:
+                kernel.start_plugin(slot, resumed=True)  # lost in this session, and back
+                return
         if isinstance(event, RunHeader) and event.carried_seq:
             raise NextSession(event)
+        if isinstance(event, DeploymentChange) and not event.rolled_back:
+            self._change(event, origin)
+            return
         if isinstance(event, TaskResult):
             kernel.answered(event.plugin_id, event.task_id)
         if isinstance(event, RunEnd):
@@ -221,6 +240,17 @@ class Player:
         elif isinstance(event, RunHeader):
             kernel.ended, kernel.stopping = False, ""
         kernel.cascade.run(event, origin, kernel.slot_by_id(frame.producer))
+
+    def _change(self, change: DeploymentChange, origin: int) -> None:
+        """Change the deployment as an operator did while the run went on."""
+        from penstock_kernel.reload.change import carry_out  # which needs `boot`, as this module does
+
+        kernel = self.kernel
+        assert kernel.run_dir is not None
+        kernel.cascade.run(change, origin, kernel.cascade.kernel_slot)
+        after = stored_deployment(kernel.run_dir, change.digest)
+        if not carry_out(kernel, self.deployment, after, change):
+            self.deployment = after
 
     def _feed_timer(self, frame: FrameView) -> None:
         recorded: Any = event_of(frame)
@@ -247,6 +277,8 @@ class Player:
             kernel.cascade.run(from_source, Origin.EXTERNAL, slot)
             return
         event = event_of(frame)
+        if source is None and isinstance(slot.plugin, Feed) and slot.plugin.elsewhere:
+            kernel.taken[slot.name] += 1
         if source is not None and source.error is not None and isinstance(event, Alert) and event.code == "feed.failed":
             kernel.forget_source(source)  # so that its failure is not told again
         kernel.cascade.run(event, Origin.EXTERNAL, slot)
@@ -309,6 +341,12 @@ def stored_deployment(run_dir: Path, digest: str) -> Deployment:
     """
     kept = run_dir / "deployments" / f"{digest}.toml"
     return load_deployment(kept if kept.exists() else run_dir / "deployment.toml")
+
+
+def in_force(run_dir: Path, state: dict[str, Any], deployment: Deployment) -> Deployment:
+    """Return the deployment that a snapshot was taken under: the session's, or what it had been changed to by then."""
+    digest = state.get("deployment", "")
+    return stored_deployment(run_dir, digest) if digest else deployment
 
 
 def deployment_of(run_dir: Path, first: FrameView) -> Deployment:
@@ -390,11 +428,13 @@ def catch_up(
     else:
         header_of(next(read_frames(journal_dir)), deployment)
         seq, state = snapshot
+        deployment = in_force(journal_dir.parent, state, deployment)
         kernel.live = False
         kernel.tape = []
         kernel.cascade.wire(kernel.cascade.slots)
         attach_plugins(kernel, deployment)
         kernel.restore(state)
+        kernel.deployment = deployment if "deployment" in state else None
         kernel.open_sources(skip=state["sources"])
         frames = (frame for frame in read_frames(journal_dir, from_seq=seq) if frame.seq > seq)
         player = Player(kernel, deployment, frames, until_end=True)

@@ -23,7 +23,8 @@ from penstock_kernel.hooks import call_hook, hook_manager
 from penstock_kernel.journal import Journal, JournalFatal, run_identity
 from penstock_kernel.kernel import Done, Kernel
 from penstock_kernel.market_check import check_deployment
-from penstock_kernel.replay import catch_up
+from penstock_kernel.reload.applying import Applying
+from penstock_kernel.replay import catch_up, deployment_of
 from penstock_kernel.runs import LatencyNs, RunError, RunInfo, RunPaths, new_run_dir
 from penstock_kernel.services import Services
 from penstock_kernel.snapshots import newest_snapshot
@@ -34,6 +35,7 @@ from penstock_kernel.telemetry.settings import wants_exporter
 from penstock_kernel.vitals import Phase, Vitals
 from penstock_sdk.events import Alert, ClockKind, OperatorCommand, RunHeader, SessionReady, Severity
 from penstock_sdk.wire.frame import Origin
+from penstock_sdk.wire.segment import read_frames
 
 __all__ = ["Run", "RunOptions", "changed", "make_kernel", "open_log"]
 
@@ -73,6 +75,8 @@ class Run:
         self.live = False
         """False while its journal is played back."""
         self._early: list[tuple[OperatorCommand, Done | None]] = []
+        self.applying = Applying(self)
+        """Takes changes of the deployment while the run goes on."""
         self.services: Services | None = None
         """Control socket, alerts' file, disk watch: in an instance, and in any run in wall time."""
         self._hooks: pluggy.PluginManager | None = None
@@ -154,7 +158,7 @@ class Run:
         info = RunInfo.load(run_dir)
         if info.status == "complete":
             raise RunError(f"run {info.id} is complete, so nothing is left to resume; start another")
-        deployment = load_deployment(run_dir / "deployment.toml")
+        deployment = _begun_with(run_dir)
         configured = load_deployment(deployment_path) if deployment_path is not None else None
         journal = Journal.open_for_append(run_dir / "journal", segment_bytes=deployment.journal.segment_mb << 20)
         clock = WallClock() if deployment.run.clock == "wall" else SimClock(info.first_at_ns)
@@ -174,6 +178,7 @@ class Run:
             run.abort()
             raise
         info.save(run_dir)
+        run.deployment = deployment = run.kernel.deployment or deployment
         run.start_beside(options.lake)
         run.kernel.go_live(left_over)
         if isinstance(clock, WallClock) or run.kernel.desk.outside:
@@ -292,6 +297,7 @@ class Run:
         self.kernel = kernel
         kernel.turns = (self._turn,)
         kernel.on_attached = self._attached
+        kernel.on_command = lambda command: self.applying.on_command(command)
 
     def watch_recovery(self, kernel: Kernel, last_seq: int) -> Kernel:
         """Make *kernel* the run's while it plays the journal back, and tell how far it has come."""
@@ -434,6 +440,14 @@ class Run:
                 rebuild(self.dir)
         except (LakeError, duckdb.Error) as error:  # the journal is whole, and a lake can be made again from it
             print(f"penstock: no tables: {error}; `penstock report {self.info.id}` makes them anew", file=sys.stderr)
+
+
+def _begun_with(run_dir: Path) -> Deployment:
+    """Return the deployment that a run began with; `penstock apply` may have changed it meanwhile."""
+    first = None
+    with suppress(OSError, ValueError):  # what is wrong with the journal is told by who opens it for more
+        first = next(read_frames(run_dir / "journal"), None)
+    return load_deployment(run_dir / "deployment.toml") if first is None else deployment_of(run_dir, first)
 
 
 def changed(deployment: Deployment, options: RunOptions) -> Deployment:

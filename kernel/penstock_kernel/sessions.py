@@ -27,7 +27,7 @@ from penstock_kernel.boot import CarryError, attach_plugins, versions_of
 from penstock_kernel.deployment import Deployment, DeploymentError
 from penstock_kernel.hearing import Hearing
 from penstock_kernel.kernel import Kernel
-from penstock_kernel.replay import Difference, NextSession, Player, ReplayError, event_of, stored_deployment
+from penstock_kernel.replay import Difference, NextSession, Player, ReplayError, event_of, in_force, stored_deployment
 from penstock_kernel.snapshots import SnapshotError, any_snapshot, load_snapshot, save_carry
 from penstock_kernel.sources import SourceError
 from penstock_sdk.events import Interned, RunHeader
@@ -105,7 +105,7 @@ def take_up(run_dir: Path, last_seq: int, make_kernel: MakeKernel, mark: Mark = 
         deployment = _same_code(run_dir, header)
         kernel = make_kernel(deployment)
         try:
-            left_over = _play(kernel, deployment, run_dir, point, mark)
+            player = _play(kernel, deployment, run_dir, point, mark)
         except NextSession as session:
             kernel.tasks.close()
             header = session.header
@@ -116,7 +116,7 @@ def take_up(run_dir: Path, last_seq: int, make_kernel: MakeKernel, mark: Mark = 
         except (Difference, ReplayError, SourceError) as error:
             # Code that changed while its version did not, a source that is gone, inputs that were not kept.
             raise OtherCode(header, f"what was recorded cannot be recomputed: {error}") from None
-        return TakenUp(kernel, deployment, left_over, point.seq)
+        return TakenUp(kernel, player.deployment, player.tape.left_over, point.seq)
 
 
 def _carried(run_dir: Path, header: RunHeader) -> _Point:
@@ -194,7 +194,7 @@ def _frames(run_dir: Path, after_seq: int) -> Iterator[FrameView]:
     return (frame for frame in frames if frame.seq > after_seq)
 
 
-def _play(kernel: Kernel, deployment: Deployment, run_dir: Path, point: _Point, mark: Mark) -> list[bytes]:
+def _play(kernel: Kernel, deployment: Deployment, run_dir: Path, point: _Point, mark: Mark) -> Player:
     if point.state is None:
         player = Player(kernel, deployment, _frames(run_dir, 0), until_end=True)
         player.boot()
@@ -205,7 +205,9 @@ def _play(kernel: Kernel, deployment: Deployment, run_dir: Path, point: _Point, 
         kernel.live = False
         kernel.tape = []
         kernel.cascade.wire(kernel.cascade.slots)
+        deployment = in_force(run_dir, point.state, deployment)
         attach_plugins(kernel, deployment)
+        kernel.deployment = deployment if "deployment" in point.state else None
         try:
             kernel.restore(point.state)
         except Exception as error:
@@ -215,7 +217,7 @@ def _play(kernel: Kernel, deployment: Deployment, run_dir: Path, point: _Point, 
     mark("plugins")
     player.play()
     mark("played")
-    return player.tape.left_over
+    return player
 
 
 def hear(

@@ -135,7 +135,7 @@ class Stopwatch:
     def _row(self, plugin: str, handler: str) -> _Row:
         return self._rows.setdefault((plugin, handler), _Row(self))
 
-    def _timed_ask(self, slot: Slot, order: Order) -> CheckVerdict:
+    def _timed_ask(self, slot: Slot, order: Order) -> CheckVerdict | None:
         begun_ns = perf_counter_ns()
         verdict = self._ask(slot, order)
         took_ns = perf_counter_ns() - begun_ns

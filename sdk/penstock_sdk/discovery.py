@@ -1,13 +1,15 @@
 """Finds plugins and their manifests without importing plugin code; `load_class` is the one function that imports.
 
 A distribution names one packaged file under the entry-point group `penstock.plugins`, as `package:plugin.toml`. So a
-plugin that breaks on import, or is slow to import, costs only the deployment that uses it.
+plugin that breaks on import, or is slow to import, costs only the deployment that uses it. Beside distributions there
+are installed packages (`penstock plugin install`), and what a deployment gives by path: a folder, or a single .py file.
+An id is one plugin's: two that claim it are refused, and both are named.
 """
 
 import importlib
 import re
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from importlib.util import find_spec
@@ -26,9 +28,19 @@ from penstock_sdk.manifest import (
     parse_manifest,
     stays_inside,
 )
+from penstock_sdk.single_file import BLOCK_BEGIN, SingleFileError, own_classes, single_file_manifest
 from penstock_sdk.typed import closest
 
-__all__ = ["ENTRY_POINT_GROUP", "Discovery", "PluginImportError", "discover", "load_class", "read_path"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "Discovery",
+    "PluginImportError",
+    "conflicts",
+    "discover",
+    "load_class",
+    "manifest_text",
+    "read_path",
+]
 
 ENTRY_POINT_GROUP = "penstock.plugins"
 MANIFEST_BYTES_MAX = 1 << 20
@@ -45,14 +57,19 @@ class Discovery(Struct, frozen=True):
     problems: tuple[ManifestProblem, ...]
 
 
-def discover(contracts: Mapping[str, Collection[int]], search_path: Sequence[str] | None = None) -> Discovery:
+def discover(
+    contracts: Mapping[str, Collection[int]],
+    search_path: Sequence[str] | None = None,
+    packages: Iterable[PluginManifest] = (),
+) -> Discovery:
     """Return every installed plugin whose manifest is sound, and the faults of the rest. Imports no plugin code.
 
     Args:
         contracts: the contract majors that the caller serves, by kind: `{"strategy": (1,)}`.
         search_path: folders to look in; None means `sys.path`, editable installs included.
+        packages: manifests of installed packages.
 
-    An id that two distributions claim is refused for both. Cost: some 30 ms for 80 distributions, 5 ms when warm.
+    An id that two of them claim is refused for both. Cost: some 30 ms for 80 distributions, 5 ms when warm.
     """
     found: dict[str, list[PluginManifest]] = {}
     problems: list[ManifestProblem] = []
@@ -64,9 +81,11 @@ def discover(contracts: Mapping[str, Collection[int]], search_path: Sequence[str
                 found.setdefault(manifest.id, []).append(manifest)
         except ManifestError as error:
             problems += error.problems
+    for manifest in packages:
+        found.setdefault(manifest.id, []).append(manifest)
     manifests = {}
     for plugin_id, claims in sorted(found.items()):
-        refusals = _duplicate(claims) if len(claims) > 1 else _contract_faults(claims[0], contracts)
+        refusals = conflicts(claims) if len(claims) > 1 else _contract_faults(claims[0], contracts)
         problems += refusals
         if not refusals:
             manifests[plugin_id] = claims[0]
@@ -74,30 +93,58 @@ def discover(contracts: Mapping[str, Collection[int]], search_path: Sequence[str
 
 
 def read_path(path: str | Path, contracts: Mapping[str, Collection[int]]) -> list[PluginManifest]:
-    """Return the plugins at *path*: a folder with a plugin.toml, that file itself, or a `.py` file beside one.
+    """Return the plugins at *path*: a folder with a plugin.toml, that file itself, or a `.py` file.
 
-    A `.py` file stands for the entries whose class is in it. Imports nothing.
+    A `.py` file stands for the entries of its own manifest (`single_file`), or else for those of a plugin.toml beside
+    it whose class is in it. Imports nothing.
 
     Raises:
-        ManifestError: nothing is there, or the manifest is faulty; holds every fault.
+        ManifestError: nothing is there, the manifest is faulty, or both claim an id; holds every fault.
     """
     path = Path(path)
-    file = path if path.name == MANIFEST_NAME else (path.parent if path.suffix == ".py" else path) / MANIFEST_NAME
-    if path.suffix == ".py" and not path.is_file():
-        way_out = "give the plugin's .py file or its folder"
-        raise ManifestError([ManifestProblem(str(path), (), "no such file", way_out)])
-    manifests = _read_file(file, None)
     if path.suffix == ".py":
-        modules = {manifest.id: manifest.class_path.partition(":")[0] for manifest in manifests}
-        manifests = [manifest for manifest in manifests if modules[manifest.id].rpartition(".")[2] == path.stem]
-        if not manifests:
-            met = ", ".join(f"{plugin_id} in {module}" for plugin_id, module in modules.items())
-            text = f"no entry has its class in {path.name}, met {met}"
-            raise ManifestError([ManifestProblem(str(file), (), text, f'write class = "{path.stem}:YourClass"')])
+        manifests = _read_single(path)
+    else:
+        manifests = _read_file(path if path.name == MANIFEST_NAME else path / MANIFEST_NAME, None)
     problems = [problem for manifest in manifests for problem in _contract_faults(manifest, contracts)]
     if problems:
         raise ManifestError(problems)
     return manifests
+
+
+def _read_single(path: Path) -> list[PluginManifest]:
+    if not path.is_file():
+        way_out = "give the plugin's .py file or its folder"
+        raise ManifestError([ManifestProblem(str(path), (), "no such file", way_out)])
+    own = _read_file(path, None) if BLOCK_BEGIN in _decoded(path, "give the plugin's .py file") else []
+    file = path.parent / MANIFEST_NAME
+    if not own and not file.exists():
+        text = f"there is no manifest in it, nor a {MANIFEST_NAME} beside it"
+        way_out = f"write one into its first lines, between {BLOCK_BEGIN} and # ///"
+        raise ManifestError([ManifestProblem(str(path), (), text, way_out)])
+    beside = _read_file(file, None) if file.exists() else []
+    modules = {each.id: each.class_path.partition(":")[0] for each in beside}
+    here = [each for each in beside if modules[each.id].rpartition(".")[2] == path.stem]
+    problems = [
+        problem for each in own for other in here if each.id == other.id for problem in conflicts([each, other])
+    ]
+    if problems:
+        raise ManifestError(problems)
+    if own or here:
+        return own or here
+    met = ", ".join(f"{plugin_id} in {module or 'a command'}" for plugin_id, module in modules.items())
+    text = f"no entry has its class in {path.name}, met {met}"
+    raise ManifestError([ManifestProblem(str(file), (), text, f'write class = "{path.stem}:YourClass"')])
+
+
+def conflicts(claims: Sequence[PluginManifest]) -> list[ManifestProblem]:
+    """Return the refusal of manifests that claim one id, naming where each stands and its version; or nothing."""
+    claims = list({claim.source: claim for claim in claims}.values())
+    if len(claims) < 2:
+        return []
+    sources = " and ".join(f"{claim.version} of {claim.source}" for claim in claims)
+    way_out = "remove one of them" if any(not c.source.distribution for c in claims) else "uninstall one of them"
+    return [_refusal(claims[1], "id", f'"{claims[0].id}" is claimed by {sources}', way_out)]
 
 
 def load_class(manifest: PluginManifest) -> type:
@@ -109,6 +156,9 @@ def load_class(manifest: PluginManifest) -> type:
         PluginImportError: the import raised, the module has no such class, or another module of that name came first.
     """
     module_name, _, class_name = manifest.class_path.partition(":")
+    if not module_name:
+        text = f"{manifest.id} is a program, not a class in Python; it runs in a process of its own"
+        raise PluginImportError(f'{text}: write run = "process"')
     by_path = not manifest.source.distribution
     if by_path and manifest.source.folder not in sys.path:
         sys.path.append(manifest.source.folder)
@@ -149,11 +199,6 @@ def _contract_faults(manifest: PluginManifest, contracts: Mapping[str, Collectio
     way_out = f"install {'a newer Penstock, or an older' if too_new else 'a newer'} version of the plugin"
     text = f"{manifest.id} speaks {wanted}, this version serves {wanted.kind}/{served[0]}..{served[-1]}"
     return [_refusal(manifest, "contract", text, way_out)]
-
-
-def _duplicate(claims: list[PluginManifest]) -> list[ManifestProblem]:
-    sources = " and ".join(str(claim.source) for claim in claims)
-    return [_refusal(claims[1], "id", f'"{claims[0].id}" is declared by {sources}', "uninstall one of them")]
 
 
 def _refusal(manifest: PluginManifest, key: str, message: str, way_out: str) -> ManifestProblem:
@@ -205,20 +250,44 @@ def _package_folders(top: str, search_path: Sequence[str] | None) -> list[str]:
     return list(spec.submodule_search_locations or ()) if spec is not None else []
 
 
+def manifest_text(file: str | Path) -> str:
+    """Return the TOML of a manifest's file, each line at its place: of a .py file its block alone, "" without one.
+
+    Raises:
+        OSError, UnicodeDecodeError: it cannot be read.
+        SingleFileError: the block of a .py file is broken.
+    """
+    text = Path(file).read_text("utf-8-sig").replace("\r\n", "\n")
+    if Path(file).suffix != ".py":
+        return text
+    return own_classes(single_file_manifest(text) or "", Path(file).stem)
+
+
 def _read_file(file: Path, dist: Distribution | None) -> list[PluginManifest]:
     distribution, version = _distribution_name(dist), dist.version if dist is not None else ""
     source = ManifestSource(str(file), str(file.parent.resolve()), distribution, version)
     hint = f"give a folder with a {MANIFEST_NAME}" if dist is None else "reinstall the distribution"
+    text = _decoded(file, hint, distribution)
+    if file.suffix == ".py":
+        try:
+            text = own_classes(single_file_manifest(text) or "", file.stem)
+        except SingleFileError as error:
+            raise ManifestError([ManifestProblem(source.file, (), str(error))]) from error
+    return parse_manifest(text, source)
+
+
+def _decoded(file: Path, hint: str, distribution: str = "") -> str:
+    """Return the text of a file, lines ended by \\n."""
     try:
         data = file.read_bytes()
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         cause = (error.strerror or str(error)).lower() if isinstance(error, OSError) else f"not UTF-8: {error}"
-        raise ManifestError([ManifestProblem(source.file, (), cause, hint, distribution)]) from error
+        raise ManifestError([ManifestProblem(str(file), (), cause, hint, distribution)]) from error
     if len(data) > MANIFEST_BYTES_MAX:
         cause = f"{len(data)} bytes, at most {MANIFEST_BYTES_MAX} are read"
-        raise ManifestError([ManifestProblem(source.file, (), cause, hint, distribution)])
-    return parse_manifest(text, source)
+        raise ManifestError([ManifestProblem(str(file), (), cause, hint, distribution)])
+    return text
 
 
 def _cause(error: BaseException) -> str:

@@ -87,6 +87,8 @@ class Plugin:
     """Records that ``ctx.history`` is asked for …"""
     history_ns: ClassVar[int] = 0
     """… and how far back."""
+    elsewhere: ClassVar[bool] = False
+    """True of an object that speaks for a plugin in a process of its own, which may be lost while the run goes on."""
     commands: ClassVar[tuple[str, ...]] = ()
     """Words of operators' commands that this plugin does in ``on_operator_command``; no other plugin has them."""
 
@@ -270,6 +272,12 @@ class Execution(Trader):
 
 class Check(Plugin):
     """What risk and compliance checks share: one synchronous question, one answer."""
+
+    answers_later: ClassVar[bool] = False
+    """True of what speaks for a check in another process: in wall time `check_order` may return None, and the verdict
+    comes in as an event of that check. The order waits for it …"""
+    answer_ms: ClassVar[int] = 200
+    """… so long; then it is refused."""
 
     def check_order(self, order: Order) -> CheckVerdict:
         """Return the verdict on a new order before it leaves. Raising, or returning anything else, refuses it."""

@@ -1,4 +1,4 @@
-"""``penstock``: run a deployment, check it, look at its runs, replay and measure."""
+"""The kernel's part of ``penstock``: run a deployment, check it, look at its runs, replay and measure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-__all__ = ["main"]
+from penstock_kernel.hooks import call_hook, hook_manager
+from penstock_sdk.cli import main as sdk_cli
+
+__all__ = ["add_commands", "main"]
 
 Command = Callable[[argparse.Namespace, Console], int]
 DEFAULT_DEPLOYMENT = "plugins.toml"
@@ -24,16 +26,16 @@ SECONDS_MAX = 1e9
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 0 done, 1 failed or a difference found, 2 wrong usage or bad input."""
-    options = _parser().parse_args(arguments)
-    options.arguments = list(sys.argv[1:] if arguments is None else arguments)
+    return sdk_cli.main(arguments, [add_commands])
+
+
+def _run_with_console(options: argparse.Namespace) -> int:
+    """Run a command that prints to a console, and tell what is the input's fault in a line."""
     # A file or a pipe takes lines of any length: no table is cut to 80 columns there.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         command: Command = options.command
         return command(options, console)
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         return 0
     except Exception as error:
@@ -43,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise
             traceback.print_exc()  # a bug of ours in a kernel that is watched: its watchdog starts it again
             return os.EX_SOFTWARE
+        errors = Console(stderr=True, highlight=False, soft_wrap=True)
         errors.print(f"penstock {options.name}: {text}", markup=False)
         return 2
 
@@ -70,36 +73,21 @@ def _known(error: Exception) -> str | None:
     return str(error) if isinstance(error, (*ours, FileNotFoundError, PermissionError)) else None
 
 
-class _Parser(argparse.ArgumentParser):
-    """Takes options anywhere among the arguments; argparse by itself leaves out an optional one that comes late."""
-
-    _mixed = False
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Return (options, what is left), as argparse does."""
-        positionals = self._get_positional_actions()
-        if self._mixed or any(action.nargs in (argparse.PARSER, argparse.REMAINDER) for action in positionals):
-            return super().parse_known_args(args, namespace)
-        self._mixed = True  # parse_known_intermixed_args calls this again
-        try:
-            return self.parse_known_intermixed_args(args, namespace)
-        finally:
-            self._mixed = False
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="penstock",
-        description="A trading operating system for energy markets.",
-        epilog="`penstock run` trades a day of quarter-hour power contracts and needs no arguments.",
-    )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="name")
+    """Return the parser of the whole command line."""
+    return sdk_cli.build_parser([add_commands])
 
-    def add(name: str, command: Command, summary: str, description: str = "") -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=summary, description=description or summary)
-        sub.set_defaults(command=command)
-        return sub
 
+def add_commands(into: sdk_cli.Add) -> None:
+    """Add the kernel's commands, and those that hooks bring."""
+    known = set(into.commands.choices)
+    _add_own(into)
+    call_hook(hook_manager(), "penstock_add_commands", _hook_failed, commands=into.commands)
+    for name in into.commands.choices.keys() - known:
+        into.commands.choices[name].set_defaults(runner=_run_with_console)
+
+
+def _add_own(add: sdk_cli.Add) -> None:
     run = add("run", _run, "run a deployment", "Run a deployment; leave runs/ID with journal, DuckDB file and report.")
     run.add_argument(
         "deployment", nargs="?", type=Path, default=None, help="default: plugins.toml, or the built-in one"
@@ -147,13 +135,14 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (runs, query, report, replay, verify):
         sub.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
 
-    from penstock_kernel.cli import chaos, contract, deals, held, inspect, invoices, logs, operate, rules
+    from penstock_kernel.cli import apply, chaos, contract, deals, held, inspect, invoices, logs, operate, rules
 
     inspect.add_commands(add)
     held.add_commands(add)
     invoices.add_commands(add)
     logs.add_commands(add)
     operate.add_commands(add)
+    apply.add_commands(add)
     deals.add_commands(add)
     chaos.add_commands(add)
     rules.add_commands(add)
@@ -163,11 +152,6 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("bench", choices=[*benches, "all"])
     bench.add_argument("--json", action="store_true", help="print one JSON object")
     bench.add_argument("--size", choices=["tiny", "full"], default="full")
-
-    from penstock_kernel.hooks import call_hook, hook_manager
-
-    call_hook(hook_manager(), "penstock_add_commands", _hook_failed, commands=commands)
-    return parser
 
 
 def _hook_failed(who: str, error: Exception) -> None:

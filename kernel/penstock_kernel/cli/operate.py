@@ -22,6 +22,7 @@ __all__ = [
     "NOT_RUNNING",
     "NO_ANSWER",
     "REFUSED",
+    "Add",
     "add_commands",
     "ask_kernel",
     "command_options",
@@ -53,13 +54,17 @@ _SUMMARIES = {
 _ONE_NEEDED = ("quarantine", "release")
 
 
-class _Add(Protocol):
+class Add(Protocol):
+    """Adds a command to the command line, and returns its parser."""
+
     def __call__(
         self, name: str, command: Callable[[argparse.Namespace, Console], int], summary: str, description: str = ""
-    ) -> argparse.ArgumentParser: ...
+    ) -> argparse.ArgumentParser:
+        """Return the parser of the new command, for its options."""
+        ...
 
 
-def add_commands(add: _Add) -> None:
+def add_commands(add: Add) -> None:
     """Add the operator's commands to the command line."""
     status = add("status", guarded(_status), "say where a running kernel stands")
     top = add("top", guarded(_top), "watch a running kernel", "Watch a running kernel: p pause, k kill, a ack, q quit.")

@@ -19,7 +19,9 @@ from penstock_sdk.events import IdKind, LimitKind, OperatorCommand, OrderState
 
 __all__ = ["COMMANDS", "Commands"]
 
-COMMANDS = ("kill", "unkill", "pause", "resume", "cancel_all", "limits", "quarantine", "release", "ack", "stop")
+COMMANDS = (
+    "kill", "unkill", "pause", "resume", "cancel_all", "limits", "quarantine", "release", "ack", "stop", "apply",
+)  # fmt: skip
 EARLY = ("kill", "pause", "cancel_all", "stop")
 """What stops may be told while the kernel recovers: it is the first thing that it does once it is live."""
 TARGETED = ("pause", "resume", "cancel_all", "quarantine", "release")
@@ -103,6 +105,9 @@ class Commands:
         early = self._early(request)
         if isinstance(early, Refusal):
             reply(early)
+            return
+        if not early and request.command == "apply" and (faults := self._run.applying.faults(request.argument)):
+            reply(Refusal(code="refused", text="; ".join(faults), faults=faults))
             return
         if not early and (refused := self._nonsense(request) or self._refused_by_plugin(command)):
             reply(refused if isinstance(refused, Refusal) else Refusal(code="refused", text=refused))
@@ -298,6 +303,11 @@ class Commands:
         kernel, command = self._kernel, job.command
         if command.command not in COMMANDS:
             return self._told_by_plugin(command, first_seq, last_seq)
+        if command.command == "apply":
+            applied = self._run.applying.last
+            if applied.faults:
+                return Refusal(code="refused", text="; ".join(applied.faults), faults=list(applied.faults))
+            return CommandAnswer(outcome="done", text=applied.text, seq=first_seq, last_seq=last_seq)
         text = _WORDS[command.command].format(target=command.target or "every strategy")
         if command.command == "limits":
             rows, _ = limit_rows(command.argument, [slot.name for slot in kernel.desk.traders.values()])

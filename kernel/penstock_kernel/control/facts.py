@@ -26,6 +26,7 @@ from penstock_kernel.control.state import (
 )
 from penstock_kernel.deployment import Deployment
 from penstock_kernel.kernel import Done, Kernel
+from penstock_kernel.reload.applying import Applying
 from penstock_kernel.runs import RunInfo
 from penstock_kernel.vitals import Phase
 from penstock_sdk.core.ledger import Change
@@ -69,6 +70,7 @@ class Served(Protocol):
     end_ns: int
     live: bool
     observers: list[Callable[[], object]]
+    applying: Applying
 
     def command(self, command: OperatorCommand, done: Done | None = None) -> None:
         """Take a command: at once, or as soon as the run is live."""

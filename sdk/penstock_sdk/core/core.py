@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from penstock_sdk.context import Context, Identity, Moment
 from penstock_sdk.core.alert_book import AlertBook
+from penstock_sdk.core.away import Fed
 from penstock_sdk.core.cascade import EVENTS_PER_INPUT_MAX, FAULTS_MAX, Cascade, Sink
 from penstock_sdk.core.catalog import Catalog
 from penstock_sdk.core.desk import Desk, loosens
@@ -47,10 +48,12 @@ REFUSED_BY_CATALOG = "reference"
 
 COMMANDS = (
     "kill", "unkill", "pause", "resume", "cancel_all", "limit", "limits", "quarantine", "release", "ack", "stop",
+    "apply",
 )  # fmt: skip
 
 
 _FIRST = (PluginStatus.DISCOVERED, PluginStatus.RESOLVED, PluginStatus.STARTING)
+_RAN = (PluginStatus.RUNNING, PluginStatus.DEGRADED)
 
 
 class _Keeper:
@@ -95,10 +98,24 @@ class _Operator:
         """Know that the session is whole."""
         self._core.session_ended = True
 
-    def on_plugin_state(self, state: PluginState) -> None:
-        """Keep who is quarantined, and why: a restart keeps to it until an operator releases the plugin."""
+    def on_plugin_state(self, state: PluginState) -> list[Event] | None:
+        """Keep who is quarantined, and why: a restart keeps to it until an operator releases the plugin.
+
+        Let one hear nothing more that failed while it ran, and look after what it left; and after its return.
+        """
+        core = self._core
+        core.lifecycle.on_plugin_state(state)
+        slot = core.slots.get(state.name)
         if state.status == PluginStatus.QUARANTINED:
-            self._core.quarantined.setdefault(state.name, state.reason)
+            core.quarantined.setdefault(state.name, state.reason)
+        if slot is None or core.hearing:
+            return None
+        if state.status == PluginStatus.FAILED and slot in core.cascade.slots and state.previous in _RAN:
+            return core.lose(slot, state.reason)
+        if state.status == PluginStatus.RUNNING and slot.name in core.returning:
+            core.returning.discard(slot.name)
+            return core.desk.returned(slot)
+        return None
 
     def on_operator_command(self, command: OperatorCommand) -> Alert | None:
         """Quarantine or stop; the desk does the rest. A command that nobody knows is told, not passed over."""
@@ -170,7 +187,7 @@ class Core:
         self.history_kept = History(self.moment)
         self.cascade = Cascade(self.moment, sink_for, events_per_input_max=events_per_input_max, faults_max=faults_max)
         self.catalog.on_refused = self._reference_refused
-        self.desk = Desk(self.moment, self.catalog, epoch, self.cascade.fault)
+        self.desk = Desk(self.moment, self.catalog, epoch, self.cascade.fault, self.timers)
         self.cascade.on_quarantine = self._quarantined
         self.cascade.admit = self._admit
         self.cascade.quarantine_state = lambda slot, reason: self.lifecycle.change(
@@ -188,11 +205,20 @@ class Core:
         """True from the session's RunEnd on."""
         self.quarantined: dict[str, str] = {}
         """Plugins that stay out until released, with the reason."""
+        self.away: dict[str, str] = {}
+        """Plugins that were lost while they ran, with the reason: they hear nothing until they are back."""
+        self.returning: set[str] = set()
+        """Those of them whose return is being said."""
+        self.hearing = False
+        """True where recorded events are heard for state's sake: nobody is lost or comes back there."""
+        self.fed = Fed(self.moment)
+        """Which market data of plugins out of process others have heard."""
         self.stopping = ""
         """Why the run is to end, or empty."""
         self._last_task_ids: dict[int, int] = {}
         self.operator = _Operator(self)
         self.ledger = Ledger(self.moment, lambda plugin_id: self.catalog.name_of(IdKind.PLUGIN, plugin_id))
+        self._has_remote_parts = False
         self._own = [
             Slot(part_name, 0, part, "kernel")
             for part_name, part in (
@@ -252,14 +278,65 @@ class Core:
         """Compile who hears what, all attached plugins included."""
         self._wire([*self._own, *self.slots.values()])
 
+    def let_go(self, slot: Slot) -> None:
+        """Forget a plugin instance that has stopped, or could not start; its name and id stay what they are."""
+        self.slots.pop(slot.name, None)
+        self.plugin_commands = {word: doer for word, doer in self.plugin_commands.items() if doer is not slot}
+        self.desk.forget_check(slot.name)
+        self._wire([known for known in self.cascade.slots if known is not slot])
+
+    def in_order(self, names: list[str], silent: Container[str] = ()) -> None:
+        """Let the attached plugins hear events in the order of *names*, and those of *silent* nothing.
+
+        Raises:
+            WiringError: a plugin has a handler that no record calls.
+        """
+        self.slots = {name: self.slots[name] for name in names if name in self.slots}
+        self._wire([*self._own, *(slot for name, slot in self.slots.items() if name not in silent)])
+
+    def names_of_plugins(self) -> list[tuple[int, str]]:
+        """Return (plugin id, name) of every instance that there ever was."""
+        return [(number, self.catalog.name_of(IdKind.PLUGIN, number)) for number in self.lifecycle.status]
+
     def _wire(self, slots: list[Slot]) -> None:
+        slots = [slot for slot in slots if slot.name not in self.away or not slot.plugin_id]
+        if not self._has_remote_parts and any(_answers_later(slot) or may_be_lost(slot) for slot in slots):
+            # Heard by nobody where all plugins are in this process: each costs something for every order and quote.
+            self._has_remote_parts = True
+            parts = (Slot("late-checks", 0, self.desk.late, "kernel"), Slot("fed", 0, self.fed, "kernel"))
+            at = len(self._own)
+            self._own += parts
+            slots = [*slots[:at], *parts, *slots[at:]]
+        self.fed.watch({slot.plugin_id for slot in slots if may_be_lost(slot)})
         self.desk.wire(slots)
         self.cascade.wire(slots)
 
     def _quarantined(self, slot: Slot, _reason: str) -> None:
         self.desk.wire(self.cascade.slots)
-        for event in self.desk.quarantined(slot):
+        for event in (*self.desk.gone(slot), *self._stale(slot)):
             self.cascade.push(event)
+
+    def _stale(self, slot: Slot) -> list[Event]:
+        return self.fed.stale(slot.plugin_id) if may_be_lost(slot) else []
+
+    def lose(self, slot: Slot, reason: str) -> list[Event]:
+        """Let a plugin hear nothing more whose process is gone; return what comes of it.
+
+        A trader's orders are cancelled, those at a venue are in doubt, without a check every order is refused, and
+        what it said of the market is stale. Its timers are forgotten. It may come back by `start_plugin`.
+        """
+        self.away[slot.name] = reason
+        self.timers.forget(slot.plugin_id)
+        self._wire(list(self.cascade.slots))
+        return [*self.desk.gone(slot), *self._stale(slot)]
+
+    def _come_back(self, slot: Slot) -> None:
+        """Let a plugin hear again that was lost or quarantined: at its place in the deployment's order."""
+        self.away.pop(slot.name, None)
+        slot.faults = 0
+        hears = {id(other) for other in self.cascade.slots} | {id(slot)}
+        self._wire([*self._own, *(other for other in self.slots.values() if id(other) in hears)])
+        self.returning.add(slot.name)
 
     def _reference_refused(self, error: EnergyError) -> None:
         """Count reference data that is refused against the plugin that brought it; the catalog raises the alert."""
@@ -271,9 +348,14 @@ class Core:
         return self.desk.admit(event, slot) if type(event) is ExecutionReport else event
 
     def start_plugin(self, slot: Slot, *, resumed: bool = False) -> None:
-        """Announce that a plugin runs, and let it say what it says first; not one that was quarantined meanwhile."""
+        """Announce that a plugin runs, and let it say what it says first; not one that was quarantined meanwhile.
+
+        One that was lost or quarantined in this session hears again from here on, once it is CONFIGURED anew.
+        """
         if slot not in self.cascade.slots:
-            return
+            if not resumed or self.lifecycle.status.get(slot.plugin_id) != PluginStatus.CONFIGURED:
+                return
+            self._come_back(slot)
         if resumed:
             self._announce(slot, PluginStatus.RUNNING, slot.plugin.on_resume, "on_resume")
         else:
@@ -385,6 +467,8 @@ class Core:
             "header": None if self.header is None else RunHeader.layout.pack(self.header),
             "ended": self.session_ended,
             "quarantined": dict(self.quarantined),
+            "away": dict(self.away),
+            "fed": self.fed.snapshot(),
             "ledger": self.ledger.snapshot(),
             "alerts": self.alerts.snapshot(),
         }
@@ -397,6 +481,8 @@ class Core:
         for name, held in state["plugins"].items():
             _restore_plugin(self.slots[name], held)
         running = set(state["running"])
+        self.away = dict(state.get("away", {}))  # before 0.4.0 nobody was lost and came back
+        self.fed.restore(state.get("fed", []))
         self._wire([*self._own, *(s for s in self.slots.values() if s.name in running)])
 
     def _restore_shared(self, state: dict[str, Any]) -> None:
@@ -452,6 +538,15 @@ class Core:
         except ValueError:
             return  # a view of bytes, which nothing can overwrite
         frame.array.view(np.uint8)[:] = 0xA5
+
+
+def _answers_later(slot: Slot) -> bool:
+    return bool(getattr(slot.plugin, "answers_later", False))
+
+
+def may_be_lost(slot: Slot) -> bool:
+    """Return whether a plugin runs elsewhere, so that it may be lost while the run goes on."""
+    return bool(slot.plugin_id) and bool(getattr(slot.plugin, "elsewhere", False))
 
 
 def _wanted_of(who: str) -> str:

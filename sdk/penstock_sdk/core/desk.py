@@ -15,7 +15,9 @@ import numpy as np
 from penstock_sdk.context import Moment
 from penstock_sdk.core.catalog import Catalog
 from penstock_sdk.core.faults import shown
+from penstock_sdk.core.late_checks import LateChecks
 from penstock_sdk.core.limit_rows import limit_rows
+from penstock_sdk.core.timers import Timers
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.events import (
     Alert,
@@ -82,12 +84,14 @@ def loosens(limit: Limit, moment: Moment) -> bool:
 class OpenOrder:
     """An order that a venue may still execute."""
 
-    __slots__ = ("filled_lots", "order", "state")
+    __slots__ = ("cancel_asked", "filled_lots", "order", "state")
 
-    def __init__(self, order: Order, state: OrderState, filled_lots: int = 0) -> None:
+    def __init__(self, order: Order, state: OrderState, filled_lots: int = 0, cancel_asked: bool = False) -> None:
         self.order = order
         self.state = state
         self.filled_lots = filled_lots
+        self.cancel_asked = cancel_asked
+        """A cancel was sent and not rejected: one that met a venue which was away is sent again."""
 
 
 class Desk:
@@ -96,10 +100,16 @@ class Desk:
     Args:
         epoch: an order id is epoch ‖ counter, so that ids never repeat over restarts.
         fault: called when a check raises or gives no verdict.
+        timers: the kernel's; those of the desk refuse orders whose check does not answer in time.
     """
 
     def __init__(
-        self, moment: Moment, catalog: Catalog, epoch: int, fault: Callable[[Slot, str, BaseException], None]
+        self,
+        moment: Moment,
+        catalog: Catalog,
+        epoch: int,
+        fault: Callable[[Slot, str, BaseException], None],
+        timers: Timers | None = None,
     ) -> None:
         self._moment = moment
         self._catalog = catalog
@@ -129,8 +139,12 @@ class Desk:
         """Bid plus ask by listing id; ABSENT when a side is empty."""
         self._deliveries = Deliveries()
         """When each of these listings is over."""
-        self.ask: Callable[[Slot, Order], CheckVerdict] = self._ask
-        """Asks a check; a stopwatch puts itself before it."""
+        self.ask: Callable[[Slot, Order], CheckVerdict | None] = self._ask
+        """Asks a check; a stopwatch puts itself before it. None: it answers later."""
+        self.late = LateChecks(self, timers if timers is not None else Timers())
+        """Orders that wait for the verdict of a check out of process."""
+        self._may_be_late = False
+        """In wall time a check out of process answers later; in simulated time it is waited for."""
         self.orders = 0
         self.fills = 0
         self.refused = 0
@@ -147,12 +161,23 @@ class Desk:
         self.outside = {s.plugin_id for s in slots if s.is_venue and not s.plugin.embedded}
         self._can_reconcile = {s.plugin_id for s in slots if s.is_venue and hasattr(s.plugin, "on_reconcile")}
 
-    def on_plugin_state(self, state: PluginState) -> None:
-        """Take no new order from a plugin that is leaving."""
+    def forget_check(self, name: str) -> None:
+        """Miss a check no longer that an operator has taken out of the deployment; `wire` counts anew."""
+        self._checks_known.discard(name)
+
+    @property
+    def producer(self) -> int:
+        """The plugin id of whoever made the event at hand; 0 is the kernel."""
+        return self._moment.producer
+
+    def on_plugin_state(self, state: PluginState) -> list[Event] | None:
+        """Take no new order from a plugin that is leaving; those that wait for a check end."""
         if state.status in (PluginStatus.DRAINING, PluginStatus.STOPPED, PluginStatus.FAILED):
             self._leaving.add(state.plugin_id)
-        elif state.status == PluginStatus.RUNNING:
+            return self.late.end(OrderState.CANCELLED, strategy_id=state.plugin_id) if self.late.waiting else None
+        if state.status == PluginStatus.RUNNING:
             self._leaving.discard(state.plugin_id)
+        return None
 
     # -- market ----------------------------------------------------------------------------------------------------
 
@@ -218,6 +243,9 @@ class Desk:
         out: list[Event] = []
         for slot in self.checks:
             verdict = self.ask(slot, pending)
+            if verdict is None:
+                out.append(self.late.wait(pending, slot, self._moment.now_ns))
+                return out
             out.append(verdict)
             if verdict.result != _PASSED:
                 self.refused += 1
@@ -229,10 +257,54 @@ class Desk:
         out.append(routed)
         return out
 
+    def go_on(self, order: Order, check_id: int) -> list[Event]:
+        """Return what comes of an order that waited, now that a check has passed it: the next are asked, then it leaves.
+
+        What has been stopped meanwhile stays here.
+        """
+        reason = self._stopped(order.strategy_id, order.listing_id)
+        if reason:
+            return [self.refuse(order, reason)]
+        out: list[Event] = []
+        asked = next((at for at, slot in enumerate(self.checks, 1) if slot.plugin_id == check_id), 0)
+        for slot in self.checks[asked:]:
+            verdict = self.ask(slot, order)
+            if verdict is None:
+                self.late.wait(order, slot, self._moment.now_ns)
+                return out
+            out.append(verdict)
+            if verdict.result != _PASSED:
+                out.append(self.refuse(order, verdict.reason))
+                return out
+        self.orders += 1
+        arrival = self._half_ticks.get(order.listing_id, ABSENT)
+        routed = msgspec.structs.replace(order, state=_ROUTED, arrival_half_ticks=arrival)
+        self.open[order.order_id] = OpenOrder(routed, _AT_VENUE)
+        out.append(routed)
+        return out
+
+    def refuse(self, order: Order, reason: int) -> Order:
+        """Return an order that waited as refused."""
+        self.refused += 1
+        return msgspec.structs.replace(order, state=_REFUSED, venue_id=0, reason=int(reason))
+
     def _hard_reason(self, intent: OrderIntent) -> int:
         """Return why no check needs to be asked, or 0."""
         strategy_id = intent.strategy_id
-        if strategy_id not in self.traders or self._moment.producer != strategy_id or strategy_id in self._leaving:
+        if self._moment.producer != strategy_id:
+            return Reason.NOT_ALLOWED
+        reason = self._stopped(strategy_id, intent.listing_id)
+        if reason:
+            return reason
+        if intent.qty_lots <= 0 or intent.side not in (1, 2) or not 1 <= intent.kind <= 4:
+            return Reason.MALFORMED
+        if intent.intent_id <= self._last_intent.get(strategy_id, 0):
+            return Reason.DUPLICATE
+        return 0
+
+    def _stopped(self, strategy_id: int, listing_id: int) -> int:
+        """Return why nothing new of a strategy may go to a listing's venue as things stand, or 0."""
+        if strategy_id not in self.traders or strategy_id in self._leaving:
             return Reason.NOT_ALLOWED
         if self.killed:
             return Reason.KILL_SWITCH
@@ -242,7 +314,7 @@ class Desk:
             return Reason.JOURNAL_FULL
         if not self.has_risk:
             return Reason.NO_CHECK
-        listing = self._catalog.definition(_LISTING, intent.listing_id)
+        listing = self._catalog.definition(_LISTING, listing_id)
         if listing is None:
             return Reason.UNKNOWN_LISTING
         if not listing.interval_count and not listing.segments:
@@ -251,19 +323,17 @@ class Desk:
             return Reason.UNKNOWN_VENUE
         if self.reconciling and listing.venue_id in self.reconciling:
             return Reason.RECONCILING
-        if intent.qty_lots <= 0 or intent.side not in (1, 2) or not 1 <= intent.kind <= 4:
-            return Reason.MALFORMED
-        if intent.intent_id <= self._last_intent.get(strategy_id, 0):
-            return Reason.DUPLICATE
         return 0
 
-    def _ask(self, slot: Slot, order: Order) -> CheckVerdict:
-        """Return a check's verdict; one that raises or answers nonsense refuses."""
+    def _ask(self, slot: Slot, order: Order) -> CheckVerdict | None:
+        """Return a check's verdict, None where it answers later; one that raises or answers nonsense refuses."""
         try:
             if slot.recording is not None:
                 verdict: Any = slot.recording.verdict(order.order_id)
             else:
                 verdict = slot.plugin.check_order(order)
+            if verdict is None and self._may_be_late and getattr(slot.plugin, "answers_later", False):
+                return None
             if type(verdict) is CheckVerdict and verdict.order_id == order.order_id and verdict.result in _ANSWERS:
                 CheckVerdict.layout.pack(verdict)  # one that cannot be recorded is no verdict
                 return verdict
@@ -294,6 +364,8 @@ class Desk:
 
     def _cancel(self, intent: OrderIntent) -> Event | None:
         held = self.open.get(intent.order_id)
+        if held is None and self.late.owner_of(intent.order_id) == intent.strategy_id != 0:
+            return self.late.end(OrderState.CANCELLED, order_id=intent.order_id)[0]
         if held is None or held.order.strategy_id != intent.strategy_id:
             return ExecutionReport(
                 intent.order_id, intent.listing_id, ReportKind.CANCEL_REJECTED, strategy_id=intent.strategy_id,
@@ -303,6 +375,7 @@ class Desk:
 
     def _cancel_one(self, held: OpenOrder) -> Order:
         held.state = transition(held.state, OrderEvent.CANCEL_REQUESTED, held.order.order_id)
+        held.cancel_asked = True
         self.cancels += 1
         o = held.order
         return Order(
@@ -317,7 +390,8 @@ class Desk:
 
         *again* repeats cancels that were sent and not answered: a person who asks twice has a reason.
         """
-        return [
+        waiting = self.late.end(OrderState.CANCELLED, strategy_id=strategy_id, listing_id=listing_id)
+        return waiting + [
             self._cancel_one(held)
             for held in self.open.values()
             if (not strategy_id or held.order.strategy_id == strategy_id)
@@ -363,6 +437,7 @@ class Desk:
         elif kind == _CANCEL_REJECTED:
             partly = held.filled_lots and held.state == OrderState.PENDING_CANCEL
             event = OrderEvent.CANCEL_REJECTED_PARTLY if partly else OrderEvent.CANCEL_REJECTED
+            held.cancel_asked = False
         else:
             event = _EVENT_OF.get(kind)
         state = _NEXT.get((held.state, event))
@@ -410,11 +485,14 @@ class Desk:
             )  # fmt: skip
         if limit.kind == LimitKind.KILL:
             self.killed = bool(limit.value)
-            return self._cancel_all(0, again=True) if self.killed else None
+            if not self.killed:
+                return None
+            return self.late.end(OrderState.REFUSED, Reason.KILL_SWITCH) + self._cancel_all(0, again=True)
         if limit.kind == LimitKind.PAUSE:
             if limit.value:
                 self.paused.add(limit.strategy_id)
-                return self._cancel_all(limit.strategy_id)
+                refused = self.late.end(OrderState.REFUSED, Reason.PAUSED, strategy_id=limit.strategy_id)
+                return refused + self._cancel_all(limit.strategy_id)
             self.paused.discard(limit.strategy_id)
         return None
 
@@ -479,11 +557,25 @@ class Desk:
             return 0
         return next((s.plugin_id for s in self.traders.values() if s.name == name), None)
 
-    def quarantined(self, slot: Slot) -> list[Event]:
-        """Return a quarantined trader's cancels; the orders at a quarantined venue are in doubt."""
+    def gone(self, slot: Slot) -> list[Event]:
+        """Return what comes of a plugin that is quarantined or lost.
+
+        A trader's orders are cancelled, those at a venue are in doubt, those that wait for a check are refused.
+        """
+        if slot.is_venue:
+            return [self._doubt(held) for held in self.open.values() if held.order.venue_id == slot.plugin_id]
+        if slot.may_order:
+            return self._cancel_all(slot.plugin_id)
+        return self.late.end(OrderState.REFUSED, Reason.NO_CHECK, check_id=slot.plugin_id)
+
+    def returned(self, slot: Slot) -> list[Event]:
+        """Return what a venue is told that was lost and runs again: as at a session's start, cancels and the question.
+
+        Cancels of what is stopped, or was cancelled while nobody listened there, and of orders whose owner is gone.
+        """
         if not slot.is_venue:
-            return self._cancel_all(slot.plugin_id) if slot.may_order else []
-        return [self._doubt(held) for held in self.open.values() if held.order.venue_id == slot.plugin_id]
+            return []
+        return [*self._cancels_owed({slot.plugin_id}), *self._questions({slot.plugin_id}, self.epoch)]
 
     def _doubt(self, held: OpenOrder) -> Order:
         held.state = transition(held.state, OrderEvent.LOST, held.order.order_id)
@@ -492,6 +584,7 @@ class Desk:
     def on_run_header(self, header: RunHeader) -> None:
         """Begin the epoch's order ids."""
         self._next_order_id = (header.epoch << 40) + 1
+        self._may_be_late = header.clock_kind == "wall"
 
     def on_session_ready(self, ready: SessionReady) -> list[Event]:
         """Look after what an earlier session left open: doubts, cancels that may not have left, and each venue's word.
@@ -499,19 +592,36 @@ class Desk:
         Orders without an answer are in doubt. Orders of a strategy that is killed, paused, quarantined or gone are
         cancelled (again: the first cancel may not have left). Then every venue that can is asked where our orders are.
         """
-        out = self._lost()
+        # Whoever was to answer an order that waited has been started anew, and was not asked.
+        out = [*self.late.end(OrderState.REFUSED, Reason.CHECK_TIMEOUT), *self._lost()]
+        out += self._cancels_owed(None)
+        self.reconciling = set()
+        return out + self._questions(self._can_reconcile, ready.epoch)
+
+    def _cancels_owed(self, venues: set[int] | None) -> list[Event]:
+        """Return cancels of what is stopped and of orders without an owner, at *venues* or (None) at all of them."""
         stopped = self.killed or 0 in self.paused
-        out += [
+        return [
             self._cancel_one(held)
             for held in self.open.values()
             if held.state != OrderState.PENDING_CANCEL
-            and (stopped or held.order.strategy_id in self.paused or held.order.strategy_id not in self.traders)
+            and (venues is None or held.order.venue_id in venues)
+            and (
+                stopped
+                or held.order.strategy_id in self.paused
+                or held.order.strategy_id not in self.traders
+                or (venues is not None and held.cancel_asked)
+            )
         ]
-        self.reconciling = set(self._can_reconcile)
-        for venue_id in sorted(self._can_reconcile):
+
+    def _questions(self, venues: set[int], epoch: int) -> list[Event]:
+        """Return the question to each of *venues* that can be asked where our orders stand."""
+        out: list[Event] = []
+        for venue_id in sorted(venues & self._can_reconcile):
+            self.reconciling.add(venue_id)
             held_there = [h for h in self.open.values() if h.order.venue_id == venue_id]
             orders = [(h.order.order_id, h.filled_lots) for h in held_there]
-            out.append(Reconcile(venue_id=venue_id, epoch=ready.epoch, orders=orders))
+            out.append(Reconcile(venue_id=venue_id, epoch=epoch, orders=orders))
         return out
 
     def on_reconciled(self, answer: Reconciled) -> Alert | None:
@@ -575,7 +685,9 @@ class Desk:
         """Return the desk's state as msgpack carries it."""
         return {
             "next": self._next_order_id,
-            "open": [[Order.layout.pack(h.order), int(h.state), h.filled_lots] for h in self.open.values()],
+            "open": [
+                [Order.layout.pack(h.order), int(h.state), h.filled_lots, h.cancel_asked] for h in self.open.values()
+            ],
             "intents": [[k, v] for k, v in self._last_intent.items()],
             "killed": self.killed,
             "paused": sorted(self.paused),
@@ -583,15 +695,16 @@ class Desk:
             "mids": [[k, v] for k, v in self._half_ticks.items()],
             "counts": [self.orders, self.fills, self.refused],
             "reconciling": sorted(self.reconciling),
+            "late": [self._may_be_late, self.late.snapshot()],
         }
 
     def restore(self, state: Any) -> None:
         """Take back what `snapshot` returned."""
         self._next_order_id = state["next"]
         self.open = {}
-        for body, order_state, filled in state["open"]:
+        for body, order_state, filled, *asked in state["open"]:  # before 0.4.0 three of them
             order = Order.layout.unpack(body)
-            self.open[order.order_id] = OpenOrder(order, OrderState(order_state), filled)
+            self.open[order.order_id] = OpenOrder(order, OrderState(order_state), filled, *asked)
         self._last_intent = dict(state["intents"])
         self.killed = state["killed"]
         self.paused = set(state["paused"])
@@ -603,3 +716,5 @@ class Desk:
                 self._deliveries.cover(listing)
         self.orders, self.fills, self.refused = state["counts"]
         self.reconciling = set(state.get("reconciling", ()))  # before 0.2.0 nothing was asked
+        self._may_be_late, waiting = state.get("late", (False, ()))
+        self.late.restore(waiting)

@@ -55,6 +55,13 @@ class Timers:
         if len(self._heap) > 2 * len(self._live) + _GONE_KEPT:
             self._heap = self._wanted()
 
+    def forget(self, plugin_id: int) -> None:
+        """Forget every timer of a plugin."""
+        gone = {key for key in self._live if key[0] == plugin_id}
+        if gone:
+            self._live -= gone
+            self._heap = self._wanted()
+
     def drop(self, keep: Container[int]) -> None:
         """Forget the timers of every plugin but those of *keep*."""
         self._live = {(plugin, number) for plugin, number in self._live if plugin in keep}

@@ -1,0 +1,164 @@
+"""What a case is given: the plugin as often as it wants it, fresh each time, at any point of its life."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from penstock_sdk.conform.cases import Failure
+from penstock_sdk.conform.driver import VenueDriver
+from penstock_sdk.conform.host import Answer, Patience, Rig
+from penstock_sdk.conform.world import SECOND_NS, World
+from penstock_sdk.process.peer import Peer, PeerError
+from penstock_sdk.wire.messages import Message
+
+__all__ = ["Kit", "Opener", "transcript"]
+
+MOMENTS = 24
+"""How many moments the afternoon has that plugins are told of."""
+
+
+class Opener(Protocol):
+    """Gives a fresh plugin, connected: a new process, a new connection, a new object."""
+
+    command: tuple[str, ...]
+    """What is started; empty where the kit starts no process."""
+
+    def open(self) -> Peer:
+        """Return it. Raises PeerError."""
+
+
+class Kit:
+    """The plugin under test, for one case.
+
+    Args:
+        opener: where plugins come from.
+        kind: that they are to be of.
+        config: of the plugin, as JSON has it.
+        driver: of the venue side, or None.
+    """
+
+    def __init__(
+        self,
+        opener: Opener,
+        kind: str,
+        *,
+        config: dict[str, Any] | None = None,
+        patience: Patience | None = None,
+        driver: VenueDriver | None = None,
+    ) -> None:
+        self.opener, self.kind, self.config = opener, kind, config or {}
+        self.patience = patience or Patience()
+        self.driver = driver
+        self._rigs: list[Rig] = []
+
+    # -- plugins ---------------------------------------------------------------------------------------------------
+
+    def connected(self, **options: Any) -> Rig:
+        """Return a plugin of which nothing has been asked yet; *options* are the `Rig`'s, and ``first_id``, ``mark``."""
+        if len(self._rigs) >= 1 and not options.pop("beside", False):
+            self.end()
+        options.pop("beside", None)
+        world = World(
+            venue=self.kind == "venue", first_id=options.pop("first_id", 1), mark=options.pop("mark", "")
+        )
+        rig = Rig(self.opener.open(), world, self.patience, **options)
+        self._rigs.append(rig)
+        return rig
+
+    def described(self, **options: Any) -> Rig:
+        """Return a plugin that has said what it is."""
+        rig = self.connected(**options)
+        rig.describe()
+        return rig
+
+    def configured(self, **options: Any) -> Rig:
+        """Return a plugin that has its config."""
+        rig = self.described(**options)
+        faults = rig.configure(json.dumps(self.config))
+        if faults:
+            raise Failure(f"its config is refused: {'; '.join(faults)}")
+        return rig
+
+    def started(self, **options: Any) -> Rig:
+        """Return a running plugin, told that the market is open where the kit is the market."""
+        rig = self.configured(**options)
+        rig.start()
+        rig.step(*rig.world.opening(rig.now_ns) if self.kind != "venue" else ())
+        return rig
+
+    def restored(self, state: bytes, last_seq: int, *, like: Rig | None = None, **options: Any) -> Rig:
+        """Return a plugin that went on from a state; names and time are those of *like*."""
+        rig = self.configured(**options)
+        if like is not None:
+            rig.world, rig.now_ns, rig.seq = like.world, like.now_ns, like.seq
+        error = rig.restore(state, last_seq)
+        if error:
+            raise Failure(f"it cannot take back its own state: {error}")
+        return rig
+
+    def end(self) -> None:
+        """End every plugin of this case."""
+        rigs, self._rigs = self._rigs, []
+        for rig in rigs:
+            with suppress(PeerError, OSError):
+                rig.close()
+
+    # -- what they are put through -----------------------------------------------------------------------------------
+
+    def afternoon(
+        self, rig: Rig, *, moments: int = MOMENTS, first: int = 0, tell: Callable[..., Answer] | None = None
+    ) -> None:
+        """Let a running plugin live through an afternoon: data every half minute, timers as they are due."""
+        tell = tell or rig.step
+        for at in range(first, first + moments):
+            rig.advance(rig.now_ns + 30 * SECOND_NS)
+            events = self.moment(rig, at)
+            if events:
+                tell(*events)
+
+    def moment(self, rig: Rig, at: int) -> list[Any]:
+        """Return what a plugin of this kind is told at a moment; a venue of its own listings only data."""
+        events = rig.world.moment(at, rig.now_ns)
+        if self.kind == "venue":
+            events = [event for event in events if not hasattr(event, "listing_id")]
+        return events
+
+    def call_refused(self, act: Callable[[], Any]) -> str:
+        """Return why *act* was refused; empty: it was not. A plugin that is gone has not refused."""
+        from penstock_sdk.process.peer import PeerGone, PeerTimeout
+
+        try:
+            act()
+        except (PeerGone, PeerTimeout) as error:
+            raise Failure(f"no refusal but {type(error).__name__}: {error}") from None
+        except PeerError as error:
+            return str(error) or "refused without a word"
+        return ""
+
+
+def transcript(rig: Rig) -> list[str]:
+    """Return all that a plugin said, a line each, without what may differ between two equal runs."""
+    return [f"{each.now_ns} {each.record!r}" for each in rig.said]
+
+
+def first_difference(ours: list[str], theirs: list[str]) -> str:
+    """Return where two transcripts part, for people; empty: nowhere."""
+    for number, (one, other) in enumerate(zip(ours, theirs, strict=False)):
+        if one != other:
+            return f"record {number}: {_short(one)} in one, {_short(other)} in the other"
+    if len(ours) != len(theirs):
+        longer = ours if len(ours) > len(theirs) else theirs
+        return f"{len(ours)} records in one, {len(theirs)} in the other; the first more is {_short(longer[min(len(ours), len(theirs))])}"
+    return ""
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= 200 else line[:200] + " …"
+
+
+def batch_count(message: Message) -> int:
+    """Return the number of a batch."""
+    return int(message.number)
