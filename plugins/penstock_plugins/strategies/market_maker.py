@@ -123,9 +123,11 @@ class MarketMaker(Strategy):
         return None
 
     def on_resume(self) -> Outcome:
-        """Quote again; cover what was listed meanwhile, forget what was delivered."""
+        """Quote again, as the config has it now; cover what was listed meanwhile, forget what was delivered."""
         self._stopped = False
         self._forget()
+        for listing_id in self._sides:
+            self._lean(listing_id)
         return self.on_start()
 
     def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
@@ -334,16 +336,20 @@ class MarketMaker(Strategy):
 
     def _book(self, listing_id: int, signed_lots: int) -> None:
         """Add a fill to the position, and lean every listing that delivers in the same intervals against it."""
-        limit_lots, size_lots = self.config.position_limit_lots, self.config.size_lots
         for touched_id in self._net.fill(listing_id, signed_lots):
-            low, high, total = self._net.span(touched_id)
-            slot = self._quotes.slots.slot_of[touched_id]
-            self._quotes.cells[SKEW, slot] = -total * self._skew_fine // self._net.interval_count(touched_id)
-            buy, sell = self._sides[touched_id]
-            room = (max(0, min(size_lots, limit_lots - high)), max(0, min(size_lots, limit_lots + low)))
-            if room != (buy.size_lots, sell.size_lots):
-                buy.size_lots, sell.size_lots = room
-                self._quotes.cells[DIRTY, slot] = 1
+            self._lean(touched_id)
+
+    def _lean(self, listing_id: int) -> None:
+        """Lean a listing's quotes against what is held where it delivers, within the position limit."""
+        limit_lots, size_lots = self.config.position_limit_lots, self.config.size_lots
+        low, high, total = self._net.span(listing_id)
+        slot = self._quotes.slots.slot_of[listing_id]
+        self._quotes.cells[SKEW, slot] = -total * self._skew_fine // self._net.interval_count(listing_id)
+        buy, sell = self._sides[listing_id]
+        room = (max(0, min(size_lots, limit_lots - high)), max(0, min(size_lots, limit_lots + low)))
+        if room != (buy.size_lots, sell.size_lots):
+            buy.size_lots, sell.size_lots = room
+            self._quotes.cells[DIRTY, slot] = 1
 
     # The end of a listing, and of the run.
 

@@ -18,14 +18,30 @@ from penstock_sdk.process.flow import Flow, FlowError, count_records
 from penstock_sdk.process.peer import PeerError, PeerGone, PeerTimeout
 from penstock_sdk.wire.messages import Message
 
-__all__ = ["Called", "Ended", "EngineLanes", "EngineLike", "Got", "Item", "Opened", "Outlet", "Pinged", "Quit"]
+__all__ = [
+    "SESSION_METADATA",
+    "Called",
+    "Ended",
+    "EngineLanes",
+    "EngineLike",
+    "Got",
+    "Item",
+    "Opened",
+    "Outlet",
+    "Pinged",
+    "Quit",
+]
 
+SESSION_METADATA = "penstock-session"
+"""gRPC metadata: made up by a host once; it says that a stream that is opened again goes on where it broke."""
 ASK_S = 10.0
 """How long a handler waits for the ids of names that it asked for."""
 _IDLE_S = 0.002
 """Nothing came for so long: acknowledge what was not yet."""
-_POLL_S = 0.02
-"""How often a plugin is asked whether something came from outside, while nothing else happens."""
+_POLL_S = 0.002
+"""How often a plugin is asked whether something came from outside, and whether its work is done."""
+_QUIET_S = 1.0
+"""How long nothing is done for a plugin that waits for nothing."""
 
 
 class EngineLike(Protocol):
@@ -34,6 +50,11 @@ class EngineLike(Protocol):
     def call(self, method: str, request: Message) -> Message: ...  # noqa: D102
     def batch(self, lane: Lane, batch: Message) -> list[tuple[Lane, Message]]: ...  # noqa: D102
     def poll(self) -> list[tuple[Lane, Message]]: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+    @property
+    def polls(self) -> bool: ...  # noqa: D102
+    @property
+    def working(self) -> bool: ...  # noqa: D102
 
 
 class Outlet(Protocol):
@@ -124,28 +145,30 @@ class EngineLanes:
         self._used = False
         """The engine was asked for more than what it is."""
         self._lanes = {lane: _LaneState(lasting) for lane in (Lane.EVENTS, Lane.ORDERS)}
-        self._backlog: deque[tuple[Lane, Message | None]] = deque()
-        """Taken and not handled, in order; None was handled ahead of its turn."""
+        self._backlog: deque[tuple[Lane, Message]] = deque()
+        """Taken and not handled, in order."""
         self._deferred: deque[Item] = deque()
         self._current = Lane.EVENTS
         self._running = True
 
     def run(self) -> None:
         """Serve until `Quit`, or a Stop that ends the process."""
-        patience, polled = _IDLE_S, self._clock()
+        quiet, polled = False, self._clock()
         while self._running:
+            patience = (_POLL_S if self._engine.polls or self._engine.working else _QUIET_S) if quiet else _IDLE_S
             try:
                 item = self._deferred.popleft() if self._deferred else self.inbox.get(timeout=patience)
             except queue.Empty:
                 self._acknowledge()
-                patience = _POLL_S
+                quiet = True
             else:
                 self._handle(item)
                 self._work()
-                patience = _IDLE_S
-            if self._clock() - polled >= _POLL_S and not self._waits():
+                quiet = False
+            if (quiet or self._clock() - polled >= _POLL_S) and not self._waits():
+                self._poll()
                 polled = self._clock()
-                self._say(self._engine.poll())
+        self._engine.close()
 
     # ----- the engine's port ------------------------------------------------------------------------------------
 
@@ -234,8 +257,10 @@ class EngineLanes:
             state.outlet = None
             item.outlet.end(str(error))
             return False
-        if new:
-            self._backlog.append((item.lane, None if answered else item.batch))
+        if new and answered:
+            state.flow.done(item.batch.number)
+        elif new:
+            self._backlog.append((item.lane, item.batch))
         self._send_waiting(state)
         return new
 
@@ -244,11 +269,14 @@ class EngineLanes:
         while self._backlog and (all_of_it or not self._waits()):
             lane, batch = self._backlog.popleft()
             state = self._lanes[lane]
-            if batch is not None:
-                self._current = lane
-                self._used = True
+            self._current = lane
+            self._used = True
+            try:
                 self._say(self._engine.batch(lane, batch))
-            state.flow.done()
+            except Exception as error:  # a batch that no plugin can handle: its host must know
+                self._break(state, str(error) if isinstance(error, PeerError) else f"{type(error).__name__}: {error}")
+                continue
+            state.flow.done(batch.number)
             if state.outlet is not None and (owed := state.flow.owed()) is not None:
                 state.outlet.put(owed)
 
@@ -268,11 +296,8 @@ class EngineLanes:
             answer = self._engine.call(item.method, item.request)
         except PeerError as error:
             answer = error
-        except Exception as error:
-            if "Engine" not in type(error).__name__:
-                answer = PeerError(f"{type(error).__name__}: {error}")
-            else:
-                answer = PeerError(str(error))
+        except Exception as error:  # a plugin may raise anything; its host is told
+            answer = PeerError(f"{type(error).__name__}: {error}")
         item.reply(answer)
         if item.method == "Stop":
             if self._lasting:
@@ -283,6 +308,7 @@ class EngineLanes:
     def _renew(self) -> None:
         """Make a new engine, unless this one has done nothing yet."""
         if self._used:
+            self._engine.close()
             self._engine, self._used = self._make_engine(self), False
         self._backlog.clear()
         for state in self._lanes.values():
@@ -300,11 +326,21 @@ class EngineLanes:
             if records > CREDIT_EVENTS or size > CREDIT_BYTES:
                 self._break(
                     state,
-                    f"plugin says {records} records in {size} bytes at once, wanted at most {CREDIT_EVENTS} in {CREDIT_BYTES}",
+                    f"plugin says {records} records in {size} bytes at once, wanted at most {CREDIT_EVENTS} "
+                    f"in {CREDIT_BYTES}",
                 )
                 continue
             state.waiting.append((batch, records))
             self._send_waiting(state)
+
+    def _poll(self) -> None:
+        if not (self._engine.polls or self._engine.working):
+            return
+        self._current = Lane.EVENTS
+        try:
+            self._say(self._engine.poll())
+        except Exception as error:
+            self._break(self._lanes[Lane.EVENTS], f"{type(error).__name__}: {error}")
 
     def _send_waiting(self, state: _LaneState) -> None:
         while state.waiting and state.outlet is not None:

@@ -188,6 +188,7 @@ class Output:
         self.start: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.lines: deque[Message] = deque(maxlen=KEPT_LINES)
         self.on_line = on_line
+        self._fed: dict[int, tuple[LogReader, bytearray]] = {}
         self._threads = [
             threading.Thread(target=self._read, args=(pipe, pipe is stdout), name="penstock-plugin-output", daemon=True)
             for pipe in (stdout, stderr)
@@ -204,6 +205,17 @@ class Output:
         said = [line.text for line in self.lines][-count:]
         return f"; it said: {' / '.join(said)[:1000]}" if said else ""
 
+    def feed(self, channel: int, data: bytes) -> None:
+        """Take output that came another way, as lines of *channel* (1 stdout, 2 stderr); a rest waits for its end."""
+        reader, rest = self._fed.setdefault(channel, (LogReader(), bytearray()))
+        rest += data
+        *whole, last = bytes(rest).split(b"\n")
+        if len(last) >= LINE_BYTES_MAX:
+            whole, last = [*whole, last], b""
+        rest[:] = last
+        for raw in whole:
+            self._note(reader.line(raw[:LINE_BYTES_MAX]))
+
     def join(self, timeout_s: float) -> None:
         """Wait until both pipes have ended, for at most *timeout_s*."""
         end = time.monotonic() + timeout_s
@@ -218,12 +230,14 @@ class Output:
                     waits = False
                     self.start.put(raw)
                     continue
-                line = reader.line(raw)
-                self.lines.append(line)
-                if self.on_line is not None:
-                    self.on_line(line)
+                self._note(reader.line(raw))
         if waits:
             self.start.put(None)
+
+    def _note(self, line: Message) -> None:
+        self.lines.append(line)
+        if self.on_line is not None:
+            self.on_line(line)
 
 
 # ----- the plugin's side -----------------------------------------------------------------------------------------

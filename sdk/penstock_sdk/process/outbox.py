@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-
 from penstock_sdk.context import Moment
 from penstock_sdk.core.cascade import _MISFITS
 from penstock_sdk.core.faults import Raised, error_text, fault_text, shown
@@ -65,6 +64,9 @@ class Outbox:
         self._closed: list[tuple[Lane, _Box]] = []
         self._encoders: dict[type, tuple[Encode, Lane] | None] = {}
         self.due_ns: list[int] = []
+        """When each record is due, of a feed's recorded events."""
+        self.taken_all = False
+        """There are no more of those."""
         self.timers: list[tuple[int, int, int]] = []
         self.forgotten: list[int] = []
         self.log: list[tuple[int, str, dict[str, Any]]] = []
@@ -207,6 +209,9 @@ class Outbox:
         if self.due_ns:
             batch.due_ns.extend(self.due_ns)
             self.due_ns.clear()
+        if self.taken_all:
+            batch.taken_all = True
+            self.taken_all = False
 
 
 def _misfit(event: Any, error: Exception) -> Exception:

@@ -150,10 +150,14 @@ def _environment_folders(interpreter: Path) -> Sequence[str]:
     if interpreter.absolute() == Path(sys.executable).absolute():
         prefixes += [Path(sys.prefix), Path(sys.base_prefix)]
     folders = [prefix for prefix in dict.fromkeys(prefixes) if prefix != Path("/")]
-    added = []
-    for file in folders[0].glob("lib/python*/site-packages/*.pth"):
-        for line in file.read_text("utf-8", "replace").splitlines():
-            path = file.parent / line.strip()
-            if line.strip() and not line.startswith(("#", "import ", "import\t")) and path.is_dir():
-                added.append(path.resolve())
+    added: list[Path] = []
+    pending = list(folders[0].glob("lib/python*/site-packages"))
+    for site in pending:  # one may add another, which has its own
+        for file in site.glob("*.pth"):
+            lines = file.read_text("utf-8", "replace").splitlines()
+            for line in (line.strip() for line in lines):
+                path = (site / line).resolve()
+                if line and not line.startswith(("#", "import ", "import\t")) and path.is_dir() and path not in added:
+                    added.append(path)
+                    pending.append(path)
     return [str(folder) for folder in (*folders, *added) if folder != Path("/")]

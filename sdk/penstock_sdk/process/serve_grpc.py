@@ -22,18 +22,31 @@ from typing import Any
 import grpc
 
 from penstock_sdk.process import handshake
-from penstock_sdk.process.engine_lanes import Called, Ended, EngineLanes, EngineLike, Got, Opened, Pinged, Quit
+from penstock_sdk.process.engine_lanes import (
+    SESSION_METADATA,
+    Called,
+    Ended,
+    EngineLanes,
+    EngineLike,
+    Got,
+    Opened,
+    Pinged,
+    Quit,
+)
 from penstock_sdk.process.envelope import ENV_TOKEN, MESSAGE_BYTES_MAX, TOKEN_METADATA, Lane
 from penstock_sdk.process.peer import PeerError
 from penstock_sdk.process.tls import TlsFiles, one_time_certificate, reloading_server_credentials
 from penstock_sdk.wire.messages import (
-    METHODS, PACKAGE, PROTOCOL_MAJORS, Batch, HealthCheckRequest, HealthCheckResponse, Message,
-)  # fmt: skip
+    METHODS,
+    PACKAGE,
+    Batch,
+    HealthCheckRequest,
+    HealthCheckResponse,
+    Message,
+)
 
-__all__ = ["RESUME", "SESSION_METADATA", "PluginServer", "listen", "main"]
+__all__ = ["RESUME", "PluginServer", "listen", "main"]
 
-SESSION_METADATA = "penstock-session"
-"""Metadata: made up by a host once; it says that a stream that is opened again goes on where it broke."""
 RESUME = "resume"
 """Capability of a plugin that keeps what was not acknowledged, and goes on after a stream broke."""
 CALL_S = 600.0
@@ -165,7 +178,7 @@ class PluginServer:
 
     def run(self) -> None:
         """Run the plugin until it is stopped; then end all calls. SIGTERM and SIGINT stop it, in the main thread."""
-        before: dict[int, Any] = {}
+        before: dict[signal.Signals, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 before[number] = signal.signal(number, lambda *_: self.lanes.inbox.put(Quit()))

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"sort"
 	"strings"
-	"sync/atomic"
 
 	pb "penstock/pluginv1"
 )
@@ -20,8 +20,8 @@ type engine struct {
 	events  *lane
 	orders  *lane
 	work    chan func()
-	// Set from Start to Drain: outside of that nothing comes from outside.
-	running   int32
+	// new, configured, started, drained.
+	state     string
 	simulated bool
 }
 
@@ -32,7 +32,7 @@ func newEngine(p Plugin) *engine {
 	if p.ContractMax == 0 {
 		p.ContractMax = p.ContractMin
 	}
-	e := &engine{plugin: p, events: newLane(), orders: newLane(), work: make(chan func(), 1024)}
+	e := &engine{plugin: p, events: newLane(), orders: newLane(), work: make(chan func(), 1024), state: "new"}
 	go func() {
 		for do := range e.work {
 			do()
@@ -67,27 +67,26 @@ func (e *engine) configure(r *pb.ConfigureRequest) []string {
 		instance = &pb.Instance{}
 	}
 	e.ctx = &Context{
-		Instance: instance, engine: e, ids: map[IdKind]map[string]uint32{}, names: map[IdKind]map[uint32]string{},
-		timers: map[uint64]*pb.TimerSet{}, lane: e.events,
+		Instance: instance, engine: e, known: newCatalog(), lane: e.events,
+		timers: map[uint64]*pb.TimerSet{},
 	}
 	e.simulated = instance.Simulated
 	e.handler = e.plugin.New(e.ctx, []byte(r.ConfigJson))
+	e.state = "configured"
 	return nil
 }
 
 func (e *engine) start(r *pb.StartRequest) (*pb.StartReply, error) {
 	ctx := e.ctx
 	ctx.nowNs, ctx.seq = r.NowNs, int64(r.Seq)
-	err := EachFrame(r.Known, func(h Header, body []byte) error {
-		records, err := ReadRecords(h, body)
-		for _, each := range records {
-			e.hear(each, false)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
+	reply := &pb.StartReply{}
+	for _, timer := range ctx.timers {
+		reply.Timers = append(reply.Timers, timer)
 	}
+	sort.Slice(reply.Timers, func(a, b int) bool { return reply.Timers[a].TimerId < reply.Timers[b].TimerId })
+	e.state = "started"
+	e.frames(r.Known)
+	ctx.nowNs, ctx.seq, ctx.root = r.NowNs, int64(r.Seq), int64(r.Seq)
 	if starter, starts := e.handler.(Starter); starts {
 		handler := "on_start"
 		if r.Resumed {
@@ -95,18 +94,12 @@ func (e *engine) start(r *pb.StartRequest) (*pb.StartReply, error) {
 		}
 		e.guarded(handler, func() { starter.OnStart(r.Resumed) })
 	}
-	atomic.StoreInt32(&e.running, 1)
-	reply := &pb.StartReply{Said: e.saidAll()}
-	if r.Resumed {
-		for _, timer := range ctx.timers {
-			reply.Timers = append(reply.Timers, timer)
-		}
-	}
+	reply.Said = e.saidAll()
 	return reply, nil
 }
 
 func (e *engine) drain(r *pb.DrainRequest) *pb.Batch {
-	atomic.StoreInt32(&e.running, 0)
+	e.state = "drained"
 	if r.NowNs > 0 {
 		e.ctx.nowNs, e.ctx.seq = r.NowNs, int64(r.Seq)
 	}
@@ -128,7 +121,7 @@ func (e *engine) saidAll() *pb.Batch {
 func (e *engine) batch(from *lane, b *pb.Batch) {
 	defer from.done(b.Number)
 	ctx := e.ctx
-	if ctx == nil {
+	if ctx == nil || e.state == "drained" || e.state == "configured" && !b.Hearing {
 		return
 	}
 	ctx.lane, ctx.hearing = from, b.Hearing
@@ -138,7 +131,7 @@ func (e *engine) batch(from *lane, b *pb.Batch) {
 	if b.Check {
 		e.check(b)
 	} else {
-		e.frames(b)
+		e.frames(b.Frames)
 	}
 	e.written(b.WrittenSeq)
 	ctx.said.EffectsWaiting = uint32(len(ctx.effects))
@@ -147,34 +140,32 @@ func (e *engine) batch(from *lane, b *pb.Batch) {
 	e.send(from, b.Step)
 }
 
-func (e *engine) frames(b *pb.Batch) {
-	err := EachFrame(b.Frames, func(h Header, body []byte) error {
+func (e *engine) frames(frames []byte) {
+	err := EachFrame(frames, func(h Header, body []byte) error {
 		records, err := ReadRecords(h, body)
 		if err != nil {
 			return err
 		}
 		for at, each := range records {
-			e.ctx.seq = h.Seq + int64(at)
+			e.ctx.seq, e.ctx.root = h.Seq+int64(at), h.CorrelationSeq
 			if h.AtNs > 0 {
 				e.ctx.nowNs = h.AtNs
 			}
-			e.hear(each, true)
+			e.hear(each)
 		}
 		return nil
 	})
 	if err != nil {
-		e.fault("received", err)
+		e.fault("frames", err)
 	}
 }
 
 // hear tells the handler of one event, and the context of names and timers.
-func (e *engine) hear(r Record, live bool) {
-	switch event := r.(type) {
-	case *Interned:
-		e.ctx.learn(event)
-	case *Timer:
-		delete(e.ctx.timers, uint64(event.TimerID))
+func (e *engine) hear(r Record) {
+	if timer, fires := r.(*Timer); fires {
+		delete(e.ctx.timers, uint64(timer.TimerID))
 	}
+	e.ctx.known.learn(r)
 	e.guarded("on_"+snake(r), func() { e.handler.On(r) })
 }
 
@@ -189,7 +180,7 @@ func (e *engine) check(b *pb.Batch) {
 		if err := order.Read(body); err != nil || h.SchemaID != SchemaOrder {
 			return fmt.Errorf("schema %d met (%v), wanted an Order", h.SchemaID, err)
 		}
-		e.ctx.seq = h.Seq
+		e.ctx.seq, e.ctx.root = h.Seq, h.CorrelationSeq
 		e.guarded("check_order", func() {
 			verdict := checker.CheckOrder(&order)
 			e.ctx.Say(&verdict)
@@ -260,17 +251,7 @@ func (e *engine) ask(kind IdKind, name string) {
 	if !came {
 		panic(fmt.Sprintf("the stream ended before the host gave an id for %q", name))
 	}
-	err := EachFrame(b.Frames, func(h Header, body []byte) error {
-		var r Interned
-		if h.SchemaID != SchemaInterned {
-			return nil
-		}
-		if err := r.Read(body); err != nil {
-			return err
-		}
-		e.ctx.learn(&r)
-		return nil
-	})
+	err := e.ctx.known.learnFrames(b.Frames)
 	if err != nil {
 		panic(err.Error())
 	}
@@ -282,12 +263,12 @@ func (e *engine) fromOutside(records []Record) {
 		panic("FromOutside met a simulated clock, wanted a wall clock: answer in a handler or by a timer")
 	}
 	e.work <- func() {
-		if atomic.LoadInt32(&e.running) == 0 {
+		if e.state != "started" {
 			return
 		}
-		for _, r := range records {
-			e.ctx.Say(r)
-		}
+		e.ctx.outside = true
+		e.ctx.Say(records...)
+		e.ctx.outside = false
 		e.ctx.said.FromOutside, e.ctx.orders.FromOutside = true, true
 		e.send(e.events, 0)
 	}

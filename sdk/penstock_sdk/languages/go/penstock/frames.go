@@ -72,14 +72,15 @@ func ReadRecords(h Header, body []byte) ([]Record, error) {
 	return records, nil
 }
 
-// AppendFrame appends a frame of one record, as a plugin says it: the host stamps and numbers it.
+// AppendFrame appends a frame of one record that is neither stamped nor numbered.
 func AppendFrame(to []byte, r Record) []byte {
+	return appendFrame(to, r, Header{CauseSeq: Absent, CorrelationSeq: Absent})
+}
+
+func appendFrame(to []byte, r Record, h Header) []byte {
 	schema := r.Schema()
 	body := r.Append(nil)
-	h := Header{
-		BodyBytes: uint32(len(body)), SchemaID: schema.ID, Version: schema.Version, CauseSeq: Absent,
-		CorrelationSeq: Absent, Count: 1, Stride: schema.Size,
-	}
+	h.BodyBytes, h.SchemaID, h.Version, h.Count, h.Stride = uint32(len(body)), schema.ID, schema.Version, 1, schema.Size
 	to = append(h.Append(to), body...)
 	return append(to, make([]byte, (8-len(body)%8)%8)...)
 }

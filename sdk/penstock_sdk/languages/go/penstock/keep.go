@@ -24,7 +24,8 @@ func (e *engine) snapshot() ([]byte, error) {
 	}
 	sort.Slice(timers, func(a, b int) bool { return timers[a][0] < timers[b][0] })
 	return AppendMsgpack(nil, map[string]interface{}{
-		"format": 1, "handler": own, "intents": e.ctx.intents, "last_timer": int64(e.ctx.lastTime), "timers": timers,
+		"format": 1, "handler": own, "intents": e.ctx.intents, "known": e.ctx.known.frames(),
+		"last_timer": int64(e.ctx.lastTime), "timers": timers,
 	}), nil
 }
 
@@ -37,8 +38,12 @@ func (e *engine) restore(state []byte, lastSeq int64) error {
 		return fmt.Errorf("state of format %d met, wanted 1", format)
 	}
 	own, intents, lastTimer, timers := m.octets("handler"), m.integer("intents"), m.integer("last_timer"), m.triples("timers")
+	known := m.octets("known")
 	if m.err != nil {
 		return m.err
+	}
+	if err := e.ctx.known.learnFrames(known); err != nil {
+		return err
 	}
 	if keeper, keeps := e.handler.(Keeper); keeps {
 		if err := keeper.Restore(own); err != nil {

@@ -65,6 +65,8 @@ type Context struct {
 	engine   *engine
 	nowNs    int64
 	seq      int64
+	root     int64
+	outside  bool
 	said     pb.Batch
 	events   uint64
 	records  uint32
@@ -72,8 +74,7 @@ type Context struct {
 	ordersN  uint64
 	hearing  bool
 	lane     *lane
-	ids      map[IdKind]map[string]uint32
-	names    map[IdKind]map[uint32]string
+	known    catalog
 	timers   map[uint64]*pb.TimerSet
 	lastTime uint64
 	intents  int64
@@ -99,23 +100,34 @@ func (c *Context) Say(records ...Record) {
 	for _, r := range records {
 		topic := r.Schema().Topic
 		if !c.Instance.Simulated && (strings.HasPrefix(topic, "order.") || strings.HasPrefix(topic, "risk.")) {
-			c.orders.Frames = AppendFrame(c.orders.Frames, r)
+			c.orders.Frames = c.frame(c.orders.Frames, r)
 			c.ordersN++
 			continue
 		}
-		c.said.Frames = AppendFrame(c.said.Frames, r)
+		c.said.Frames = c.frame(c.said.Frames, r)
 		c.events++
 		c.records++
 	}
 }
 
+// frame stamps what is said with the event that it comes of; the kernel numbers it.
+func (c *Context) frame(to []byte, r Record) []byte {
+	cause := c.seq
+	if c.outside {
+		cause = Absent
+	}
+	return appendFrame(to, r, Header{
+		Origin: 4, AtNs: c.nowNs, CauseSeq: cause, CorrelationSeq: c.root, Producer: uint16(c.Instance.PluginId),
+	})
+}
+
 // ID returns the id of a name; the kernel gives it one when it is new. The same name has the same id in every session.
 func (c *Context) ID(kind IdKind, name string) uint32 {
-	if id, known := c.ids[kind][name]; known {
+	if id, known := c.known.ids[kind][name]; known {
 		return id
 	}
 	c.engine.ask(kind, name)
-	id, known := c.ids[kind][name]
+	id, known := c.known.ids[kind][name]
 	if !known {
 		panic(fmt.Sprintf("the host gave no id for %q of kind %d", name, kind))
 	}
@@ -123,15 +135,29 @@ func (c *Context) ID(kind IdKind, name string) uint32 {
 }
 
 // NameOf returns what an id names; empty where it is unknown.
-func (c *Context) NameOf(kind IdKind, id uint32) string { return c.names[kind][id] }
+func (c *Context) NameOf(kind IdKind, id uint32) string { return c.known.names[kind][id] }
 
-func (c *Context) learn(r *Interned) {
-	if c.ids[r.Kind] == nil {
-		c.ids[r.Kind], c.names[r.Kind] = map[string]uint32{}, map[uint32]string{}
+// Listing returns what was announced of a listing, or nil.
+func (c *Context) Listing(id uint32) *ListingDefinition { return c.known.listings[id] }
+
+// Contract returns what was announced of a contract, or nil.
+func (c *Context) Contract(id uint32) *ContractDefinition { return c.known.contracts[id] }
+
+// Contracts returns every contract announced so far, by id.
+func (c *Context) Contracts() []*ContractDefinition {
+	var out []*ContractDefinition
+	for _, id := range sortedIDs(len(c.known.contracts), func(do func(uint32)) {
+		for id := range c.known.contracts {
+			do(id)
+		}
+	}) {
+		out = append(out, c.known.contracts[id])
 	}
-	c.ids[r.Kind][r.Name] = uint32(r.ID)
-	c.names[r.Kind][uint32(r.ID)] = r.Name
+	return out
 }
+
+// Zone returns what was announced of a zone, or nil.
+func (c *Context) Zone(id uint32) *ZoneDefinition { return c.known.zones[id] }
 
 // SetTimer asks for a Timer event at dueNs that bears tag; returns its timer_id.
 func (c *Context) SetTimer(dueNs, tag int64) uint64 {

@@ -116,6 +116,13 @@ func (s *server) allowed(ctx context.Context, method string) error {
 func (s *server) Describe(_ context.Context, r *pb.DescribeRequest) (*pb.DescribeReply, error) {
 	// go-plugin has put pipes in their place that nobody reads: a full one would stop the plugin.
 	os.Stdout, os.Stderr = s.terminal, s.terminal
+	speaks := len(r.Majors) == 0
+	for _, major := range r.Majors {
+		speaks = speaks || major == 1
+	}
+	if !speaks {
+		return nil, status.Errorf(codes.FailedPrecondition, "host %s speaks majors %v of penstock.plugin, this plugin 1", r.HostVersion, r.Majors)
+	}
 	p := s.engine.plugin
 	reply := &pb.DescribeReply{
 		Id: p.ID, Version: p.Version, Kind: p.Kind, ContractMin: p.ContractMin, ContractMax: p.ContractMax,
@@ -134,6 +141,11 @@ func (s *server) Describe(_ context.Context, r *pb.DescribeRequest) (*pb.Describ
 func (s *server) Configure(_ context.Context, r *pb.ConfigureRequest) (reply *pb.ConfigureReply, err error) {
 	s.engine.run(func() {
 		defer refused(&err)
+		if !r.ValidateOnly {
+			if err = s.want("Configure", "new", "configured"); err != nil {
+				return
+			}
+		}
 		reply = &pb.ConfigureReply{Faults: s.engine.configure(r)}
 	})
 	return reply, err
@@ -142,7 +154,7 @@ func (s *server) Configure(_ context.Context, r *pb.ConfigureRequest) (reply *pb
 func (s *server) Start(_ context.Context, r *pb.StartRequest) (reply *pb.StartReply, err error) {
 	s.engine.run(func() {
 		defer refused(&err)
-		if err = s.configured("Start"); err == nil {
+		if err = s.want("Start", "configured"); err == nil {
 			reply, err = s.engine.start(r)
 		}
 	})
@@ -152,7 +164,7 @@ func (s *server) Start(_ context.Context, r *pb.StartRequest) (reply *pb.StartRe
 func (s *server) Drain(_ context.Context, r *pb.DrainRequest) (reply *pb.DrainReply, err error) {
 	s.engine.run(func() {
 		defer refused(&err)
-		if err = s.configured("Drain"); err == nil {
+		if err = s.want("Drain", "started"); err == nil {
 			reply = &pb.DrainReply{Said: s.engine.drain(r)}
 		}
 	})
@@ -179,7 +191,7 @@ func (s *server) Stop(context.Context, *pb.StopRequest) (*pb.StopReply, error) {
 func (s *server) Snapshot(context.Context, *pb.SnapshotRequest) (reply *pb.SnapshotReply, err error) {
 	s.engine.run(func() {
 		defer refused(&err)
-		if err = s.configured("Snapshot"); err != nil {
+		if err = s.want("Snapshot", "configured", "started", "drained"); err != nil {
 			return
 		}
 		state, fault := s.engine.snapshot()
@@ -194,7 +206,7 @@ func (s *server) Snapshot(context.Context, *pb.SnapshotRequest) (reply *pb.Snaps
 func (s *server) Restore(_ context.Context, r *pb.RestoreRequest) (reply *pb.RestoreReply, err error) {
 	s.engine.run(func() {
 		defer refused(&err)
-		if err = s.configured("Restore"); err != nil {
+		if err = s.want("Restore", "configured"); err != nil {
 			return
 		}
 		reply = &pb.RestoreReply{}
@@ -205,11 +217,14 @@ func (s *server) Restore(_ context.Context, r *pb.RestoreRequest) (reply *pb.Res
 	return reply, err
 }
 
-func (s *server) configured(call string) error {
-	if s.engine.handler == nil {
-		return status.Errorf(codes.FailedPrecondition, "%s met a plugin that is not configured, wanted Configure first", call)
+func (s *server) want(call string, states ...string) error {
+	for _, state := range states {
+		if s.engine.state == state {
+			return nil
+		}
 	}
-	return nil
+	return status.Errorf(codes.FailedPrecondition, "%s met a plugin that is %s, wanted %s",
+		call, s.engine.state, strings.Join(states, " or "))
 }
 
 // refused makes a call's error of a panic.
