@@ -25,7 +25,7 @@ from penstock_sdk.events import Alert
 COMMANDS = [
     "run", "check", "runs", "query", "report", "replay", "verify", "explain", "debug", "diff", "positions",
     "pnl", "invoices", "cashflows", "logs", "status", "top", "alerts", "limits", "pause", "resume",
-    "cancel-all", "kill", "unkill", "quarantine", "release", "stop", "deal", "trades", "chaos", "rules",
+    "cancel-all", "kill", "unkill", "quarantine", "release", "stop", "apply", "deal", "trades", "chaos", "rules",
     "contract", "bench",
 ]  # fmt: skip
 PACKAGED = ROOT / "kernel/penstock_kernel/default/plugins.toml"

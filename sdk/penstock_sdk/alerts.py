@@ -63,6 +63,8 @@ CODES: tuple[AlertCode, ...] = (
               "See `penstock deal list`, and give it again."),
     AlertCode("deal.unconfirmed", _WARNING, "A deal waits too long for its second pair of eyes; it counts nowhere yet.",
               "Let somebody else confirm or reject it.", lasting=True),
+    AlertCode("deployment.rolled_back", _ERROR, "A changed deployment could not be applied; all is as it was before.",
+              "Mend what the alert names, and apply it again."),
     AlertCode("disk.low", _ERROR, "The disk that holds the journal will soon be full.",
               "Make room, or move old runs away; a full disk ends the run.", lasting=True),
     AlertCode("effect.failed", _ERROR, "What a plugin was to send to the outside failed.",

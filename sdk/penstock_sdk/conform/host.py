@@ -277,6 +277,9 @@ class Rig:
 
     def call(self, method: str, request: Message) -> Message:
         """Return the reply, while what the plugin asks meanwhile is answered. Raises PeerError and its kinds."""
+        if hasattr(self.peer, "while_waiting"):
+            self.peer.while_waiting = (lambda: self.pump(0.0)) if self.sides else None
+            return self.peer.call(method, request, self.patience.answer_s)
         done: list[Any] = []
 
         def ask() -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from penstock_sdk.core.faults import shown
 from penstock_sdk.core.timers import Timers
 from penstock_sdk.core.wiring import Slot
 from penstock_sdk.events import (
@@ -102,7 +101,7 @@ class LateChecks:
             wanted = f"the verdict of plugin {held.check_id}, which was asked about it"
         return Alert(
             code="check.unexpected_verdict", severity=Severity.WARNING, subject=str(producer),
-            met=f"verdict {shown(verdict.result)} of check {verdict.check_id} on order {verdict.order_id} "
+            met=f"verdict {int(verdict.result)} of check {verdict.check_id} on order {verdict.order_id} "
             f"by plugin {producer}",
             wanted=wanted, way_out="it changes nothing; a verdict that often comes too late wants a longer answer_ms",
         )  # fmt: skip

@@ -60,6 +60,19 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Told of long work: what is done, bytes or files so far, of how many."""
 
 
+# What Python's zipfile raises on bytes that are no archive, or no longer one.
+BROKEN = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    IndexError,
+    struct.error,
+    zlib.error,
+)
+
+
 class PackageError(Exception):
     """A package cannot be made, installed or trusted; a line for each cause, each with its way out."""
 
@@ -192,17 +205,18 @@ def read_list(data: bytes, where: str) -> PackageList:
 
 def names_faults(names: Sequence[str]) -> Iterable[str]:
     """Yield what is wrong with the names of members together: odd ones, the same one twice, a file as a folder."""
-    first: dict[str, str] = {}
-    for name in names:
+    first: dict[str, tuple[int, str]] = {}
+    for at, name in enumerate(names):
         if fault := name_fault(name):
             yield fault
-        elif (other := first.setdefault(name.casefold(), name)) is not name:
-            # Some file systems do not tell upper from lower case: two such names would be one file there.
+            continue
+        met, other = first.setdefault(name.casefold(), (at, name))
+        if met != at:  # some file systems do not tell upper from lower case: two such names would be one file there
             yield f"{name!r} is there twice" if other == name else f"{name!r} and {other!r} differ in case alone"
     for name in names:
         for parent in PurePosixPath(name.casefold()).parents:
             if parent.as_posix() in first:
-                yield f"{first[parent.as_posix()]!r} is a file and the folder of {name!r}"
+                yield f"{first[parent.as_posix()][1]!r} is a file and the folder of {name!r}"
 
 
 def name_fault(name: str) -> str:
@@ -252,7 +266,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         raise PackageError(f"{path}: {size:,} bytes, at most {ARCHIVE_BYTES_MAX:,} are installed")
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except BROKEN as error:
         raise PackageError(f"{path}: no package: {str(error).lower()}; make one by `penstock plugin pack`") from error
     infos = archive.infolist()
     faults = [fault for info in infos[: FILES_MAX + 1] for fault in [_header_fault(info)] if fault]

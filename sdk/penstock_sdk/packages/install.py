@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from penstock_sdk.manifest import this_platform
 from penstock_sdk.packages.archive import (
+    BROKEN,
     LIST_NAME,
     PackageError,
     PackageList,
@@ -29,7 +30,7 @@ __all__ = ["Installation", "check_archive", "install"]
 class Installation(Struct, frozen=True):
     """What `install` did: where the package is, what it holds, its sha256 for plugins.toml, its environment.
 
-    `new` is False when the very same package was there already.
+    `new` is False when the very same package was there already; one whose files were changed is installed anew.
     """
 
     folder: str
@@ -57,8 +58,10 @@ def check_archive(archive: Path, progress: Progress | None = None) -> tuple[str,
             raise PackageError(f"{text}; make it by `penstock plugin pack`")
         try:
             met = archive_digest(listed, opened.open, progress)
-        except (zipfile.BadZipFile, NotImplementedError) as error:
-            raise PackageError(f"{archive}: damaged: {str(error).lower()}; fetch it again") from error
+        except BROKEN as error:
+            raise PackageError(
+                f"{archive}: damaged: {str(error).lower() or 'it ends too early'}; fetch it again"
+            ) from error
     if met != sha256:
         raise PackageError(f"{archive}: it holds more than its list says; make it by `penstock plugin pack`")
     return sha256, listed
@@ -99,21 +102,35 @@ def install(
         raise PackageError(f"{text}; get a package for this machine")
     place = package_folder(root, listed.id, listed.version, met)
     _refuse_another(root, listed, met)
-    if new := not place.exists():
+    if new := not _is_sound(place, met):
         _unpack(archive, listed, place)
-    else:
-        verify_pin(place, met)
     made = None
     if environment and needs_environment(place):
         made = make_environment(place, root, progress=progress)
     return Installation(str(place), met, listed, new, made)
 
 
+def _is_sound(place: Path, sha256: str) -> bool:
+    """Return whether the package is there as it was packed; one whose files were changed is put aside."""
+    if not place.exists():
+        return False
+    try:
+        verify_pin(place, sha256)
+    except PackageError:
+        aside = Path(tempfile.mkdtemp(prefix=".broken-", dir=place.parent))
+        place.rename(aside / place.name)
+        shutil.rmtree(aside, ignore_errors=True)
+        return False
+    return True
+
+
 def _list_of(opened: zipfile.ZipFile, archive: Path) -> PackageList:
     try:
         return read_list(opened.read(LIST_NAME), str(archive))
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise PackageError(f"{archive}: damaged: {str(error).lower()}; fetch it again") from error
+    except BROKEN as error:
+        raise PackageError(
+            f"{archive}: damaged: {str(error).lower() or 'it ends too early'}; fetch it again"
+        ) from error
 
 
 def _refuse_another(root: Path, listed: PackageList, sha256: str) -> None:

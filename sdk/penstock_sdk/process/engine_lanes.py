@@ -19,6 +19,7 @@ from penstock_sdk.process.peer import PeerError, PeerGone, PeerTimeout
 from penstock_sdk.wire.messages import Message
 
 __all__ = [
+    "RESUME",
     "SESSION_METADATA",
     "Called",
     "Ended",
@@ -34,6 +35,8 @@ __all__ = [
 
 SESSION_METADATA = "penstock-session"
 """gRPC metadata: made up by a host once; it says that a stream that is opened again goes on where it broke."""
+RESUME = "resume"
+"""Capability of a plugin that keeps what was not acknowledged, and goes on after a stream broke."""
 ASK_S = 10.0
 """How long a handler waits for the ids of names that it asked for."""
 _IDLE_S = 0.002

@@ -19,7 +19,7 @@ from penstock_sdk.core.catalog import Catalog
 from penstock_sdk.core.faults import error_text
 from penstock_sdk.core.history import History
 from penstock_sdk.energy.rules import Reference
-from penstock_sdk.events import Alert, IdKind, Interned, Severity, Timer
+from penstock_sdk.events import IdKind, Interned, Severity, Timer
 from penstock_sdk.process.outbox import Outbox
 from penstock_sdk.process.peer import PeerError
 from penstock_sdk.process.work import Work
@@ -130,20 +130,12 @@ class FarHost:
     def run_effects(self, written_seq: int) -> None:
         """Let the effects happen of what is written, up to *written_seq*."""
         effects = self._effects
-        failed: list[Alert] = []
         while effects and effects[0][0] <= written_seq:
             _, fn, args = effects.popleft()
             try:
                 fn(*args)
             except Exception as error:
-                failed.append(
-                    Alert(
-                        code="effect.failed", severity=Severity.ERROR, subject=getattr(fn, "__qualname__", "?"),
-                        met=error_text(error), wanted="an effect that succeeds",
-                        way_out="see the plugin's log; what it was to send may not have left",
-                    )
-                )  # fmt: skip
-        self.outbox.say(failed)
+                self.outbox.fault(f"effect {getattr(fn, '__qualname__', '?')}", error_text(error))
 
     def intern(self, kind: IdKind, name: str, plugin_id: int = 0) -> int:
         """Return the id of a name; one that is new here is asked for.

@@ -85,7 +85,7 @@ class Flow:
         self._handled_records = self._handled_bytes = 0
         self._granted_records = self._granted_bytes = 0
         """What we have granted in all, as last told."""
-        self._told = -1
+        self.told = -1
         """Acknowledged up to here, as last told; -1 before anything was."""
         self._in_hand: deque[tuple[int, int, int]] = deque()
         """(number, records, bytes) of what was taken and is not handled."""
@@ -178,10 +178,10 @@ class Flow:
         used_records = self._handled_records + self.credit_events - self._granted_records
         used_bytes = self._handled_bytes + self.credit_bytes - self._granted_bytes
         if not (
-            self._told < 0
+            self.told < 0
             or 2 * used_records >= self.credit_events > 0
             or 2 * used_bytes >= self.credit_bytes > 0
-            or self.handled - self._told >= (1 if idle else ACK_BATCHES)
+            or self.handled - self.told >= (1 if idle else ACK_BATCHES)
         ):
             return None
         batch = Batch()
@@ -197,7 +197,7 @@ class Flow:
     def _tell(self, batch: Message) -> None:
         self._granted_records = self._handled_records + self.credit_events
         self._granted_bytes = self._handled_bytes + self.credit_bytes
-        self._told = self.handled
+        self.told = self.handled
         batch.acked = self.handled
         batch.credit_events = self._granted_records
         batch.credit_bytes = self._granted_bytes

@@ -55,6 +55,10 @@ class PluginProcess:
         how = f"by signal {-status}" if status < 0 else f"with status {status}"
         return f"the plugin's process ended {how}{self.output.last_words()}"
 
+    def settle(self, timeout_s: float) -> None:
+        """Wait whether the process ends, for at most *timeout_s*: its stream breaks before its status is there."""
+        _wait(self.child.process, timeout_s)
+
     def end(self, grace_s: float = 2.0) -> int:
         """End the process: asked to, then SIGTERM, then SIGKILL, *grace_s* after each; return its status.
 

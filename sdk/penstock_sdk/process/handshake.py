@@ -29,7 +29,7 @@ from penstock_sdk.wire.messages import PROTOCOL_MAJORS, LogLine, Message
 __all__ = [
     "COOKIE_KEY", "COOKIE_VALUE", "CORE_VERSION", "ENV_CLIENT_CERT", "ENV_SOCKET_DIR", "ENV_VERSIONS", "START_S",
     "HandshakeError", "LogReader", "Output", "StartLine", "certificate_field", "choose_version", "has_cookie",
-    "host_environment", "offered_versions", "parse_start_line", "start_line", "wait_start_line",
+    "hclog_line", "host_environment", "offered_versions", "parse_start_line", "start_line", "wait_start_line",
 ]  # fmt: skip
 
 COOKIE_KEY = "PENSTOCK_PLUGIN"
@@ -147,6 +147,16 @@ def wait_start_line(
     if line is None:
         raise HandshakeError(f"plugin closed its stdout without a start-up line{output.last_words()}")
     return parse_start_line(line, versions)
+
+
+def hclog_line(line: Message) -> str:
+    """Return a line of the log as hclog's JSON, for another reader."""
+    fields = json.loads(line.fields_json) if line.fields_json else {}
+    level = {Severity.WARNING: "warn", Severity.ERROR: "error", Severity.CRITICAL: "error"}.get(line.severity, "info")
+    return json.dumps(
+        {"@level": level, "@message": line.text}
+        | {f"@{key}" if key == "module" else key: value for key, value in fields.items()}
+    )
 
 
 class LogReader:

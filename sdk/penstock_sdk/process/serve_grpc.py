@@ -7,6 +7,7 @@ itself runs in one thread, the one that called `main` or `listen`.
 
 from __future__ import annotations
 
+import argparse
 import hmac
 import os
 import queue
@@ -15,14 +16,17 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
-from typing import Any
+from typing import Any, TextIO
 
 import grpc
 
+from penstock_sdk.discovery import PluginImportError
 from penstock_sdk.process import handshake
+from penstock_sdk.process.engine import Engine
 from penstock_sdk.process.engine_lanes import (
+    RESUME,
     SESSION_METADATA,
     Called,
     Ended,
@@ -35,6 +39,7 @@ from penstock_sdk.process.engine_lanes import (
 )
 from penstock_sdk.process.envelope import ENV_TOKEN, MESSAGE_BYTES_MAX, TOKEN_METADATA, Lane
 from penstock_sdk.process.peer import PeerError
+from penstock_sdk.process.target import load_target
 from penstock_sdk.process.tls import TlsFiles, one_time_certificate, reloading_server_credentials
 from penstock_sdk.wire.messages import (
     METHODS,
@@ -45,10 +50,8 @@ from penstock_sdk.wire.messages import (
     Message,
 )
 
-__all__ = ["RESUME", "PluginServer", "listen", "main"]
+__all__ = ["PluginServer", "listen", "listen_command", "main"]
 
-RESUME = "resume"
-"""Capability of a plugin that keeps what was not acknowledged, and goes on after a stream broke."""
 CALL_S = 600.0
 """A call of a host that set no deadline."""
 _THREADS = 16
@@ -63,10 +66,16 @@ _OPTIONS = (
 )
 
 
-def main(cls: type[Any], plugin_id: str = "", version: str = "", environ: Mapping[str, str] = os.environ) -> int:
+def main(
+    cls: type[Any],
+    plugin_id: str = "",
+    version: str = "",
+    environ: Mapping[str, str] = os.environ,
+    stdout: TextIO | None = None,
+) -> int:
     """Serve a plugin to the host that started this process; return the exit status.
 
-    Prints the start-up line on stdout. Ends after Stop or Shutdown, by SIGTERM, and with its parent.
+    Prints the start-up line on *stdout*. Ends after Stop or Shutdown, by SIGTERM, and with its parent.
 
     Raises:
         HandshakeError: no host of ours started this process.
@@ -87,7 +96,7 @@ def main(cls: type[Any], plugin_id: str = "", version: str = "", environ: Mappin
         else:
             server.serve(f"unix:{path}", None)
         spoken = handshake.choose_version(handshake.offered_versions(environ))
-        print(handshake.start_line(spoken, "unix", path, certificate), flush=True)
+        print(handshake.start_line(spoken, "unix", path, certificate), file=stdout, flush=True)
         server.run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -131,10 +140,29 @@ def listen(
     return 0
 
 
+def listen_command(arguments: Sequence[str]) -> int:
+    """Serve as a command line says: TARGET --listen HOST:PORT and the certificates; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m penstock_sdk.process", description="Serve a plugin at an address.")
+    parser.add_argument("target", metavar="TARGET", help="module:Class, FILE.py, or a folder with a plugin.toml")
+    parser.add_argument("--listen", metavar="HOST:PORT", required=True, help="where; port 0 lets the system choose")
+    for name, what in (("cert", "our certificate"), ("key", "its key"), ("ca", "who signs hosts' certificates")):
+        parser.add_argument(f"--tls-{name}", metavar="FILE", default="", help=f"{what}, PEM; followed as it changes")
+    given = parser.parse_args(list(arguments))
+    files = TlsFiles(given.tls_ca, given.tls_cert, given.tls_key)
+    try:
+        if any(files) and not all(files):
+            raise PeerError("met some of --tls-cert, --tls-key and --tls-ca, wanted all three or none")
+        cls, plugin_id, version = load_target(given.target)
+        return listen(
+            cls, plugin_id, version, given.listen, files if all(files) else None, token=os.environ.get(ENV_TOKEN, "")
+        )
+    except (PeerError, PluginImportError) as error:
+        print(error, file=sys.stderr, flush=True)
+        return 2
+
+
 def engine_maker(cls: type[Any], plugin_id: str, version: str) -> Callable[[EngineLanes], EngineLike]:
     """Return what makes an engine of the class, for `PluginServer`."""
-    from penstock_sdk.process.engine import Engine
-
     return lambda port: Engine(cls, id=plugin_id, version=version, port=port)
 
 

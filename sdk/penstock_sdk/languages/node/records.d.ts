@@ -22,7 +22,6 @@ export interface AnyRecord {
 /** A price, quantity or time that is not there. */
 export const ABSENT: bigint;
 export const FRAME_RECORDS_MAX: number;
-export const HEADER: readonly [string, string, number][];
 
 export const BookAction: {
   readonly UNKNOWN: 0;

@@ -7,21 +7,6 @@ const { packed, control } = require('./codec');
 const ABSENT = -9223372036854775808n;
 const FRAME_RECORDS_MAX = 4096;
 
-/** Name, type and offset of the fields of a frame's header. */
-const HEADER = [
-  ['body_bytes', 'u32', 0],
-  ['schema_id', 'u16', 4],
-  ['version', 'u8', 6],
-  ['origin', 'u8', 7],
-  ['seq', 'i64', 8],
-  ['at_ns', 'i64', 16],
-  ['cause_seq', 'i64', 24],
-  ['correlation_seq', 'i64', 32],
-  ['count', 'u32', 40],
-  ['stride', 'u16', 44],
-  ['producer', 'u16', 46],
-];
-
 const BookAction = Object.freeze({ UNKNOWN: 0, SET: 1, DELETE: 2, CLEAR: 3 });
 const CashKind = Object.freeze({ UNKNOWN: 0, TRADE: 1, FEE: 2, VARIATION: 3, SWAP: 4, IMBALANCE: 5 });
 const CheckResult = Object.freeze({ UNKNOWN: 0, PASSED: 1, REFUSED: 2 });
@@ -751,7 +736,6 @@ const DeploymentChange = control({ name: 'DeploymentChange', id: 122, version: 1
 module.exports = {
   ABSENT,
   FRAME_RECORDS_MAX,
-  HEADER,
   BookAction,
   CashKind,
   CheckResult,

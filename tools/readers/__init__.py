@@ -17,12 +17,13 @@ import msgspec
 
 import penstock_sdk.events
 from penstock_sdk.schema import FieldLayout, Layout, layouts
-from tools import readers_c, readers_go, readers_node
-from tools.readers_common import ControlField, Schemas
+
+from . import c, go, node
+from .common import ControlField, Schemas
 
 __all__ = ["files", "main", "schemas"]
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 LANGUAGES = ROOT / "sdk" / "penstock_sdk" / "languages"
 
 
@@ -61,10 +62,10 @@ def files() -> dict[Path, str]:
     """Return the text of every generated file, by its path."""
     known = schemas()
     return {
-        LANGUAGES / "go" / "penstock" / "records.go": readers_go.text(known),
-        LANGUAGES / "node" / "records.js": readers_node.script(known),
-        LANGUAGES / "node" / "records.d.ts": readers_node.types(known),
-        LANGUAGES / "c" / "penstock_records.h": readers_c.text(known),
+        LANGUAGES / "go" / "penstock" / "records.go": go.text(known),
+        LANGUAGES / "node" / "records.js": node.script(known),
+        LANGUAGES / "node" / "records.d.ts": node.types(known),
+        LANGUAGES / "c" / "penstock_records.h": c.text(known),
         LANGUAGES / "node" / "plugin.proto": (ROOT / "sdk/penstock_sdk/wire/plugin.proto").read_text(encoding="utf-8"),
         LANGUAGES / "node" / "health.proto": (ROOT / "sdk/penstock_sdk/wire/health.proto").read_text(encoding="utf-8"),
     }
@@ -85,7 +86,3 @@ def main() -> int:
             print(f"{path}: is not what the records say; run python -m tools.readers", file=sys.stderr)
         return 1 if stale else 0
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,7 +7,8 @@ from enum import IntEnum
 from typing import Any
 
 from penstock_sdk.schema import ABSENT, FRAME_RECORDS_MAX, FieldLayout, Layout
-from tools.readers_common import HEADER_FIELDS, ControlField, Schemas, camel
+
+from .common import HEADER_FIELDS, ControlField, Schemas, camel
 
 __all__ = ["text"]
 
@@ -119,7 +120,8 @@ func NewRecord(schemaID uint16) Record {{
 def _enum(kind: type[IntEnum]) -> str:
     doc = (kind.__doc__ or "").splitlines()[0].replace("``", "")
     values = "".join(f"\t{kind.__name__}{_value(m.name)} {kind.__name__} = {m.value}\n" for m in kind)
-    return f"// {kind.__name__}: {doc}\ntype {kind.__name__} uint16\n\n// Values of {kind.__name__}.\nconst (\n{values})\n\n"
+    name = kind.__name__
+    return f"// {name}: {doc}\ntype {name} uint16\n\n// Values of {name}.\nconst (\n{values})\n\n"
 
 
 def _value(name: str) -> str:
@@ -271,7 +273,11 @@ def _written(field: ControlField) -> str:
     if field.default is None:
         test = f"{go} != nil" if field.hint is Any else f"len({go}) > 0"
     else:
-        test = {True: go, False: f"!{go}"}[not field.default] if field.hint is bool else f"{go} != {_literal(field.default)}"
+        test = (
+            {True: go, False: f"!{go}"}[not field.default]
+            if field.hint is bool
+            else f"{go} != {_literal(field.default)}"
+        )
     return f"\tif {test} {{\n\t\t{put}\n\t}}\n"
 
 
@@ -284,5 +290,3 @@ def _taken(field: ControlField) -> str:
     if field.required:
         return f"\t{set_it}\n"
     return f'\tif m.has("{field.name}") {{\n\t\t{set_it}\n\t}}\n'
-
-

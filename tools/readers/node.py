@@ -12,7 +12,8 @@ from enum import IntEnum
 from typing import Any
 
 from penstock_sdk.schema import ABSENT, FRAME_RECORDS_MAX, Layout
-from tools.readers_common import HEADER_FIELDS, ControlField, Schemas
+
+from .common import ControlField, Schemas
 
 __all__ = ["script", "types"]
 
@@ -46,9 +47,6 @@ def script(known: Schemas) -> str:
         "'use strict';\n\nconst { packed, control } = require('./codec');\n\n",
         f"/** A price, quantity or time that is not there. */\nconst ABSENT = {ABSENT}n;\n",
         f"const FRAME_RECORDS_MAX = {FRAME_RECORDS_MAX};\n\n",
-        "/** Name, type and offset of the fields of a frame's header. */\nconst HEADER = [\n",
-        *(f"  ['{name}', '{CODES[code]}', {offset}],\n" for name, code, offset in HEADER_FIELDS),
-        "];\n\n",
     ]
     for kind in known.enums:
         values = ", ".join(f"{m.name}: {m.value}" for m in kind)
@@ -59,7 +57,7 @@ def script(known: Schemas) -> str:
         parts.append(_control(layout, fields, known.first_lines[layout.name]))
     records = [layout.name for layout in known.packed] + [layout.name for layout, _ in known.control]
     enums = [kind.__name__ for kind in known.enums]
-    names = "".join(f"  {name},\n" for name in ["ABSENT", "FRAME_RECORDS_MAX", "HEADER", *enums, *records])
+    names = "".join(f"  {name},\n" for name in ["ABSENT", "FRAME_RECORDS_MAX", *enums, *records])
     parts.append(f"\nmodule.exports = {{\n{names}}};\n")
     return "".join(parts)
 
@@ -121,7 +119,7 @@ def types(known: Schemas) -> str:
         "  read(body: Uint8Array): T;\n  write(record: T): Uint8Array;\n}\n\n"
         "export interface AnyRecord {\n  readonly schema: Schema<any>;\n}\n\n",
         "/** A price, quantity or time that is not there. */\nexport const ABSENT: bigint;\n"
-        "export const FRAME_RECORDS_MAX: number;\nexport const HEADER: readonly [string, string, number][];\n",
+        "export const FRAME_RECORDS_MAX: number;\n",
     ]
     for kind in known.enums:
         values = "".join(f"  readonly {m.name}: {m.value};\n" for m in kind)
@@ -138,4 +136,5 @@ def types(known: Schemas) -> str:
 def _interface(layout: Layout, rows: str, known: Schemas) -> str:
     name = layout.name
     first = known.first_lines[name]
-    return f"\n/** {first} */\nexport interface {name} extends AnyRecord {{\n{rows}}}\nexport const {name}: Schema<{name}>;\n"
+    declared = f"export interface {name} extends AnyRecord {{\n{rows}}}\nexport const {name}: Schema<{name}>;\n"
+    return f"\n/** {first} */\n{declared}"

@@ -1,4 +1,4 @@
-"""The records in C: structs, and readers and writers that care neither for alignment nor for the machine's byte order."""
+"""The records in C: structs, and readers and writers that mind neither alignment nor byte order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from enum import IntEnum
 
 from penstock_sdk.schema import ABSENT, FRAME_RECORDS_MAX, FieldLayout, Layout
-from tools.readers_common import HEADER_FIELDS, Schemas, screaming
+
+from .common import HEADER_FIELDS, Schemas, screaming
 
 __all__ = ["text"]
 
@@ -91,7 +92,10 @@ def text(known: Schemas) -> str:
         f"#define PENSTOCK_ABSENT INT64_MIN /* a price, quantity or time that is not there: {ABSENT} */\n"
         f"#define PENSTOCK_FRAME_RECORDS_MAX {FRAME_RECORDS_MAX}\n#define PENSTOCK_HEADER_BYTES 48\n",
         HELPERS,
-        "\n/* A frame's header. */\n" + _struct("header", header) + _reader("header", header) + _writer("header", header, 48),
+        "\n/* A frame's header. */\n"
+        + _struct("header", header)
+        + _reader("header", header)
+        + _writer("header", header, 48),
         WALK,
     ]
     parts += [_enum(kind) for kind in known.enums]

@@ -1,0 +1,183 @@
+"""What is tested: a command that the kit starts, an address that it connects to, or a class in this process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from penstock_sdk.conform.kit import Opener
+from penstock_sdk.process.peer import Peer, PeerError
+
+__all__ = ["AddressOpener", "ClassOpener", "CommandOpener", "TargetError", "opener_of"]
+
+_ADDRESS = re.compile(r"(unix:.+|\[[0-9a-fA-F:]+\]:\d+|[A-Za-z0-9.-]+:\d+)")
+_CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+class TargetError(ValueError):
+    """There is no such thing to test."""
+
+
+class CommandOpener:
+    """Starts a process each time."""
+
+    def __init__(self, command: Sequence[str], *, cwd: str | None = None, env: dict[str, str] | None = None) -> None:
+        self.command = tuple(command)
+        self._cwd, self._env = cwd, env
+        self.kind = ""
+
+    def open(self) -> Peer:
+        """Return a started plugin."""
+        from penstock_sdk.process.grpc_peer import spawn_peer
+
+        return spawn_peer(self.command, cwd=self._cwd, env=self._env)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the files that the command names; empty where there are none."""
+        found = [Path(shutil.which(self.command[0]) or self.command[0])] if self.command else []
+        found += [Path(each) for each in self.command[1:]]
+        files = [path for path in found if path.is_file() and path.resolve() != Path(sys.executable).resolve()]
+        return digest_of(files)
+
+
+class AddressOpener:
+    """Connects each time to what serves there; Stop must leave it serving, or the next case finds nobody."""
+
+    command: tuple[str, ...] = ()
+
+    def __init__(self, address: str, tls: Any = None) -> None:
+        self._address, self._tls = address, tls
+        self.kind = ""
+
+    def open(self) -> Peer:
+        """Return a connection."""
+        from penstock_sdk.process.grpc_peer import connect_peer
+
+        return connect_peer(self._address, tls=self._tls)
+
+    def digest(self) -> str:
+        """Return nothing: the files are elsewhere."""
+        return ""
+
+
+class ClassOpener:
+    """Makes an object in this process each time."""
+
+    command: tuple[str, ...] = ()
+
+    def __init__(self, cls: type[Any], *, id: str = "", version: str = "", wrap: Callable[[Peer], Peer] | None = None):
+        self.cls, self.id, self.version, self._wrap = cls, id or "plugin", version or "0", wrap
+        self.kind = str(cls.kind)
+
+    def open(self) -> Peer:
+        """Return a plugin whose engine runs in this process."""
+        from penstock_sdk.conform.local_peer import LocalPeer
+
+        peer: Peer = LocalPeer(self.cls, id=self.id, version=self.version)
+        return self._wrap(peer) if self._wrap is not None else peer
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file of its class."""
+        file = getattr(sys.modules.get(self.cls.__module__), "__file__", None)
+        return digest_of([Path(file)] if file else [])
+
+
+def digest_of(files: Sequence[Path]) -> str:
+    """Return one SHA-256 over files, by name and content; empty for none."""
+    if not files:
+        return ""
+    total = hashlib.sha256()
+    for file in sorted(files):
+        total.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def opener_of(target: Sequence[str], *, tls: Any = None) -> CommandOpener | AddressOpener | ClassOpener:
+    """Return what opens a target.
+
+    Args:
+        target: the words after ``--``, or one word: ``host:port``, ``unix:path``, ``module:Class``, ``FILE.py``,
+            ``FILE.py:Class``, a folder with a plugin.toml (``:ID`` after it where it holds several), or a command.
+        tls: for addresses.
+
+    Raises:
+        TargetError: it is none of these, or the class cannot be had.
+    """
+    if len(target) > 1:
+        return CommandOpener(target)
+    if not target:
+        raise TargetError("target met nothing, wanted a command after --, an address, or module:Class")
+    word = target[0]
+    path = Path(word.rpartition(":")[0] or word) if not Path(word).exists() else Path(word)
+    if path.is_dir() or path.suffix == ".py" or path.name == "plugin.toml":
+        return _of_files(word, path)
+    if word.startswith("unix:") or (_ADDRESS.fullmatch(word) and not _CLASS.fullmatch(word)):
+        return AddressOpener(word, tls)
+    if _CLASS.fullmatch(word):
+        return _of_class(word)
+    words = shlex.split(word)
+    if not words or shutil.which(words[0]) is None:
+        raise TargetError(
+            f"target met {word!r}, which is no command, file, folder, address or module:Class; put a command after --"
+        )
+    return CommandOpener(words)
+
+
+def _of_files(word: str, path: Path) -> CommandOpener | ClassOpener:
+    """Return the opener of a file or a folder: its command where the manifest has one, else its class."""
+    from penstock_sdk.discovery import read_path
+    from penstock_sdk.manifest import KINDS, ManifestError
+
+    if path.suffix == ".py":
+        return _of_class(word)
+    try:
+        manifests = read_path(path, dict.fromkeys(KINDS, (1,)))
+    except ManifestError as error:
+        raise TargetError(str(error)) from error
+    plugin_id = word[len(str(path)) + 1 :] if word != str(path) else ""
+    chosen = [each for each in manifests if each.id == plugin_id or not plugin_id]
+    if len(chosen) != 1:
+        raise TargetError(f"{path} holds {', '.join(m.id for m in manifests)}; name one, as {path}:{manifests[0].id}")
+    command = _command_of(chosen[0])
+    if command:
+        opener = CommandOpener(command, cwd=str(path if path.is_dir() else path.parent))
+        opener.kind = chosen[0].kind
+        return opener
+    return _of_class(word)
+
+
+def _command_of(manifest: Any) -> tuple[str, ...]:
+    """Return the command of a manifest for this machine; empty where it names a class."""
+    command = getattr(manifest, "command", None)
+    if not command:
+        return ()
+    if isinstance(command, dict):
+        command = command.get(f"{sys.platform}-{os.uname().machine}", ())
+        if not command:
+            raise TargetError(f"plugin {manifest.id} has no command for {sys.platform}-{os.uname().machine}")
+    return tuple(command)
+
+
+def _of_class(word: str) -> ClassOpener:
+    from penstock_sdk.discovery import PluginImportError
+    from penstock_sdk.process.target import load_target
+
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        cls, plugin_id, version = load_target(word)
+    except (PluginImportError, PeerError) as error:
+        raise TargetError(str(error)) from error
+    return ClassOpener(cls, id=plugin_id, version=version)
+
+
+def check_opener(opener: Opener) -> Opener:
+    """Return *opener*, typed."""
+    return opener

@@ -1,0 +1,427 @@
+"""Serves a plugin over the framed Unix socket: three connections, one thread.
+
+An order overtakes market data: ORDERS is read before every batch of EVENTS that waits. A call sees every batch that was
+sent before it. What the plugin says goes out in one write for all that was handled meanwhile; where the host has given
+no credit for it, it waits, and the plugin handles nothing more until there is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from time import perf_counter_ns
+from types import FrameType
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from penstock_sdk.core.faults import error_text
+from penstock_sdk.process.engine import Engine
+from penstock_sdk.process.envelope import ENV_SOCKET, ENV_TOKEN, Kind, Lane
+from penstock_sdk.process.flow import Flow, count_records
+from penstock_sdk.process.peer import PeerError, PeerGone, PeerTimeout
+from penstock_sdk.process.socket_lane import SocketLane
+from penstock_sdk.wire.messages import METHODS, Batch, Message
+
+__all__ = ["ASK_S", "Server", "connect", "main"]
+
+ASK_S = 10.0
+"""How long a handler waits for the id of a name."""
+HELLO_S = 10.0
+POLL_MS = 1
+"""A plugin that takes in what comes from outside is asked this often."""
+IDLE_MS = 2
+"""After so much silence what was handled is acknowledged."""
+QUIET_MS = 500
+"""How often an idle plugin looks whether its parent lives."""
+TURN_NS = 500_000
+"""So long batches are handled before the other connections are looked at."""
+WAITING_MAX = 256
+"""Batches that wait for credit at which the plugin handles nothing more."""
+UNSENT_MAX = 8 << 20
+_STREAMS = (Lane.ORDERS, Lane.EVENTS)
+"""Served in this order."""
+_METHOD_NAMES = tuple(METHODS)
+_READ, _WRITE = select.POLLIN | select.POLLHUP | select.POLLERR, select.POLLOUT
+
+
+class _Stream:
+    """One of the two streams: its flow, what was received and not handled, what was said and not sent."""
+
+    __slots__ = ("asked", "flow", "lane", "pending", "waiting")
+
+    def __init__(self, lane: SocketLane) -> None:
+        self.lane = lane
+        self.flow = Flow()
+        self.pending: deque[Message] = deque()
+        self.waiting: deque[Message] = deque()
+        self.asked: dict[int, Message | None] = {}
+        """By number of a batch that asks: its answer, once it has come."""
+
+
+class Server:
+    """Serves one engine over its three connections, until `Stop` or the end of a connection.
+
+    Args:
+        control, events, orders: connected sockets, on which HELLO and WELCOME have been said.
+        parent: process id of whoever started this one; when that is gone, so is the plugin. 0: nobody looks.
+    """
+
+    def __init__(
+        self, engine: Engine, control: socket.socket, events: socket.socket, orders: socket.socket, *, parent: int = 0
+    ) -> None:
+        self.engine = engine
+        engine.port = self
+        self.ended = False
+        self._parent = parent
+        self._control = SocketLane(control)
+        self._streams = {Lane.EVENTS: _Stream(SocketLane(events)), Lane.ORDERS: _Stream(SocketLane(orders))}
+        self._at = Lane.EVENTS
+        """The lane of the batch at hand."""
+        self._calls: deque[tuple[int, int, bytes]] = deque()
+        self._poll = select.poll()
+        self._lanes = {lane.sock.fileno(): lane for lane in self._all_lanes()}
+        self._watched: dict[int, int] = {}
+        for number in self._lanes:
+            self._poll.register(number, _READ)
+            self._watched[number] = _READ
+        self._woken, self._wake = socket.socketpair()
+        self._woken.setblocking(False)
+        self._wake.setblocking(False)
+        self._poll.register(self._woken.fileno(), select.POLLIN)
+        engine.on_work_done = self.wake
+        self._next_poll_ns = 0
+
+    def wake(self) -> None:
+        """Have `run` look at the engine; from any thread."""
+        with suppress(OSError):  # it is awake, or has ended
+            self._wake.send(b"\0")
+
+    def run(self) -> None:
+        """Serve until the host is done with the plugin.
+
+        Raises:
+            PeerError: the host broke the contract; says how.
+        """
+        try:
+            for lane in _STREAMS:
+                self._grant(lane)
+            self._flush()
+            while not self.ended:
+                self._turn()
+            self._flush()
+        except PeerGone:
+            pass  # the host has ended, or let go of us
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connections and end submitted work; again is harmless."""
+        self.ended = True
+        self.engine.close()
+        for lane in self._all_lanes():
+            lane.close()
+        self._woken.close()
+        self._wake.close()
+
+    # -- one turn --------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        """Wait until something comes, handle it, send what was said."""
+        idle = self._wait()
+        self._read(self._control)
+        self._hear_control()
+        handled = self._handle()
+        if self._calls and not self._blocked():
+            self._do_calls()
+        if self.engine.polls or self.engine.working:
+            self._poll_engine()
+        for lane in _STREAMS:
+            self._grant(lane, idle=idle and not handled)
+        self._flush()
+        if self._control.ended:
+            self.ended = True
+
+    def _wait(self) -> bool:
+        """Return once something is to be done; True when it was long enough for nothing."""
+        if any(stream.pending for stream in self._streams.values()) and not self._blocked():
+            timeout_ms = 0
+        elif self.engine.polls:
+            timeout_ms = POLL_MS
+        elif any(stream.flow.handled != stream.flow.told for stream in self._streams.values()):
+            timeout_ms = IDLE_MS
+        else:
+            timeout_ms = QUIET_MS
+        found = self._poll.poll(timeout_ms)
+        for number, _ in found:
+            if number == self._woken.fileno():
+                self._woken.recv(4096)
+        if not found and self._parent and os.getppid() != self._parent:
+            raise PeerGone("the process that started this one has ended")
+        return not found and timeout_ms > 0
+
+    def _handle(self) -> bool:
+        """Handle batches for a turn's time, orders first; return whether there were any."""
+        events, orders = self._streams[Lane.EVENTS], self._streams[Lane.ORDERS]
+        self._take(orders)
+        self._take(events)
+        if not events.pending and not orders.pending:
+            return False
+        until_ns = perf_counter_ns() + TURN_NS
+        while not self._blocked():
+            while orders.pending and not self._blocked():
+                self._handle_one(Lane.ORDERS, orders)
+            if not events.pending:
+                break
+            self._handle_one(Lane.EVENTS, events)
+            if events.pending:
+                if perf_counter_ns() > until_ns:
+                    break
+                self._take(orders)
+        self._say(self.engine.collect(Lane.EVENTS))
+        return True
+
+    def _handle_one(self, lane: Lane, stream: _Stream) -> None:
+        batch = stream.pending.popleft()
+        self._at = lane
+        if batch.step or batch.take or batch.check or batch.hearing:
+            self._say(self.engine.batch(lane, batch))
+        else:
+            self.engine.hear(lane, batch)  # what it says is collected at the end of the turn
+        stream.flow.done(batch.number)
+
+    def _blocked(self) -> bool:
+        """Return whether what was said must go before more is handled."""
+        return any(
+            len(stream.waiting) > WAITING_MAX or stream.lane.unsent > UNSENT_MAX for stream in self._streams.values()
+        )
+
+    # -- in --------------------------------------------------------------------------------------------------------
+
+    def _read(self, lane: SocketLane) -> None:
+        while lane.fill():
+            pass
+
+    def _take(self, stream: _Stream) -> None:
+        """Take what has come on a stream; what is to be handled is pending then."""
+        while True:
+            more = stream.lane.fill()
+            for kind, _, _, body in stream.lane.messages():
+                if kind != Kind.BATCH:
+                    raise PeerError(f"message of kind {kind} met on a stream, wanted a batch")
+                batch = _parsed(Batch, body)
+                if not stream.flow.take(batch):
+                    if stream.waiting:
+                        self._send_waiting(stream)
+                    continue
+                if batch.answers in stream.asked:
+                    stream.asked[batch.answers] = batch
+                else:
+                    stream.pending.append(batch)
+                if stream.waiting:
+                    self._send_waiting(stream)
+            if stream.lane.ended:
+                self.ended = True
+            if not more:
+                return
+
+    def _hear_control(self) -> None:
+        for kind, method, call, body in self._control.messages():
+            if kind == Kind.CALL:
+                self._calls.append((method, call, body))
+            elif kind == Kind.PING:
+                self._control.put(Kind.PONG, b"", call=call)
+            else:
+                raise PeerError(f"message of kind {kind} met on CONTROL, wanted a call or a ping")
+
+    def _do_calls(self) -> None:
+        """Do the calls that have come, each after every batch that was sent before it."""
+        while self._calls:
+            while True:  # what was sent before the call has come by now
+                self._handle()
+                if self._blocked():
+                    return
+                if not any(stream.pending for stream in self._streams.values()):
+                    break
+            method, call, body = self._calls.popleft()
+            self._at = Lane.EVENTS
+            self._do_call(method, call, body)
+            if self.ended:
+                return
+
+    def _do_call(self, method: int, call: int, body: bytes) -> None:
+        if not 1 <= method <= len(_METHOD_NAMES):
+            self._control.put(Kind.REFUSED, f"call of method {method} met, wanted 1 … {len(METHODS)}".encode(), 0, call)
+            return
+        name = _METHOD_NAMES[method - 1]
+        try:
+            reply = self.engine.call(name, _parsed(METHODS[name][0], body))
+        except PeerError as error:
+            self._control.put(Kind.REFUSED, str(error).encode("utf-8", "backslashreplace"), method, call)
+            return
+        except Exception as error:  # a fault of ours: the host is told, and decides
+            text = f"{name} failed in the plugin's process: {error_text(error)}"
+            self._control.put(Kind.REFUSED, text.encode(), method, call)
+            return
+        self._control.put(Kind.REPLY, reply.SerializeToString(), method, call)
+        self.ended = name == "Stop"
+
+    def _poll_engine(self) -> None:
+        now_ns = perf_counter_ns()
+        if self._blocked() or (now_ns < self._next_poll_ns and not self.engine.working):
+            return
+        self._next_poll_ns = now_ns + POLL_MS * 1_000_000
+        self._at = Lane.EVENTS
+        self._say(self.engine.poll())
+
+    # -- out -------------------------------------------------------------------------------------------------------
+
+    def _say(self, said: list[tuple[Lane, Message]]) -> None:
+        for lane, batch in said:
+            stream = self._streams[lane]
+            stream.waiting.append(batch)
+            self._send_waiting(stream)
+
+    def _send_waiting(self, stream: _Stream) -> None:
+        """Send what waits, as far as the host has given credit."""
+        waiting, flow = stream.waiting, stream.flow
+        while waiting:
+            batch = waiting[0]
+            records = count_records(batch.frames)
+            free_records, free_bytes = flow.room()
+            if batch.frames and (records > free_records or len(batch.frames) > free_bytes):
+                return
+            stream.lane.put(Kind.BATCH, flow.send(waiting.popleft(), records).SerializeToString())
+
+    def _grant(self, lane: Lane, *, idle: bool = False) -> None:
+        """Acknowledge and give credit, where the host should hear of it."""
+        stream = self._streams[lane]
+        owed = stream.flow.owed(idle=idle)
+        if owed is not None:
+            stream.lane.put(Kind.BATCH, owed.SerializeToString())
+
+    def _all_lanes(self) -> tuple[SocketLane, ...]:
+        return (self._control, *(stream.lane for stream in self._streams.values()))
+
+    def _flush(self) -> None:
+        for number, lane in self._lanes.items():
+            wanted = _READ if not lane.unsent or lane.flush() else _READ | _WRITE
+            if self._watched[number] != wanted:
+                self._watched[number] = wanted
+                self._poll.modify(number, wanted)
+
+    # -- the engine's port -----------------------------------------------------------------------------------------
+
+    def ask(self, batch: Message) -> Message:
+        """Send a batch that asks on the lane at hand, and wait for its answer; batches that come meanwhile wait.
+
+        Raises:
+            PeerTimeout: no answer came.
+        """
+        stream = self._streams[self._at]
+        number = stream.flow.send(batch, 0).number
+        stream.asked[number] = None
+        stream.lane.put(Kind.BATCH, batch.SerializeToString())
+        until_ns = perf_counter_ns() + int(ASK_S * 1e9)
+        waiting = select.poll()
+        try:
+            while stream.asked[number] is None:
+                left_ms = (until_ns - perf_counter_ns()) // 1_000_000
+                if left_ms <= 0:
+                    raise PeerTimeout(f"host gave no ids within {ASK_S:g} s, asked by batch {number}")
+                sent = stream.lane.flush()
+                waiting.register(stream.lane.sock.fileno(), _READ if sent else _READ | _WRITE)
+                waiting.poll(left_ms)
+                self._take(stream)
+                if stream.lane.ended:
+                    raise PeerGone("the host's connection ended while a name was asked for")
+            answer = stream.asked[number]
+        finally:
+            del stream.asked[number]
+        assert answer is not None
+        stream.flow.done(answer.number)
+        return answer
+
+
+def _parsed(kind: Any, body: bytes) -> Message:
+    try:
+        return kind.FromString(body)
+    except DecodeError as error:
+        raise PeerError(f"message of {len(body)} bytes met, wanted a {kind.DESCRIPTOR.name}: {error}") from None
+
+
+def connect(path: str, token: str, incarnation: str) -> tuple[socket.socket, socket.socket, socket.socket]:
+    """Return the three connections to a host's socket, let in: CONTROL, EVENTS, ORDERS.
+
+    Raises:
+        PeerGone: nobody listens there, or the host does not let this plugin in.
+    """
+    opened: list[socket.socket] = []
+    try:
+        for lane in (Lane.CONTROL, Lane.EVENTS, Lane.ORDERS):
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            opened.append(sock)
+            sock.settimeout(HELLO_S)
+            sock.connect(path)
+            _say_hello(sock, lane, token, incarnation)
+    except OSError as error:
+        for sock in opened:
+            sock.close()
+        raise PeerGone(f"host's socket {path}: {error}") from error
+    except PeerError:
+        for sock in opened:
+            sock.close()
+        raise
+    control, events, orders = opened
+    return control, events, orders
+
+
+def _say_hello(sock: socket.socket, lane: Lane, token: str, incarnation: str) -> None:
+    hello = {"lane": int(lane), "token": token, "incarnation": incarnation}
+    framed = SocketLane(sock)
+    sock.settimeout(HELLO_S)
+    framed.put(Kind.HELLO, json.dumps(hello).encode())
+    framed.flush()
+    # One message and no more: what comes after WELCOME is for the server.
+    head = _exactly(sock, 16)
+    length, kind = int.from_bytes(head[:4], "little"), head[4]
+    if kind != Kind.WELCOME or length > 4096:
+        raise PeerGone(f"host answered HELLO on {lane.name} with kind {kind} and {length} bytes, wanted WELCOME")
+    _exactly(sock, length)
+
+
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        got = sock.recv(size - len(data))
+        if not got:
+            raise PeerGone("host closed the connection after HELLO: the token is not known, or was used")
+        data += got
+    return data
+
+
+def main(cls: type[Any], plugin_id: str = "", version: str = "", environ: Mapping[str, str] = os.environ) -> int:
+    """Serve a plugin to the host whose socket the environment names; return the exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's; it says when to stop
+    engine = Engine(cls, id=plugin_id, version=version)
+    try:
+        connections = connect(environ[ENV_SOCKET], environ.get(ENV_TOKEN, ""), engine.incarnation)
+        server = Server(engine, *connections, parent=os.getppid())
+        signal.signal(signal.SIGTERM, lambda _number, _frame: _end(server, _frame))
+        server.run()
+    except PeerError as error:
+        print(f"plugin {plugin_id or cls.__name__}: {error}", file=sys.stderr, flush=True)
+        return 3
+    return 0
+
+
+def _end(server: Server, _frame: FrameType | None) -> None:
+    server.ended = True
+    server.wake()
