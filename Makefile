@@ -26,8 +26,9 @@ test: setup system lint ## Lint, then the tests; ends with what was skipped and 
 test-long: setup system ## The long matrices: kill loops, large sweeps
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long $(ARGS) || [ $$? -eq 5 ]
 
-test-interop: system ## Tests against plugins in other languages
+test-interop: system ## Plugins in Go and JavaScript: built, tested, traded with; installs their toolchains
 	@tools/setup.sh interop
+	@tools/interop.sh
 	$(BIN)/python -m pytest -m interop $(ARGS) || [ $$? -eq 5 ]
 
 lint: setup ## ruff, mypy --strict, and which package may import which

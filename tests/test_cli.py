@@ -26,7 +26,7 @@ COMMANDS = [
     "run", "check", "runs", "query", "report", "replay", "verify", "explain", "debug", "diff", "positions",
     "pnl", "invoices", "cashflows", "logs", "status", "top", "alerts", "limits", "pause", "resume",
     "cancel-all", "kill", "unkill", "quarantine", "release", "stop", "apply", "deal", "trades", "chaos", "rules",
-    "contract", "bench",
+    "contract", "bench", "plugin", "conform",
 ]  # fmt: skip
 PACKAGED = ROOT / "kernel/penstock_kernel/default/plugins.toml"
 

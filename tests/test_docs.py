@@ -79,6 +79,15 @@ def test_the_manifest_on_the_plugin_page_is_sound():
 
     (text,) = blocks("docs/plugins.md", "toml")
     assert [manifest.id for manifest in parse_manifest(text, ManifestSource("plugin.toml", "."))] == ["dip"]
+    first = blocks("docs/manifest.md", "toml")[0]
+    assert [manifest.id for manifest in parse_manifest(first, ManifestSource("plugin.toml", "."))] == ["north"]
+
+
+def test_the_single_file_on_the_manifest_page_trades(tmp_path: Path):
+    (code,), (*_, table) = blocks("docs/manifest.md", "python"), blocks("docs/manifest.md", "toml")
+    (tmp_path / "echo.py").write_text(code)
+    (tmp_path / "plugins.toml").write_text(f'[plugins.exchange]\nuse = "exchange"\n{table}')
+    assert [problem for problem in check(tmp_path / "plugins.toml") if problem.severity == "error"] == []
 
 
 def test_every_question_in_sql_gets_an_answer(small_run: Path):
@@ -126,7 +135,7 @@ def test_every_subcommand_and_option_that_is_named_exists(capsys: pytest.Capture
         return capsys.readouterr().out
 
     helps = {command: help_of(command) for command in commands}
-    for command in ("deal", "trades"):  # commands of several words
+    for command in ("deal", "trades", "plugin"):  # commands of several words
         assert helps[command]
         helps[command] += "".join(
             help_of(command, word) for word in re.findall(r"^    ([a-z]+) ", helps[command], re.M)

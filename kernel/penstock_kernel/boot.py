@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config, strictest
+from penstock_kernel.hosts import HostError, hosts_of
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.market_check import run_time_ns
 from penstock_kernel.own_records import save_own_records
@@ -121,24 +122,38 @@ def attach_plugin(kernel: Kernel, spec: PluginSpec, deployment: Deployment) -> S
         StartError: its class cannot be had, or its config or constructor raises; names the instance.
     """
     try:
-        cls = load_class(spec.manifest)
-        config_type = getattr(cls, "Config", None)
-        config = (
-            None
-            if config_type is None
-            else build_config(_with_run_settings(spec, config_type, deployment), config_type)
-        )
+        config: Any = None
+        cls: Any
+        if spec.run != "inprocess":
+            cls = hosts_of(kernel, deployment).proxy(spec)
+        else:
+            cls = load_class(spec.manifest)
+            config_type = getattr(cls, "Config", None)
+            if config_type is not None:
+                config = build_config(_with_run_settings(spec, config_type, deployment), config_type)
         identity = kernel.identity(spec.book, spec.manifest.id, _major(spec), spec.trader, spec.account)
         return kernel.attach(
             cls, spec.name, config, seed=deployment.seed_for(spec.name), identity=identity,
             limits=spec.limits, run_dir=kernel.run_dir, folder=deployment.files_folder,
         )  # fmt: skip
+    except HostError as error:
+        raise StartError(str(error)) from error
     except (PluginImportError, DeploymentError) as error:
         raise StartError(f"plugin {spec.name}: {error}") from error
     except Exception as error:
         raise StartError(
             f"plugin {spec.name} ({spec.manifest.class_path}) cannot be built: {type(error).__name__}: {error}"
         ) from error
+
+
+def _spawn_all(kernel: Kernel, deployment: Deployment) -> None:
+    """Start all processes of plugins, so that they come up beside each other; in a play-back there are none."""
+    if not kernel.live or all(spec.run == "inprocess" for spec in deployment.plugins):
+        return
+    try:
+        hosts_of(kernel, deployment).spawn_all()
+    except HostError as error:
+        raise StartError(str(error)) from error
 
 
 def attach_plugins(kernel: Kernel, deployment: Deployment, state: dict[str, Any] | None = None) -> list[Slot]:
@@ -151,6 +166,7 @@ def attach_plugins(kernel: Kernel, deployment: Deployment, state: dict[str, Any]
         CarryError: an instance cannot take up what it left.
     """
     kernel.resumed = set()
+    _spawn_all(kernel, deployment)
     slots = [attach_plugin(kernel, spec, deployment) for spec in deployment.plugins]
     try:
         kernel.wire()

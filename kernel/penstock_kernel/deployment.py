@@ -23,7 +23,15 @@ from penstock_kernel.deployment_model import (
     TopicRule,
     deployment_digest,
 )
-from penstock_kernel.deployment_tables import DeploymentFile, JournalSettings, RunSettings, limit_findings, run_settings
+from penstock_kernel.deployment_tables import (
+    DeploymentFile,
+    JournalSettings,
+    RunSettings,
+    TlsTable,
+    limit_findings,
+    process_findings,
+    run_settings,
+)
 from penstock_kernel.problems import DeploymentError, Problem, format_problems, sorted_problems
 from penstock_kernel.strictest import LimitDifference, strictest, strictness
 from penstock_kernel.telemetry.settings import TelemetryTable, telemetry_findings
@@ -38,7 +46,7 @@ from penstock_sdk.discovery import (
     manifest_text,
     read_path,
 )
-from penstock_sdk.manifest import KINDS, ManifestError, ManifestProblem, PluginManifest
+from penstock_sdk.manifest import KINDS, ManifestError, ManifestProblem, PluginManifest, RestartPolicy
 from penstock_sdk.typed import Finding, KeyPath, check_typed, closest, format_path, shown_value
 
 __all__ = [
@@ -100,12 +108,24 @@ def read_deployment(
 
 
 def check(
-    path: str | Path, env: Mapping[str, str] = os.environ, *, search_path: Sequence[str] | None = None
-) -> list[Problem]:
-    """Return every problem of the deployment at *path*, by file and line; imports the classes of enabled plugins."""
+    path: str | Path, env: Mapping[str, str] = os.environ, *, search_path: Sequence[str] | None = None,
+    ask: bool = False,
+) -> list[Problem]:  # fmt: skip
+    """Return every problem of the deployment at *path*, by file and line.
+
+    Imports the classes of enabled plugins that run in this process. Of the others the config is held against the JSON
+    Schema that they package; with *ask* those that package none are started, in their confinement, and asked.
+    """
     deployment, problems = _Loader(path, env, search_path).load()
     for spec in deployment.plugins:
-        problems += _check_class(spec, env)
+        problems += _check_class(spec, env) if spec.run == "inprocess" else _check_far(spec, env)
+    to_ask = [spec for spec in deployment.plugins if spec.run != "inprocess" and spec.manifest.config_schema is None]
+    if ask and to_ask and not any(problem.severity == "error" for problem in problems):
+        from penstock_kernel.hosts.asking import ask_configs
+
+        faults = ask_configs(deployment, to_ask)
+        for spec in to_ask:
+            problems += [_spec_problem(spec, Finding(("config",), fault)) for fault in faults[spec.name]]
     return sorted_problems(problems, str(path))
 
 
@@ -160,6 +180,17 @@ def _check_class(spec: PluginSpec, env: Mapping[str, str]) -> list[Problem]:
         findings = check_typed(spec.limits, limits_type)
         problems += [_spec_problem(spec, msgspec.structs.replace(f, path=("limits", *f.path))) for f in findings]
     return problems
+
+
+def _check_far(spec: PluginSpec, env: Mapping[str, str]) -> list[Problem]:
+    """Return what is wrong with the config of a plugin out of process, as far as its manifest says."""
+    from penstock_kernel.hosts.asking import schema_faults
+
+    resolved = resolve_references(spec.config, env)
+    problems = [_spec_problem(spec, Finding(("config", *path), *rest)) for path, *rest in resolved.faults]
+    if problems:
+        return problems
+    return [_spec_problem(spec, Finding(("config", *path), text)) for path, text in schema_faults(spec, env)]
 
 
 def _is_struct_type(value: object) -> bool:
@@ -248,10 +279,8 @@ class _Loader:
             manifest = self._manifest(name, table, installed)
             if manifest is None and "path" not in table:
                 lost[table["use"]] = name
-            if table.get("run") in ("process", "remote"):
-                text = f"{shown_value(table['run'])} is not available in this version"
-                self._add([Finding((*path, "run"), text, 'write run = "inprocess"')])
             if manifest is not None:
+                self._add(process_findings(name, table, is_command=bool(manifest.command)))
                 # Of a faulty table what is sound is kept, so that its config is checked as well.
                 sound = {key: value for key, value in table.items() if not _touches(faulty, (*path, key))}
                 specs.append(_spec(name, sound, self.files, manifest))
@@ -293,6 +322,8 @@ class _Loader:
                 self.problems += [self._manifest_problem(p, (*path, "path")) for p in error.problems]
                 return None
             known = {manifest.id: manifest for manifest in found}
+        elif isinstance(table.get("sha256"), str):
+            known = known | _pinned(table["sha256"])
         if use in known:
             return known[use]
         if use in {problem.id for problem in installed.problems}:
@@ -332,6 +363,19 @@ def _line_in_file(file: str, path: KeyPath) -> int:
         return 0
 
 
+def _pinned(sha256: str) -> dict[str, PluginManifest]:
+    """Return the plugins of the installed package of that sha256: of two versions that are installed, one is meant."""
+    from penstock_sdk.packages import installed_packages
+
+    for package in installed_packages()[0]:
+        if package.sha256 == sha256.removeprefix("sha256:").lower():
+            try:
+                return {manifest.id: manifest for manifest in read_path(package.manifest, CONTRACT_MAJORS)}
+            except ManifestError:
+                break  # told by `discover`
+    return {}
+
+
 def _disabled(tree: dict[str, Any]) -> set[KeyPath]:
     """Return the paths of the plugin tables that are switched off."""
     tables = tree.get("plugins")
@@ -357,6 +401,15 @@ def _spec(name: str, table: dict[str, Any], files: MergedFiles, manifest: Plugin
         trader=table.get("trader", name),
         account=table.get("account", name),
         lines=lines,
+        lane=table.get("lane"),
+        address=table.get("address"),
+        tls=msgspec.convert(table["tls"], TlsTable) if "tls" in table else None,
+        python=table.get("python"),
+        sha256=table.get("sha256"),
+        secrets=table.get("secrets", {}),
+        answer_s=float(table.get("answer_s", 10.0)),
+        start_s=float(table.get("start_s", 60.0)),
+        restart=msgspec.convert(table["restart"], RestartPolicy) if "restart" in table else None,
     )
 
 

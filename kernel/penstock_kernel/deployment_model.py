@@ -15,8 +15,10 @@ from penstock_kernel.deployment_tables import (
     DeploymentFile,
     Durability,
     JournalSettings,
+    Lane,
     RunMode,
     RunSettings,
+    TlsTable,
     run_settings,
 )
 from penstock_kernel.problems import DeploymentError, Problem
@@ -24,7 +26,7 @@ from penstock_kernel.strictest import LimitValue
 from penstock_kernel.telemetry.settings import TelemetryTable
 from penstock_kernel.toml_text import toml_text
 from penstock_kernel.warden.settings import HealthTable, WatchdogTable
-from penstock_sdk.manifest import PluginManifest
+from penstock_sdk.manifest import PluginManifest, RestartPolicy
 from penstock_sdk.typed import KeyPath, check_typed, format_path
 
 __all__ = [
@@ -41,6 +43,7 @@ DEFAULT_LIMIT_RECORDS = 65_536
 
 # These say where a run happens, not what happens in it: the digest leaves them out.
 _PLACE_KEYS = {("run", "runs_dir"), ("run", "files_from"), ("journal", "segment_mb")}
+_PROCESS_PLACE_KEYS = ("path", "python", "address", "tls", "secrets", "answer_s", "start_s")
 _PLACE_TABLES = {"watchdog", "health", "alerts", "telemetry"}
 
 
@@ -77,6 +80,19 @@ class PluginSpec(Struct, frozen=True):
     trader: str
     account: str
     lines: dict[str, tuple[str, int]]
+    lane: Lane | None = None
+    address: str | None = None
+    tls: TlsTable | None = None
+    python: str | None = None
+    """The interpreter of the plugin's own environment; None: the kernel's."""
+    sha256: str | None = None
+    secrets: dict[str, str] = {}
+    """Where each secret is found, by its name: `env:VARIABLE` or `file:/path`."""
+    answer_s: float = 10.0
+    """How long it may take to answer, in real time, before it counts as failed."""
+    start_s: float = 60.0
+    restart: RestartPolicy | None = None
+    """In place of the manifest's."""
 
 
 class Deployment(Struct, frozen=True):
@@ -188,7 +204,8 @@ def deployment_digest(tree: dict[str, Any], specs: tuple[PluginSpec, ...]) -> st
     for table in _PLACE_TABLES:
         tree.pop(table, None)
     for table in tree.get("plugins", {}).values():
-        table.pop("path", None)
+        for key in _PROCESS_PLACE_KEYS:
+            table.pop(key, None)
     versions = {spec.name: f"{spec.manifest.id} {spec.manifest.version}" for spec in specs}
     return hashlib.sha256(toml_text({"settings": tree, "versions": versions}).encode()).hexdigest()
 

@@ -11,6 +11,7 @@ from penstock_kernel.strictest import LimitValue, strictness
 from penstock_kernel.telemetry.settings import TelemetryTable
 from penstock_kernel.warden.settings import HealthTable, WatchdogTable
 from penstock_sdk.energy import DAYS_MAX, Days
+from penstock_sdk.manifest import RestartPolicy
 from penstock_sdk.typed import Finding, KeyPath, shown_value
 
 __all__ = [
@@ -23,8 +24,10 @@ __all__ = [
     "RunSettings",
     "RunTable",
     "Seed",
+    "TlsTable",
     "TopicTable",
     "limit_findings",
+    "process_findings",
     "run_settings",
 ]
 
@@ -34,6 +37,10 @@ ClockKind: TypeAlias = Literal["sim", "wall"]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 EventCount: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+Lane: TypeAlias = Literal["socket", "grpc"]
+Address: TypeAlias = Annotated[str, Meta(pattern=r"^\S+:[0-9]{1,5}$", examples=["plugins.example.net:7443"])]
+Sha256: TypeAlias = Annotated[str, Meta(pattern=r"^(sha256:)?[0-9a-fA-F]{64}$")]
+Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class RunSettings(Struct, frozen=True):
@@ -86,6 +93,14 @@ class TopicTable(Struct):
     limit: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
 
 
+class TlsTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """The `tls` of a plugin on another machine: PEM files, found from the deployment's folder."""
+
+    ca: Text
+    cert: Text
+    key: Text
+
+
 class PluginTable(Struct):
     """One `[plugins.NAME]` table as written. Orders carry book, trader and account; each defaults to the instance."""
 
@@ -99,6 +114,15 @@ class PluginTable(Struct):
     account: Text | None = None
     config: dict[str, Any] = {}
     limits: dict[str, LimitValue] = {}
+    lane: Lane | None = None
+    address: Address | None = None
+    tls: TlsTable | None = None
+    python: Text | None = None
+    sha256: Sha256 | None = None
+    secrets: dict[str, Text] = {}
+    answer_s: Seconds = 10.0
+    start_s: Seconds = 60.0
+    restart: RestartPolicy | None = None
 
 
 class DeploymentFile(Struct):
@@ -179,6 +203,40 @@ def _run_time(value: object) -> datetime | None:
 def _not_before(start: datetime, end: datetime) -> bool:
     """Return whether the end is not after the start; of a local time and one with an offset only the zone can tell."""
     return (start.tzinfo is None) == (end.tzinfo is None) and start >= end
+
+
+_OF_PROCESSES = ("lane", "python", "secrets", "answer_s", "start_s")
+"""Keys that only a plugin out of process has."""
+
+
+def process_findings(name: str, table: dict[str, Any], *, is_command: bool) -> list[Finding]:
+    """Return what of a `[plugins.NAME]` table does not go with its `run`; *is_command*: it has no class to import."""
+    path, run = ("plugins", name), table.get("run", "inprocess")
+    found = []
+    if run == "inprocess":
+        for key in (*_OF_PROCESSES, "address", "tls"):
+            if key in table:
+                text = f'{key} is for plugins out of process, and run is "inprocess"'
+                found.append(Finding((*path, key), text, 'write run = "process", or remove it'))
+        if is_command:
+            text = "the plugin is a command, which cannot run in the kernel's process"
+            found.append(Finding((*path, "run"), text, 'write run = "process"'))
+    elif run == "process":
+        for key in ("address", "tls"):
+            if key in table:
+                text = f'{key} is for plugins that run elsewhere, and run is "process"'
+                found.append(Finding((*path, key), text, 'write run = "remote", or remove it'))
+        if is_command and table.get("lane") == "socket":
+            text = "a command speaks gRPC, and lane is \"socket\""
+            found.append(Finding((*path, "lane"), text, 'write lane = "grpc", or remove it'))
+    elif run == "remote":
+        if "address" not in table:
+            found.append(Finding((*path, "run"), 'run is "remote", and no address is given', 'address = "HOST:PORT"'))
+        for key in ("lane", "python", "sha256"):
+            if key in table:
+                text = f'{key} is for plugins started here, and run is "remote"'
+                found.append(Finding((*path, key), text, "remove it"))
+    return found
 
 
 def limit_findings(tree: dict[str, Any]) -> list[Finding]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from time import perf_counter_ns, time_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -46,6 +46,9 @@ from penstock_sdk.events import (
 from penstock_sdk.plugin import Feed, Plugin
 from penstock_sdk.schema import ABSENT, Control, Event, Frame, Record, schema_by_id
 from penstock_sdk.wire.frame import HEADER, Origin
+
+if TYPE_CHECKING:
+    from penstock_kernel.hosts import Hosts
 
 __all__ = ["COMMIT_FRAMES", "Done", "Kernel"]
 
@@ -143,6 +146,8 @@ class Kernel(Core):
         self._snapshot_faults: set[str] = set()
         self._stepped = False
         """True while the clock is behind the run's time."""
+        self.hosts: Hosts | None = None
+        """Plugins in processes of their own; None where there is none."""
         self.deployment: Any = None
         """What an operator has changed the deployment to since the session began, or None."""
         self.on_command: Callable[[OperatorCommand], object] = lambda command: None
@@ -393,13 +398,16 @@ class Kernel(Core):
         self.recording_for = None
         for slot in self.slots.values():
             slot.recording = None
-            read = any(source.slot is slot for source in self.sources)
-            if slot.origin == Origin.REPLY and slot in self.cascade.slots and not read:
-                self._read_on(slot)  # goes on with what it gives now
         self.cascade.wire(self.cascade.slots)
         for data in left_over:
             self.journal.append(data)
         self.write()
+        if self.hosts is not None:
+            self.hosts.supervisor.go_live()
+        for slot in self.slots.values():
+            read = any(source.slot is slot for source in self.sources)
+            if slot.origin == Origin.REPLY and slot in self.cascade.slots and not read:
+                self._read_on(slot)  # goes on with what it gives now
         self._run_effects()
         for (plugin_id, task_id), (fn, args) in self._unanswered.items():
             self.tasks.submit(plugin_id, task_id, fn, args)
@@ -591,13 +599,19 @@ class Kernel(Core):
                 break
             self.turn()
             self._poll(now_ns)
+            hosts = self.hosts
             if now_ns >= self._sync_due_ns:
                 self._sync_due_ns = now_ns + SYNC_EVERY_NS
                 self._sync_beside()
-            if not self._step_wall(now_ns):
+            busy = self._step_wall(now_ns)
+            if not busy:
                 self.write()
+            if hosts is not None:
+                hosts.flush()
+            if not busy:
                 timer_ns = self.timers.next_ns()
-                self.clock.wait_until(min(now_ns + 1_000_000, timer_ns if timer_ns is not None else now_ns + 1_000_000))
+                until_ns = min(now_ns + 1_000_000, timer_ns if timer_ns is not None else now_ns + 1_000_000)
+                (self.clock.wait_until if hosts is None else hosts.wait)(until_ns)
 
     def _sync_beside(self) -> None:
         """Have what is written synced by the journal's helper, so that a power loss takes a second at most."""
@@ -643,6 +657,8 @@ class Kernel(Core):
                 self._fault(slot, "resync", error)
         for result in self.tasks.results(wait=False):
             self.lanes.offer(result, self.cascade.kernel_slot)
+        if self.hosts is not None:
+            self.hosts.poll(now_ns)
 
     def _step_wall(self, now_ns: int) -> bool:
         """Handle what is due; return whether anything was. Commands first, timers before what came in."""
@@ -666,6 +682,8 @@ class Kernel(Core):
                 break
             event, slot = item
             origin = _REPLY if slot is self.cascade.kernel_slot else _EXTERNAL
+            if self.hosts is not None and type(slot) is not Slot:
+                origin, slot = _REPLY, slot.slot  # `Replied`: out of process, because of what it was told
             if slot.is_venue:
                 event = self._admit(event, slot)
             self.input(event, origin, slot, at_ns=now_ns)
@@ -698,7 +716,10 @@ class Kernel(Core):
                 return
             self.turn()
             self._poll(now_ns)
-            if not self._step_wall(now_ns):
+            busy = self._step_wall(now_ns)
+            if self.hosts is not None:
+                self.hosts.flush()
+            if not busy:
                 self.write()
                 self.clock.wait_until(now_ns + 1_000_000)
 
@@ -720,6 +741,8 @@ class Kernel(Core):
     def close(self) -> None:
         """Let go of journal and workers. Again is harmless."""
         self.tasks.close()
+        if self.hosts is not None:
+            self.hosts.close()
         if self.journal is not None:
             self.journal.close()
 

@@ -39,16 +39,18 @@ def run_time_ns(moment: datetime, timezone: str) -> int:
 
 def check_deployment(
     path: str | Path, env: Mapping[str, str] = os.environ, *, search_path: Sequence[str] | None = None,
-    begun: bool = False,
+    begun: bool = False, ask: bool = False,
 ) -> tuple[Deployment, list[Problem]]:  # fmt: skip
     """Return what could be read of the deployment at *path*, and every problem that any check finds, each once.
 
-    Imports the classes of enabled plugins. The deployment is fit to run when no problem is an error. What plugins find
-    wrong with their own files is a warning for an instance that has *begun*: it comes back after a crash all the same.
+    Imports the classes of enabled plugins that run in this process; with *ask* the others are started to be asked about
+    their configs, where they package no schema. The deployment is fit to run when no problem is an error. What plugins
+    find wrong with their own files is a warning for an instance that has *begun*: it comes back after a crash all the
+    same.
     """
     deployment, _ = read_deployment(path, env, search_path=search_path)  # whose problems `check` tells as well
     reference, faults = collect_reference(deployment, env)
-    problems = [*check(path, env, search_path=search_path), *market_problems(deployment, reference), *faults]
+    problems = [*check(path, env, search_path=search_path, ask=ask), *market_problems(deployment, reference), *faults]
     found = plugin_problems(deployment, reference, env)
     problems += [msgspec.structs.replace(each, severity="warning") for each in found] if begun else found
     return deployment, sorted_problems(problems, str(path))

@@ -63,8 +63,8 @@ def collect_reference(deployment: Deployment, env: Mapping[str, str] = os.enviro
     sound: list[tuple[PluginSpec, Any, Any]] = []
     tables: list[tuple[PluginSpec, Table]] = []
     for spec in deployment.plugins:
-        if spec.manifest.kind != "refdata":
-            continue
+        if spec.manifest.kind != "refdata" or spec.run != "inprocess":
+            continue  # out of process it is heard at its start
         try:
             cls: Any = load_class(spec.manifest)
             if not issubclass(cls, RefData):
@@ -102,7 +102,7 @@ def plugin_problems(deployment: Deployment, reference: Reference, env: Mapping[s
     """
     problems: list[Problem] = []
     for spec in deployment.plugins:
-        if spec.manifest.kind == "refdata":
+        if spec.manifest.kind == "refdata" or spec.run != "inprocess":
             continue
         try:
             cls: Any = load_class(spec.manifest)

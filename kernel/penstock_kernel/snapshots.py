@@ -1,7 +1,7 @@
 """Snapshots: everything that the rest of a run follows from, at one sequence number, on disk.
 
 A file ``snapshots/000000012345.snap`` is a line of JSON (format, seq, versions, SHA-256 of those and of the body) and
-the body in msgpack, numpy arrays as extension 1, integers beyond 64 bits as extension 2. It is complete or not there.
+the body, as `penstock_sdk.core.state_bytes` packs it. It is complete or not there.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from penstock_kernel.runs import write_atomically
 from penstock_sdk.core.core import plugin_state
+from penstock_sdk.core.state_bytes import StateError, pack_state, unpack_state
 from penstock_sdk.core.wiring import Slot
 
 __all__ = [
@@ -31,8 +31,6 @@ __all__ = [
 
 FORMAT = 1
 NEWEST_KEPT = 3
-_ARRAY = 1
-_INTEGER = 2
 
 
 class SnapshotError(ValueError):
@@ -53,7 +51,7 @@ def save_snapshot(folder: Path, seq: int, state: dict[str, Any], versions: dict[
 
 def _save(path: Path, seq: int, state: dict[str, Any], versions: dict[str, str]) -> Path:
     path.parent.mkdir(exist_ok=True)
-    body = msgspec.msgpack.encode(_plain(state))
+    body = pack_state(state)
     head = _Head(FORMAT, seq, versions, _sha256(seq, versions, body))
     write_atomically(path, msgspec.json.encode(head) + b"\n" + body)
     return path
@@ -87,7 +85,7 @@ def any_snapshot(folder: Path, last_seq: int) -> list[Path]:
 def can_snapshot(slot: Slot) -> bool:
     """Return whether a plugin's state can be kept."""
     try:
-        msgspec.msgpack.encode(_plain(plugin_state(slot)))
+        pack_state(plugin_state(slot))
     except Exception:
         return False
     return True
@@ -111,7 +109,10 @@ def load_snapshot(path: Path, versions: dict[str, str] | None) -> tuple[int, dic
         raise SnapshotError(f"{path} is of versions {head.versions}, wanted {versions}")
     if _sha256(head.seq, head.versions, body) != head.sha256:
         raise SnapshotError(f"{path} is damaged: its SHA-256 is not the one in its head")
-    return head.seq, msgspec.msgpack.decode(body, ext_hook=_from_ext, strict=False)
+    try:
+        return head.seq, unpack_state(body)
+    except StateError as error:
+        raise SnapshotError(f"{path}: {error}") from None
 
 
 def _sha256(seq: int, versions: dict[str, str], body: bytes) -> str:
@@ -126,59 +127,3 @@ def newest_snapshot(folder: Path, last_seq: int, versions: dict[str, str]) -> tu
             if seq <= last_seq:
                 return seq, state
     return None
-
-
-def _plain(value: Any) -> Any:
-    """Return *value* with arrays and large integers as extensions."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.ndarray):
-        if value.dtype.hasobject:
-            raise TypeError(f"array of {value.dtype} holds Python objects, wanted numbers or bytes; keep a list")
-        head = msgspec.msgpack.encode([_dtype_spec(value.dtype), value.shape])
-        return msgspec.msgpack.Ext(_ARRAY, len(head).to_bytes(4, "little") + head + value.tobytes())
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
-        return msgspec.msgpack.Ext(_INTEGER, str(value).encode())
-    return value
-
-
-def _dtype_spec(dtype: np.dtype[Any]) -> Any:
-    """Return what `_dtype_of` takes back: a name, [inner, shape] of an inner array, or fields with the gaps between."""
-    if dtype.subdtype is not None:
-        return [_dtype_spec(dtype.subdtype[0]), list(dtype.subdtype[1])]
-    if dtype.names is None or dtype.fields is None:
-        return dtype.str
-    fields = [dtype.fields[name] for name in dtype.names]
-    return {
-        "names": list(dtype.names),
-        "formats": [_dtype_spec(field[0]) for field in fields],
-        "offsets": [field[1] for field in fields],
-        "itemsize": dtype.itemsize,
-    }
-
-
-def _dtype_of(spec: Any) -> np.dtype[Any]:
-    """Return the dtype that `_dtype_spec` described."""
-    if isinstance(spec, list):
-        found: Any = (_dtype_of(spec[0]), tuple(spec[1]))
-    elif isinstance(spec, dict):
-        found = {**spec, "formats": [_dtype_of(inner) for inner in spec["formats"]]}
-    else:
-        found = spec
-    wanted: np.dtype[Any] = np.dtype(found)
-    return wanted
-
-
-def _from_ext(code: int, data: memoryview) -> Any:
-    if code == _INTEGER:
-        return int(bytes(data))
-    if code != _ARRAY:
-        raise SnapshotError(f"snapshot holds extension {code}, wanted {_ARRAY} or {_INTEGER}")
-    size = int.from_bytes(data[:4], "little")
-    dtype, shape = msgspec.msgpack.decode(data[4 : 4 + size])
-    # Not frombuffer: an array may be empty, or of items without bytes. Not copied: that would leave any bytes in gaps.
-    return np.ndarray(shape, _dtype_of(dtype), bytearray(data[4 + size :]))

@@ -15,13 +15,21 @@ from penstock_sdk.events import TaskResult
 __all__ = ["Tasks"]
 
 
+class _Expected:
+    """Work under way in a plugin's own process."""
+
+    def __init__(self, done: Callable[[], bool], result: Callable[[], TaskResult]) -> None:
+        self.done = done
+        self.result = result
+
+
 class Tasks:
     """Work of plugins off the kernel's thread and out of its process: a second Python thread would stall the first."""
 
     def __init__(self, workers: int = 1) -> None:
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
-        self._waiting: deque[tuple[int, int, Future[Any]]] = deque()
+        self._waiting: deque[tuple[int, int, Future[Any]] | _Expected] = deque()
 
     def submit(self, plugin_id: int, task_id: int, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Start ``fn(*args)``; both must pickle."""
@@ -40,12 +48,23 @@ class Tasks:
         # Spawned, not forked: a fork would take the journal's lock and threads along.
         return ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
 
+    def expect(self, done: Callable[[], bool], result: Callable[[], TaskResult]) -> None:
+        """Wait in line for work that a plugin's own process does; *result* waits for it."""
+        self._waiting.append(_Expected(done, result))
+
     def results(self, wait: bool) -> list[TaskResult]:
         """Return what is done, in the order of submission; *wait* for all of it (simulated time stands still)."""
         out: list[TaskResult] = []
-        while self._waiting and (wait or self._waiting[0][2].done()):
-            plugin_id, task_id, future = self._waiting.popleft()
-            out.append(task_result(plugin_id, task_id, future.result))
+        while self._waiting:
+            first = self._waiting[0]
+            if not wait and not (first.done() if isinstance(first, _Expected) else first[2].done()):
+                break
+            self._waiting.popleft()
+            if isinstance(first, _Expected):
+                out.append(first.result())
+            else:
+                plugin_id, task_id, future = first
+                out.append(task_result(plugin_id, task_id, future.result))
         return out
 
     def __len__(self) -> int:

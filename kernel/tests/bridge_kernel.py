@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-
 from penstock_kernel.bridge.plan import BridgePlan, bridge_argv, bridge_environment
 from penstock_sdk.process.envelope import ENV_SOCKET, ENV_TOKEN, HEADER, HEADER_BYTES, Kind, Lane, pack
 from penstock_sdk.process.flow import Flow, count_records
@@ -39,7 +38,7 @@ class FakeKernel:
         self.calls = 0
         environment = bridge_environment(plan) | {ENV_SOCKET: path, ENV_TOKEN: token}
         environment |= {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-        self.log = tempfile.TemporaryFile()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the rest
         self.child: Child = launch(bridge_argv(sys.executable), env=environment, stderr=self.log)
 
     def welcome(self) -> None:
@@ -121,7 +120,9 @@ class FakeKernel:
     def __enter__(self) -> FakeKernel:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @staticmethod
@@ -158,7 +159,3 @@ def wait_until(holds: Any, what: str) -> None:
     while not holds():
         assert time.monotonic() < end, what
         time.sleep(0.02)
-
-
-
-

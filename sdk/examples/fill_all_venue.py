@@ -10,12 +10,13 @@ from penstock_sdk.events import (
     Liquidity,
     ListingDefinition,
     Order,
+    OrderKind,
+    OrderState,
     Reason,
     ReportKind,
     Trade,
 )
 from penstock_sdk.plugin import Outcome, Venue
-from penstock_sdk.schema import ABSENT
 
 __all__ = ["FillAllVenue"]
 
@@ -43,17 +44,44 @@ class FillAllVenue(Venue):
         )  # fmt: skip
 
     def on_order(self, order: Order) -> Outcome:
-        """Fill a new order; nothing ever rests, so there is nothing to cancel."""
+        """Fill a new order that makes sense; nothing ever rests, so there is nothing to cancel or to amend."""
+        if order.state == OrderState.IN_DOUBT:
+            return None  # a question: whoever was filled has been told
         if order.action != IntentAction.NEW:
-            return None
-        listing_id, side, price_ticks, lots = order.listing_id, order.side, order.price_ticks, order.qty_lots
-        if price_ticks == ABSENT:  # a market order: nobody else is here to say a price
-            return ExecutionReport(order.order_id, listing_id, ReportKind.REJECTED, side, reason=Reason.NO_LIQUIDITY)
+            return self._no(order, Reason.UNKNOWN_ORDER, ReportKind.CANCEL_REJECTED)
+        reason = self._refusal(order)
+        if reason:
+            return self._no(order, reason)
         trade_id = self.ctx.state["trades"] = self.ctx.state.get("trades", 0) + 1
+        self.ctx.state["last_order"] = order.order_id
         return [
             ExecutionReport(
-                order.order_id, listing_id, ReportKind.FILL, side, Liquidity.TAKER,
-                last_ticks=price_ticks, last_lots=lots, trade_id=trade_id,
+                order.order_id, order.listing_id, ReportKind.FILL, order.side, Liquidity.TAKER,
+                last_ticks=order.price_ticks, last_lots=order.qty_lots, trade_id=trade_id,
             ),
-            Trade(listing_id, side, price_ticks=price_ticks, qty_lots=lots, trade_id=trade_id),
+            Trade(
+                order.listing_id, order.side, price_ticks=order.price_ticks, qty_lots=order.qty_lots, trade_id=trade_id
+            ),
         ]  # fmt: skip
+
+    def _refusal(self, order: Order) -> Reason:
+        """Return why an order is not taken. Order ids rise, so one that is no higher than the last came before."""
+        if order.kind == OrderKind.MARKET:
+            return Reason.NO_LIQUIDITY  # nobody else is here to say a price
+        listing = self.ctx.listing(order.listing_id)
+        if listing is None or listing.venue_id != self.ctx.plugin_id:
+            return Reason.UNKNOWN_LISTING
+        if self.ctx.now_ns >= listing.gate_closure_ns:
+            return Reason.GATE_CLOSED
+        if order.order_id <= self.ctx.state.get("last_order", 0):
+            return Reason.DUPLICATE
+        if order.kind not in (OrderKind.LIMIT, OrderKind.IOC, OrderKind.FOK):
+            return Reason.NOT_OFFERED
+        if order.qty_lots < 1:
+            return Reason.MALFORMED
+        in_bounds = listing.price_min_ticks <= order.price_ticks <= listing.price_max_ticks
+        return Reason.NONE if in_bounds else Reason.PRICE_BOUNDS
+
+    @staticmethod
+    def _no(order: Order, reason: Reason, kind: ReportKind = ReportKind.REJECTED) -> ExecutionReport:
+        return ExecutionReport(order.order_id, order.listing_id, kind, order.side, reason=reason)

@@ -1,17 +1,18 @@
-"""A plugin for the tests of gRPC, run as a process: `grpc_toys.py [WAY [...]]` serves it, or misbehaves in the way named."""
+"""A plugin for the tests of gRPC, run as a process: `grpc_toys.py [WAY [...]]` serves it, or misbehaves as named."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from penstock_sdk.events import IdKind, Quote
+from penstock_sdk.events import IdKind
 from penstock_sdk.plugin import Operations
 from penstock_sdk.process import handshake
 
@@ -32,9 +33,13 @@ class Echo(Operations):
         super().__init__(ctx, config)
         self.told = 0
 
+    def on_start(self) -> None:
+        if sys.argv[1:] == ["chatty"]:  # for ever, once it runs
+            threading.Thread(target=talk, daemon=True).start()
+
     def on_quotes(self, frame: Any) -> Any:
         if len(frame) == 1 and frame.array["bid_ticks"][0] == 7:
-            self.ctx.log(f"id {self.ctx.id_of(IdKind.VENUE, 'OTHER')}")
+            self.ctx.log.info(f"id {self.ctx.intern(IdKind.SOURCE, 'OTHER')}")
         if frame.array["bid_ticks"][0] == 13:
             raise ValueError("thirteen")
         if frame.array["bid_ticks"][0] == 666:
@@ -42,8 +47,15 @@ class Echo(Operations):
         return frame
 
 
+def talk() -> None:
+    while True:
+        print("x" * 1000, flush=True)
+
+
 def misbehave(way: str, rest: list[str]) -> int:
     """Do in a started plugin's place what none should do."""
+    if way == "chatty":
+        return serve()
     if way == "noise":
         print("warming up\nstill warming up", flush=True)
         return serve()
@@ -59,15 +71,6 @@ def misbehave(way: str, rest: list[str]) -> int:
     if way == "child":  # leaves a child behind that keeps the pipes open
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         Path(rest[0]).write_text(str(child.pid))
-        return serve()
-    if way == "chatty":  # fills stdout for ever after
-        import threading
-
-        def talk() -> None:
-            while True:
-                print("x" * 1000, flush=True)
-
-        threading.Thread(target=talk, daemon=True).start()
         return serve()
     return 9
 

@@ -165,6 +165,19 @@ def test_a_signal_an_abstract_socket_and_a_trace_do_not_reach_beyond_the_plugin(
 
 
 @ENFORCED
+def test_the_rights_of_files_and_the_pace_of_others_are_not_a_plugins_to_change(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    path, us = f"'{tmp_path}/file'", os.getpid()
+    refused = [f"os.chmod({path}, 0)", f"os.chown({path}, -1, -1)", f"os.setxattr({path}, 'user.x', b'')"]
+    refused += [f"os.setpriority(os.PRIO_PROCESS, {us}, 19)", f"os.sched_setaffinity({us}, {{0}})"]
+    refused += ["os.setpriority(os.PRIO_USER, 0, 19)", f"resource.prlimit({us}, resource.RLIMIT_NOFILE, (64, 64))"]
+    allowed = ["os.setpriority(os.PRIO_PROCESS, 0, 5)", "os.sched_setaffinity(0, os.sched_getaffinity(0))"]
+    allowed += ["resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))", f"os.fchmod(os.open({path}, 0), 0o600)"]
+    met = attempt(refused + allowed, Confinement((*OWN, str(tmp_path)), processes=1))
+    assert met == dict.fromkeys(refused, "PermissionError") | dict.fromkeys(allowed, "allowed")
+
+
+@ENFORCED
 def test_memory_beyond_the_limit_is_refused_however_it_is_asked_for():
     limit = 128 << 20
     lines = [f"bytearray({limit})", "mmap.mmap(-1, 1 << 28)", "os.memfd_create('x')", "bytearray(1 << 20)"]
@@ -302,6 +315,33 @@ def test_a_plugin_that_is_asked_to_end_ends(started: list[Child]):
         child.terminate()
         assert child.process.wait(WAIT_S) == -signal.SIGTERM
 
+
+@pytest.mark.parametrize("confinement", [None, Confinement(OWN, processes=1)])
+def test_a_plugin_outlives_the_thread_that_started_it(confinement: Confinement | None, started: list[Child]):
+    def start() -> None:
+        started.append(launch([*PYTHON, ECHOES], confinement=confinement, env={}, **PIPES))
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    (child,) = started
+    assert child.process.stdin and child.process.stdout
+    assert child.process.stdout.readline() == b"ready\n"
+    said, _ = child.process.communicate(b"still here\n", WAIT_S)
+    assert (said, child.poll()) == (b"still here\n", 0)
+
+
+def test_a_command_of_ours_needs_no_keeper(started: list[Child]):
+    child = launch([*PYTHON, ECHOES], env={}, keeper=False, **PIPES)
+    started.append(child)
+    assert child.process.stdout and child.process.stdout.readline() == b"ready\n"
+    assert Path(f"/proc/{child.pid}/cmdline").read_bytes().split(b"\0")[4] == ECHOES.encode()
+    child.kill()
+    assert child.process.wait(WAIT_S) == -signal.SIGKILL
+
+
+ECHOES = "print('ready', flush=True); print(input())"
+PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
 
 HOST = """
 import signal, sys, subprocess, threading

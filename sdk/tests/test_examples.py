@@ -382,7 +382,7 @@ def test_an_example_is_short_and_imports_nothing_of_ours_but_the_sdk(module: Pat
             imported |= {name.name.split(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom):
             imported.add(str(node.module).split(".")[0])
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) <= 90  # the venue: there are many ways in which an order must be refused
     assert imported - set(sys.stdlib_module_names) <= {"penstock_sdk", "msgspec", "numpy"}
 
 

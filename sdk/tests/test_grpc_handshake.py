@@ -64,11 +64,10 @@ def test_any_other_line_is_refused_by_name(line: bytes, told: str):
 def test_whatever_the_line_it_is_read_or_refused(line: bytes):
     try:
         read = parse_start_line(line)
-    except HandshakeError as error:
-        assert "\n" not in str(error)
-    else:
-        assert read.version == 1
-        assert read.network in ("unix", "tcp")
+    except HandshakeError:
+        return
+    assert read.version == 1
+    assert read.network in ("unix", "tcp")
 
 
 @given(st.integers(1, 9), st.from_regex(r"/[a-z0-9/]{1,30}", fullmatch=True), st.binary(max_size=100))
@@ -166,7 +165,9 @@ def test_noise_before_the_line_is_log_and_the_line_is_found(pipe: tuple[Output, 
 def test_without_a_line_the_error_says_what_came_instead(pipe: tuple[Output, int]):
     output, write = pipe
     os.write(write, b"starting the venue\n")
-    with pytest.raises(HandshakeError, match=r"^plugin printed no start-up line within 0.1 s; it said: starting the ve"):
+    with pytest.raises(
+        HandshakeError, match=r"^plugin printed no start-up line within 0.1 s; it said: starting the ve"
+    ):
         wait_start_line(output, deadline_s=0.1)
 
 

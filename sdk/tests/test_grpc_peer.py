@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,8 +18,9 @@ from penstock_sdk.process.grpc_link import GrpcLink
 from penstock_sdk.process.grpc_peer import GrpcPeer, spawn_peer
 from penstock_sdk.process.handshake import HandshakeError
 from penstock_sdk.process.peer import Peer, PeerError, PeerGone
+from penstock_sdk.process.spawn import Child, launch
 from penstock_sdk.schema import Frame
-from penstock_sdk.wire.frame import encode, encode_frame
+from penstock_sdk.wire.frame import encode_frame, encoder
 from penstock_sdk.wire.messages import (
     Batch,
     ConfigureRequest,
@@ -101,10 +102,6 @@ def spawn() -> Iterator[Callable[..., GrpcPeer]]:
         peer.kill()
 
 
-def folders() -> set[str]:
-    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("penstock-")}
-
-
 def test_a_plugin_lives_its_whole_life(spawn: Callable[..., GrpcPeer]):
     peer = spawn()
     described = peer.call("Describe", DescribeRequest(majors=[1]), WAIT_S)
@@ -130,8 +127,8 @@ def test_names_are_asked_for_in_the_middle_of_a_handler(spawn: Callable[..., Grp
     talk.send(quotes(7))
     talk.send(quotes(8))  # comes before the answer, and is heard after it
     asking = talk.receive()
-    assert [(name.kind, name.name) for name in asking.asks] == [(IdKind.VENUE, "OTHER")]
-    answer = encode(Interned(IdKind.VENUE, 42, "OTHER"), 2, 1_000, 0, 0, 0, 0)
+    assert [(name.kind, name.name) for name in asking.asks] == [(IdKind.SOURCE, "OTHER")]
+    answer = encoder(Interned.layout)(Interned(kind=IdKind.SOURCE, id=42, name="OTHER"), 2, 1_000, 0, 0, 0, 0)
     talk.send(answer, answers=asking.number)
     first, second = talk.receive(), talk.receive()
     assert [line.text for line in first.log] == ["id 42"]
@@ -178,8 +175,7 @@ def test_a_host_that_breaks_the_streams_rules_is_told_which(
     break_it(batch)
     talk.stream.send(batch)
     with pytest.raises(PeerGone, match=told):
-        while True:
-            talk.take()
+        talk.receive()
     assert peer.healthy(WAIT_S)
 
 
@@ -266,23 +262,21 @@ def test_a_plugin_that_prints_for_ever_is_drained(spawn: Callable[..., GrpcPeer]
         (("says", toys.LINE), 1.0, r"connection to the plugin is gone"),
     ],
 )
-def test_a_plugin_that_does_not_come_up_is_told_by_name_and_gone(arguments: tuple[str, ...], start_s: float, told: str):
-    before, children = folders(), {}
+def test_a_plugin_that_does_not_come_up_is_told_by_name_and_gone(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], start_s: float, told: str
+):
+    noted = {}
 
-    def note(argv: object, **options: object) -> object:
-        child = launch(argv, **options)  # type: ignore[arg-type]
-        children["child"] = child
-        return child
+    def note(argv: Sequence[str], **options: Any) -> Child:
+        noted["folder"] = options["env"]["TMPDIR"]
+        noted["child"] = launch(argv, **options)
+        return noted["child"]
 
-    launch = grpc_peer.launch
-    grpc_peer.launch = note  # type: ignore[assignment]
-    try:
-        with pytest.raises(PeerError, match=told):
-            spawn_peer([*toys.ARGV, *arguments], start_s=start_s)
-    finally:
-        grpc_peer.launch = launch
-    assert children["child"].process.returncode is not None
-    assert folders() <= before
+    monkeypatch.setattr(grpc_peer, "launch", note)
+    with pytest.raises(PeerError, match=told):
+        spawn_peer([*toys.ARGV, *arguments], start_s=start_s)
+    assert noted["child"].process.returncode is not None
+    assert not Path(noted["folder"]).exists()
 
 
 def test_a_command_that_does_not_exist_is_told():
@@ -309,5 +303,3 @@ def test_a_plugin_that_does_not_stop_is_killed(spawn: Callable[..., GrpcPeer]):
     peer.close(grace_s=0.2)
     assert peer.process.returncode is not None
     assert peer.process.returncode != 0
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from penstock_sdk.manifest import ManifestError, this_platform
 from penstock_sdk.packages import (
     LIST_NAME,
     Installation,
+    Member,
     PackageError,
     Packed,
     check_archive,
@@ -36,6 +39,7 @@ from penstock_sdk.packages import (
     pack,
     plugins_folder,
     verify_pin,
+    write_archive,
 )
 from penstock_sdk.packages.archive import ARCHIVE_BYTES_MAX, names_faults, read_list
 
@@ -116,6 +120,13 @@ def change(folder: Path) -> None:
     (folder / "hill_feed.py").write_text("class HillFeed: pass\n")
 
 
+def flip(folder: Path) -> None:
+    data = (folder / "hill_feed.py").read_bytes()
+    (folder / "hill_feed.py").chmod(0o644)
+    (folder / "hill_feed.py").write_bytes(data.swapcase())
+    (folder / "hill_feed.py").chmod(0o444)
+
+
 def cut(folder: Path) -> None:
     (folder / "hill_feed.py").unlink()
 
@@ -148,6 +159,7 @@ def relist(folder: Path) -> None:
     ("tamper", "words"),
     [
         (change, "hill_feed.py was changed; install the package again"),
+        (flip, "hill_feed.py is not the file that was packed; install the package again"),
         (cut, "hill_feed.py is missing"),
         (add, "numpy.py was added"),
         (link, "hill_feed.py is no plain file any more"),
@@ -228,30 +240,48 @@ def with_another(info: zipfile.ZipInfo, data: bytes) -> list[tuple[zipfile.ZipIn
     return [(info, data.upper() if info.filename == "hill_feed.py" else data)]
 
 
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        (as_a_link, "'LICENSE' is a link, a folder or of other rights"),
-        (outside("../../bin/penstock"), "leads out of the package"),
-        (outside("/etc/cron.d/penstock"), "leads out of the package"),
-        (outside("a\\..\\b"), "is no plain path"),
-        (outside("LICENSE "), "is no plain path"),
-        (compressed, "is compressed or encrypted"),
-        (with_one_more, "its members are not those of its list, met sitecustomize.py"),
-        (with_another, "hill_feed.py is not the file that was packed"),
-    ],
-)
-def test_an_archive_that_was_tampered_with_leaves_nothing(changed: Any, words: str, packed: Packed, tmp_path: Path):
-    with pytest.raises(PackageError, match=words):
+@pytest.mark.parametrize("changed", [as_a_link, outside("../../bin/penstock"), compressed, with_one_more, with_another])
+def test_an_archive_that_was_tampered_with_leaves_nothing(changed: Any, packed: Packed, tmp_path: Path):
+    with pytest.raises(
+        PackageError, match=r"other\.zip: .*(is not the file that was packed|something else than|cannot be read)"
+    ):
         install(rewritten(packed.path, changed), tmp_path / "plugins")
     assert not (tmp_path / "plugins").exists()
     assert not (tmp_path / "bin").exists()
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["../../bin/penstock"], "'../../bin/penstock' leads out of the package"),
+        (["/etc/cron.d/penstock"], "leads out of the package"),
+        (["a\\..\\b"], "is no plain path"),
+        (["a//b"], "is no plain path"),
+        (["con. "], "is no plain path"),
+        (["x" * 250], "has more than 240 bytes"),
+        (["twice", "twice"], "'twice' is there twice"),
+        (["up", "UP"], "differ in case alone"),
+        (["f", "f/g"], "'f' is a file and the folder of 'f/g'"),
+        ([LIST_NAME], "lists itself"),
+    ],
+)
+def test_an_archive_made_with_names_that_lead_elsewhere_is_refused(
+    names: list[str], words: str, packed: Packed, tmp_path: Path
+):
+    extra = tuple(Member(name, 1, hashlib.sha256(b"x").hexdigest()) for name in names)
+    forged = msgspec.structs.replace(packed.listed, files=(*packed.listed.files, *extra))
+    with zipfile.ZipFile(packed.path) as archive, (tmp_path / "forged.zip").open("wb") as sink:
+        ours = {member.path for member in packed.listed.files}
+        write_archive(forged, lambda name: archive.open(name) if name in ours else io.BytesIO(b"x"), sink)
+    with pytest.raises(PackageError, match=words):
+        install(tmp_path / "forged.zip", tmp_path / "plugins")
+    assert not (tmp_path / "plugins").exists()
+
+
 def test_a_file_twice_is_refused(packed: Packed, tmp_path: Path):
     with pytest.warns(UserWarning, match="Duplicate name"):
         twice = rewritten(packed.path, lambda info, data: [(info, data)] * (2 if info.filename == "LICENSE" else 1))
-    with pytest.raises(PackageError, match="its members are not those of its list"):
+    with pytest.raises(PackageError, match="is not the file that was packed"):
         install(twice, tmp_path / "plugins")
 
 
@@ -265,11 +295,12 @@ def test_bytes_that_no_list_names_are_refused(at: str, packed: Packed, tmp_path:
 
 
 def test_members_that_say_they_are_huge_are_refused_before_they_are_read(packed: Packed, tmp_path: Path):
-    data = bytearray(Path(packed.path).read_bytes())
-    entry = data.index(b"PK\x01\x02")
-    struct.pack_into("<II", data, entry + 20, ARCHIVE_BYTES_MAX, ARCHIVE_BYTES_MAX)
-    (tmp_path / "bomb.zip").write_bytes(data)
-    with pytest.raises(PackageError, match="hold more than the archive's"):
+    huge = Member("zeros", ARCHIVE_BYTES_MAX, "0" * 64)
+    forged = msgspec.structs.replace(packed.listed, files=(*packed.listed.files, huge)).encoded()
+    head = bytearray(Path(packed.path).read_bytes()[: 30 + len(LIST_NAME)])
+    struct.pack_into("<II", head, 18, len(forged), len(forged))
+    (tmp_path / "bomb.zip").write_bytes(bytes(head) + forged)
+    with pytest.raises(PackageError, match="its files are larger than 536,870,912 bytes together"):
         install(tmp_path / "bomb.zip", tmp_path / "plugins")
 
 
@@ -345,6 +376,10 @@ def test_a_list_of_a_later_format_says_what_to_do(packed: Packed):
         (lambda folder: (folder / "link").symlink_to("/etc"), "link: a link or no plain file"),
         (lambda folder: (folder / "conformance.json").write_text("{"), "the report .* cannot be read"),
         (lambda folder: (folder / "conformance.json").write_text('{"tier": "tin"}'), "says tier 'tin', wanted bronze"),
+        (
+            lambda folder: (folder / "conformance.json").write_text('{"plugin": {"id": "x", "version": "1"}}'),
+            r"report conformance\.json is of x 1, wanted hill_feed 1\.2\.0; run `penstock conform` again",
+        ),
         (lambda folder: os.mkfifo(folder / "pipe"), "pipe: a link or no plain file"),
     ],
 )
@@ -379,7 +414,7 @@ def test_programs_are_packed_by_platform_and_installed_on_theirs_alone(plugin: P
 
 def test_a_report_and_a_licence_of_elsewhere_are_taken_along(plugin: Path, tmp_path: Path):
     (plugin / "LICENSE").unlink()
-    (tmp_path / "report.json").write_text('{"tier": "silver"}')
+    (tmp_path / "report.json").write_text('{"plugin": {"id": "hill_feed", "version": "1.2.0"}, "tier": "silver"}')
     (tmp_path / "MPL.txt").write_text("MPL-2.0")
     made = pack(plugin, tmp_path, licence=tmp_path / "MPL.txt", report=tmp_path / "report.json")
     assert (made.listed.licence, made.listed.report, made.listed.tier) == ("LICENSE", "conformance.json", "silver")

@@ -63,7 +63,9 @@ def node_package(place: Path, source: Path) -> Path:
     shutil.copytree(source, place)
     unused = shutil.ignore_patterns("@types", "undici-types", "*.map", "*.ts", ".bin")
     shutil.copytree(NODE_MODULES, place / "node_modules", ignore=unused)
-    shutil.copytree(folder("node"), place / "node_modules" / "penstock-plugin", ignore=shutil.ignore_patterns("examples"))
+    shutil.copytree(
+        folder("node"), place / "node_modules" / "penstock-plugin", ignore=shutil.ignore_patterns("examples")
+    )
     return place
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -29,6 +30,7 @@ PING_S = 1.0
 STOP_S = 2.0
 REFUSE_S = 10.0
 """How long a bridge without a plugin waits for a call that it can refuse."""
+_QUICK_S = 5.0
 _BACK_OFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 _METHODS = list(METHODS)
 
@@ -102,6 +104,9 @@ class Bridge:
         """A thread tries to reach the plugin again."""
         self._reached = threading.Event()
         self._reached.set()
+        self._reached_s = -_QUICK_S
+        self._quick_breaks = 0
+        """How often in a row the streams broke soon after they were opened again."""
         self._pumps = [self._pump(connections[lane]) for lane in (Lane.EVENTS, Lane.ORDERS)]
         self._pool = ThreadPoolExecutor(8, "bridge-call")
 
@@ -201,12 +206,15 @@ class Bridge:
         if self._stopping or self._over.is_set():
             return
         what = f"stream {lane.name}"
-        if not isinstance(error, RpcError):
-            fault: PeerError = PeerGone(f"{what}: the plugin has ended it" if error is None else f"{what}: {error}")
-        else:
+        fault: PeerError
+        if error is None:
+            fault = PeerGone(f"{what}: the plugin has ended it")
+        elif isinstance(error, RpcError):
             if self._started is not None:
                 self._started.settle(0.5)
             fault = self._link.error_of(error, what)
+        else:
+            fault = PeerError(f"{what}: {type(error).__name__}: {error}")
         if not isinstance(fault, PeerGone):
             self.end(BridgeExit.BREACH, str(fault))
         elif not self._resumes:
@@ -221,7 +229,11 @@ class Bridge:
                 return  # the other stream broke with it
             self._reaching = True
         self._reached.clear()
+        quickly = time.monotonic() - self._reached_s < _QUICK_S
+        self._quick_breaks = self._quick_breaks + 1 if quickly else 0
         try:
+            if quickly:
+                self._over.wait(_BACK_OFF_S[min(self._quick_breaks, len(_BACK_OFF_S)) - 1])
             _forward_text("warn", f"{why}; trying to reach {self._plan.address} again")
             self._link.renew()
             _patiently(self._link, self._plan.reconnect_s, self._over)
@@ -235,6 +247,7 @@ class Bridge:
                 for pump in self._pumps:
                     pump.open(self._link)
             _forward_text("info", f"reached {self._plan.address} again")
+            self._reached_s = time.monotonic()
             self._reached.set()
         except PeerError as error:
             self.end(BridgeExit.GONE, f"{why}; not reached again within {self._plan.reconnect_s:g} s: {error}")

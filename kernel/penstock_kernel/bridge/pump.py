@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from penstock_kernel.bridge.kernel_end import Connection
 from penstock_sdk.process.envelope import Kind, Lane
 from penstock_sdk.process.grpc_link import GrpcLink
@@ -93,12 +95,16 @@ class Pump:
             message = self.connection.read()
             if message.kind != Kind.BATCH:
                 raise PeerError(f"kernel's {self.lane.name} met a message of kind {message.kind}, wanted batches alone")
+            if self._keep:
+                batch = Batch.FromString(message.body)
+                with self._holding:
+                    self._note(batch, message.body)
         except PeerError as error:
             self._on_kernel_end(error)
             return None
-        if self._keep:
-            with self._holding:
-                self._note(Batch.FromString(message.body), message.body)
+        except DecodeError as error:
+            self._on_kernel_end(PeerError(f"kernel's {self.lane.name} met a message that is no batch: {error}"))
+            return None
         return message.body
 
     def _note(self, batch: Message, data: bytes) -> None:

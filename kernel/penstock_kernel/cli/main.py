@@ -191,7 +191,7 @@ def _check(options: argparse.Namespace, console: Console) -> int:
     from penstock_kernel.market_check import check_deployment
 
     path = _deployment_path(options.deployment)
-    _, problems = check_deployment(path)
+    _, problems = check_deployment(path, ask=True)
     errors = [problem for problem in problems if problem.severity == "error"]
     if problems:
         console.print(format_problems(problems, color=False), markup=False)

@@ -247,6 +247,10 @@ class Link:
                 self.send(lane, Batch(frames=frames, now_ns=now_ns, written_seq=written_seq), records)
             self._tell(lane)
 
+    def room(self, lane: Lane) -> tuple[int, int]:
+        """Return how many records and bytes of frames the plugin takes now."""
+        return self._flows[lane].room()
+
     def settled(self) -> bool:
         """Return whether the plugin has handled all that was sent, and nothing waits."""
         return all(f.acked == f.sent for f in self._flows.values()) and not any(self.outbox.values())

@@ -16,6 +16,7 @@ import struct
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -115,9 +116,9 @@ class Listener:
                 self._refuse(caller, f"is of user {uid}, wanted {os.getuid()}")
                 continue
             self._callers[sock.fileno()] = caller
-            self._reactor.watch(sock, READ, lambda _e, c=caller: self._hear(c))
+            self._reactor.watch(sock, READ, partial(self._hear, caller))
 
-    def _hear(self, caller: _Caller) -> None:
+    def _hear(self, caller: _Caller, _events: int) -> None:
         # No more than its HELLO is read: what follows is for whoever takes the connection.
         wanted = HEADER_BYTES
         while True:

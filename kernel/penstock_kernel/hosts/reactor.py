@@ -1,9 +1,9 @@
 """One selector for all that process plugins' connections have to say: no threads, nobody waits for more than it asked.
 
-    reactor = Reactor()
-    reactor.watch(sock, READ, on_ready)
-    reactor.turn(0.0)                       # whatever is there now
-    reactor.turn_until(lambda: done, 2.0)   # at most two seconds, on the process's own clock
+reactor = Reactor()
+reactor.watch(sock, READ, on_ready)
+reactor.turn(0.0)                       # whatever is there now
+reactor.turn_until(lambda: done, 2.0)   # at most two seconds, on the process's own clock
 """
 
 from __future__ import annotations

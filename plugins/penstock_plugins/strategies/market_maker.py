@@ -188,7 +188,7 @@ class MarketMaker(Strategy):
     def on_trade(self, trade: Trade) -> Outcome:
         """As `on_trades`, for one."""
         slot = self._quotes.slots.slot_of.get(trade.listing_id)
-        if slot is not None:
+        if slot is not None and trade.price_ticks != ABSENT:
             self._quotes.draw_one(slot, trade.price_ticks)
         return None
 

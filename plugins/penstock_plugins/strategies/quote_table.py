@@ -92,7 +92,7 @@ class QuoteTable:
         slots = self.slots.of(listing_ids)
         fair = self.cells[FAIR, slots]
         pull = (price_ticks * FINE - fair) * self._trade_fine // FINE
-        self.cells[FAIR, slots] = np.where(fair == ABSENT, ABSENT, fair + pull)
+        self.cells[FAIR, slots] = np.where((fair == ABSENT) | (price_ticks == ABSENT), fair, fair + pull)
 
     def draw_one(self, slot: int, price_ticks: int) -> None:
         """As `draw`, for one trade in a covered listing's slot."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from penstock_sdk.conform.kit import Kit
 
 __all__ = [
-    "ALL_KINDS", "CHECKS", "TRADERS", "Case", "Failure", "Skip", "all_cases", "case", "cases_for", "fail", "skip",
+    "ALL_KINDS", "CHECKS", "GROUPS", "TRADERS", "Case", "Failure", "Skip", "all_cases", "case", "cases_for", "fail",
+    "skip",
 ]  # fmt: skip
 
 TRADERS = ("strategy", "execution")
@@ -24,6 +25,13 @@ ALL_KINDS = (
     "venue", "feed", "model", "strategy", "execution", "risk", "compliance", "portfolio", "offload", "operations",
     "refdata",
 )  # fmt: skip
+
+
+GROUPS = (
+    "handshake", "config", "life", "stream", "schema", "time", "snapshot", "process", "venue", "trader", "check", "feed",
+    "data", "reconcile", "market", "flood", "latency",
+)  # fmt: skip
+"""In the order in which they run."""
 
 
 class Failure(Exception):  # noqa: N818 - an outcome, not an error of the kit
@@ -119,7 +127,7 @@ def all_cases() -> tuple[Case, ...]:
         cases_venue_market,
     )
 
-    return tuple(_CASES.values())
+    return tuple(sorted(_CASES.values(), key=lambda each: GROUPS.index(each.group)))
 
 
 def cases_for(kind: str) -> tuple[Case, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock_sdk.conform.cases import CHECKS, TRADERS, case, fail, skip
-from penstock_sdk.conform.frames import raw_frame, read_frames, records_frame
+from penstock_sdk.conform.frames import raw_frame, records_frame
 from penstock_sdk.conform.host import Rig
 from penstock_sdk.conform.kit import Kit, first_difference, transcript
 from penstock_sdk.events import (
@@ -27,7 +27,7 @@ from penstock_sdk.events import (
     Trade,
 )
 from penstock_sdk.process.peer import PeerError, PeerGone
-from penstock_sdk.schema import ABSENT, Layout, schema_by_id
+from penstock_sdk.schema import ABSENT, Layout, layouts
 from penstock_sdk.wire.messages import Batch
 
 __all__: list[str] = []
@@ -40,7 +40,7 @@ _ONLY: dict[type[Any], tuple[str, ...]] = {
 
 def _packed(rig: Rig) -> list[Layout]:
     """Return the layouts of the packed records that it hears, of Penstock's own."""
-    heard = [schema_by_id(i) for i in sorted(rig.hears) if i < 32_768]
+    heard = [layout for layout in layouts() if layout.id in rig.hears and layout.id < 32_768]
     return [layout for layout in heard if layout.packed and not layout.topic.startswith(("control.", "order."))]
 
 
@@ -128,9 +128,7 @@ def _longer(kit: Kit) -> None:
         rig = kit.started()
         kit.afternoon(rig, tell=lambda *events, rig=rig, more=more: rig.step(*events, more=more))
         said.append(transcript(rig))
-        _unharmed(rig, "records of a later version")
-    if difference := first_difference(*said):
-        fail(difference)
+    kit.alike(first_difference(*said))
 
 
 def _refused_frame(kit: Kit, frame_of: Any, what: str) -> None:
@@ -315,7 +313,3 @@ def _listing_again(kit: Kit) -> None:
         again = [each for each in again if isinstance(each, ListingDefinition)] or again[:1]
     _step(rig, *again)
     _unharmed(rig, "definitions told again")
-
-
-def _frames_of(batch: bytes) -> int:
-    return sum(1 for _ in read_frames(batch))

@@ -88,8 +88,7 @@ def _changes_nothing(kit: Kit) -> None:
 
         kit.afternoon(rig, moments=12, tell=tell)  # type: ignore[arg-type]
         said.append(transcript(rig))
-    if difference := first_difference(*said):
-        fail(difference)
+    kit.alike(first_difference(*said))
 
 
 @case(
@@ -110,8 +109,7 @@ def _round_trip(kit: Kit) -> None:
     if rig.described is not None and rig.described.deterministic:
         one = _rest(kit, lived, first.state, first.last_seq)
         other = _rest(kit, lived, again.state, again.last_seq)
-        if difference := first_difference(one, other):
-            fail(difference)
+        kit.alike(first_difference(one, other))
 
 
 @case(
@@ -126,8 +124,7 @@ def _goes_on(kit: Kit) -> None:
     lived, taken = _lived(kit)
     one = _rest(kit, lived, taken.state, taken.last_seq)
     other = _rest(kit, lived, taken.state, taken.last_seq)
-    if difference := first_difference(one, other):
-        fail(difference)
+    kit.alike(first_difference(one, other))
 
 
 @case(
@@ -203,5 +200,6 @@ def _after_refusal(kit: Kit) -> None:
         answer = rig.start()
     except PeerError as error:
         fail(str(error))
-    if answer.faults:
-        fail(f"faults {answer.faults[:3]}")
+    anew = kit.configured().start()
+    if answer.faults != anew.faults:
+        fail(f"faults {answer.faults[:3]}, of another start {anew.faults[:3]}")

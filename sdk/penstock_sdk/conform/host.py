@@ -264,6 +264,7 @@ class Rig:
         named = [
             Interned(kind=IdKind(ask.kind), id=self.world.intern(ask.kind, ask.name), name=ask.name)
             for ask in batch.asks
+            if 1 <= ask.kind <= max(IdKind) and ask.name
         ]
         frames = b"".join(records_frame([each], self._next_seq(), self.now_ns) for each in named)
         self.send(Batch(answers=batch.number, frames=frames, now_ns=self.now_ns), len(named), lane)
@@ -324,7 +325,7 @@ class Rig:
         )
         return list(reply.faults)
 
-    def start(self, *, resumed: bool = False) -> Answer:
+    def start(self, *, resumed: bool = False, echo: bool = True) -> Answer:
         """Start it, and let it hear again what it says of itself."""
         reply = self.call(
             "Start",
@@ -333,7 +334,8 @@ class Rig:
         for timer in reply.timers:
             self.timers[timer.timer_id] = timer
         answer = self._reply(reply.said)
-        self._echo(answer.records)
+        if echo:
+            self._echo(answer.records)
         return answer
 
     def _reply(self, said: Message) -> Answer:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from penstock_sdk.conform.cases import Failure
+from penstock_sdk.conform.cases import Failure, Skip
 from penstock_sdk.conform.driver import VenueDriver
 from penstock_sdk.conform.host import Answer, Patience, Rig
 from penstock_sdk.conform.world import SECOND_NS, World
@@ -87,6 +87,7 @@ class Kit:
         rig = self.configured(**options)
         rig.start()
         rig.step(*rig.world.opening(rig.now_ns) if self.kind != "venue" else ())
+        rig.faults.clear()  # those of the start are life.start's
         return rig
 
     def restored(self, state: bytes, last_seq: int, *, like: Rig | None = None, **options: Any) -> Rig:
@@ -125,6 +126,19 @@ class Kit:
         if self.kind == "venue":
             events = [event for event in events if not hasattr(event, "listing_id")]
         return events
+
+    def alike(self, difference: str) -> None:
+        """Fail for a difference, unless the plugin differs from itself anyway: then life.two_runs tells."""
+        if not difference:
+            return
+        said = []
+        for _ in range(2):
+            rig = self.started()
+            self.afternoon(rig)
+            said.append(transcript(rig))
+        if first_difference(*said):
+            raise Skip("two runs of the same events differ anyway, which life.two_runs tells")
+        raise Failure(difference)
 
     def call_refused(self, act: Callable[[], Any]) -> str:
         """Return why *act* was refused; empty: it was not. A plugin that is gone has not refused."""

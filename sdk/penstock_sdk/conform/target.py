@@ -10,10 +10,13 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock_sdk.conform.kit import Opener
 from penstock_sdk.process.peer import Peer, PeerError
+
+if TYPE_CHECKING:
+    from penstock_sdk.manifest import PluginManifest
 
 __all__ = ["AddressOpener", "ClassOpener", "CommandOpener", "TargetError", "opener_of"]
 
@@ -153,16 +156,14 @@ def _of_files(word: str, path: Path) -> CommandOpener | ClassOpener:
     return _of_class(word)
 
 
-def _command_of(manifest: Any) -> tuple[str, ...]:
+def _command_of(manifest: PluginManifest) -> tuple[str, ...]:
     """Return the command of a manifest for this machine; empty where it names a class."""
-    command = getattr(manifest, "command", None)
-    if not command:
-        return ()
-    if isinstance(command, dict):
-        command = command.get(f"{sys.platform}-{os.uname().machine}", ())
-        if not command:
-            raise TargetError(f"plugin {manifest.id} has no command for {sys.platform}-{os.uname().machine}")
-    return tuple(command)
+    from penstock_sdk.manifest import ManifestError
+
+    try:
+        return manifest.command_for()
+    except ManifestError as error:
+        raise TargetError(str(error)) from error
 
 
 def _of_class(word: str) -> ClassOpener:

@@ -112,6 +112,8 @@ class _Operator:
             return None
         if state.status == PluginStatus.FAILED and slot in core.cascade.slots and state.previous in _RAN:
             return core.lose(slot, state.reason)
+        if state.status == PluginStatus.DEGRADED and slot.kind == "feed":
+            return core.stale(slot)
         if state.status == PluginStatus.RUNNING and slot.name in core.returning:
             core.returning.discard(slot.name)
             return core.desk.returned(slot)
@@ -313,10 +315,11 @@ class Core:
 
     def _quarantined(self, slot: Slot, _reason: str) -> None:
         self.desk.wire(self.cascade.slots)
-        for event in (*self.desk.gone(slot), *self._stale(slot)):
+        for event in (*self.desk.gone(slot), *self.stale(slot)):
             self.cascade.push(event)
 
-    def _stale(self, slot: Slot) -> list[Event]:
+    def stale(self, slot: Slot) -> list[Event]:
+        """Return what says that nobody knows the prices that a plugin gave."""
         return self.fed.stale(slot.plugin_id) if may_be_lost(slot) else []
 
     def lose(self, slot: Slot, reason: str) -> list[Event]:
@@ -328,7 +331,7 @@ class Core:
         self.away[slot.name] = reason
         self.timers.forget(slot.plugin_id)
         self._wire(list(self.cascade.slots))
-        return [*self.desk.gone(slot), *self._stale(slot)]
+        return [*self.desk.gone(slot), *self.stale(slot)]
 
     def _come_back(self, slot: Slot) -> None:
         """Let a plugin hear again that was lost or quarantined: at its place in the deployment's order."""

@@ -128,6 +128,8 @@ class Desk:
         self.open: dict[int, OpenOrder] = {}
         self._last_intent: dict[int, int] = {}
         self._leaving: set[int] = set()
+        self._degraded: set[int] = set()
+        """Plugins that do not answer well: no order is asked of such a check or sent to such a venue."""
         self.killed = False
         self.paused: set[int] = set()
         """Strategies whose new orders are paused; 0 is all of them."""
@@ -174,9 +176,14 @@ class Desk:
         """Take no new order from a plugin that is leaving; those that wait for a check end."""
         if state.status in (PluginStatus.DRAINING, PluginStatus.STOPPED, PluginStatus.FAILED):
             self._leaving.add(state.plugin_id)
+            self._degraded.discard(state.plugin_id)
             return self.late.end(OrderState.CANCELLED, strategy_id=state.plugin_id) if self.late.waiting else None
         if state.status == PluginStatus.RUNNING:
             self._leaving.discard(state.plugin_id)
+        if state.status == PluginStatus.DEGRADED:
+            self._degraded.add(state.plugin_id)
+        else:
+            self._degraded.discard(state.plugin_id)
         return None
 
     # -- market ----------------------------------------------------------------------------------------------------
@@ -258,7 +265,7 @@ class Desk:
         return out
 
     def go_on(self, order: Order, check_id: int) -> list[Event]:
-        """Return what comes of an order that waited, now that a check has passed it: the next are asked, then it leaves.
+        """Return what comes of an order that waited and that a check has passed: the next are asked, then it leaves.
 
         What has been stopped meanwhile stays here.
         """
@@ -312,14 +319,14 @@ class Desk:
             return Reason.PAUSED
         if self.journal_failed:
             return Reason.JOURNAL_FULL
-        if not self.has_risk:
+        if not self.has_risk or (self._degraded and any(slot.plugin_id in self._degraded for slot in self.checks)):
             return Reason.NO_CHECK
         listing = self._catalog.definition(_LISTING, listing_id)
         if listing is None:
             return Reason.UNKNOWN_LISTING
         if not listing.interval_count and not listing.segments:
             return Reason.NO_DELIVERY
-        if listing.venue_id not in self._venues:
+        if listing.venue_id not in self._venues or listing.venue_id in self._degraded:
             return Reason.UNKNOWN_VENUE
         if self.reconciling and listing.venue_id in self.reconciling:
             return Reason.RECONCILING
@@ -696,6 +703,7 @@ class Desk:
             "counts": [self.orders, self.fills, self.refused],
             "reconciling": sorted(self.reconciling),
             "late": [self._may_be_late, self.late.snapshot()],
+            "degraded": sorted(self._degraded),
         }
 
     def restore(self, state: Any) -> None:
@@ -718,3 +726,4 @@ class Desk:
         self.reconciling = set(state.get("reconciling", ()))  # before 0.2.0 nothing was asked
         self._may_be_late, waiting = state.get("late", (False, ()))
         self.late.restore(waiting)
+        self._degraded = set(state.get("degraded", ()))

@@ -52,7 +52,7 @@ class LateChecks:
 
     Attributes:
         waiting: by order id, the oldest first.
-        missed: answers that did not come in time, by plugin id.
+        missed, answered: how many answers did not come in time, and how many did, by plugin id.
     """
 
     def __init__(self, desk: Desk, timers: Timers) -> None:
@@ -60,6 +60,7 @@ class LateChecks:
         self._timers = timers
         self.waiting: dict[int, Waiting] = {}
         self.missed: Counter[int] = Counter()
+        self.answered: Counter[int] = Counter()
 
     def wait(self, order: Order, check: Slot, now_ns: int) -> Order:
         """Let *order* wait for a check that was asked; return the order as others hear it, which no venue does."""
@@ -79,6 +80,7 @@ class LateChecks:
         if held is None or producer != held.check_id or verdict.check_id != producer:
             return self._unexpected(verdict, producer, held)
         self._take(held)
+        self.answered[producer] += 1
         if verdict.result == CheckResult.PASSED:
             return self._desk.go_on(held.order, producer)
         known = verdict.result == CheckResult.REFUSED

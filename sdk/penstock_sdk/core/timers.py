@@ -33,17 +33,25 @@ class Timers:
         """Return how many timers are to fire."""
         return len(self._live)
 
-    def set(self, plugin_id: int, due_ns: int, tag: int) -> int:
+    def set(self, plugin_id: int, due_ns: int, tag: int, timer_id: int = 0) -> int:
         """Add a timer; return its id, which is the plugin's own. Cost: O(log n).
 
+        Args:
+            timer_id: of a plugin that numbers its timers itself; 0 gives the next.
+
         Raises:
+            ValueError: *timer_id* is below 0, or that of a timer which is still to fire.
             TypeError: *due_ns* or *tag* is no integer.
             OverflowError: one of them does not fit 64 bits.
         """
-        due_ns, tag = index(due_ns), index(tag)
-        if due_ns not in _INT64 or tag not in _INT64:
+        due_ns, tag, timer_id = index(due_ns), index(tag), index(timer_id)
+        if due_ns not in _INT64 or tag not in _INT64 or timer_id not in _INT64:
             raise OverflowError(f"timer met due_ns {due_ns} and tag {tag}, wanted integers of 64 bits")
-        timer_id = self._last_ids[plugin_id] = self._last_ids.get(plugin_id, 0) + 1
+        last_id = self._last_ids.get(plugin_id, 0)
+        if timer_id < 0 or (plugin_id, timer_id) in self._live:
+            raise ValueError(f"timer met number {timer_id}, wanted one above 0 of no timer that is still to fire")
+        timer_id = timer_id or last_id + 1
+        self._last_ids[plugin_id] = max(last_id, timer_id)
         self._order += 1
         heapq.heappush(self._heap, (due_ns, self._order, plugin_id, timer_id, tag))
         self._live.add((plugin_id, timer_id))

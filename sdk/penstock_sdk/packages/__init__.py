@@ -5,3 +5,4 @@ from penstock_sdk.packages.environments import *
 from penstock_sdk.packages.install import *
 from penstock_sdk.packages.installed import *
 from penstock_sdk.packages.pack import *
+from penstock_sdk.packages.reader import *

@@ -9,7 +9,6 @@ import hashlib
 import io
 import re
 import struct
-import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -32,7 +31,6 @@ __all__ = [
     "file_sha256",
     "name_fault",
     "names_faults",
-    "open_archive",
     "read_list",
     "write_archive",
 ]
@@ -44,11 +42,11 @@ FILES_MAX = 20_000
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
 _ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _NAME_BYTES_MAX = 240
-_LIST_BYTES_MAX = 8 << 20
+LIST_BYTES_MAX = 8 << 20
 _FORMAT = 1
 _CHUNK = 1 << 20
 
-_LOCAL = struct.Struct("<IHHHHHIIIHH")
+LOCAL_HEADER = struct.Struct("<IHHHHHIIIHH")
 _CENTRAL = struct.Struct("<IHHHHHHIIIHHHHHII")
 _END = struct.Struct("<IHHHHIIH")
 _UTF8, _STORED, _DAY_ONE, _UNIX = 0x0800, 0, 0x0021, 3
@@ -58,19 +56,6 @@ _ODD = frozenset('\\:*?"<>|') | {chr(code) for code in (*range(32), 127)}
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told of long work: what is done, bytes or files so far, of how many."""
-
-
-# What Python's zipfile raises on bytes that are no archive, or no longer one.
-BROKEN = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    EOFError,
-    IndexError,
-    struct.error,
-    zlib.error,
-)
 
 
 class PackageError(Exception):
@@ -183,8 +168,8 @@ def read_list(data: bytes, where: str) -> PackageList:
     Raises:
         PackageError: it is not one that `pack` makes; says at *where*.
     """
-    if len(data) > _LIST_BYTES_MAX:
-        raise PackageError(f"{where}: the list of files has {len(data):,} bytes, at most {_LIST_BYTES_MAX:,} are read")
+    if len(data) > LIST_BYTES_MAX:
+        raise PackageError(f"{where}: the list of files has {len(data):,} bytes, at most {LIST_BYTES_MAX:,} are read")
     try:
         head = msgspec.json.decode(data, type=dict)
         if head.get("format") != _FORMAT:
@@ -192,7 +177,7 @@ def read_list(data: bytes, where: str) -> PackageList:
                 f"{where}: packed in format {head.get('format')}, this release reads {_FORMAT}; install a newer one"
             )
         listed = msgspec.json.decode(data, type=PackageList)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError, msgspec.DecodeError) as error:
         raise PackageError(f"{where}: {LIST_NAME} cannot be read: {error}") from error
     names = [member.path for member in listed.files]
     faults = [*_list_faults(listed), *names_faults(names)]
@@ -255,41 +240,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def open_archive(path: Path) -> zipfile.ZipFile:
-    """Return an archive opened for reading, its members' headers checked; nothing of it was unpacked.
-
-    Raises:
-        PackageError: no zip, too large, or a member that `pack` never makes: compressed, encrypted, a link.
-    """
-    size = path.stat().st_size
-    if size > ARCHIVE_BYTES_MAX + _LIST_BYTES_MAX:
-        raise PackageError(f"{path}: {size:,} bytes, at most {ARCHIVE_BYTES_MAX:,} are installed")
-    try:
-        archive = zipfile.ZipFile(path)
-    except BROKEN as error:
-        raise PackageError(f"{path}: no package: {str(error).lower()}; make one by `penstock plugin pack`") from error
-    infos = archive.infolist()
-    faults = [fault for info in infos[: FILES_MAX + 1] for fault in [_header_fault(info)] if fault]
-    if sum(info.file_size for info in infos) > size:
-        faults.append(f"its members say that they hold more than the archive's {size:,} bytes")
-    if not infos or infos[0].filename != LIST_NAME:
-        faults.append(f"its first member is not {LIST_NAME}; make packages by `penstock plugin pack`")
-    if faults:
-        archive.close()
-        raise PackageError("\n".join(f"{path}: {fault}" for fault in faults[:20]))
-    return archive
-
-
-def _header_fault(info: zipfile.ZipInfo) -> str:
-    if fault := name_fault(info.filename):
-        return fault
-    if info.external_attr >> 16 not in (_FILE, _PROGRAM):
-        return f"{info.filename!r} is a link, a folder or of other rights, wanted plain files"
-    if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits & 1:
-        return f"{info.filename!r} is compressed or encrypted, wanted plain files; use `penstock plugin pack`"
-    return ""
-
-
 def _member(out: _Counted, name: str, executable: bool, file: IO[bytes]) -> tuple[bytes, str]:
     """Write one member; return its entry of the central directory, and the sha256 of what it holds."""
     encoded = name.encode()
@@ -301,9 +251,9 @@ def _member(out: _Counted, name: str, executable: bool, file: IO[bytes]) -> tupl
         digest.update(chunk)
     file.seek(0)
     at = out.at
-    out.write(_LOCAL.pack(0x04034B50, 20, _UTF8, _STORED, 0, _DAY_ONE, crc, size, size, len(encoded), 0) + encoded)
+    head = (_UTF8, _STORED, 0, _DAY_ONE, crc, size, size, len(encoded), 0)
+    out.write(LOCAL_HEADER.pack(0x04034B50, 20, *head) + encoded)
     while chunk := file.read(_CHUNK):
         out.write(chunk)
-    head = (0x02014B50, _UNIX << 8 | 20, 20, _UTF8, _STORED, 0, _DAY_ONE, crc, size, size, len(encoded))
     mode = (_PROGRAM if executable else _FILE) << 16
-    return _CENTRAL.pack(*head, 0, 0, 0, 0, mode, at) + encoded, digest.hexdigest()
+    return _CENTRAL.pack(0x02014B50, _UNIX << 8 | 20, 20, *head, 0, 0, 0, mode, at) + encoded, digest.hexdigest()

@@ -3,26 +3,23 @@
 import os
 import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 
 from msgspec import Struct
 
 from penstock_sdk.manifest import this_platform
 from penstock_sdk.packages.archive import (
-    BROKEN,
     LIST_NAME,
     PackageError,
     PackageList,
     Progress,
     archive_digest,
     file_sha256,
-    open_archive,
-    read_list,
 )
 from penstock_sdk.packages.environments import Environment, make_environment, needs_environment
 from penstock_sdk.packages.installed import installed_packages, package_folder, plugins_folder, verify_pin
 from penstock_sdk.packages.pack import read_manifests, report_tier
+from penstock_sdk.packages.reader import ArchiveReader
 
 __all__ = ["Installation", "check_archive", "install"]
 
@@ -48,22 +45,18 @@ def check_archive(archive: Path, progress: Progress | None = None) -> tuple[str,
         OSError: it cannot be read.
     """
     sha256 = file_sha256(archive)
-    with open_archive(archive) as opened:
-        infos = {info.filename: info for info in opened.infolist()}
-        listed = _list_of(opened, archive)
-        names = [member.path for member in listed.files]
-        if list(infos) != [LIST_NAME, *names] or len(infos) != len(opened.infolist()):
-            odd = sorted(set(infos) ^ {LIST_NAME, *names}) or ["their order"]
-            text = f"{archive}: its members are not those of its list, met {', '.join(odd[:5])}"
-            raise PackageError(f"{text}; make it by `penstock plugin pack`")
+    with ArchiveReader(archive) as opened:
+        listed = opened.listed
         try:
             met = archive_digest(listed, opened.open, progress)
-        except BROKEN as error:
-            raise PackageError(
-                f"{archive}: damaged: {str(error).lower() or 'it ends too early'}; fetch it again"
-            ) from error
+        except PackageError as error:
+            lines = str(error).splitlines()
+            raise PackageError("\n".join(f"{archive}: {line}" for line in lines[:20])) from error
     if met != sha256:
-        raise PackageError(f"{archive}: it holds more than its list says; make it by `penstock plugin pack`")
+        text = (
+            f"{archive}: it holds something else than the plain files of its list: a link, a member more, other rights"
+        )
+        raise PackageError(f"{text}; make packages by `penstock plugin pack`")
     return sha256, listed
 
 
@@ -124,15 +117,6 @@ def _is_sound(place: Path, sha256: str) -> bool:
     return True
 
 
-def _list_of(opened: zipfile.ZipFile, archive: Path) -> PackageList:
-    try:
-        return read_list(opened.read(LIST_NAME), str(archive))
-    except BROKEN as error:
-        raise PackageError(
-            f"{archive}: damaged: {str(error).lower() or 'it ends too early'}; fetch it again"
-        ) from error
-
-
 def _refuse_another(root: Path, listed: PackageList, sha256: str) -> None:
     for other in installed_packages(root)[0]:
         if (other.listed.id, other.listed.version) == (listed.id, listed.version) and other.sha256 != sha256:
@@ -145,13 +129,15 @@ def _unpack(archive: Path, listed: PackageList, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     part = Path(tempfile.mkdtemp(prefix=".installing-", dir=place.parent))
     try:
-        with zipfile.ZipFile(archive) as opened:
-            for name, program in [(LIST_NAME, False), *((m.path, m.executable) for m in listed.files)]:
-                path = part / name
+        with ArchiveReader(archive) as opened:
+            (part / LIST_NAME).write_bytes(listed.encoded())
+            (part / LIST_NAME).chmod(0o444)
+            for member in listed.files:
+                path = part / member.path
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with opened.open(name) as source, path.open("xb") as target:
+                with opened.open(member.path) as source, path.open("xb") as target:
                     shutil.copyfileobj(source, target)
-                path.chmod(0o555 if program else 0o444)
+                path.chmod(0o555 if member.executable else 0o444)
         _verify_unpacked(part, listed)
         for folder, _, _ in os.walk(part, topdown=False):
             Path(folder).chmod(0o755)
@@ -169,7 +155,7 @@ def _verify_unpacked(part: Path, listed: PackageList) -> None:
     if met != wanted or (listed.id, listed.version) != met[0][:2]:
         text = f"{listed.id} {listed.version}: its manifest declares {', '.join(' '.join(each) for each in met)}"
         raise PackageError(f"{text}, its list another; pack it again")
-    tier, faults = report_tier(part / listed.report if listed.report else None)
+    tier, faults = report_tier(part / listed.report if listed.report else None, plugins)
     if tier != listed.tier:
         faults.append(f"{listed.id} {listed.version}: its list says tier {listed.tier!r}, its report {tier!r}")
     if faults:

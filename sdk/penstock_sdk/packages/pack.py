@@ -76,7 +76,7 @@ def pack(
     manifest = source.name if source.is_file() else MANIFEST_NAME
     plugins = read_manifests(source if source.is_file() else source / MANIFEST_NAME)
     licence_name = _licence_name(source, files)
-    tier, faults = report_tier(files.get(REPORT_NAME))
+    tier, faults = report_tier(files.get(REPORT_NAME), plugins)
     faults += [*names_faults(list(files)), *_plugin_faults(plugins), *_program_faults(plugins, files)]
     if not licence_name:
         faults.append("there is no licence; write LICENSE beside the manifest, or give --licence FILE")
@@ -155,18 +155,25 @@ def _licence_name(source: Path, files: dict[str, Path]) -> str:
     return next((name for name in found if files[name].stat().st_size), "")
 
 
-def report_tier(report: Path | None) -> tuple[str, list[str]]:
-    """Return the tier that a conformance report says, and what is wrong with it."""
+def report_tier(report: Path | None, plugins: Sequence[PluginManifest]) -> tuple[str, list[str]]:
+    """Return the tier that a conformance report of one of *plugins* says, and what is wrong with it."""
     if report is None:
         return "", []
     try:
         tree = json.loads(report.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        return "", [f"the report {report} cannot be read: {error}; make it by `penstock conform --json`"]
-    tier = tree.get("tier") if isinstance(tree, dict) else None
-    if tier in TIERS or tier in ("", None, "none"):
-        return tier if tier in TIERS else "", []
-    return "", [f"the report {report} says tier {tier!r}, wanted {', '.join(TIERS)} or none"]
+    except (OSError, ValueError, RecursionError) as error:
+        return "", [f"the report {report.name} cannot be read: {error}; make it by `penstock conform --json`"]
+    tree = tree if isinstance(tree, dict) else {}
+    said = tree.get("plugin") or {}
+    ours = {(each.id, each.version) for each in plugins}
+    if not isinstance(said, dict) or (said and (said.get("id"), said.get("version")) not in ours):
+        met = f"{said.get('id')} {said.get('version')}" if isinstance(said, dict) else "another"
+        wanted = ", ".join(" ".join(each) for each in sorted(ours))
+        return "", [f"the report {report.name} is of {met}, wanted {wanted}; run `penstock conform` again"]
+    tier = tree.get("tier", "")
+    if tier not in ("", *TIERS):
+        return "", [f"the report {report.name} says tier {tier!r}, wanted {', '.join(TIERS)} or none"]
+    return tier, []
 
 
 def _plugin_faults(plugins: Sequence[PluginManifest]) -> list[str]:

@@ -9,7 +9,7 @@ import struct
 __all__ = ["filter_program"]
 
 # What a plugin has no business with, whoever it runs as; numbers on x86-64 and on aarch64.
-_NEVER = {
+_NEVER: dict[str, tuple[int, int | None]] = {
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
     "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "unshare": (272, 97),
     "setns": (308, 268), "bpf": (321, 280), "perf_event_open": (298, 241), "add_key": (248, 217),
@@ -19,12 +19,17 @@ _NEVER = {
     "reboot": (169, 142), "settimeofday": (164, 170), "clock_settime": (227, 112), "acct": (163, 89),
     "sethostname": (170, 161), "setdomainname": (171, 162), "open_tree": (428, 428), "move_mount": (429, 429),
     "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433),
-    "pidfd_getfd": (438, 438), "mount_setattr": (442, 442),
+    "pidfd_getfd": (438, 438), "mount_setattr": (442, 442), "ioprio_set": (251, 30),
+    # Landlock sees who opens a file, not who changes its rights by its path; `fchmod` of an opened one stays.
+    "chmod": (90, None), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, None), "lchown": (94, None),
+    "fchownat": (260, 54), "setxattr": (188, 5), "lsetxattr": (189, 6), "removexattr": (197, 14),
+    "lremovexattr": (198, 15), "setxattrat": (463, 463), "removexattrat": (466, 466),
 }  # fmt: skip
-_LOOKED_AT = {
+_LOOKED_AT: dict[str, tuple[int, int | None]] = {
     "clone": (56, 220), "fork": (57, None), "vfork": (58, None), "clone3": (435, 435), "socket": (41, 198),
     "sendto": (44, 206), "sendmsg": (46, 211), "sendmmsg": (307, 269), "mmap": (9, 222), "memfd_create": (319, 279),
-    "shmget": (29, 194),
+    "shmget": (29, 194), "prlimit64": (302, 261), "setpriority": (141, 140), "sched_setaffinity": (203, 122),
+    "sched_setscheduler": (144, 119), "sched_setparam": (142, 118), "sched_setattr": (314, 274),
 }  # fmt: skip
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _X32_NUMBERS = 0x40000000
@@ -56,6 +61,10 @@ def filter_program(machine: str, *, processes: bool, shared_memory: bool, socket
         ("clone", _refuse_bits(0, _NEW_NAMESPACES) + ([] if processes else _demand_bits(0, _CLONE_THREAD))),
         ("clone3", [_refuse(_ENOSYS)]),  # its flags cannot be seen; the C library falls back to clone
     ]
+    # Who runs as the same user could slow or stop the kernel: 0 is the caller itself.
+    rules += [(name, _demand_zero(0)) for name in ("prlimit64", "sched_setaffinity", "sched_setscheduler")]
+    rules += [(name, _demand_zero(0)) for name in ("sched_setparam", "sched_setattr")]
+    rules.append(("setpriority", _demand_zero(0) + _demand_zero(1)))
     if not processes:
         rules += [("fork", [_refuse()]), ("vfork", [_refuse()])]
     if not shared_memory:
@@ -66,11 +75,10 @@ def filter_program(machine: str, *, processes: bool, shared_memory: bool, socket
         rules.append(("socket", _socket_steps(network)))
         # A first send can connect, past Landlock's rule of ports.
         rules += [(name, _refuse_bits(at, _FAST_OPEN)) for name, at in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3))]
-    for numbers in _NEVER.values():
-        program += _when(numbers[column], [_refuse()])
-    for name, steps in rules:
-        number = _LOOKED_AT[name][column]
-        program += [] if number is None else _when(number, [*steps, _ALLOW])
+    numbered = [(numbers[column], [_refuse()]) for numbers in _NEVER.values()]
+    numbered += [(_LOOKED_AT[name][column], [*steps, _ALLOW]) for name, steps in rules]
+    for number, steps in numbered:
+        program += [] if number is None else _when(number, steps)
     return b"".join(struct.pack("<HBBI", *step) for step in [*program, _ALLOW])
 
 
@@ -108,3 +116,7 @@ def _refuse_bits(argument: int, bits: int) -> list[_Step]:
 
 def _demand_bits(argument: int, bits: int) -> list[_Step]:
     return [_argument(argument), (0x45, 1, 0, bits), _refuse()]
+
+
+def _demand_zero(argument: int) -> list[_Step]:
+    return [_argument(argument), (0x15, 1, 0, 0), _refuse()]

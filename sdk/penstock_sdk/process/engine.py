@@ -205,15 +205,22 @@ class Engine:
         self._poller = poll if callable(poll) else None
 
     def _start(self, request: Message) -> Message:
-        self._want("Start", "configured")
+        # Of no event: it goes on where it was, and says so to nobody; also after a start that belongs to the past.
+        goes_on = request.resumed and not request.seq
+        self._want("Start", "configured", *(("started",) if goes_on else ()))
         assert self.plugin is not None
         self._hear(request.known)
-        self._at(request.now_ns, request.seq)
+        self._at(request.now_ns, request.seq or self.last_seq)
         timers = self._host.timers_set()
         self.state = "started"
         self._host.begin_unheard()
         plugin = self.plugin
-        said = self._said_by(*(("on_resume", plugin.on_resume) if request.resumed else ("on_start", plugin.on_start)))
+        if goes_on:
+            said = self._said_by("start", lambda: None)  # work that was begun and not heard of
+        elif request.resumed:
+            said = self._said_by("on_resume", plugin.on_resume)
+        else:
+            said = self._said_by("on_start", plugin.on_start)
         return StartReply(said=said, timers=timers)
 
     def _drain(self, request: Message) -> Message:
@@ -379,7 +386,8 @@ class Engine:
     # -- events ----------------------------------------------------------------------------------------------------
 
     def _want_events(self, batch: Message) -> None:
-        if self.state == "started" or self.state == "drained":
+        # After Drain it is the host that tells nothing more; what a stop causes is heard as in the kernel.
+        if self.state in ("started", "drained"):
             return
         if not (batch.hearing and self.state == "configured"):
             raise EngineError(
@@ -389,8 +397,6 @@ class Engine:
 
     def _hear(self, frames: bytes) -> None:
         """Let each frame be heard, in order."""
-        if self.state == "drained":
-            return
         host = self._host
         moment, routes = host.moment, self._routes
         at, end = 0, len(frames)
@@ -477,6 +483,8 @@ class Engine:
         plugin, outbox, moment = self.plugin, self._host.outbox, self._host.moment
         if not isinstance(plugin, Check):
             raise EngineError(f"check met a plugin of kind {self.cls.kind}, wanted risk or compliance")
+        if count_records(batch.frames) != 1:
+            raise EngineError(f"check met {count_records(batch.frames)} records, wanted one Order")
         body_bytes, schema_id, _, _, seq, at_ns, _, root, _, _, producer = _header(batch.frames)
         if schema_id != Order.layout.id or body_bytes < Order.layout.size:
             raise EngineError(f"check met a frame of schema {schema_id}, wanted one Order")

@@ -171,6 +171,9 @@ class EngineLanes:
             if (quiet or self._clock() - polled >= _POLL_S) and not self._waits():
                 self._poll()
                 polled = self._clock()
+        for state in self._lanes.values():
+            if state.outlet is not None:
+                state.outlet.end()
         self._engine.close()
 
     # ----- the engine's port ------------------------------------------------------------------------------------
@@ -232,7 +235,22 @@ class EngineLanes:
             case Quit():
                 self._running = False
 
+    def _is_other(self, session: str) -> bool:
+        return self._lasting and session != self._session
+
+    def _meet(self, session: str) -> bool:
+        """Let a host begin, with a new engine, unless another is connected; return whether it is the one served."""
+        if self._is_other(session):
+            if any(state.outlet is not None for state in self._lanes.values()):
+                return False
+            self._session = session
+            self._renew()
+        return True
+
     def _open(self, item: Opened) -> None:
+        if not self._meet(item.session):
+            item.outlet.end("another host is connected; wanted one at a time")
+            return
         state = self._lanes[item.lane]
         again = bool(self._lasting and item.session and item.session == state.session)
         if state.outlet is not None:
@@ -275,21 +293,19 @@ class EngineLanes:
             self._current = lane
             self._used = True
             try:
-                self._say(self._engine.batch(lane, batch))
+                said = self._engine.batch(lane, batch)
             except Exception as error:  # a batch that no plugin can handle: its host must know
                 self._break(state, str(error) if isinstance(error, PeerError) else f"{type(error).__name__}: {error}")
                 continue
             state.flow.done(batch.number)
+            self._say(said)  # acknowledges it, too
             if state.outlet is not None and (owed := state.flow.owed()) is not None:
                 state.outlet.put(owed)
 
     def _call(self, item: Called) -> None:
-        if self._lasting and item.method == "Describe" and item.session != self._session:
-            if any(state.outlet is not None for state in self._lanes.values()):
-                item.reply(PeerError("another host is connected; wanted one at a time"))
-                return
-            self._session = item.session
-            self._renew()
+        if not (item.method == "Describe" and self._meet(item.session)) and self._is_other(item.session):
+            item.reply(PeerError("another host is connected; wanted one at a time"))
+            return
         if item.method in ("Snapshot", "Drain"):
             self._work(all_of_it=True)
         self._current = Lane.EVENTS

@@ -14,6 +14,7 @@ import os
 import queue
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -35,6 +36,8 @@ from penstock_sdk.wire.messages import METHODS, PROTOCOL_MAJORS, Batch, Message,
 
 __all__ = ["GrpcPeer", "PluginProcess", "connect_peer", "spawn_peer", "start_plugin"]
 
+KILL_S = 2.0
+"""A process that is killed has so long to end with all that it started."""
 _HELD_BATCHES = 64
 """What was received and not asked for; then the plugin is held up."""
 
@@ -47,13 +50,17 @@ class PluginProcess:
         self.link: GrpcLink | None = None
         self._folder = folder
 
-    def gone(self) -> str:
+    def how_ended(self) -> str:
         """Return that, and how, the process has ended; empty while it runs."""
         status = self.child.poll()
         if status is None:
             return ""
-        how = f"by signal {-status}" if status < 0 else f"with status {status}"
-        return f"the plugin's process ended {how}{self.output.last_words()}"
+        return "the plugin's process ended " + (f"by signal {-status}" if status < 0 else f"with status {status}")
+
+    def gone(self) -> str:
+        """Return how the process has ended, with its last words; empty while it runs."""
+        ended = self.how_ended()
+        return ended and ended + self.output.last_words()
 
     def settle(self, timeout_s: float) -> None:
         """Wait whether the process ends, for at most *timeout_s*: its stream breaks before its status is there."""
@@ -76,8 +83,13 @@ class PluginProcess:
 
     def kill(self) -> None:
         """End the process group now and clear up. Again is harmless."""
+        process = self.child.process
         self.child.kill()
-        self.child.process.wait()
+        _wait(process, KILL_S)
+        if process.poll() is None:  # its keeper was stopped, and hears nothing
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         if self.link is not None:
             self.link.close()
         self.output.join(1.0)
@@ -146,9 +158,9 @@ def start_plugin(
         ).start()
     except HandshakeError as error:
         _wait(child.process, 0.1)
-        gone = started.gone() if "it said" not in str(error) else ""
+        ended = started.how_ended()
         started.kill()
-        raise HandshakeError(f"{error}; {gone}" if gone else str(error)) from None
+        raise HandshakeError(f"{error}; {ended}" if ended else str(error)) from None
     except BaseException:
         started.kill()
         raise
@@ -284,6 +296,8 @@ class _Stream:
 
     def __init__(self, link: GrpcLink, lane: Lane) -> None:
         self.ended = False
+        """`receive` has told of the end."""
+        self._why: PeerError | None = None
         self._link, self._lane = link, lane
         self._out: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._in: queue.Queue[bytes | PeerError] = queue.Queue(_HELD_BATCHES)
@@ -293,8 +307,8 @@ class _Stream:
 
     def send(self, batch: Message) -> None:
         """Hand over a batch; see `peer.PeerStream`."""
-        if self.ended or not self._call.is_active():
-            raise PeerGone(f"stream {self._lane.name} has ended")
+        if self._why is not None:
+            raise self._why
         self._out.put(batch.SerializeToString())
 
     def receive(self, timeout_s: float) -> Message | None:
@@ -321,13 +335,14 @@ class _Stream:
         self._call.cancel()
 
     def _read(self) -> None:
+        why = f"stream {self._lane.name} has ended"
         try:
             for message in self._call:
                 self._put(message)
         except RpcError as error:
-            self._put(PeerGone(str(self._link.error_of(error, f"stream {self._lane.name}"))))
-        else:
-            self._put(PeerGone(f"stream {self._lane.name} has ended"))
+            why = str(self._link.error_of(error, f"stream {self._lane.name}"))
+        self._why = PeerGone(why)
+        self._put(self._why)
 
     def _put(self, item: bytes | PeerError) -> None:
         while not self._abandoned.is_set():

@@ -85,6 +85,10 @@ def main(
             "this is a plugin, and no host started it; name it in plugins.toml, or try it with penstock conform"
         )
     _watch_parent()
+    for name in (ENV_TOKEN, handshake.ENV_CLIENT_CERT):  # not for what the plugin starts
+        if environ is os.environ:
+            environ = dict(os.environ)
+        os.environ.pop(name, None)
     folder = tempfile.mkdtemp(prefix="plugin-", dir=environ.get(handshake.ENV_SOCKET_DIR) or None)  # 0700
     try:
         server = PluginServer(engine_maker(cls, plugin_id, version), token=environ.get(ENV_TOKEN, ""))

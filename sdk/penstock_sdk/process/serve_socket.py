@@ -46,8 +46,6 @@ TURN_NS = 500_000
 WAITING_MAX = 256
 """Batches that wait for credit at which the plugin handles nothing more."""
 UNSENT_MAX = 8 << 20
-_STREAMS = (Lane.ORDERS, Lane.EVENTS)
-"""Served in this order."""
 _METHOD_NAMES = tuple(METHODS)
 _READ, _WRITE = select.POLLIN | select.POLLHUP | select.POLLERR, select.POLLOUT
 
@@ -87,15 +85,19 @@ class Server:
         """The lane of the batch at hand."""
         self._calls: deque[tuple[int, int, bytes]] = deque()
         self._poll = select.poll()
-        self._lanes = {lane.sock.fileno(): lane for lane in self._all_lanes()}
-        self._watched: dict[int, int] = {}
-        for number in self._lanes:
-            self._poll.register(number, _READ)
-            self._watched[number] = _READ
+        self._in_order = (self._streams[Lane.ORDERS], self._streams[Lane.EVENTS])
+        self._lanes = (self._control, *(stream.lane for stream in self._in_order))
+        self._slow: set[SocketLane] = set()
+        """Those whose other side does not take all that is sent."""
+        self._collect = False
+        """The engine has something to say."""
+        for lane in self._lanes:
+            self._poll.register(lane.number, _READ)
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
-        self._poll.register(self._woken.fileno(), select.POLLIN)
+        self._woken_number = self._woken.fileno()
+        self._poll.register(self._woken_number, select.POLLIN)
         engine.on_work_done = self.wake
         self._next_poll_ns = 0
 
@@ -111,8 +113,8 @@ class Server:
             PeerError: the host broke the contract; says how.
         """
         try:
-            for lane in _STREAMS:
-                self._grant(lane)
+            for stream in self._in_order:
+                self._grant(stream)
             self._flush()
             while not self.ended:
                 self._turn()
@@ -126,7 +128,7 @@ class Server:
         """Close the connections and end submitted work; again is harmless."""
         self.ended = True
         self.engine.close()
-        for lane in self._all_lanes():
+        for lane in self._lanes:
             lane.close()
         self._woken.close()
         self._wake.close()
@@ -135,43 +137,47 @@ class Server:
 
     def _turn(self) -> None:
         """Wait until something comes, handle it, send what was said."""
-        idle = self._wait()
-        self._read(self._control)
-        self._hear_control()
+        found, idle = self._wait()
+        if self._control.number in found:
+            while self._control.fill():
+                pass
+            self._hear_control()
+            self.ended = self.ended or self._control.ended
+        for stream in self._in_order:
+            if stream.lane.number in found:
+                self._take(stream)
         handled = self._handle()
-        if self._calls and not self._blocked():
+        if self._calls:
             self._do_calls()
-        if self.engine.polls or self.engine.working:
+        engine = self.engine
+        if engine.polls or engine.working:
             self._poll_engine()
-        for lane in _STREAMS:
-            self._grant(lane, idle=idle and not handled)
+        for stream in self._in_order:
+            if idle or handled or stream.flow.told < 0:
+                self._grant(stream, idle=idle and not handled)
         self._flush()
-        if self._control.ended:
-            self.ended = True
 
-    def _wait(self) -> bool:
-        """Return once something is to be done; True when it was long enough for nothing."""
-        if any(stream.pending for stream in self._streams.values()) and not self._blocked():
+    def _wait(self) -> tuple[dict[int, int], bool]:
+        """Return on which sockets something is to be done, once there is; and whether nothing came for long enough."""
+        events, orders = self._in_order
+        if (events.pending or orders.pending) and not self._blocked():
             timeout_ms = 0
         elif self.engine.polls:
             timeout_ms = POLL_MS
-        elif any(stream.flow.handled != stream.flow.told for stream in self._streams.values()):
+        elif events.flow.handled != events.flow.told or orders.flow.handled != orders.flow.told:
             timeout_ms = IDLE_MS
         else:
             timeout_ms = QUIET_MS
-        found = self._poll.poll(timeout_ms)
-        for number, _ in found:
-            if number == self._woken.fileno():
-                self._woken.recv(4096)
+        found = dict(self._poll.poll(timeout_ms))
+        if self._woken_number in found:
+            self._woken.recv(4096)
         if not found and self._parent and os.getppid() != self._parent:
             raise PeerGone("the process that started this one has ended")
-        return not found and timeout_ms > 0
+        return found, not found and timeout_ms > 0
 
     def _handle(self) -> bool:
         """Handle batches for a turn's time, orders first; return whether there were any."""
-        events, orders = self._streams[Lane.EVENTS], self._streams[Lane.ORDERS]
-        self._take(orders)
-        self._take(events)
+        orders, events = self._in_order
         if not events.pending and not orders.pending:
             return False
         until_ns = perf_counter_ns() + TURN_NS
@@ -185,7 +191,9 @@ class Server:
                 if perf_counter_ns() > until_ns:
                     break
                 self._take(orders)
-        self._say(self.engine.collect(Lane.EVENTS))
+        if self._collect:
+            self._collect = False
+            self._say(self.engine.collect(Lane.EVENTS))
         return True
 
     def _handle_one(self, lane: Lane, stream: _Stream) -> None:
@@ -194,20 +202,21 @@ class Server:
         if batch.step or batch.take or batch.check or batch.hearing:
             self._say(self.engine.batch(lane, batch))
         else:
-            self.engine.hear(lane, batch)  # what it says is collected at the end of the turn
+            self.engine.hear(lane, batch)
+            self._collect = True
         stream.flow.done(batch.number)
 
     def _blocked(self) -> bool:
         """Return whether what was said must go before more is handled."""
-        return any(
-            len(stream.waiting) > WAITING_MAX or stream.lane.unsent > UNSENT_MAX for stream in self._streams.values()
+        first, second = self._in_order
+        return (
+            len(first.waiting) > WAITING_MAX
+            or len(second.waiting) > WAITING_MAX
+            or first.lane.unsent > UNSENT_MAX
+            or second.lane.unsent > UNSENT_MAX
         )
 
     # -- in --------------------------------------------------------------------------------------------------------
-
-    def _read(self, lane: SocketLane) -> None:
-        while lane.fill():
-            pass
 
     def _take(self, stream: _Stream) -> None:
         """Take what has come on a stream; what is to be handled is pending then."""
@@ -244,11 +253,12 @@ class Server:
     def _do_calls(self) -> None:
         """Do the calls that have come, each after every batch that was sent before it."""
         while self._calls:
-            while True:  # what was sent before the call has come by now
-                self._handle()
+            while True:
+                for stream in self._in_order:  # what was sent before the call has come by now
+                    self._take(stream)
                 if self._blocked():
                     return
-                if not any(stream.pending for stream in self._streams.values()):
+                if not self._handle():
                     break
             method, call, body = self._calls.popleft()
             self._at = Lane.EVENTS
@@ -300,22 +310,22 @@ class Server:
                 return
             stream.lane.put(Kind.BATCH, flow.send(waiting.popleft(), records).SerializeToString())
 
-    def _grant(self, lane: Lane, *, idle: bool = False) -> None:
+    def _grant(self, stream: _Stream, *, idle: bool = False) -> None:
         """Acknowledge and give credit, where the host should hear of it."""
-        stream = self._streams[lane]
         owed = stream.flow.owed(idle=idle)
         if owed is not None:
             stream.lane.put(Kind.BATCH, owed.SerializeToString())
 
-    def _all_lanes(self) -> tuple[SocketLane, ...]:
-        return (self._control, *(stream.lane for stream in self._streams.values()))
-
     def _flush(self) -> None:
-        for number, lane in self._lanes.items():
-            wanted = _READ if not lane.unsent or lane.flush() else _READ | _WRITE
-            if self._watched[number] != wanted:
-                self._watched[number] = wanted
-                self._poll.modify(number, wanted)
+        for lane in self._lanes:
+            if lane.unsent or lane in self._slow:
+                if lane.flush():
+                    if lane in self._slow:
+                        self._slow.discard(lane)
+                        self._poll.modify(lane.number, _READ)
+                elif lane not in self._slow:
+                    self._slow.add(lane)
+                    self._poll.modify(lane.number, _READ | _WRITE)
 
     # -- the engine's port -----------------------------------------------------------------------------------------
 
@@ -330,14 +340,14 @@ class Server:
         stream.asked[number] = None
         stream.lane.put(Kind.BATCH, batch.SerializeToString())
         until_ns = perf_counter_ns() + int(ASK_S * 1e9)
-        waiting = select.poll()
+        waiting, number_of = select.poll(), stream.lane.number
         try:
             while stream.asked[number] is None:
                 left_ms = (until_ns - perf_counter_ns()) // 1_000_000
                 if left_ms <= 0:
                     raise PeerTimeout(f"host gave no ids within {ASK_S:g} s, asked by batch {number}")
                 sent = stream.lane.flush()
-                waiting.register(stream.lane.sock.fileno(), _READ if sent else _READ | _WRITE)
+                waiting.register(number_of, _READ if sent else _READ | _WRITE)
                 waiting.poll(left_ms)
                 self._take(stream)
                 if stream.lane.ended:

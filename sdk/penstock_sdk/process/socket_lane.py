@@ -29,6 +29,8 @@ class SocketLane:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.sock = sock
+        self.number = sock.fileno()
+        """Its file descriptor, also once it is closed."""
         self._buffer = bytearray(READ_BYTES)
         self._view = memoryview(self._buffer)
         self._begin = self._end = 0

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -102,6 +103,7 @@ def launch(
     stdout: int | IO[Any] | None = None,
     stderr: int | IO[Any] | None = None,
     pass_fds: Sequence[int] = (),
+    keeper: bool = True,
 ) -> Child:
     """Start *argv* in a session of its own that ends when this process does; return it.
 
@@ -112,6 +114,7 @@ def launch(
         cwd: its working folder; None is ours.
         stdin, stdout, stderr: as of subprocess.Popen.
         pass_fds: file descriptors that it inherits, under the same numbers.
+        keeper: False for an unconfined command of ours that leaves nothing behind: there is one process less.
 
     Raises:
         OSError: Python itself could not be started. That the command could not is seen by its end: exit status 127
@@ -122,7 +125,9 @@ def launch(
     lost = _lost(confinement)
     limits = confinement or Confinement(landlock=False)
     filtered = confinement is not None and _can_filter()
-    kept = not (filtered and limits.processes == 1)
+    alone = (filtered and limits.processes == 1) or (confinement is None and not keeper)
+    # Linux tells a child of its parent's death when the thread ends that started it: only a keeper tells the two apart.
+    kept = not alone or threading.current_thread() is not threading.main_thread()
     wanted = {
         "parent": os.getpid(),
         "name": os.path.basename(argv[0]),

@@ -56,14 +56,13 @@ def _of_manifest(manifest: PluginManifest) -> tuple[type[Plugin], str, str]:
 def _from_file(file: Path, name: str) -> tuple[type[Plugin], str, str]:
     if not file.is_file():
         raise PluginImportError(f"{file}: no such file; give the plugin's .py file")
-    if (file.parent / MANIFEST_NAME).is_file():
-        try:
-            manifests = read_path(file, _CONTRACTS)
-        except ManifestError:
-            manifests = []  # the manifest beside it is another plugin's
-        wanted = [m for m in manifests if not name or m.class_path.partition(":")[2] == name]
-        if len(wanted) == 1:
-            return _of_manifest(wanted[0])
+    try:
+        manifests = read_path(file, _CONTRACTS)
+    except ManifestError:
+        manifests = []  # it has none of its own, and what stands beside it is another plugin's
+    wanted = [m for m in manifests if not name or m.class_path.partition(":")[2] == name]
+    if len(wanted) == 1:
+        return _of_manifest(wanted[0])
     module = _import_file(file)
     if name:
         return _plugin_class(_attribute(module, name), str(file)), "", _version(module)

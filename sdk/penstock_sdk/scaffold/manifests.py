@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from penstock_sdk.manifest import TRADER_KINDS
+from collections.abc import Sequence
+
+from penstock_sdk.manifest import TRADER_KINDS, PluginManifest
 from penstock_sdk.manifest_schema import SCHEMA_NAME
 
 __all__ = ["HEARS", "SAYS", "manifest_toml"]
@@ -21,10 +23,6 @@ HEARS: dict[str, tuple[str, ...]] = {
     "refdata": (),
 }
 """Topics that each kind's template in Python has handlers for."""
-FAR_HEARS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("go", "strategy"): ("market.quote", "order.order", "order.report"),
-    ("node", "strategy"): ("market.quote", "order.order", "order.report"),
-}
 SAYS: dict[str, tuple[str, ...]] = {
     "venue": ("refdata.listing", "market.session", "market.trade", "order.report", "order.reconciled"),
     "feed": ("data.observation",),
@@ -38,10 +36,6 @@ SAYS: dict[str, tuple[str, ...]] = {
     "operations": ("control.alert",),
     "refdata": ("refdata.zone", "refdata.contract"),
 }
-FAR_SAYS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("go", "venue"): ("refdata.listing", "market.quote", "market.trade", "order.report", "order.reconciled"),
-    ("node", "venue"): ("refdata.listing", "market.quote", "market.trade", "order.report", "order.reconciled"),
-}
 _NO_CONFIG = ("portfolio", "offload")
 _VENUE = """
 # What operators and strategies may count on; `penstock check` holds what strategies need against it.
@@ -54,8 +48,9 @@ cancel_on_disconnect = "none"  # or "emulated", "native"
 """
 
 
-def manifest_toml(name: str, kind: str, language: str, class_name: str) -> str:
-    """Return the text of a plugin.toml that fits the templates."""
+def manifest_toml(name: str, kind: str, language: str, class_name: str, like: PluginManifest | None = None) -> str:
+    """Return the text of a plugin.toml that fits the template; a far one hears and says what *like* has."""
+    hears, says = (HEARS[kind], SAYS[kind]) if like is None else (like.topics_in, like.topics_out)
     lines = [
         f"#:schema ./{SCHEMA_NAME}",
         f"# What {name} is, hears, says and may do; read without running any of it. Check it: penstock plugin check .",
@@ -70,10 +65,9 @@ def manifest_toml(name: str, kind: str, language: str, class_name: str) -> str:
     ]
     if language == "python" and kind not in _NO_CONFIG:
         lines.append('config_schema = "config.schema.json"  # penstock plugin schema . writes it anew')
-    hears = FAR_HEARS.get((language, kind), HEARS[kind])
     if hears:
         lines.append(f"topics_in = [{_listed(hears)}]")
-    lines.append(f"topics_out = [{_listed(FAR_SAYS.get((language, kind), SAYS[kind]))}]  # all else is refused")
+    lines.append(f"topics_out = [{_listed(says)}]  # all else is refused")
     if kind in TRADER_KINDS:
         lines.append('capabilities = ["orders.write"]')
     lines.append('permissions = []  # what a process of it may reach: "tcp:443", "read:/folder", "secret:NAME"')
@@ -81,11 +75,10 @@ def manifest_toml(name: str, kind: str, language: str, class_name: str) -> str:
         lines.append("deterministic = false  # what it says is recorded and played back, not asked again")
     if kind == "venue":
         lines.append("embedded = true  # the market is in the plugin; false, or nothing, for one outside")
-        kinds = ("limit", "ioc") if language == "python" else ("limit", "ioc", "market")
+        kinds = like.venue.order_kinds if like is not None and like.venue is not None else ("limit", "ioc")
         lines.append(_VENUE.format(kinds=_listed(kinds)).rstrip("\n"))
     if kind in TRADER_KINDS:
-        needs = "limit" if language != "python" else "ioc"
-        lines.append(f'needs = {{ order_kinds = ["{needs}"] }}  # what a venue must offer for it to work')
+        lines.append('needs = { order_kinds = ["ioc"] }  # what a venue must offer for it to work')
     return "\n".join(lines) + "\n"
 
 
@@ -111,5 +104,5 @@ def _code(name: str, language: str, class_name: str) -> str:
     return f"command = {command}  # or a table of them by platform: {{ linux-x86_64 = […] }}"
 
 
-def _listed(words: tuple[str, ...]) -> str:
+def _listed(words: Sequence[str]) -> str:
     return ", ".join(f'"{word}"' for word in words)

@@ -14,7 +14,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from penstock_sdk.manifest import KINDS, TRADER_KINDS, config_schema_text
+from penstock_sdk.discovery import read_path
+from penstock_sdk.manifest import KINDS, PluginManifest, config_schema_text
 from penstock_sdk.manifest_schema import SCHEMA_NAME, packaged_schema
 from penstock_sdk.scaffold.manifests import manifest_toml
 from penstock_sdk.typed import closest
@@ -24,6 +25,7 @@ __all__ = ["FAR_KINDS", "Made", "ScaffoldError", "write_plugin"]
 FAR_KINDS = ("venue", "strategy")
 """The kinds for which there are templates in Go and Node."""
 NAME_CHARS_MAX = 48
+_DRIVER = " --driver 'python driver.py'"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -99,7 +101,8 @@ def _template(*path: str) -> str:
 
 
 def _common(folder: Path, name: str, kind: str, language: str) -> None:
-    (folder / "plugin.toml").write_text(manifest_toml(name, kind, language, class_name(name)), "utf-8")
+    like = None if language == "python" else _example(language, kind)
+    (folder / "plugin.toml").write_text(manifest_toml(name, kind, language, class_name(name), like), "utf-8")
     (folder / SCHEMA_NAME).write_text(packaged_schema(), "utf-8")
     (folder / "LICENSE").write_text(_named(_template("common", "LICENSE.txt"), name), "utf-8")
     (folder / "README.md").write_text(_readme(name, kind, language), "utf-8")
@@ -107,20 +110,15 @@ def _common(folder: Path, name: str, kind: str, language: str) -> None:
 
 def _readme(name: str, kind: str, language: str) -> str:
     code = {"python": f"{name}.py", "go": "main.go", "node": "plugin.js"}[language]
-    run = "process" if language != "python" else "inprocess"
     article = "an" if kind[0] in "aeiou" else "a"
-    driver = " --driver 'python driver.py'" if (kind, language) == ("venue", "python") and _has_driver() else ""
+    driver = _DRIVER if (kind, language) == ("venue", "python") else ""
     return (
         f"# {name}\n\n"
         f"{article.capitalize()} {kind} for Penstock: `{code}`; `plugin.toml` says what it is and may do.\n"
         f"- Try it: `penstock plugin check .`, then `penstock conform . --kind {kind}{driver}`.\n"
-        f'- Use it: `[plugins.{name}]` with `use = "{name}"`, `path = "…/{name}"`, `run = "{run}"` in plugins.toml.\n'
+        f'- Use it: `[plugins.{name}]` with `use = "{name}"`, `path = "…/{name}"`, `run = "process"` in plugins.toml.\n'
         "- Ship it: `penstock plugin pack .`; put your licence into LICENSE first.\n"
     )
-
-
-def _has_driver() -> bool:
-    return files("penstock_sdk.scaffold").joinpath("python", "venue_driver.txt").is_file()
 
 
 def _python(folder: Path, name: str, kind: str) -> tuple[str, ...]:
@@ -131,16 +129,17 @@ def _python(folder: Path, name: str, kind: str) -> tuple[str, ...]:
         (folder / "config.schema.json").write_text(_named(config_schema_text(config_type), name), "utf-8")
     if kind == "feed":
         (folder / "prices.csv").write_text(_template("python", "prices.csv"), "utf-8")
-    if kind == "venue" and _has_driver():
+    if kind == "venue":
         (folder / "driver.py").write_text(_named(_template("python", "venue_driver.txt"), name), "utf-8")
-    return "penstock plugin check . --load", f"penstock conform . --kind {kind}", "python -m pytest"
+    driver = _DRIVER if kind == "venue" else ""
+    return "penstock plugin check . --load", f"penstock conform . --kind {kind}{driver}", "python -m pytest"
 
 
 def _go(folder: Path, name: str, kind: str) -> tuple[str, ...]:
     go = files("penstock_sdk.languages").joinpath("go")
     shutil.copytree(str(go / "penstock"), folder / "go" / "src" / "penstock")
     text = (go / "examples" / kind / "main.go").read_text("utf-8")
-    (folder / "main.go").write_text(text.replace(f'"go_{kind}"', f'"{name}"').replace('"0.4.0"', '"0.1.0"'), "utf-8")
+    (folder / "main.go").write_text(_own(text, kind, "go", name), "utf-8")
     build = folder / "build.sh"
     build.write_text(
         "#!/bin/sh\n# Wants golang-go, golang-github-hashicorp-go-plugin-dev and golang-google-grpc-dev (Debian).\n"
@@ -157,8 +156,7 @@ def _node(folder: Path, name: str, kind: str) -> tuple[str, ...]:
     node = files("penstock_sdk.languages").joinpath("node")
     shutil.copytree(str(node), folder / "penstock", ignore=shutil.ignore_patterns("examples", "node_modules"))
     source = next(path for path in Path(str(node / "examples" / kind)).glob("*.js"))
-    text = source.read_text("utf-8").replace(f'"node_{kind}"', f'"{name}"').replace(f"'node_{kind}'", f"'{name}'")
-    (folder / "plugin.js").write_text(text, "utf-8")
+    (folder / "plugin.js").write_text(_own(source.read_text("utf-8"), kind, "node", name), "utf-8")
     (folder / "package.json").write_text(
         f'{{\n  "name": "{name.replace("_", "-")}",\n  "version": "0.1.0",\n  "private": true,\n'
         '  "main": "plugin.js",\n  "dependencies": { "penstock-plugin": "file:./penstock" }\n}\n',
@@ -169,9 +167,19 @@ def _node(folder: Path, name: str, kind: str) -> tuple[str, ...]:
     return "npm install", "penstock plugin check .", f"penstock conform . --kind {kind}"
 
 
+def _own(text: str, kind: str, language: str, name: str) -> str:
+    """Return the code of an example as the new plugin's: its id, the first version, no licence line of ours."""
+    text = re.sub(r"^// SPDX-License-Identifier:.*\n+", "", text)
+    text = re.sub(r"""(["'])0\.\d+\.\d+\1""", r"\g<1>0.1.0\1", text)
+    return re.sub(rf"""(["']){language}_{kind}\1""", rf"\g<1>{name}\1", text)
+
+
+def _example(language: str, kind: str) -> PluginManifest:
+    """Return the manifest of the SDK's own plugin of a kind in another language, which the template is."""
+    (found,) = read_path(Path(str(files("penstock_sdk.languages").joinpath(language, "examples", kind))), {kind: (1,)})
+    return found
+
+
 def _far_test(kind: str, build: str) -> str:
     conform = f"penstock conform . --kind {kind} --quiet"
     return f'#!/bin/sh\n# The conformance kit is the test.\ncd "$(dirname "$0")" && {build}{conform}\n'
-
-
-assert set(FAR_KINDS) <= set(KINDS) and set(TRADER_KINDS) <= set(KINDS)

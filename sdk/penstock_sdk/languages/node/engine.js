@@ -106,8 +106,12 @@ class Engine {
   async batch(lane, batch) {
     const { context } = this;
     try {
-      if (!context || this.state === 'drained' || (this.state === 'configured' && !batch.hearing)) return;
+      if (!context) return;
       context.lane = lane;
+      if (!(this.state === 'started' || (this.state === 'configured' && batch.hearing))) {
+        this.send(lane, batch.step, batch.take > 0);  // a step is answered in any state
+        return;
+      }
       context.hearing = batch.hearing;
       const now = BigInt(batch.nowNs);
       if (now > 0n) context.nowNs = now;

@@ -52,7 +52,8 @@ for (const [name, kept] of Object.entries(golden)) {
       const body = new Uint8Array(Buffer.from(hex, 'hex'));
       const met = schema.read(body);
       const wanted = Object.fromEntries(Object.entries(exact(values)).map(([key, each]) => [key, as(met[key], each)]));
-      assert.deepEqual({ ...met }, wanted, which);
+      // A control record's fields at their defaults are not stated.
+      assert.deepEqual({ ...met }, { ...schema(wanted) }, which);
       assert.deepEqual(schema.write(schema(wanted)), body, which);
       if (which === 'defaults') {
         const [first] = Object.keys(wanted);

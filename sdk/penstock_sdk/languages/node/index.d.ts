@@ -64,6 +64,8 @@ export interface Plugin<Config> {
   /** JSON Schema of an object; defaults, types, minimum, maximum and enum of its properties are checked. */
   configSchema?: object;
   embedded?: boolean;
+  /** The same events give the same answers, in every process. */
+  deterministic?: boolean;
   /** Returns what else is wrong, as "KEY: met …, wanted …". */
   faults?(config: Config): string[];
   Handler: new (ctx: Context, config: Config) => Handler;

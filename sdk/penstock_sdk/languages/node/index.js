@@ -128,9 +128,11 @@ function describe(plugin, request, incarnation) {
   }
   return {
     id: plugin.id, version: plugin.version, kind: plugin.kind, contractMin: plugin.contractMin || 1,
-    contractMax: plugin.contractMax || 1, embedded: Boolean(plugin.embedded), madeWith: MADE_WITH, incarnation,
+    contractMax: plugin.contractMax || 1, embedded: Boolean(plugin.embedded),
+    deterministic: Boolean(plugin.deterministic), madeWith: MADE_WITH, incarnation,
     hears: plugin.hears.map(({ id, version, name }) => ({ schemaId: id, version, name })),
-    configSchema: plugin.configSchema ? JSON.stringify(plugin.configSchema) : '', capabilities: ['snapshot'],
+    configSchema: plugin.configSchema ? JSON.stringify(plugin.configSchema) : '',
+    capabilities: plugin.hears.includes(records.Reconcile) ? ['reconcile', 'snapshot'] : ['snapshot'],
   };
 }
 

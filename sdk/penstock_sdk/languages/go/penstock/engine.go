@@ -121,10 +121,14 @@ func (e *engine) saidAll() *pb.Batch {
 func (e *engine) batch(from *lane, b *pb.Batch) {
 	defer from.done(b.Number)
 	ctx := e.ctx
-	if ctx == nil || e.state == "drained" || e.state == "configured" && !b.Hearing {
+	if ctx == nil {
 		return
 	}
 	ctx.lane, ctx.hearing = from, b.Hearing
+	if !(e.state == "started" || e.state == "configured" && b.Hearing) {
+		e.send(from, b.Step) // a step is answered in any state
+		return
+	}
 	if b.NowNs > 0 {
 		ctx.nowNs = b.NowNs
 	}

@@ -5,10 +5,10 @@
 package penstock
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"reflect"
+	"sort"
 	"strings"
 
 	pb "penstock/pluginv1"
@@ -26,6 +26,8 @@ type Plugin struct {
 	ConfigSchema string
 	// Embedded: a venue that is the market place itself; Snapshot and Restore then keep its book.
 	Embedded bool
+	// Deterministic: the same events give the same answers, in every process.
+	Deterministic bool
 	// Faults returns all that is wrong with a configuration, as "KEY: met …, wanted …"; nil: everything will do.
 	Faults func(config []byte) []string
 	// New makes the handler. It may say nothing yet: OnStart is the place.
@@ -223,23 +225,32 @@ func (c *Context) sign(intent *OrderIntent) {
 	intent.TraderID, intent.AccountID = who.TraderId, who.AccountId
 }
 
-// ReadConfig reads a JSON object into a struct that holds the defaults; returns what is wrong with it.
+// ReadConfig reads a JSON object into the struct that into points to, which holds the defaults; returns all that is
+// wrong with it. Keys are the json tags of the struct's fields.
 func ReadConfig(config []byte, into interface{}) []string {
-	if len(config) == 0 {
-		return nil
+	given := map[string]json.RawMessage{}
+	if len(config) > 0 {
+		if err := json.Unmarshal(config, &given); err != nil {
+			return []string{fmt.Sprintf("config: met %s, wanted an object (%v)", config, err)}
+		}
 	}
-	d := json.NewDecoder(bytes.NewReader(config))
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &wrong):
-		return []string{fmt.Sprintf("%s: met a %s, wanted %s", wrong.Field, wrong.Value, wrong.Type)}
-	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		key := strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`)
-		return []string{fmt.Sprintf("%s: met a key that is unknown, wanted one of the config schema", key)}
+	fields := reflect.ValueOf(into).Elem()
+	known := map[string]reflect.Value{}
+	names := make([]string, 0, fields.NumField())
+	for at := 0; at < fields.NumField(); at++ {
+		name := strings.Split(fields.Type().Field(at).Tag.Get("json"), ",")[0]
+		known[name] = fields.Field(at)
+		names = append(names, name)
 	}
-	return []string{fmt.Sprintf("config: met %s, wanted a JSON object", err)}
+	var faults []string
+	for key, text := range given {
+		field, there := known[key]
+		if !there {
+			faults = append(faults, fmt.Sprintf("%s: met a key that is unknown, wanted one of %s", key, strings.Join(names, ", ")))
+		} else if err := json.Unmarshal(text, field.Addr().Interface()); err != nil {
+			faults = append(faults, fmt.Sprintf("%s: met %s, wanted %s", key, text, field.Type()))
+		}
+	}
+	sort.Strings(faults)
+	return faults
 }

@@ -127,12 +127,16 @@ func (s *server) Describe(_ context.Context, r *pb.DescribeRequest) (*pb.Describ
 	reply := &pb.DescribeReply{
 		Id: p.ID, Version: p.Version, Kind: p.Kind, ContractMin: p.ContractMin, ContractMax: p.ContractMax,
 		ConfigSchema: p.ConfigSchema, MadeWith: madeWith, Incarnation: s.incarnation, Embedded: p.Embedded,
-		Capabilities: []string{"snapshot"},
+		Deterministic: p.Deterministic,
+		Capabilities:  []string{"snapshot"},
 	}
 	for _, each := range p.Hears {
 		schema := each.Schema()
 		name := fmt.Sprintf("%T", each)
 		name = name[strings.LastIndex(name, ".")+1:]
+		if schema.ID == SchemaReconcile {
+			reply.Capabilities = []string{"reconcile", "snapshot"}
+		}
 		reply.Hears = append(reply.Hears, &pb.Hears{SchemaId: uint32(schema.ID), Version: uint32(schema.Version), Name: name})
 	}
 	return reply, nil

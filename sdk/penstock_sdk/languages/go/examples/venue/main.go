@@ -16,6 +16,7 @@ import (
 const (
 	minuteNs  = int64(60_000_000_000)
 	quarterNs = 15 * minuteNs
+	ticksMax  = 999_900
 )
 
 type config struct {
@@ -87,7 +88,7 @@ func (v *venue) list(c *penstock.ContractDefinition) {
 	listing := penstock.NewListingDefinition()
 	listing.ListingID, listing.ContractID, listing.VenueID = int64(id), c.ContractID, int64(v.ctx.Instance.PluginId)
 	listing.Name, listing.TickMicro, listing.LotKw = name, 10_000, 100
-	listing.PriceMinTicks, listing.PriceMaxTicks = -999_900, 999_900
+	listing.PriceMinTicks, listing.PriceMaxTicks = -ticksMax, ticksMax
 	listing.OpensNs, listing.GateClosureNs = v.ctx.NowNs(), c.DeliveryStartNs-5*minuteNs
 	listing.CashMicroPerLotTick = 250 * quarters // 10,000 per MWh × 0.1 MW × a quarter of an hour = 250
 	listing.IntervalStartNs, listing.IntervalNs, listing.IntervalCount = c.DeliveryStartNs, quarterNs, quarters
@@ -138,12 +139,16 @@ func (v *venue) order(order *penstock.Order) {
 	book := v.Books[order.ListingID]
 	switch order.Action {
 	case penstock.IntentActionNew:
-		if book == nil || v.ctx.NowNs() >= book.ClosesNs {
-			v.report(order, penstock.ReportKindRejected, penstock.ReasonGateClosed)
+		if book != nil && book.Resting[order.OrderID] != nil {
+			return // the same order again: it stands already
+		}
+		if order.State == penstock.OrderStateInDoubt { // routed before a crash: it is not here, and is never sent again
+			v.report(order, penstock.ReportKindCancelled, penstock.ReasonUnsolicited)
 			return
 		}
-		if book.Resting[order.OrderID] != nil {
-			return // the same order again: it stands already
+		if reason := v.refusal(book, order); reason != penstock.ReasonNone {
+			v.report(order, penstock.ReportKindRejected, reason)
+			return
 		}
 		v.report(order, penstock.ReportKindAccepted, penstock.ReasonNone)
 		book.Resting[order.OrderID] = order
@@ -151,6 +156,8 @@ func (v *venue) order(order *penstock.Order) {
 			delete(book.Resting, order.OrderID)
 			v.report(order, penstock.ReportKindCancelled, penstock.ReasonNoLiquidity)
 		}
+	case penstock.IntentActionAmend:
+		v.report(order, penstock.ReportKindCancelRejected, penstock.ReasonNotAllowed)
 	case penstock.IntentActionCancel:
 		if book == nil || book.Resting[order.OrderID] == nil {
 			v.report(order, penstock.ReportKindCancelRejected, penstock.ReasonUnknownOrder)
@@ -159,6 +166,23 @@ func (v *venue) order(order *penstock.Order) {
 		delete(book.Resting, order.OrderID)
 		v.report(order, penstock.ReportKindCancelled, penstock.ReasonNone)
 	}
+}
+
+func (v *venue) refusal(book *Book, order *penstock.Order) penstock.Reason {
+	priced := order.PriceTicks != penstock.Absent
+	switch {
+	case book == nil || v.ctx.NowNs() >= book.ClosesNs:
+		return penstock.ReasonGateClosed
+	case order.Side != penstock.SideBuy && order.Side != penstock.SideSell || order.QtyLots < 1:
+		return penstock.ReasonMalformed
+	case order.Kind != penstock.OrderKindLimit && order.Kind != penstock.OrderKindIoc && order.Kind != penstock.OrderKindMarket:
+		return penstock.ReasonNotOffered
+	case priced == (order.Kind == penstock.OrderKindMarket):
+		return penstock.ReasonMalformed
+	case priced && (order.PriceTicks > ticksMax || order.PriceTicks < -ticksMax):
+		return penstock.ReasonPriceBounds
+	}
+	return penstock.ReasonNone
 }
 
 // match fills an order whole where it crosses the quote, at the quote's price; a larger one than is shown rests.
@@ -199,13 +223,31 @@ func (v *venue) close(id uint32, book *Book) {
 	delete(v.Books, id)
 }
 
+// reconcile tells where the orders stand that we are asked about: what the books do not hold has ended.
 func (v *venue) reconcile(asked *penstock.Reconcile) {
 	if asked.VenueID != int64(v.ctx.Instance.PluginId) {
 		return
 	}
 	answer := penstock.NewReconciled()
-	answer.VenueID, answer.Epoch, answer.Confirmed = asked.VenueID, asked.Epoch, int64(len(asked.Orders))
+	answer.VenueID, answer.Epoch = asked.VenueID, asked.Epoch
+	for _, each := range asked.Orders {
+		if v.rests(each[0]) {
+			answer.Confirmed++
+			continue
+		}
+		answer.Corrected++
+		v.report(&penstock.Order{OrderID: each[0]}, penstock.ReportKindCancelled, penstock.ReasonUnsolicited)
+	}
 	v.ctx.Say(&answer)
+}
+
+func (v *venue) rests(orderID int64) bool {
+	for _, book := range v.Books {
+		if book.Resting[orderID] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *venue) Snapshot() ([]byte, error) { return json.Marshal(v) }
@@ -214,7 +256,7 @@ func (v *venue) Restore(state []byte) error { return json.Unmarshal(state, v) }
 
 func main() {
 	penstock.Serve(penstock.Plugin{
-		ID: "go_venue", Version: "0.4.0", Kind: "venue", Embedded: true, ConfigSchema: configSchema,
+		ID: "go_venue", Version: "0.4.0", Kind: "venue", Embedded: true, Deterministic: true, ConfigSchema: configSchema,
 		Hears: []penstock.Record{
 			&penstock.Order{}, &penstock.ContractDefinition{}, &penstock.Timer{}, &penstock.Reconcile{},
 		},

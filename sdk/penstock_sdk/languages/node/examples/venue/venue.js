@@ -5,11 +5,12 @@
 
 const {
   serve, ABSENT, ContractDefinition, ExecutionReport, IdKind, IntentAction, Liquidity, ListingDefinition, Order, OrderKind,
-  Quote, Reason, Reconcile, Reconciled, ReportKind, Side, Timer, Trade, Tradability,
+  OrderState,  Quote, Reason, Reconcile, Reconciled, ReportKind, Side, Timer, Trade, Tradability,
 } = require('penstock-plugin');
 
 const MINUTE_NS = 60_000_000_000n;
 const QUARTER_NS = 15n * MINUTE_NS;
+const TICKS_MAX = 999_900n;
 
 const configSchema = {
   type: 'object',
@@ -54,7 +55,7 @@ class Venue {
     this.books.set(id, { midTicks: 5_000n, moves: 0n, closesNs, resting: new Map() });
     ctx.say(ListingDefinition({
       listing_id: id, contract_id: contract.contract_id, venue_id: ctx.instance.pluginId, name, tick_micro: 10_000n,
-      lot_kw: 100, price_min_ticks: -999_900n, price_max_ticks: 999_900n, opens_ns: ctx.nowNs, gate_closure_ns: closesNs,
+      lot_kw: 100, price_min_ticks: -TICKS_MAX, price_max_ticks: TICKS_MAX, opens_ns: ctx.nowNs, gate_closure_ns: closesNs,
       cash_micro_per_lot_tick: 250n * quarters,  // 10,000 per MWh × 0.1 MW × a quarter of an hour = 250
       interval_start_ns: contract.delivery_start_ns, interval_ns: QUARTER_NS, interval_count: Number(quarters),
     }), this.quote(id));
@@ -86,22 +87,38 @@ class Venue {
   onOrder(order) {
     const book = this.books.get(order.listing_id);
     if (order.action === IntentAction.NEW) {
-      if (!book || this.ctx.nowNs >= book.closesNs) {
-        this.report(order, ReportKind.REJECTED, Reason.GATE_CLOSED);
+      if (book && book.resting.has(order.order_id)) return;  // the same order again: it stands already
+      if (order.state === OrderState.IN_DOUBT) {  // routed before a crash: it is not here, and is never sent again
+        this.report(order, ReportKind.CANCELLED, Reason.UNSOLICITED);
         return;
       }
-      if (book.resting.has(order.order_id)) return;  // the same order again: it stands already
+      const refusal = this.refusal(book, order);
+      if (refusal !== Reason.NONE) {
+        this.report(order, ReportKind.REJECTED, refusal);
+        return;
+      }
       this.report(order, ReportKind.ACCEPTED, Reason.NONE);
       book.resting.set(order.order_id, order);
       if (!this.match(book, order) && order.kind !== OrderKind.LIMIT) {
         book.resting.delete(order.order_id);
         this.report(order, ReportKind.CANCELLED, Reason.NO_LIQUIDITY);
       }
+    } else if (order.action === IntentAction.AMEND) {
+      this.report(order, ReportKind.CANCEL_REJECTED, Reason.NOT_ALLOWED);
     } else if (order.action === IntentAction.CANCEL) {
       const known = book !== undefined && book.resting.delete(order.order_id);
       if (known) this.report(order, ReportKind.CANCELLED, Reason.NONE);
       else this.report(order, ReportKind.CANCEL_REJECTED, Reason.UNKNOWN_ORDER);
     }
+  }
+
+  refusal(book, order) {
+    const { price_ticks: price, kind } = order;
+    if (!book || this.ctx.nowNs >= book.closesNs) return Reason.GATE_CLOSED;
+    if (![Side.BUY, Side.SELL].includes(order.side) || order.qty_lots < 1n) return Reason.MALFORMED;
+    if (![OrderKind.LIMIT, OrderKind.IOC, OrderKind.MARKET].includes(kind)) return Reason.NOT_OFFERED;
+    if ((price === ABSENT) !== (kind === OrderKind.MARKET)) return Reason.MALFORMED;
+    return price !== ABSENT && (price > TICKS_MAX || price < -TICKS_MAX) ? Reason.PRICE_BOUNDS : Reason.NONE;
   }
 
   /** Fills an order whole where it crosses the quote, at the quote's price; a larger one than is shown rests. */
@@ -136,7 +153,11 @@ class Venue {
 
   onReconcile(asked) {
     if (asked.venue_id !== this.ctx.instance.pluginId) return;
-    this.ctx.say(Reconciled({ venue_id: asked.venue_id, epoch: asked.epoch, confirmed: asked.orders.length }));
+    // What the books do not hold has ended.
+    const gone = asked.orders.filter(([id]) => ![...this.books.values()].some((book) => book.resting.has(id)));
+    for (const [id] of gone) this.report(Order({ order_id: id }), ReportKind.CANCELLED, Reason.UNSOLICITED);
+    const confirmed = asked.orders.length - gone.length;
+    this.ctx.say(Reconciled({ venue_id: asked.venue_id, epoch: asked.epoch, confirmed, corrected: gone.length }));
   }
 
   snapshot() {
@@ -156,6 +177,7 @@ class Venue {
 }
 
 serve({
-  id: 'node_venue', version: '0.4.0', kind: 'venue', embedded: true, configSchema, Handler: Venue,
+  id: 'node_venue', version: '0.4.0', kind: 'venue', embedded: true, deterministic: true, configSchema,
+  Handler: Venue,
   hears: [Order, ContractDefinition, Timer, Reconcile],
 });
