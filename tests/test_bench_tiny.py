@@ -44,6 +44,15 @@ ROWS = {
         for handlers in (1, 5)
     },
     "order-path": {"tick_to_checked_order", "tick_to_position"},
+    "plugins": {
+        *(f"echo, {way}, frames of {records}" for way in ("socket", "grpc") for records in (1, 128, 1024)),
+        *(f"there and back, {way}" for way in ("bare socket", "socket", "grpc")),
+        *(f"start to ready, {many}" for many in ("1 plugin", "2 plugins")),
+        "memory of each of 2",
+        "crash to running again (back-off 0.25 s first)",
+        "tick to checked order, quiet",
+        "tick to checked order, a plugin floods",
+    },
     "positions": {
         *(f"{what}: {way}" for what in ("quarter-hours", "a desk's mix") for way in POSITION_WAYS),
         "revaluation",

@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loop_runs import only_run, resume_child, run_child
 
 from penstock_kernel.replay import event_of, replay
 from penstock_kernel.run import Run, RunOptions
-from penstock_sdk.events import Alert, ExecutionReport, Order, PluginState, PluginStatus, Quote, Reason, Tradability
+from penstock_kernel.runs import RunInfo
+from penstock_sdk.events import (
+    Alert,
+    ExecutionReport,
+    IntentAction,
+    OperatorCommand,
+    Order,
+    OrderState,
+    PluginState,
+    PluginStatus,
+    Quote,
+    Reason,
+    Reconcile,
+    Reconciled,
+    ReportKind,
+    Signal,
+    Tradability,
+)
 from penstock_sdk.wire.segment import read_frames
 
 FAR = Path(__file__).parent / "support" / "far"
 KINDS = {"venue": "venue", "feed": "feed", "risk": "risk", "strategy": "strategy", "book": "portfolio"}
 
 
-def deployment(folder: Path, *, clock: str = "sim", far: tuple[str, ...] = tuple(KINDS), **config: str) -> Path:
+def deployment(folder: Path, *, restart: str = "", clock: str = "sim", far: tuple[str, ...] = tuple(KINDS), **config: str) -> Path:
     """Write a plugins.toml of the small market, whose *far* plugins run out of process; values are config lines."""
     tables = [
         f'[plugins.{name}]\nuse = "far_{kind}"\npath = "{FAR}"\n'
         + ('run = "process"\n' if name in far else "")
-        + RESTART
+        + restart
         + f"[plugins.{name}.config]\n{config.get(name, '')}\n"
         for name, kind in KINDS.items()
     ]
@@ -31,9 +51,6 @@ def deployment(folder: Path, *, clock: str = "sim", far: tuple[str, ...] = tuple
     path = folder / "plugins.toml"
     path.write_text(f'{run}{end}runs_dir = "{folder / "runs"}"\n' + "\n".join(tables))
     return path
-
-
-RESTART = ""
 
 
 def whole(path: Path) -> Run:
@@ -94,3 +111,115 @@ def test_a_plugin_that_dies_in_simulated_time_comes_back_at_once(tmp_path: Path,
     crash = next(state for state in of(run.dir, PluginState) if state.status == PluginStatus.FAILED)
     assert "SIGKILL" in crash.reason
     assert replay(run.dir).digest == run.info.digest
+
+
+def test_what_a_plugin_knew_and_gave_before_it_died_is_not_lost_and_not_told_twice(tmp_path: Path) -> None:
+    (tmp_path / "uncut").mkdir()
+    uncut = whole(deployment(tmp_path / "uncut"))
+    run = whole(deployment(tmp_path, feed="die_at = 20", book="die_at = 70"))
+    assert {"feed", "book"} == {subject for code, subject, _ in alerts(run.dir) if code == "plugin.crashed"}
+    told = [quote for quote in of(run.dir, Quote) if quote.tradability != Tradability.STALE]
+    assert told == of(uncut.dir, Quote)
+    stale = [quote for quote in of(run.dir, Quote) if quote.tradability == Tradability.STALE]
+    assert sorted(quote.listing_id for quote in stale) == [1, 2]
+    assert of(run.dir, Signal) == of(uncut.dir, Signal) != []
+    assert of(run.dir, ExecutionReport) == of(uncut.dir, ExecutionReport)
+
+
+def test_a_check_that_dies_refuses_and_a_strategy_that_dies_has_its_orders_cancelled(tmp_path: Path) -> None:
+    run = whole(deployment(tmp_path, risk="die_at = 31", strategy="die_at = 52"))
+    refused = [order.reason for order in of(run.dir, Order) if order.state == OrderState.REFUSED]
+    assert refused.count(Reason.CHECK_FAILED) == 1  # the one that it was asked about
+    cancels = [order for order in of(run.dir, Order) if order.action == IntentAction.CANCEL]
+    ended = [report.kind for report in of(run.dir, ExecutionReport)]
+    assert len(cancels) == ended.count(ReportKind.CANCELLED) > 0
+    assert replay(run.dir).digest == run.info.digest
+
+
+def test_the_orders_at_a_venue_that_dies_are_in_doubt_until_it_has_said_where_they_stand(tmp_path: Path) -> None:
+    run = whole(deployment(tmp_path, venue="die_at = 21"))
+    doubtful = {order.order_id for order in of(run.dir, Order) if order.state == OrderState.IN_DOUBT}
+    (question,) = of(run.dir, Reconcile)
+    (answer,) = of(run.dir, Reconciled)
+    assert {order_id for order_id, _ in question.orders} == doubtful != set()
+    reports = {report.order_id for report in of(run.dir, ExecutionReport)}
+    assert doubtful <= reports and answer.venue_id == question.venue_id
+    assert not run.kernel.desk.open
+
+
+def test_one_that_dies_too_often_is_kept_out_until_it_is_released(tmp_path: Path) -> None:
+    run = Run.start(
+        deployment(tmp_path, restart="restart = { max_crashes = 3, window_s = 600.0 }\n",
+                   risk="die_at = 5\ntimes = 3"),
+        RunOptions(lake=False),
+    )  # fmt: skip
+    kernel = run.kernel
+    release = OperatorCommand(command="release", who="test", why="mended", target="risk")
+    kernel.command_at(kernel.moment.now_ns + 60_000_000_000, release)
+    run.go()
+    assert run.close().status == "complete"
+    said = states(run.dir, "risk")
+    out = said.index(PluginStatus.QUARANTINED)
+    assert said[:out].count(PluginStatus.FAILED) == 3
+    assert said[out + 1 : out + 4] == [PluginStatus.STARTING, PluginStatus.CONFIGURED, PluginStatus.RUNNING]
+    codes = [code for code, subject, _ in alerts(run.dir) if subject == "risk"]
+    assert "plugin.quarantined" in codes
+    last = [order for order in of(run.dir, Order) if order.action == IntentAction.NEW][-1]
+    assert last.state == OrderState.ROUTED  # it checks again
+    assert Reason.NO_CHECK in [order.reason for order in of(run.dir, Order)]
+    assert replay(run.dir).digest == run.info.digest
+
+
+def test_a_kernel_that_is_killed_goes_on_as_if_uncut(tmp_path: Path) -> None:
+    far, die_at = ("venue", "feed", "risk", "strategy"), 110  # the report at which the kernel's process is killed
+    path = deployment(tmp_path, far=far, book=f"die_at = {die_at}")
+    first = run_child(tmp_path, path)
+    assert first.wait() == -signal.SIGKILL, first.text()
+    run_dir = only_run(tmp_path)
+    assert RunInfo.load(run_dir).status != "complete"
+    again = resume_child(tmp_path)
+    assert again.wait() == 0, again.text()
+    (tmp_path / "uncut").mkdir()
+    uncut = deployment(tmp_path / "uncut", far=far, book=f"die_at = {die_at}")
+    spared = run_child(tmp_path / "uncut", uncut, env={**os.environ, "FAR_SPARED": "1"})
+    assert spared.wait() == 0, spared.text()
+    assert frames(run_dir) == frames(only_run(tmp_path / "uncut"))
+    assert replay(run_dir).events == RunInfo.load(run_dir).events
+
+
+def frames(run_dir: Path) -> list[bytes]:
+    """Return every frame but the header, which names the deployment."""
+    return [bytes(frame.raw) for frame in read_frames(run_dir / "journal")][1:]
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_a_plugin_that_is_killed_in_wall_time_is_back_and_the_rest_trades_on(tmp_path: Path, name: str) -> None:
+    run = Run.start(deployment(tmp_path, clock="wall", far=(name,)), RunOptions(lake=False))
+    kernel = run.kernel
+    assert kernel.hosts is not None
+    host = kernel.hosts.hosts[name]
+    until_s = time.monotonic() + 60.0
+    killed: list[int] = []
+
+    def turn() -> None:
+        assert time.monotonic() < until_s, states(run.dir, name)
+        if not killed and kernel.desk.orders >= 4 and host.up:
+            killed.append(kernel.cascade.seq)
+            os.kill(pid_of(host), signal.SIGKILL)
+        elif killed and name in kernel.hosts.supervisor.restarts and kernel.cascade.seq > killed[0] + 30:
+            kernel.stopping = "the test has seen it"
+
+    kernel.turns = (*kernel.turns, turn)
+    run.go()
+    assert run.close().status == "complete"
+    said = states(run.dir, name)
+    assert [state for state in BACK if state in said] == BACK
+    assert "SIGKILL" in next(s.reason for s in of(run.dir, PluginState) if s.status == PluginStatus.FAILED)
+    assert replay(run.dir).digest == run.info.digest
+
+
+def pid_of(host: Any) -> int:
+    """Return the process of a plugin itself, which a keeper may have started."""
+    pid = host.child.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[0]) if children else int(pid)

@@ -473,6 +473,7 @@ class Kernel(Core):
         first_seq = self.cascade.seq + 1
         self.input(command, Origin.OPERATOR, at_ns=at_ns)
         self.on_command(command)
+        self._supervise()
         self.stopwatch.command.record(perf_counter_ns() - came_ns)
         if done is not None:
             self.write()
@@ -517,6 +518,16 @@ class Kernel(Core):
                     ) from source.error
                 self.sources.append(source)
 
+    def _supervise(self) -> None:
+        """Have plugins out of process looked after: one may have been quarantined or released."""
+        if self.hosts is not None:
+            self.hosts.supervisor.turn()
+
+    def _is_down(self, slot: Slot) -> bool:
+        """Return whether a plugin's process has been lost and nobody has dealt with that yet."""
+        host = self.hosts.hosts.get(slot.name) if self.hosts is not None else None
+        return host is not None and not host.up
+
     def _is_told(self, name: str) -> bool:
         """Return whether a feed is not read in this play-back: its process is not there."""
         slot = self.slots.get(name)
@@ -532,6 +543,7 @@ class Kernel(Core):
             turns += 1
             if turns % turn_every == 0:
                 self.turn()
+                self._supervise()
             if self._commands:
                 self._take_command()
                 continue
@@ -565,6 +577,7 @@ class Kernel(Core):
         if command is not None:
             heapq.heappop(self._schedule)
             self.input(command, Origin.OPERATOR, at_ns=at_ns)
+            self._supervise()
         elif source is None:
             self.input(self.timers.pop(), _TIMER, at_ns=at_ns)
         else:
@@ -578,6 +591,8 @@ class Kernel(Core):
     def source_failed(self, source: Source, error: Exception) -> None:
         """A feed that raises gives nothing more; what it gave before stands."""
         self.forget_source(source)
+        if self._is_down(source.slot):
+            return  # its supervisor tells, and brings it back
         self.input(
             Alert(
                 code="feed.failed", severity=Severity.ERROR, subject=source.slot.name,
@@ -589,6 +604,8 @@ class Kernel(Core):
 
     def forget_source(self, source: Source) -> None:
         """Read a source no more."""
+        if source.slot.plugin.elsewhere:
+            self.taken[source.slot.name] = source.taken
         self.sources = [other for other in self.sources if other is not source]
 
     def run_wall(self, end_ns: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -219,3 +221,8 @@ def test_certificates_that_will_not_do_are_told():
 def test_a_plan_survives_json():
     full = BridgePlan(argv=("a",), env={"K": "v"}, confinement=Confinement(read=("/x",), processes=1))
     assert msgspec.json.decode(msgspec.json.encode(full), type=BridgePlan) == full
+
+
+def test_what_the_kernel_needs_of_the_bridge_imports_no_grpc():
+    script = "import sys, penstock_kernel.bridge.plan; sys.exit('grpc' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], timeout=WAIT_S).returncode == 0

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,7 @@ def test_files_that_were_not_declared_are_refused_and_declared_ones_are_not(tmp_
         f"os.truncate('{tmp_path}/own/file', 0)",
     ]
     refused += [f"os.mknod('{tmp_path}/data/disk', 0o60600, os.makedev(8, 0))", "read('/proc/1/status')"]
+    refused += [f"open('{tmp_path}/own/file', 'r+')", f"open('{tmp_path}/declared/file', 'r+')"]
     met = attempt(allowed + refused, confinement)
     assert met == dict.fromkeys(allowed, "allowed") | dict.fromkeys(refused, "PermissionError")
 
@@ -171,6 +173,9 @@ def test_the_rights_of_files_and_the_pace_of_others_are_not_a_plugins_to_change(
     refused = [f"os.chmod({path}, 0)", f"os.chown({path}, -1, -1)", f"os.setxattr({path}, 'user.x', b'')"]
     refused += [f"os.setpriority(os.PRIO_PROCESS, {us}, 19)", f"os.sched_setaffinity({us}, {{0}})"]
     refused += ["os.setpriority(os.PRIO_USER, 0, 19)", f"resource.prlimit({us}, resource.RLIMIT_NOFILE, (64, 64))"]
+    # Also of ourselves by number: who is meant by a number cannot be seen.
+    refused += ["os.setpriority(os.PRIO_PROCESS, os.getpid(), 5)", "os.sched_setaffinity(os.getpid(), {0, 1})"]
+    refused += ["resource.prlimit(os.getpid(), resource.RLIMIT_NOFILE)"]
     allowed = ["os.setpriority(os.PRIO_PROCESS, 0, 5)", "os.sched_setaffinity(0, os.sched_getaffinity(0))"]
     allowed += ["resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))", f"os.fchmod(os.open({path}, 0), 0o600)"]
     met = attempt(refused + allowed, Confinement((*OWN, str(tmp_path)), processes=1))
@@ -250,6 +255,8 @@ def test_only_a_few_variables_of_ours_reach_the_plugin(monkeypatch: pytest.Monke
     assert "EXCHANGE_PASSWORD" not in met
     assert (met["TZ"], met["PENSTOCK_SOCKET"]) == ("UTC", "/s")
     assert clean_environment({"TZ": "Europe/Berlin"})["TZ"] == "Europe/Berlin"
+    (there,) = attempt(["1 // ('EXCHANGE_PASSWORD' not in os.environ and os.environ['TZ'] == 'UTC')"], None).values()
+    assert there == "allowed"
 
 
 # A plugin that leaves a detached grandchild behind; both hold the pipe whose number is the argument.
@@ -318,15 +325,21 @@ def test_a_plugin_that_is_asked_to_end_ends(started: list[Child]):
 
 @pytest.mark.parametrize("confinement", [None, Confinement(OWN, processes=1)])
 def test_a_plugin_outlives_the_thread_that_started_it(confinement: Confinement | None, started: list[Child]):
-    def start() -> None:
-        started.append(launch([*PYTHON, ECHOES], confinement=confinement, env={}, **PIPES))
+    lines = []
+
+    def start() -> None:  # until the plugin has asked to hear of the end of what started it
+        started.append(child := launch([*PYTHON, ECHOES], confinement=confinement, env={}, **PIPES))
+        assert child.process.stdout
+        lines.append(child.process.stdout.readline())
 
     thread = threading.Thread(target=start)
     thread.start()
     thread.join()
+    deadline_s = time.monotonic() + WAIT_S
+    while Path(f"/proc/self/task/{thread.native_id}").exists():  # Python's join is a little before the system's end
+        assert time.monotonic() < deadline_s
     (child,) = started
-    assert child.process.stdin and child.process.stdout
-    assert child.process.stdout.readline() == b"ready\n"
+    assert lines == [b"ready\n"]
     said, _ = child.process.communicate(b"still here\n", WAIT_S)
     assert (said, child.poll()) == (b"still here\n", 0)
 

@@ -102,6 +102,13 @@ def spawn() -> Iterator[Callable[..., GrpcPeer]]:
         peer.kill()
 
 
+@pytest.fixture(scope="module")
+def idle() -> Iterator[GrpcPeer]:
+    """One plugin for all tests that configure nothing."""
+    with spawn_peer(toys.ARGV, start_s=WAIT_S) as peer:
+        yield peer
+
+
 def test_a_plugin_lives_its_whole_life(spawn: Callable[..., GrpcPeer]):
     peer = spawn()
     described = peer.call("Describe", DescribeRequest(majors=[1]), WAIT_S)
@@ -192,16 +199,16 @@ def test_the_plugins_death_is_told_with_its_status(spawn: Callable[..., GrpcPeer
     assert not peer.healthy(0.5)
 
 
-def test_a_refused_call_is_an_error_with_the_plugins_words(spawn: Callable[..., GrpcPeer]):
-    peer = spawn()
+def test_a_refused_call_is_an_error_with_the_plugins_words(idle: GrpcPeer):
+    peer = idle
     with pytest.raises(PeerError, match=r"^Start met a plugin that is new, wanted configured"):
         peer.call("Start", StartRequest(), WAIT_S)
     with pytest.raises(PeerError, match=r"^host .* speaks majors 9 of penstock.plugin, this plugin 1"):
         peer.call("Describe", DescribeRequest(majors=[9]), WAIT_S)
 
 
-def test_every_call_wants_the_token(spawn: Callable[..., GrpcPeer]):
-    peer = spawn()
+def test_every_call_wants_the_token(idle: GrpcPeer):
+    peer = idle
     stranger = GrpcLink(peer.link.target, token="guessed")
     try:
         for attempt in (
@@ -219,8 +226,8 @@ def test_every_call_wants_the_token(spawn: Callable[..., GrpcPeer]):
     assert peer.healthy(WAIT_S)
 
 
-def test_other_services_are_unimplemented_and_other_health_unknown(spawn: Callable[..., GrpcPeer]):
-    link = spawn().link
+def test_other_services_are_unimplemented_and_other_health_unknown(idle: GrpcPeer):
+    link = idle.link
     with pytest.raises(PeerError, match="UNIMPLEMENTED"):
         link.call("Nothing", b"", WAIT_S)
     link.stdio(lambda channel, data: pytest.fail("it has none"))
@@ -228,14 +235,14 @@ def test_other_services_are_unimplemented_and_other_health_unknown(spawn: Callab
         link._unary("/grpc.health.v1.Health/Check", b"\n\x05other", WAIT_S, "health")
 
 
-def test_a_message_longer_than_any_may_be_is_refused(spawn: Callable[..., GrpcPeer]):
-    link = spawn().link
+def test_a_message_longer_than_any_may_be_is_refused(idle: GrpcPeer):
+    link = idle.link
     with pytest.raises(PeerError, match=r"a message has at most 67108864 bytes"):
         link.call("Restore", bytes((64 << 20) + 1), WAIT_S)
 
 
-def test_the_socket_lies_where_only_its_owner_may_enter(spawn: Callable[..., GrpcPeer]):
-    path = Path(spawn().link.target.removeprefix("unix:"))
+def test_the_socket_lies_where_only_its_owner_may_enter(idle: GrpcPeer):
+    path = Path(idle.link.target.removeprefix("unix:"))
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert path.parent.parent.stat().st_mode & 0o777 == 0o700
 

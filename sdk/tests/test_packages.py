@@ -100,6 +100,7 @@ def test_the_same_files_make_the_same_bytes_wherever_and_whenever(plugin: Path, 
     assert again.sha256 == packed.sha256 == hashlib.sha256(Path(packed.path).read_bytes()).hexdigest()
     with zipfile.ZipFile(packed.path) as archive:
         assert archive.testzip() is None
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert archive.namelist() == [LIST_NAME, "LICENSE", "hill_feed.py", "plugin.toml", "tables/prices.csv"]
 
 
@@ -361,6 +362,12 @@ def test_a_version_does_not_lead_out_of_the_folder_of_plugins(packed: Packed):
             read_list(json.dumps(tree, indent=2).encode() + b"\n", "x")
 
 
+def test_a_list_that_says_the_same_in_other_bytes_is_refused(packed: Packed):
+    assert read_list(packed.listed.encoded(), "x") == packed.listed
+    with pytest.raises(PackageError, match="is not as `penstock plugin pack` writes it"):
+        read_list(packed.listed.encoded() + b" ", "x")
+
+
 def test_a_list_of_a_later_format_says_what_to_do(packed: Packed):
     tree = json.loads(packed.listed.encoded()) | {"format": 2}
     with pytest.raises(PackageError, match="packed in format 2, this release reads 1; install a newer one"):
@@ -388,6 +395,13 @@ def test_what_cannot_be_packed_is_said(spoil: Callable[[Path], Any], words: str,
     with pytest.raises(PackageError, match=words):
         pack(plugin, tmp_path)
     assert list(tmp_path.glob("*.zip*")) == []
+
+
+def test_a_package_has_one_version(plugin: Path, tmp_path: Path):
+    both = "".join(MANIFEST.format(version=v, what='class = "hill_feed:HillFeed"') for v in ("1.2.0", "1.3.0"))
+    (plugin / "plugin.toml").write_text(both.replace('id = "hill_feed"', 'id = "dale_feed"', 1))
+    with pytest.raises(PackageError, match=r"differ: dale_feed 1\.2\.0, hill_feed 1\.3\.0; a package has one version"):
+        pack(plugin, tmp_path)
 
 
 def test_a_broken_manifest_is_not_packed(plugin: Path, tmp_path: Path):

@@ -10,13 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock_sdk.core.state_bytes import unpack_state
-from penstock_sdk.events import CheckVerdict, IdKind, Interned, Order, Quote, Signal, Timer, Trade
+from penstock_sdk.events import (
+    CheckVerdict,
+    IdKind,
+    Interned,
+    ListingDefinition,
+    Order,
+    Quote,
+    Signal,
+    Timer,
+    Trade,
+    ZoneDefinition,
+)
 from penstock_sdk.plugin import Operations, Outcome
 from penstock_sdk.process.engine import Engine, EngineError
 from penstock_sdk.process.envelope import Lane
 from penstock_sdk.process.flow import FlowError
 from penstock_sdk.schema import Frame
 from penstock_sdk.testing import SimKernel
+from penstock_sdk.testing.toys import toy_listing
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES
 from penstock_sdk.wire.messages import (
     Batch,
@@ -236,12 +248,33 @@ def test_what_is_heard_of_the_past_is_neither_said_nor_sent_but_known() -> None:
     assert [(timer.timer_id, timer.due_ns, timer.tag) for timer in reply.timers] == [(2, 100, 2)]
 
 
+def test_what_is_known_at_the_start_is_known_and_not_heard() -> None:
+    class Listening(Operations):
+        def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
+            return Signal(listing.listing_id)
+
+        def on_start(self) -> Outcome:
+            return [Signal(100 + listing.listing_id) for listing in self.ctx.listings()]
+
+    zone = ZoneDefinition(zone_id=1, code="DE", timezone="Europe/Berlin", currency="EUR")
+    first, second = (toy_listing(number, zone, 0, 60)[0] for number in (1, 2))
+    engine = configured(Listening)
+    name = Interned(kind=IdKind.SERIES, id=3, name="wind")
+    known = packed(zone) + packed(name) + packed(first)
+    said = engine.call("Start", StartRequest(known=known, seq=9)).said
+    assert unpacked(said.frames) == [Signal(101)]
+    assert engine.plugin is not None and engine.plugin.ctx.intern(IdKind.SERIES, "wind") == 3
+    ((_, heard),) = engine.batch(Lane.EVENTS, Batch(frames=packed(second, 10)))
+    assert unpacked(heard.frames) == [Signal(2)] and len(engine.plugin.ctx.listings()) == 2
+
+
 def test_effects_happen_once_they_are_written_and_in_order() -> None:
     Sender.left.clear()
     engine = started(Sender)
     ((lane, said),) = engine.batch(Lane.ORDERS, Batch(frames=packed(Quote(1), 10) + packed(Quote(2), 11)))
     assert (lane, said.effects_waiting, Sender.left) == (Lane.ORDERS, 2, [])
-    engine.batch(Lane.EVENTS, Batch(written_seq=10))
+    assert engine.poll() == []  # it is said once
+    assert engine.batch(Lane.EVENTS, Batch(written_seq=10)) == []
     assert Sender.left == [1]
     assert engine.batch(Lane.EVENTS, Batch(frames=packed(Quote(3), 12), written_seq=12)) == []
     assert Sender.left == [1, 2, 3]

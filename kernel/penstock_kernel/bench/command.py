@@ -62,9 +62,16 @@ def _soak(tiny: bool) -> dict[str, Any]:
     return bench_soak(TINY) if tiny else bench_soak()
 
 
+def _plugins(tiny: bool) -> dict[str, Any]:
+    from penstock_kernel.bench.plugins import FULL, TINY, bench_plugins
+
+    return bench_plugins(**(TINY if tiny else FULL))
+
+
 BENCHES: dict[str, Callable[[bool], dict[str, Any]]] = {
     "bus": _bus,
     "order-path": _order_path,
+    "plugins": _plugins,
     "positions": _positions,
     "store": _store,
     "rebuild": _rebuild,

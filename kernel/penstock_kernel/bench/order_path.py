@@ -10,6 +10,7 @@ import hashlib
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ from penstock_sdk.schema import schema_by_id
 from penstock_sdk.wire.frame import Origin
 from penstock_sdk.wire.segment import read_frames
 
-__all__ = ["bench_order_path"]
+__all__ = ["START_NS", "Chain", "bench_order_path"]
 
 PRICE_TICKS = 5_000
+ANSWER_NS = 10_000_000_000
 START_NS = 1_773_064_500_000_000_000
 """2026-03-09 13:55 UTC, five minutes before the hours of 2026-03-10 begin to trade in DE-LU."""
 STEP_NS = 10_000_000
@@ -72,21 +74,41 @@ class _Stopwatch(Operations):
         self.to_position_ns.append(time.perf_counter_ns() - self.begun_ns)
 
 
-class _Market:
-    """A kernel in the middle of a trading day, with the chain of an order and nothing else going on."""
+class Chain:
+    """The plugins that an order meets, with two takers that send one, attached to somebody's kernel."""
 
-    def __init__(self, folder: Path | None, watch: bool, **kernel_options: Any) -> None:
+    def attach(self, kernel: Kernel, *, watch: bool = True) -> None:
+        """Build them all, the stopwatch first: it reads the clock when an order comes to the venue, before that acts."""
         found = discover(CONTRACT_MAJORS).manifests
-        self.journal = None if folder is None else Journal.create(folder, run=1)
-        self.kernel = Kernel(SimClock(START_NS), journal=self.journal, **kernel_options)
-        kernel = self.kernel
-        # First of all plugins: it reads the clock when the order comes to the venue, not when the venue is done.
         self.stopwatch: Any = kernel.attach(_Stopwatch, "stopwatch").plugin if watch else None
         for name, config in _CHAIN.items():
             cls: Any = load_class(found[name])
             kernel.attach(cls, name, cls.Config(**config))
         # Two owners, so that self-trade prevention does not come between them.
         self.sides = [kernel.attach(_Taker, name) for name in ("taker_a", "taker_b")]
+
+    def tick(self, kernel: Kernel, turn: Callable[[], object], listing_id: int, number: int) -> float:
+        """Put a quote into the kernel's lanes, as a feed's; return the µs until its order comes to the venue."""
+        _take_turns([slot.plugin for slot in self.sides], number)
+        met = len(self.stopwatch.to_order_ns)
+        self.stopwatch.begun_ns = time.perf_counter_ns()
+        kernel.lanes.offer(_quote(listing_id), self.sides[0])
+        while len(self.stopwatch.to_order_ns) == met:
+            turn()
+            if time.perf_counter_ns() - self.stopwatch.begun_ns > ANSWER_NS:
+                raise TimeoutError(f"no order came of a quote within {ANSWER_NS / 1e9:.0f} s")
+        return float(self.stopwatch.to_order_ns[-1]) / 1e3
+
+
+class _Market:
+    """A kernel in the middle of a trading day, with the chain of an order and nothing else going on."""
+
+    def __init__(self, folder: Path | None, watch: bool, **kernel_options: Any) -> None:
+        self.journal = None if folder is None else Journal.create(folder, run=1)
+        self.kernel = Kernel(SimClock(START_NS), journal=self.journal, **kernel_options)
+        kernel, chain = self.kernel, Chain()
+        chain.attach(kernel, watch=watch)
+        self.stopwatch, self.sides = chain.stopwatch, chain.sides
         kernel.wire()
         for slot in list(kernel.slots.values()):
             kernel.start_plugin(slot)
@@ -95,10 +117,18 @@ class _Market:
         kernel.run_simulated(listing.opens_ns + 1_000_000_000)
 
     def quote(self) -> Quote:
-        return Quote(
-            self.listing_id, bid_ticks=PRICE_TICKS - 50, bid_lots=10, ask_ticks=PRICE_TICKS + 50, ask_lots=10,
-            source_ns=1,
-        )  # fmt: skip
+        return _quote(self.listing_id)
+
+
+def _quote(listing_id: int) -> Quote:
+    return Quote(
+        listing_id,
+        bid_ticks=PRICE_TICKS - 50,
+        bid_lots=10,
+        ask_ticks=PRICE_TICKS + 50,
+        ask_lots=10,
+        source_ns=1,
+    )
 
 
 def bench_order_path(*, orders: int = 20_000, rounds: int = 5) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class Wire:
         self.listener = Listener(self.reactor)
         self.back = 0
         """Records that came back, each frame decoded as a kernel would."""
+        self.sum_bid_ticks = 0
+        """Over all that came back."""
         self.lost = ""
         self.link = Link("echo", self.reactor, self._hear, self._lose)
         token = self.listener.expect("echo", lambda lane, sock, incarnation: self.link.adopt(lane, sock, incarnation))
@@ -74,7 +76,12 @@ class Wire:
 
     def _hear(self, _lane: Lane, batch: Message) -> None:
         for event in events_of(batch.frames):
-            self.back += len(event) if isinstance(event, Frame) else 1
+            if isinstance(event, Frame):
+                self.back += len(event)
+                self.sum_bid_ticks += int(event.array["bid_ticks"].sum())
+            elif isinstance(event, Quote):
+                self.back += 1
+                self.sum_bid_ticks += event.bid_ticks
 
     def _lose(self, why: str, _breach: bool) -> None:
         self.lost = why
@@ -89,7 +96,7 @@ class Wire:
         self.link.call("Start", StartRequest(now_ns=1, seq=1), START_S)
 
     def stream(self, frame: bytes, records: int, frames: int) -> float:
-        """Send *frames* times the same frame, as much at once as the plugin grants; return seconds until all is back."""
+        """Send *frames* times the same frame, as fast as the plugin grants; return seconds until all is back."""
         wanted, offered = self.back + records * frames, 0
         outbox = self.link.outbox[Lane.EVENTS]
         begun = time.perf_counter()

@@ -27,6 +27,7 @@ __all__ = ["Bridge", "run"]
 CALL_S = 600.0
 """The kernel has deadlines of its own, and tells nobody; this one ends what it has long given up."""
 PING_S = 1.0
+MISSED_MAX = 3
 STOP_S = 2.0
 REFUSE_S = 10.0
 """How long a bridge without a plugin waits for a call that it can refuse."""
@@ -104,6 +105,8 @@ class Bridge:
         """A thread tries to reach the plugin again."""
         self._reached = threading.Event()
         self._reached.set()
+        self._missed = 0
+        """PINGs in a row that the plugin had no answer for."""
         self._reached_s = -_QUICK_S
         self._quick_breaks = 0
         """How often in a row the streams broke soon after they were opened again."""
@@ -184,12 +187,19 @@ class Bridge:
 
     def _ping(self, message: Framed) -> None:
         try:
-            if self._link.health(PING_S):
-                self._control.write(Kind.PONG, b"", 0, message.call)
+            serves = self._link.health(PING_S)
         except (PeerTimeout, PeerGone):
-            return  # no answer is one, too
+            serves = False  # no answer is one, too
         except PeerError:  # it has no health service, and said so
+            serves = True
+        if serves:
+            self._missed = 0
             self._control.write(Kind.PONG, b"", 0, message.call)
+            return
+        self._missed += 1
+        if self._missed >= MISSED_MAX and self._resumes and self._reached.is_set():
+            self._missed = 0
+            self._link.renew()  # a connection that is dead and does not know: its streams break now
 
     def _stopped(self) -> None:
         """See that a plugin that was told to stop has."""

@@ -148,7 +148,7 @@ def _add_own(add: sdk_cli.Add) -> None:
     rules.add_commands(add)
     contract.add_commands(add)
     bench = add("bench", _bench, "measure", "Measure one path, in interleaved rounds beside a bare dict dispatch.")
-    benches = ["bus", "order-path", "positions", "store", "rebuild", "telemetry", "operate", "soak"]
+    benches = ["bus", "order-path", "plugins", "positions", "store", "rebuild", "telemetry", "operate", "soak"]
     bench.add_argument("bench", choices=[*benches, "all"])
     bench.add_argument("--json", action="store_true", help="print one JSON object")
     bench.add_argument("--size", choices=["tiny", "full"], default="full")

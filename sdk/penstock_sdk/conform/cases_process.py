@@ -30,8 +30,8 @@ def _environment(versions: str) -> dict[str, str]:
 def _first_line(kit: Kit, env: dict[str, str], *, ends: bool = False) -> tuple[str, int | None]:
     """Return the first line on stdout of the command in this environment, and its status where it ended by itself."""
     child = subprocess.Popen(
-        kit.opener.command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        kit.opener.command, env=env, cwd=getattr(kit.opener, "cwd", None), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     assert child.stdout is not None
     data = b""

@@ -183,8 +183,8 @@ def _known(kit: Kit) -> None:
 def _closed(kit: Kit) -> None:
     rig, _ = _traded(kit)
     rig.now_ns = max(each.gate_closure_ns for each in rig.world.listings.values()) + 1
-    rig.step(*rig.world.closing(rig.now_ns))
     before = len(rig.of(OrderIntent))
+    rig.step(*rig.world.closing(rig.now_ns))
     wakes = [timer for timer in rig.timers.values() if timer.due_ns > rig.now_ns]
     if wakes:
         rig.advance(rig.now_ns + 120_000_000_000)

@@ -33,19 +33,19 @@ class CommandOpener:
 
     def __init__(self, command: Sequence[str], *, cwd: str | None = None, env: dict[str, str] | None = None) -> None:
         self.command = tuple(command)
-        self._cwd, self._env = cwd, env
+        self.cwd, self._env = cwd, env
         self.kind = ""
 
     def open(self) -> Peer:
         """Return a started plugin."""
         from penstock_sdk.process.grpc_peer import spawn_peer
 
-        return spawn_peer(self.command, cwd=self._cwd, env=self._env)
+        return spawn_peer(self.command, cwd=self.cwd, env=self._env)
 
     def digest(self) -> str:
         """Return the SHA-256 of the files that the command names; empty where there are none."""
         found = [Path(shutil.which(self.command[0]) or self.command[0])] if self.command else []
-        found += [Path(each) for each in self.command[1:]]
+        found += [Path(self.cwd or "", each) for each in self.command[1:]]
         files = [path for path in found if path.is_file() and path.resolve() != Path(sys.executable).resolve()]
         return digest_of(files)
 

@@ -104,12 +104,11 @@ class Engine:
         self._config: Any = None
         self._slot: Slot | None = None
         self._routes: dict[int, _Route | None] = {}
-        self._known_schemas: frozenset[int] = frozenset()
         self._poller: Callable[[], Sequence[Any]] | None = None
         self._ahead: Iterator[Any] | None = None
         self._ahead_taken = 0
         self._ahead_ns = -(2**63)
-        self._drained_until = 0
+        self._effects_told = 0
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
@@ -188,8 +187,7 @@ class Engine:
         assert self.plugin is not None
         handlers = handlers_of(self.plugin, self.cls.kind)
         host = self._host
-        catalog = handlers_of(host.catalog, "part").items()
-        inner: dict[int, Callable[[Any], object]] = {schema_id: call for (schema_id, _), call in catalog}
+        inner: dict[int, Callable[[Any], object]] = dict(host.keepers)
         inner[Timer.layout.id] = host.fired
         inner[TaskResult.layout.id] = lambda result: host.work.heard(result.task_id)
         self._routes = {}
@@ -209,7 +207,7 @@ class Engine:
         goes_on = request.resumed and not request.seq
         self._want("Start", "configured", *(("started",) if goes_on else ()))
         assert self.plugin is not None
-        self._hear(request.known)
+        self._host.know(request.known)
         self._at(request.now_ns, request.seq or self.last_seq)
         timers = self._host.timers_set()
         self.state = "started"
@@ -315,7 +313,7 @@ class Engine:
         host = self._host
         host.outbox.lane = lane
         if batch.answers:
-            host.take_names(batch)
+            host.know(batch.frames)
             return
         if batch.hearing != host.outbox.muted:
             host.outbox.muted = batch.hearing
@@ -338,7 +336,9 @@ class Engine:
 
     def collect(self, lane: Lane, *, answers: int = 0) -> list[tuple[Lane, Message]]:
         """Return the batches of all that was said since the last call."""
-        return self._host.outbox.collect(lane, answers=answers, effects=self._host.effects_waiting)
+        waiting = self._host.effects_waiting
+        told, self._effects_told = self._effects_told, waiting
+        return self._host.outbox.collect(lane, answers=answers, effects=waiting if answers or waiting > told else 0)
 
     def poll(self) -> list[tuple[Lane, Message]]:
         """Return what the plugin says by itself: what has come to it from outside, and results of submitted work.
@@ -350,8 +350,9 @@ class Engine:
             return []
         out: list[tuple[Lane, Message]] = []
         outbox.lane = Lane.EVENTS
-        if host.work.unheard:
-            outbox.say(host.work.results())
+        results = host.work.results()
+        if results:
+            outbox.say(results)
             out += self.collect(Lane.EVENTS)
         if self._poller is not None and not self.stepped:
             outbox.by_itself = True

@@ -171,6 +171,9 @@ class EngineLanes:
             if (quiet or self._clock() - polled >= _POLL_S) and not self._waits():
                 self._poll()
                 polled = self._clock()
+
+    def close(self) -> None:
+        """End the streams and the engine, after `run`."""
         for state in self._lanes.values():
             if state.outlet is not None:
                 state.outlet.end()

@@ -18,12 +18,13 @@ from penstock_sdk.context import Moment
 from penstock_sdk.core.catalog import Catalog
 from penstock_sdk.core.faults import error_text
 from penstock_sdk.core.history import History
+from penstock_sdk.core.wiring import handlers_of
 from penstock_sdk.energy.rules import Reference
 from penstock_sdk.events import IdKind, Interned, Severity, Timer
 from penstock_sdk.process.outbox import Outbox
 from penstock_sdk.process.peer import PeerError
 from penstock_sdk.process.work import Work
-from penstock_sdk.schema import Record
+from penstock_sdk.schema import Record, schema_by_id
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, padded
 from penstock_sdk.wire.messages import Batch, Message, Name, TimerSet
 
@@ -70,6 +71,8 @@ class FarHost:
     def __init__(self, plugin_id: int, stepped: bool, port: Port | None) -> None:
         self.moment = Moment()
         self.catalog = FarCatalog()
+        self.keepers = {schema_id: call for (schema_id, _), call in handlers_of(self.catalog, "part").items()}
+        """Who keeps names, definitions and reference data, by schema id."""
         self.history_kept = History(self.moment)
         self.outbox = Outbox(self.moment, plugin_id, stepped)
         self.work = Work(plugin_id)
@@ -151,19 +154,20 @@ class FarHost:
             raise ValueError(f"intern({kind.name}) met an empty name, wanted text")
         if self._port is None:
             raise PeerError(f"intern({kind.name}, {name!r}) met no host; ask for names in on_start or in a handler")
-        self.take_names(self._port.ask(Batch(asks=[Name(kind=int(kind), name=name)])))
+        self.know(self._port.ask(Batch(asks=[Name(kind=int(kind), name=name)])).frames)
         found = self.catalog.known(kind, name)
         if not found:
             raise PeerError(f"intern({kind.name}, {name!r}) met an answer without it, wanted its Interned record")
         return found
 
-    def take_names(self, answer: Message) -> None:
-        """Keep the names in a host's batch that answers."""
-        data, at = answer.frames, 0
-        while at < len(data):
-            body_bytes, schema_id = HEADER.unpack_from(data, at)[:2]
-            if schema_id == Interned.layout.id:
-                self.catalog.on_interned(Interned.layout.unpack(data[at + HEADER_BYTES :][:body_bytes]))
+    def know(self, frames: bytes) -> None:
+        """Keep names, definitions, tables and calendars that are known; the plugin does not hear of them."""
+        at = 0
+        while at < len(frames):
+            body_bytes, schema_id = HEADER.unpack_from(frames, at)[:2]
+            keep = self.keepers.get(schema_id)
+            if keep is not None:
+                keep(schema_by_id(schema_id).unpack(frames[at + HEADER_BYTES :][:body_bytes]))
             at += HEADER_BYTES + padded(body_bytes)
 
     def name_of(self, kind: IdKind, id: int) -> str:

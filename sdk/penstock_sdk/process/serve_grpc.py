@@ -85,9 +85,8 @@ def main(
             "this is a plugin, and no host started it; name it in plugins.toml, or try it with penstock conform"
         )
     _watch_parent()
+    environ = dict(environ)
     for name in (ENV_TOKEN, handshake.ENV_CLIENT_CERT):  # not for what the plugin starts
-        if environ is os.environ:
-            environ = dict(os.environ)
         os.environ.pop(name, None)
     folder = tempfile.mkdtemp(prefix="plugin-", dir=environ.get(handshake.ENV_SOCKET_DIR) or None)  # 0700
     try:
@@ -217,6 +216,7 @@ class PluginServer:
         try:
             self.lanes.run()
         finally:
+            self.lanes.close()
             self._server.stop(grace=0.5).wait(2.0)  # the answer to Stop is still on its way
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -414,8 +414,9 @@ class GoodVenue(Venue):
                     self.ctx.state["sent"][str(order_id)][2] += each[3]
                 report = self.told(*each)
                 out += [report] if report is not None else []
-            confirmed += not told
-            corrected += bool(told)
+            changed = any(each[1] != ReportKind.ACCEPTED for each in told)
+            confirmed += not changed
+            corrected += changed
         for order_id, held in self.market.orders.items():
             if order_id not in named and held["leaves_lots"]:
                 held["leaves_lots"] = 0

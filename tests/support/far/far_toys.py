@@ -49,7 +49,7 @@ class _Counts:
     def count(self: Any) -> int:
         state, config = self.ctx.state, self.config
         state["calls"] = calls = state.get("calls", 0) + 1
-        if calls == config.die_at and self.ctx.run_dir is not None:
+        if calls == config.die_at and self.ctx.run_dir is not None and "FAR_SPARED" not in os.environ:
             marks = sorted(Path(self.ctx.run_dir).glob("died-*"))
             if len(marks) < config.times:
                 (Path(self.ctx.run_dir) / f"died-{len(marks)}").touch()
@@ -69,6 +69,11 @@ class FarFeed(_Counts, Feed):
 
     def on_start(self) -> None:
         self.on_resume()
+        self.ctx.set_timer(self.ctx.now_ns + STEP_NS)
+
+    def on_timer(self, timer: Timer) -> None:
+        if self.count() < 100:
+            self.ctx.set_timer(self.ctx.now_ns + STEP_NS)
 
     def on_resume(self) -> None:
         self.listings = {name: self.ctx.intern(IdKind.LISTING, name) for name in ("F1", "F2")}
@@ -82,9 +87,6 @@ class FarFeed(_Counts, Feed):
             self.on_resume()
         day = delivery_day(market_zone("DE-LU"), __import__("datetime").date(2099, 1, 2))
         for number in range(100):
-            if number == self.config.die_at > 0:
-                self.ctx.state["calls"] = self.config.die_at - 1
-                self.count()
             yield day.start_ns - 3_600_000_000_000 + number * STEP_NS, self._quote(number)
 
     def poll(self) -> list[Event]:

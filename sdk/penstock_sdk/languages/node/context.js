@@ -42,6 +42,7 @@ class Context {
   say(...said) {
     if (this.hearing) return;
     for (const record of said) {
+      this.learn(record);
       const frame = writeFrame(record, {
         origin: REPLY, at_ns: this.nowNs, cause_seq: this.outside ? records.ABSENT : this.seq,
         correlation_seq: this.root, producer: this.instance.pluginId,

@@ -72,16 +72,16 @@ class Engine {
   }
 
   async start(request) {
-    this.want('Start', 'configured');
+    const goesOn = request.resumed && request.seq === '0';  // where it was: of no event, and it says so to nobody
+    this.want('Start', 'configured', ...(goesOn ? ['started'] : []));
     const { context } = this;
     const timers = [...context.timers.values()];
     this.state = 'started';
     context.lane = this.events;
-    await this.frames(request.known);
+    context.learnFrames(request.known);
     context.nowNs = BigInt(request.nowNs);
-    context.seq = BigInt(request.seq);
-    context.root = context.seq;
-    if (this.handler.onStart) {
+    if (!goesOn) context.seq = context.root = BigInt(request.seq);
+    if (this.handler.onStart && !goesOn) {
       await this.guarded(request.resumed ? 'on_resume' : 'on_start', () => this.handler.onStart(request.resumed));
     }
     return { said: this.saidAll(), timers };

@@ -78,16 +78,21 @@ func (e *engine) configure(r *pb.ConfigureRequest) []string {
 
 func (e *engine) start(r *pb.StartRequest) (*pb.StartReply, error) {
 	ctx := e.ctx
-	ctx.nowNs, ctx.seq = r.NowNs, int64(r.Seq)
+	goesOn := r.Resumed && r.Seq == 0 // where it was: of no event, and it says so to nobody
+	if err := ctx.known.learnFrames(r.Known); err != nil {
+		return nil, err
+	}
 	reply := &pb.StartReply{}
 	for _, timer := range ctx.timers {
 		reply.Timers = append(reply.Timers, timer)
 	}
 	sort.Slice(reply.Timers, func(a, b int) bool { return reply.Timers[a].TimerId < reply.Timers[b].TimerId })
 	e.state = "started"
-	e.frames(r.Known)
-	ctx.nowNs, ctx.seq, ctx.root = r.NowNs, int64(r.Seq), int64(r.Seq)
-	if starter, starts := e.handler.(Starter); starts {
+	ctx.nowNs = r.NowNs
+	if !goesOn {
+		ctx.seq, ctx.root = int64(r.Seq), int64(r.Seq)
+	}
+	if starter, starts := e.handler.(Starter); starts && !goesOn {
 		handler := "on_start"
 		if r.Resumed {
 			handler = "on_resume"

@@ -100,6 +100,7 @@ func (c *Context) Say(records ...Record) {
 		return
 	}
 	for _, r := range records {
+		c.known.learn(r)
 		topic := r.Schema().Topic
 		if !c.Instance.Simulated && (strings.HasPrefix(topic, "order.") || strings.HasPrefix(topic, "risk.")) {
 			c.orders.Frames = c.frame(c.orders.Frames, r)

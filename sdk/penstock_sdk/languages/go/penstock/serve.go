@@ -158,7 +158,11 @@ func (s *server) Configure(_ context.Context, r *pb.ConfigureRequest) (reply *pb
 func (s *server) Start(_ context.Context, r *pb.StartRequest) (reply *pb.StartReply, err error) {
 	s.engine.run(func() {
 		defer refused(&err)
-		if err = s.want("Start", "configured"); err == nil {
+		states := []string{"configured"}
+		if r.Resumed && r.Seq == 0 {
+			states = append(states, "started")
+		}
+		if err = s.want("Start", states...); err == nil {
 			reply, err = s.engine.start(r)
 		}
 	})

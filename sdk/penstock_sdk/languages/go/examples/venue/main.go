@@ -58,8 +58,12 @@ type venue struct {
 }
 
 func (v *venue) OnStart(resumed bool) {
-	if !resumed {
-		v.ctx.SetTimer(v.ctx.NowNs()+v.config.EveryS*1_000_000_000, 0)
+	if resumed {
+		return
+	}
+	v.ctx.SetTimer(v.ctx.NowNs()+v.config.EveryS*1_000_000_000, 0)
+	for _, contract := range v.ctx.Contracts() {
+		v.list(contract)
 	}
 }
 
@@ -80,7 +84,7 @@ func (v *venue) On(event penstock.Record) {
 func (v *venue) list(c *penstock.ContractDefinition) {
 	name := v.ctx.Instance.Name + " " + c.Name
 	id := v.ctx.ID(penstock.IdKindListing, name)
-	if v.Books[id] != nil || c.DeliveryStartNs-5*minuteNs <= v.ctx.NowNs() {
+	if v.ctx.Listing(id) != nil || c.DeliveryStartNs-5*minuteNs <= v.ctx.NowNs() {
 		return
 	}
 	quarters := (c.DeliveryEndNs - c.DeliveryStartNs) / quarterNs

@@ -5,7 +5,7 @@
 
 const {
   serve, ABSENT, ContractDefinition, ExecutionReport, IdKind, IntentAction, Liquidity, ListingDefinition, Order, OrderKind,
-  OrderState,  Quote, Reason, Reconcile, Reconciled, ReportKind, Side, Timer, Trade, Tradability,
+  OrderState, Quote, Reason, Reconcile, Reconciled, ReportKind, Side, Timer, Trade, Tradability,
 } = require('penstock-plugin');
 
 const MINUTE_NS = 60_000_000_000n;
@@ -41,8 +41,10 @@ class Venue {
     this.trades = 0n;
   }
 
-  onStart(resumed) {
-    if (!resumed) this.ctx.setTimer(this.ctx.nowNs + this.everyNs);
+  async onStart(resumed) {
+    if (resumed) return;
+    this.ctx.setTimer(this.ctx.nowNs + this.everyNs);
+    for (const contract of this.ctx.contracts.values()) await this.onContractDefinition(contract);
   }
 
   async onContractDefinition(contract) {
@@ -50,7 +52,7 @@ class Venue {
     const closesNs = contract.delivery_start_ns - 5n * MINUTE_NS;
     const name = `${ctx.instance.name} ${contract.name}`;
     const id = await ctx.id(IdKind.LISTING, name);
-    if (this.books.has(id) || closesNs <= ctx.nowNs) return;
+    if (ctx.listings.has(id) || closesNs <= ctx.nowNs) return;
     const quarters = (contract.delivery_end_ns - contract.delivery_start_ns) / QUARTER_NS;
     this.books.set(id, { midTicks: 5_000n, moves: 0n, closesNs, resting: new Map() });
     ctx.say(ListingDefinition({

@@ -1,0 +1,103 @@
+"""Every case of the conformance kit passes a good plugin, and fails one in which exactly one thing is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from penstock_sdk.conform.cases import GROUPS, all_cases
+from penstock_sdk.conform.host import Patience
+from penstock_sdk.conform.report import FAILED, PASSED, TIERS, Report, tier_of_group
+from penstock_sdk.conform.runner import run_kit
+from penstock_sdk.conform.target import ClassOpener
+from sdk.tests.faulty.faults import FAULTS, GOOD_COMMAND, Faulty, ProcessTap
+from sdk.tests.faulty.good import (
+    GoodCheck,
+    GoodFeed,
+    GoodModel,
+    GoodPortfolio,
+    GoodRefData,
+    GoodTrader,
+    GoodVenue,
+    MarketDriver,
+)
+
+PATIENCE = Patience(answer_s=0.3, quiet_s=0.01)
+GOOD = (GoodTrader, GoodCheck, GoodFeed, GoodModel, GoodPortfolio, GoodRefData, GoodVenue)
+SAMPLE = (
+    "handshake.healthy", "config.faulty", "life.afternoon", "stream.numbers", "schema.rights", "time.timers",
+    "snapshot.round_trip", "venue.cancel", "trader.identity", "check.verdict", "feed.order", "data.quantiles",
+    "reconcile.confirmed", "market.fill",
+)  # fmt: skip
+"""Cases that stand for their groups where not all of them are run."""
+
+
+class Opener(ClassOpener):
+    """Objects, with a command for what the operating system sees."""
+
+    def __init__(self, cls: type[Any], wrap: Callable[[Any], Any] | None, command: tuple[str, ...]) -> None:
+        super().__init__(cls, id="good", version="1", wrap=wrap)
+        self.command = command
+
+
+def run(faulty: Faulty, only: tuple[str, ...] = ()) -> Report:
+    driver = MarketDriver() if issubclass(faulty.cls, GoodVenue) else None
+    opener = Opener(faulty.cls, faulty.wrap, faulty.command)
+    return run_kit(opener, faulty.cls.kind, driver=driver, patience=PATIENCE, only=only)
+
+
+def outcomes(report: Report) -> dict[str, str]:
+    return {each.id: each.outcome for each in report.results}
+
+
+@pytest.fixture(scope="module")
+def good_reports() -> dict[str, Report]:
+    reports = {cls.__name__: run(Faulty(cls)) for cls in GOOD}
+    reports["process"] = run(Faulty(GoodTrader, lambda peer: ProcessTap(peer), GOOD_COMMAND))
+    return reports
+
+
+def test_good_plugins_fail_nothing(good_reports: dict[str, Report]):
+    failed = [(name, each.id, each.met) for name, r in good_reports.items() for each in r.results if each.outcome == FAILED]
+    assert failed == []
+
+
+def test_every_case_is_passed_by_some_good_plugin(good_reports: dict[str, Report]):
+    passed = {each.id for report in good_reports.values() for each in report.results if each.outcome == PASSED}
+    assert passed == {case.id for case in all_cases()}
+
+
+def test_there_are_enough_cases_and_each_has_its_faulty_plugin():
+    ids = [case.id for case in all_cases()]
+    assert len(ids) >= 60
+    assert sorted(FAULTS) == sorted(ids)
+
+
+def test_every_group_is_in_one_tier():
+    assert sorted(GROUPS) == sorted(group for groups in TIERS.values() for group in groups)
+    assert all(tier_of_group(case.group) for case in all_cases())
+
+
+@pytest.mark.parametrize("case_id", FAULTS)
+def test_a_faulty_plugin_fails_its_case_and_nothing_outside_its_group(case_id: str):
+    group = case_id.partition(".")[0]
+    others = tuple(each for each in SAMPLE if each.partition(".")[0] != group)
+    report = run(FAULTS[case_id], (case_id, *others))
+    (own,) = (each for each in report.results if each.id == case_id)
+    assert own.outcome == FAILED, own
+    assert own.met
+    assert own.wanted
+    assert own.way_out
+    assert [(each.id, each.met) for each in report.results if each.outcome == FAILED and each.group != group] == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case_id", FAULTS)
+def test_the_whole_kit_finds_nothing_else_in_a_faulty_plugin(case_id: str):
+    group = case_id.partition(".")[0]
+    report = run(FAULTS[case_id])
+    failed = [(each.id, each.met) for each in report.results if each.outcome == FAILED]
+    assert case_id in dict(failed)
+    assert [each for each in failed if each[0].partition(".")[0] != group] == []
