@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loop_runs import only_run, resume_child, run_child
+from loop_runs import Child, only_run, resume_child, run_child, wait_for
 
 from penstock_kernel.replay import event_of, replay
 from penstock_kernel.run import Run, RunOptions
@@ -37,7 +37,9 @@ FAR = Path(__file__).parent / "support" / "far"
 KINDS = {"venue": "venue", "feed": "feed", "risk": "risk", "strategy": "strategy", "book": "portfolio"}
 
 
-def deployment(folder: Path, *, restart: str = "", clock: str = "sim", far: tuple[str, ...] = tuple(KINDS), **config: str) -> Path:
+def deployment(
+    folder: Path, *, clock: str = "sim", far: tuple[str, ...] = tuple(KINDS), restart: str = "", **config: str
+) -> Path:
     """Write a plugins.toml of the small market, whose *far* plugins run out of process; values are config lines."""
     tables = [
         f'[plugins.{name}]\nuse = "far_{kind}"\npath = "{FAR}"\n'
@@ -82,24 +84,25 @@ BACK = [
 ]  # fmt: skip
 
 
-def left_behind() -> list[str]:
-    """Return the processes of plugins that are still there."""
+def left_behind(folder: Path) -> list[str]:
+    """Return the processes that work in a folder below *folder*: those of its runs' plugins."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            status = (folder / "stat").read_text().rpartition(")")[2].split()
-            words = (folder / "cmdline").read_bytes()
+            where = (process / "cwd").readlink()
+            words = (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(status[1]) == os.getpid() and b"penstock_sdk" in words and b"far" in words:
-            found.append(words.decode())
+        if where.is_relative_to(folder) and words:
+            found.append(f"{process.name}: {words!r}")
     return found
 
 
 @pytest.fixture(autouse=True)
-def nobody_stays() -> Any:
+def nobody_stays(tmp_path: Path) -> Any:
     yield
-    assert not left_behind()
+    Child.end_all()
+    assert not left_behind(tmp_path)
 
 
 @pytest.mark.parametrize("name", list(KINDS))
@@ -175,6 +178,7 @@ def test_a_kernel_that_is_killed_goes_on_as_if_uncut(tmp_path: Path) -> None:
     path = deployment(tmp_path, far=far, book=f"die_at = {die_at}")
     first = run_child(tmp_path, path)
     assert first.wait() == -signal.SIGKILL, first.text()
+    wait_for(lambda: not left_behind(tmp_path), "its plugins' processes to end with it")
     run_dir = only_run(tmp_path)
     assert RunInfo.load(run_dir).status != "complete"
     again = resume_child(tmp_path)
@@ -192,29 +196,85 @@ def frames(run_dir: Path) -> list[bytes]:
     return [bytes(frame.raw) for frame in read_frames(run_dir / "journal")][1:]
 
 
-@pytest.mark.parametrize("name", list(KINDS))
-def test_a_plugin_that_is_killed_in_wall_time_is_back_and_the_rest_trades_on(tmp_path: Path, name: str) -> None:
+def in_wall_time(tmp_path: Path, name: str, turn: Any) -> Run:
+    """Run until *turn*, which is called with the run and its host now and then, returns True."""
     run = Run.start(deployment(tmp_path, clock="wall", far=(name,)), RunOptions(lake=False))
-    kernel = run.kernel
-    assert kernel.hosts is not None
-    host = kernel.hosts.hosts[name]
+    kernel, hosts = run.kernel, run.kernel.hosts
+    assert hosts is not None
+    host = hosts.hosts[name]
     until_s = time.monotonic() + 60.0
-    killed: list[int] = []
 
-    def turn() -> None:
+    def look() -> None:
         assert time.monotonic() < until_s, states(run.dir, name)
-        if not killed and kernel.desk.orders >= 4 and host.up:
-            killed.append(kernel.cascade.seq)
-            os.kill(pid_of(host), signal.SIGKILL)
-        elif killed and name in kernel.hosts.supervisor.restarts and kernel.cascade.seq > killed[0] + 30:
+        if turn(run, host):
             kernel.stopping = "the test has seen it"
 
-    kernel.turns = (*kernel.turns, turn)
+    kernel.turns = (*kernel.turns, look)
     run.go()
     assert run.close().status == "complete"
+    return run
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_a_plugin_that_is_killed_in_wall_time_is_back_and_the_rest_trades_on(tmp_path: Path, name: str) -> None:
+    killed: list[int] = []
+
+    def turn(run: Run, host: Any) -> bool:
+        if not killed and run.kernel.desk.orders >= 4 and host.up:
+            killed.append(run.kernel.cascade.seq)
+            os.kill(pid_of(host), signal.SIGKILL)
+        return bool(killed) and name in host.hosts.supervisor.restarts and run.kernel.cascade.seq > killed[0] + 30
+
+    run = in_wall_time(tmp_path, name, turn)
     said = states(run.dir, name)
     assert [state for state in BACK if state in said] == BACK
     assert "SIGKILL" in next(s.reason for s in of(run.dir, PluginState) if s.status == PluginStatus.FAILED)
+    assert replay(run.dir).digest == run.info.digest
+
+
+def test_in_wall_time_a_quarantine_ends_the_process_and_a_release_starts_another(tmp_path: Path) -> None:
+    pids: list[int] = []
+
+    def turn(run: Run, host: Any) -> bool:
+        command = run.kernel.command
+        if not pids and host.up and run.kernel.desk.orders >= 2:
+            pids.append(pid_of(host))
+            command(OperatorCommand(command="quarantine", who="test", why="looks odd", target="strategy"))
+        elif len(pids) == 1 and "strategy" in run.kernel.quarantined and host.child is None:
+            pids.append(0)
+            command(OperatorCommand(command="release", who="test", why="it was not", target="strategy"))
+        return len(pids) == 2 and host.up and run.kernel.lifecycle.status[host.slot.plugin_id] == PluginStatus.RUNNING
+
+    run = in_wall_time(tmp_path, "strategy", turn)
+    assert not Path(f"/proc/{pids[0]}").exists()
+    said = states(run.dir, "strategy")
+    out = said.index(PluginStatus.QUARANTINED)
+    assert said[out + 1 : out + 4] == [PluginStatus.STARTING, PluginStatus.CONFIGURED, PluginStatus.RUNNING]
+    assert replay(run.dir).digest == run.info.digest
+
+
+def test_in_wall_time_a_plugin_that_is_silent_is_degraded_until_it_speaks_again(tmp_path: Path) -> None:
+    stopped: list[int] = []
+
+    def turn(run: Run, host: Any) -> bool:
+        status = run.kernel.lifecycle.status[host.slot.plugin_id]
+        if not stopped and host.up and run.kernel.desk.orders >= 2:
+            stopped.append(pid_of(host))
+            os.kill(stopped[0], signal.SIGSTOP)
+        elif len(stopped) == 1 and status == PluginStatus.DEGRADED:
+            stopped.append(run.kernel.cascade.seq)
+            os.kill(stopped[0], signal.SIGCONT)
+        return len(stopped) == 2 and status == PluginStatus.RUNNING and run.kernel.desk.orders > 4
+
+    run = in_wall_time(tmp_path, "risk", turn)
+    assert [state for state in states(run.dir, "risk") if state == PluginStatus.FAILED] == []
+    told = [(code, cleared) for code, subject, cleared in alerts(run.dir) if subject == "risk"]
+    assert [each for each in told if each[0] == "plugin.degraded"] == [
+        ("plugin.degraded", False),
+        ("plugin.degraded", True),
+    ]
+    late = [order.reason for order in of(run.dir, Order) if order.state == OrderState.REFUSED]
+    assert Reason.CHECK_TIMEOUT in late and Reason.NO_CHECK in late
     assert replay(run.dir).digest == run.info.digest
 
 

@@ -1,5 +1,6 @@
 """The tables of plugins.toml as types, and the checks of values that a type alone cannot make."""
 
+import json
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -29,6 +30,7 @@ __all__ = [
     "limit_findings",
     "process_findings",
     "run_settings",
+    "schema_text",
 ]
 
 Durability: TypeAlias = Literal["synced", "written", "reference", "none"]
@@ -258,3 +260,12 @@ def limit_findings(tree: dict[str, Any]) -> list[Finding]:
             elif "price" not in key:
                 findings.append(Finding((*path, key), f"expected a number >= 0, met {value}"))
     return findings
+
+
+def schema_text() -> str:
+    """Return the JSON Schema of plugins.toml as text, for editors; what cross-checks find beyond it is not in it."""
+    schema: dict[str, Any] = msgspec.json.schema(DeploymentFile)
+    files = {"type": ["string", "array"], "items": {"type": "string"}, "description": "files that this one changes"}
+    schema["$defs"]["DeploymentFile"]["properties"]["include"] = files
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Penstock plugins.toml"}
+    return json.dumps(head | schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

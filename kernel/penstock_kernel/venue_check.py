@@ -24,13 +24,13 @@ def offers(deployment: Deployment) -> dict[str, VenueOffer | None]:
 
 
 def venue_problems(deployment: Deployment) -> list[Problem]:
-    """Return an error for each need that no enabled venue meets, and warnings of venues that are not what they seem.
+    """Return an error for each need that no enabled venue meets.
 
     Where a venue does not say what it offers, or a plugin could not be read, an unmet need is a warning: that one may
     meet it.
     """
     offered = offers(deployment)
-    found = real_money_problems(deployment)
+    found: list[Problem] = []
     if not offered:
         return found  # that nothing can trade is told anyway
     silent = [name for name, offer in offered.items() if offer is None]
@@ -42,7 +42,10 @@ def venue_problems(deployment: Deployment) -> list[Problem]:
 
 
 def real_money_problems(deployment: Deployment) -> list[Problem]:
-    """Return a warning for each venue where a fill binds somebody to pay: as loud in real time as can be."""
+    """Return a warning for each venue where a fill binds somebody to pay: as loud in real time as can be.
+
+    It goes by the clock that a run has in the end, which the command line may choose.
+    """
     found = []
     for spec in deployment.plugins:
         if spec.manifest.venue is None or not spec.manifest.venue.real_money:

@@ -11,6 +11,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,6 +45,7 @@ from penstock_kernel.run import Run, RunOptions
 from penstock_kernel.vitals import Phase
 from penstock_sdk.core.limit_rows import SETTABLE
 from penstock_sdk.events import Alert, LimitKind, OperatorCommand, Order, Severity
+from penstock_sdk.process.spawn import launch
 from penstock_sdk.schema import schema_by_id
 from penstock_sdk.wire.frame import Origin
 from penstock_sdk.wire.segment import read_frames
@@ -572,6 +574,21 @@ def test_another_user_is_refused_by_name_logged_and_told_once(new_served: Callab
     assert [(alert.subject, "pid 4242" in alert.met) for alert in denied] == [("uid 54321", True)]
     assert "refused uid 54321" in "".join(path.read_text() for path in served.run.dir.glob("log*"))
     assert served.journaled(OperatorCommand) == []
+
+
+def test_a_plugins_process_may_not_command_the_run_that_started_it(served: Served, monkeypatch: pytest.MonkeyPatch):
+    child = launch(["sleep", "60"], env={})
+    try:
+        hosts = SimpleNamespace(hosts={"venue": SimpleNamespace(child=child), "late": SimpleNamespace(child=None)})
+        monkeypatch.setattr(served.kernel, "hosts", hosts)
+        refused = served.server._unwelcome(Peer(child.pid, os.getuid(), os.getgid()), 0)
+        assert refused is not None and refused.code == "denied"
+        assert refused.text.startswith(f"pid {child.pid} is of plugin venue, and a plugin may not command the run")
+        assert served.server._unwelcome(Peer(os.getpid(), os.getuid(), os.getgid()), 0) is None
+    finally:
+        monkeypatch.undo()
+        child.kill()
+        child.process.wait(30)
 
 
 def test_the_system_says_who_calls():

@@ -160,9 +160,34 @@ BAD_FILES = {
         HEAD + "[plugins.mm]\nseed = 4\n",
         ["plugins.toml:3: plugins.mm.use: missing; write use = …"],
     ),
-    "a mode that is still to come": (
-        HEAD + 'run = "process"\n',
-        ['plugins.toml:3: plugins.exchange.run: "process" is not available in this version; write run = "inprocess"'],
+    "a mode that there is not": (
+        HEAD + 'run = "thread"\n',
+        ['plugins.toml:3: plugins.exchange.run: expected one of "inprocess", "process", "remote", met "thread"'],
+    ),
+    "a process's key inside": (
+        HEAD + "answer_s = 3.0\n",
+        [
+            'plugins.toml:3: plugins.exchange.answer_s: answer_s is for plugins out of process, and run is "inprocess"; '
+            'write run = "process", or remove it'
+        ],
+    ),
+    "a plugin elsewhere without an address": (
+        HEAD + 'run = "remote"\n',
+        ['plugins.toml:3: plugins.exchange.run: run is "remote", and no address is given; address = "HOST:PORT"'],
+    ),
+    "an address of a plugin that is started here": (
+        HEAD + 'run = "process"\naddress = "a:1"\n',
+        [
+            'plugins.toml:4: plugins.exchange.address: address is for plugins that run elsewhere, and run is "process"; '
+            'write run = "remote", or remove it'
+        ],
+    ),
+    "an interpreter of a plugin elsewhere": (
+        HEAD + 'run = "remote"\naddress = "a:1"\npython = "/p"\n',
+        [
+            'plugins.toml:5: plugins.exchange.python: python is for plugins started here, and run is "remote"; '
+            "remove it"
+        ],
     ),
     "an instance name": (
         HEAD + '["plugins"."a b"]\nuse = "exchange"\n',

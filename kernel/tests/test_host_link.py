@@ -164,7 +164,7 @@ def test_a_step_ends_when_the_plugin_does(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(
-    "lane, data, why",
+    ("lane", "data", "why"),
     [
         (Lane.EVENTS, HEADER.pack(1 << 30, Kind.BATCH, 0, 0, 0), "met a message of 1,073,741,824 bytes"),
         (Lane.EVENTS, HEADER.pack(MESSAGE_BYTES_MAX + 1, Kind.BATCH, 0, 0, 0), "wanted at most 67,108,864"),
@@ -258,7 +258,7 @@ def test_connections_of_two_processes_are_not_one_plugin(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(
-    "change, why",
+    ("change", "why"),
     [
         ({"schema_id": 31_999}, "schema 31999"),
         ({"stride": 12}, "stride of 12"),

@@ -85,7 +85,7 @@ def test_a_token_opens_each_lane_once_and_is_welcomed(door: Door) -> None:
 
 
 @pytest.mark.parametrize(
-    "data, why",
+    ("data", "why"),
     [
         (pack(Kind.HELLO, b"{}"), "no JSON object of lane"),
         (pack(Kind.HELLO, b'{"lane": 0, "token": "x"}'), "no JSON object of lane"),

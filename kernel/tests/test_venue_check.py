@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from penstock_kernel.cli.main import main
 from penstock_kernel.deployment import load_deployment
+from penstock_kernel.deployment_tables import DeploymentFile, PluginTable
 from penstock_kernel.market_check import check_deployment, market_problems
-from penstock_kernel.venue_check import offers
+from penstock_kernel.venue_check import offers, real_money_problems
 from penstock_sdk.manifest import VenueOffer
 
 VENUE = """[[plugin]]
@@ -138,9 +142,37 @@ def test_a_venue_that_is_switched_off_offers_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("clock", "said"), [("wall", "REAL MONEY: orders"), ("sim", "is a market of real money, but")])
 def test_real_money_is_a_warning_at_the_venue(tmp_path: Path, clock: str, said: str) -> None:
-    ((line, severity, message, _),) = told(tmp_path, "", BARE.replace("false", "true"), FULL, clock)
-    assert (line, severity) == (4, "warning")
-    assert message.startswith(said)
+    assert told(tmp_path, "", BARE.replace("false", "true"), FULL, clock) == []
+    deployment = load_deployment(tmp_path / "plugins.toml")
+    (problem,) = real_money_problems(deployment)
+    assert (problem.line, problem.severity) == (4, "warning")
+    assert problem.message.startswith(said)
+    (other,) = real_money_problems(deployment.with_run(clock="sim" if clock == "wall" else "wall"))
+    assert not other.message.startswith(said)
+
+
+def test_the_command_says_it_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told(tmp_path, "", BARE.replace("false", "true"), FULL, "wall")
+    for name in ("first", "second", "careful"):
+        kind = "Strategy" if name == "careful" else "Venue"
+        text = f"from penstock_sdk.plugin import {kind}\n\n\nclass Market({kind}):\n    pass\n"
+        (tmp_path / name / f"{name}.py").write_text(
+            text.replace("Market", "Careful" if name == "careful" else "Market")
+        )
+    assert main(["check", str(tmp_path / "plugins.toml")]) == 0
+    out = capsys.readouterr().out
+    assert (
+        "plugins.toml:4: warning: plugins.first.use: REAL MONEY: orders of this run go to a market where a fill" in out
+    )
+
+
+def test_the_schema_of_a_deployment_has_its_tables_and_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    keys = {field.encode_name for field in msgspec.structs.fields(PluginTable)}
+    assert set(schema["$defs"]["PluginTable"]["properties"]) == keys
+    tables = {field.encode_name for field in msgspec.structs.fields(DeploymentFile)}
+    assert set(schema["$defs"]["DeploymentFile"]["properties"]) == tables | {"include"}
 
 
 def test_the_check_of_a_whole_deployment_tells_it(tmp_path: Path) -> None:

@@ -107,12 +107,12 @@ class RestartPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Resources(Struct, frozen=True, forbid_unknown_fields=True):
-    """The most that a plugin's process may take of the machine; 0 is no limit."""
+    """The most that a plugin's process may take of the machine; 0 is no limit, but one of processes."""
 
-    memory_mb: Annotated[int, Meta(ge=0, le=1 << 24, description="writable memory, in MiB; a keeper of several processes counts them together")] = 0
+    memory_mb: Annotated[int, Meta(ge=0, le=1 << 24, description="writable memory, in MiB")] = 0
     cpu_s: Annotated[int, Meta(ge=0, le=1 << 31, description="processor time of a whole life, in seconds")] = 0
     open_files: Annotated[int, Meta(ge=0, le=1 << 20, description="open files and sockets")] = 0
-    processes: Annotated[int, Meta(ge=0, le=1 << 20, description="processes that it may have, its own counted; 0: one")] = 0
+    processes: Annotated[int, Meta(ge=0, le=1 << 20, description="processes, threads not counted; 0 means one")] = 0
 
 
 class VenueOffer(Struct, frozen=True, forbid_unknown_fields=True):

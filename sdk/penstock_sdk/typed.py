@@ -243,7 +243,7 @@ def _plain(wanted: str) -> str:
     """Return msgspec's name of a type in the words of this project: `str` is a string, `object` a table."""
     for name, word in _WORDS.items():
         wanted = wanted.replace(name, word)
-    return wanted.replace("`", "").replace(" | null", "").replace("object | ", "table | ").replace(" | ", " or ")
+    return wanted.replace("`", "").replace(" | null", "").replace("object | ", "table or ")
 
 
 def _choices(type_: Any) -> tuple[Any, ...]:

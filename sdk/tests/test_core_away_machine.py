@@ -256,9 +256,7 @@ class Away(RuleBasedStateMachine):
 
     @rule(ms=st.sampled_from([1, 60, 140, 201]))
     def time_passes(self, ms: int) -> None:
-        late = {
-            number for number in self.waiting if self.asked_ns[number] + ANSWER_NS <= self.now_ns + ms * 1_000_000
-        }
+        late = {number for number in self.waiting if self.asked_ns[number] + ANSWER_NS <= self.now_ns + ms * 1_000_000}
         self.now_ns += ms * 1_000_000
         self.both(lambda kernel: kernel.run_until(self.now_ns))
         refused = {order.order_id: order.reason for order in self.of(Order)}

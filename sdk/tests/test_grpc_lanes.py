@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from penstock_sdk.events import Quote
 from penstock_sdk.process.engine_lanes import Called, Ended, EngineLanes, Got, Opened, Quit
 from penstock_sdk.process.envelope import Lane
-from penstock_sdk.process.flow import Flow
+from penstock_sdk.process.flow import Flow, count_records
 from penstock_sdk.process.peer import PeerError
 from penstock_sdk.schema import Frame
 from penstock_sdk.wire.frame import encode_frame
@@ -97,9 +100,40 @@ def test_what_is_said_waits_for_credit_and_nothing_new_is_told_meanwhile():
     host.sent = 3
     assert host.take(wire.sent[0])
     host.done()
-    assert host.acked == 1
+    assert host.acked == 2  # the second was handled, and what it said waits
     handle(Got(Lane.EVENTS, wire, host.owed()))
     assert engine.heard == [1, 2, 3]
+
+
+def test_what_is_said_together_goes_together_within_the_credit():
+    _, (engine,), handle = served()
+    wire, host = Wire(), Flow(credit_events=5)
+    handle(Opened(Lane.EVENTS, wire, ""))
+    host.take(wire.sent.pop())
+    host.sent = 3
+    handle(
+        Got(Lane.EVENTS, wire, host.owed()),
+        *(Got(Lane.EVENTS, wire, Batch(number=n, frames=quotes(2))) for n in (1, 2, 3)),
+    )
+    assert engine.heard == [1, 2, 3]
+    (together,) = wire.sent
+    assert host.take(together)
+    assert count_records(together.frames) == 4
+    host.done()
+    handle(Got(Lane.EVENTS, wire, host.owed()))
+    assert host.take(wire.sent[1])
+    assert count_records(wire.sent[1].frames) == 2
+
+
+def test_an_answer_to_a_step_is_a_batch_of_its_own():
+    _, (engine,), handle = served()
+    wire, host = Wire(), Flow()
+    engine.batch = lambda lane, batch: [(lane, Batch(frames=batch.frames, answers=batch.step))]  # type: ignore[method-assign]
+    handle(Opened(Lane.EVENTS, wire, ""))
+    host.sent = 2
+    steps = [Batch(number=n, frames=quotes(2), step=n) for n in (1, 2)]
+    handle(Got(Lane.EVENTS, wire, host.owed()), *(Got(Lane.EVENTS, wire, step) for step in steps))
+    assert [batch.answers for batch in wire.sent[1:]] == [1, 2]
 
 
 def test_calls_answer_refuse_and_never_break_the_loop():
@@ -141,13 +175,16 @@ def test_the_same_host_goes_on_where_its_stream_broke():
     host.take(wire.sent[0])
     grant = host.owed()
     sent = [host.send(Batch(frames=quotes(1)), 1) for _ in range(3)]
-    handle(Got(Lane.EVENTS, wire, grant), *(Got(Lane.EVENTS, wire, batch) for batch in sent[:2]))
+    handle(Got(Lane.EVENTS, wire, grant), Got(Lane.EVENTS, wire, sent[0]))
+    handle(Got(Lane.EVENTS, wire, sent[1]))
     assert host.take(wire.sent[1])  # of two answers one arrives
     host.done()
     handle(Ended(Lane.EVENTS, wire))
     again = Wire()
     handle(Opened(Lane.EVENTS, again, "s"), *(Got(Lane.EVENTS, again, batch) for batch in host.unacked))
     assert engines[0].heard == [1, 2, 3]
+    (grant,) = (batch for batch in again.sent if not batch.number)
+    assert (grant.acked, grant.credit_events) == (2, 65_536 + 2)  # told again: the last telling may be lost
     fresh = [batch.number for batch in again.sent if host.take(batch)]
     assert fresh == [2, 3]
     assert host.acked == 3
@@ -164,3 +201,39 @@ def test_another_host_begins_anew_and_only_when_the_first_is_gone():
     assert len(engines) == 2
     assert engines[0].closed
     assert replies[1].id == "0"
+
+
+@given(st.lists(st.sampled_from(["send", "hear", "answer", "cut", "hear", "send", "answer"]), max_size=60))
+def test_whatever_is_cut_each_side_handles_everything_once_and_in_order(steps: list[str]):
+    _, (engine,), handle = served(lasting=True)
+    host, wire, at, sent, on_the_way, seen = Flow(keep=True, credit_events=40), Wire(), 0, 0, [], []
+
+    def open_it() -> tuple[Wire, list[Message]]:
+        again = Wire()
+        handle(Opened(Lane.EVENTS, again, "s"))
+        return again, [host.tell(), *host.unacked]
+
+    def answers(upto: int) -> int:
+        for batch in wire.sent[at:upto]:
+            if host.take(batch):
+                seen.append(count_records(batch.frames))
+                host.done()
+                on_the_way.append(host.tell())
+        return max(at, upto)
+
+    wire, on_the_way = open_it()
+    for step in [*steps, "cut", *["hear", "answer"] * 200]:
+        if step == "send" and host.room()[0] >= 5:
+            sent += 1
+            on_the_way.append(host.send(Batch(frames=quotes(sent % 5 + 1)), sent % 5 + 1))
+        elif step == "hear" and on_the_way:
+            handle(Got(Lane.EVENTS, wire, on_the_way.pop(0)))
+        elif step == "answer":
+            at = answers(min(at + 1, len(wire.sent)))
+        elif step == "cut":  # what is on its way, either way, is lost
+            handle(Ended(Lane.EVENTS, wire))
+            wire, on_the_way = open_it()
+            at = 0
+    assert engine.heard == list(range(1, sent + 1))
+    assert sum(seen) == sum(number % 5 + 1 for number in range(1, sent + 1))
+    assert not on_the_way

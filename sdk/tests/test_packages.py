@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock_sdk.cli.main import main
-from penstock_sdk.manifest import ManifestError, this_platform
+from penstock_sdk.manifest import ManifestError, Resources, this_platform
 from penstock_sdk.packages import (
     LIST_NAME,
     Installation,
@@ -34,6 +34,7 @@ from penstock_sdk.packages import (
     install,
     installed_manifests,
     installed_packages,
+    interpreter_of,
     make_environment,
     name_fault,
     pack,
@@ -42,6 +43,8 @@ from penstock_sdk.packages import (
     write_archive,
 )
 from penstock_sdk.packages.archive import ARCHIVE_BYTES_MAX, names_faults, read_list
+from penstock_sdk.process.permissions import confinement_for, plugin_environment
+from penstock_sdk.process.spawn import launch
 
 MANIFEST = """
 [[plugin]]
@@ -488,6 +491,17 @@ def test_a_plugin_gets_an_environment_of_its_own_over_the_hosts_sdk(tool: str, w
     code = "import hill_tables, penstock_sdk, numpy; print(hill_tables.height_m, hill_tables.__file__)"
     ran = subprocess.run([made.interpreter, "-c", code], capture_output=True, text=True, cwd="/", check=True)
     assert ran.stdout.split() == ["2000", ran.stdout.split()[1]] and ran.stdout.split()[1].startswith(made.folder)
+    assert interpreter_of(with_wheel) == made.interpreter
+    assert interpreter_of(tmp_path / "hill") == ""
+    child = launch(
+        [made.interpreter, "-c", code],
+        confinement=confinement_for(
+            [], Resources(), plugin_folder=with_wheel, data_folder=tmp_path, interpreter=made.interpreter
+        ),
+        env=plugin_environment(tmp_path),
+        stdout=subprocess.PIPE,
+    )
+    assert child.process.communicate(timeout=60)[0].decode() == ran.stdout  # it reads its environment, and the host's
     assert environment_of(with_wheel, root) == make_environment(with_wheel, root, uv="/no/such/uv") == made
     assert subprocess.run([sys.executable, "-c", "import hill_tables"], capture_output=True).returncode == 1
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock_sdk import schema
 from penstock_sdk.core.state_bytes import unpack_state
 from penstock_sdk.events import (
     CheckVerdict,
@@ -26,7 +27,7 @@ from penstock_sdk.plugin import Operations, Outcome
 from penstock_sdk.process.engine import Engine, EngineError
 from penstock_sdk.process.envelope import Lane
 from penstock_sdk.process.flow import FlowError
-from penstock_sdk.schema import Frame
+from penstock_sdk.schema import I64, Frame, Record, record
 from penstock_sdk.testing import SimKernel
 from penstock_sdk.testing.toys import toy_listing
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES
@@ -361,6 +362,36 @@ def test_records_of_a_newer_host_are_heard_without_what_was_appended() -> None:
         )
         said = dict(engine.batch(Lane.EVENTS, Batch(frames=longer)))
         assert [intent.price_ticks for intent in unpacked(said[Lane.ORDERS].frames)] == [4, 5][:count]
+
+
+def test_records_of_an_older_host_have_defaults_for_what_it_does_not_know() -> None:
+    for events, stride in (([Quote(1, bid_ticks=4)], 16), ([Quote(1, bid_ticks=4), Quote(1, bid_ticks=5)], 24)):
+        engine = started(Busy, port=Names())
+        body = b"".join(Quote.layout.pack(event)[:stride] for event in events)
+        shorter = HEADER.pack(len(body), 1, 1, 1, 1, 0, 0, 1, len(events), stride, 0) + body
+        said = dict(engine.batch(Lane.EVENTS, Batch(frames=shorter)))
+        assert [intent.price_ticks for intent in unpacked(said[Lane.ORDERS].frames)] == [4, 5][: len(events)]
+
+
+def test_a_record_of_the_plugins_own_is_heard_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "_BY_ID", dict(schema._BY_ID))  # other tests do not know the record
+
+    @record(id=47_311, topic="test.pair")
+    class ProcessPair(Record, frozen=True, gc=False):
+        first: I64
+        second: I64
+
+    class Swapping(Operations):
+        def on_process_pair(self, pair: ProcessPair) -> Outcome:
+            return ProcessPair(pair.second, pair.first)
+
+    engine = started(Swapping)
+    assert [heard.schema_id for heard in engine.call("Describe", DescribeRequest()).hears] == [47_311]
+    ((lane, said),) = engine.batch(Lane.EVENTS, Batch(frames=packed(ProcessPair(1, 2))))
+    assert lane == Lane.EVENTS and unpacked(said.frames) == [ProcessPair(2, 1)]
+    lacking = HEADER.pack(8, 47_311, 1, 1, 1, 0, 0, 1, 1, 8, 0) + bytes(8)
+    ((_, said),) = engine.batch(Lane.EVENTS, Batch(frames=lacking))
+    assert "met a stride of 8 bytes, which lacks fields that it cannot be without" in said.faults[0].error
 
 
 def test_an_answer_that_is_too_large_for_a_step_is_a_fault() -> None:

@@ -1,4 +1,4 @@
-"""The example plugins in Go and JavaScript do what the wire's contract says: life, names, steps, streams, state, refusals."""
+"""Example plugins in Go and JavaScript keep the wire's contract: life, names, steps, streams, state, refusals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pytest
 
 from penstock_sdk.events import (
     ExecutionReport,
+    IdKind,
     IntentAction,
+    Interned,
     ListingDefinition,
     Order,
     OrderIntent,
@@ -68,6 +70,12 @@ def order(number: int, price_ticks: int, **more: Any) -> Order:
     return Order(number, 1, state=OrderState.ROUTED, price_ticks=price_ticks, venue_id=PLUGIN_ID, **fields)
 
 
+def until_it_ends(rig: Rig) -> None:
+    """Receive until the stream raises."""
+    for _ in range(100):
+        rig.stream.receive(0.1)
+
+
 def kinds(said: list[Any]) -> list[Any]:
     return [(each.kind, each.order_id) if isinstance(each, ExecutionReport) else type(each) for each in said]
 
@@ -97,9 +105,8 @@ def test_a_venue_lists_what_is_announced_under_an_id_that_it_asked_for(venue: Ri
 def test_what_is_known_at_the_start_is_heard(venue: Rig) -> None:
     peer = venue.peer
     peer.call("Configure", ConfigureRequest(instance={"name": "far", "plugin_id": PLUGIN_ID, "simulated": True}))
-    from penstock_sdk.events import IdKind, Interned
-
-    known = frame(Interned(kind=IdKind.LISTING, id=9, name="far PH1"), 1, START_NS) + frame(contract(), 2, START_NS)
+    name = Interned(kind=IdKind.LISTING, id=9, name="far PH1")
+    known = frame(name, 1, START_NS) + frame(contract(), 2, START_NS)
     reply = peer.call("Start", StartRequest(known=known, now_ns=START_NS, seq=5))
     listing, quote = venue._note(reply.said)
     assert (listing.listing_id, quote.listing_id, venue.asked) == (9, 9, [])
@@ -216,18 +223,16 @@ def test_a_batch_that_comes_twice_is_handled_once_and_a_gap_ends_the_stream(venu
     assert kinds(venue.step(order(2, 4_000))) == [(ReportKind.ACCEPTED, 2)]
     venue.stream.send(Batch(number=venue.flow.sent + 5, step=99))
     with pytest.raises(PeerError, match="wanted"):
-        for _ in range(100):
-            venue.stream.receive(0.1)
+        until_it_ends(venue)
 
 
 def test_more_than_was_granted_ends_the_stream(venue: Rig) -> None:
     venue.begin()
     size = 17 << 20
     big = size.to_bytes(4, "little") + (60_000).to_bytes(2, "little") + bytes(34) + (1).to_bytes(4, "little") + bytes(4)
+    venue.stream.send(Batch(number=1, frames=big + bytes(size)))
     with pytest.raises(PeerError, match="credit"):
-        venue.stream.send(Batch(number=1, frames=big + bytes(size)))
-        for _ in range(100):
-            venue.stream.receive(0.1)
+        until_it_ends(venue)
 
 
 def test_reconciliation_is_answered(venue: Rig) -> None:

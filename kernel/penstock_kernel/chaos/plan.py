@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from penstock_kernel.deployment import Deployment, load_deployment
+from penstock_kernel.deployment import Deployment, PluginSpec, load_deployment
 from penstock_kernel.problems import DeploymentError, Problem, sorted_problems
 from penstock_kernel.toml_lines import line_of, toml_lines
 from penstock_sdk.core.core import COMMANDS
@@ -292,10 +292,16 @@ def outside_class(use: str) -> Any:
     return getattr(import_module(module), name)
 
 
+def _is_embedded(spec: PluginSpec) -> bool:
+    if spec.run != "inprocess":
+        return spec.manifest.embedded
+    return bool(load_class(spec.manifest).embedded)  # type: ignore[attr-defined]
+
+
 def _no_messages(fault: Fault, deployment: Deployment, path: KeyPath) -> list[Finding]:
     """Return why a message fault can befall nothing: what is inside the process loses no messages."""
     matching = [spec for spec in deployment.plugins if fnmatchcase(spec.name, fault.plugin)]
-    inside = [s.name for s in matching if s.manifest.kind == "venue" and load_class(s.manifest).embedded]  # type: ignore[attr-defined]
+    inside = [s.name for s in matching if s.manifest.kind == "venue" and _is_embedded(s)]
     if fault.plugin in inside:
         text = f"{fault.plugin} is a market inside the process, whose messages nothing can {fault.kind}"
         return [Finding((*path, "plugin"), text, "name a feed, or a venue outside")]

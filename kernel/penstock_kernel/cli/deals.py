@@ -253,7 +253,7 @@ def _counterparties_of(deployment: Path | None) -> Path | None:
     held = load_deployment(deployment)
     for spec in held.plugins:
         name = spec.config.get("counterparties")
-        if name and "deal" in getattr(load_class(spec.manifest), "commands", ()):
+        if name and spec.run == "inprocess" and "deal" in getattr(load_class(spec.manifest), "commands", ()):
             return held.files_folder / str(name)
     return None
 

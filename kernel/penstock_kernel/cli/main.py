@@ -117,6 +117,7 @@ def _add_own(add: sdk_cli.Add) -> None:
         "check", _check, "check a deployment", "Report every fault of a deployment with file, line and way out."
     )
     check.add_argument("deployment", nargs="?", type=Path, default=None)
+    check.add_argument("--schema", action="store_true", help="print the JSON Schema of plugins.toml, for editors")
 
     runs = add("runs", _runs, "list runs")
     query = add(
@@ -189,9 +190,16 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 def _check(options: argparse.Namespace, console: Console) -> int:
     from penstock_kernel.deployment import format_problems
     from penstock_kernel.market_check import check_deployment
+    from penstock_kernel.venue_check import real_money_problems
 
+    if options.schema:
+        from penstock_kernel.deployment_tables import schema_text
+
+        print(schema_text(), end="")
+        return 0
     path = _deployment_path(options.deployment)
-    _, problems = check_deployment(path, ask=True)
+    deployment, problems = check_deployment(path, ask=True)
+    problems += real_money_problems(deployment)
     errors = [problem for problem in problems if problem.severity == "error"]
     if problems:
         console.print(format_problems(problems, color=False), markup=False)

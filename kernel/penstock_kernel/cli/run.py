@@ -12,10 +12,11 @@ from pathlib import Path
 from rich.console import Console
 
 from penstock_kernel.cli.progress import RunProgress
-from penstock_kernel.deployment import format_problems
+from penstock_kernel.deployment import Deployment, format_problems
 from penstock_kernel.instance import Instance, Starting
 from penstock_kernel.run import Run, RunOptions
 from penstock_kernel.runs import RunInfo, find_run
+from penstock_kernel.venue_check import real_money_problems
 
 __all__ = ["run_command", "run_instance"]
 
@@ -31,8 +32,7 @@ def run_command(options: argparse.Namespace, path: Path, console: Console) -> in
         run = Run.resume(run_dir, choices, options.deployment)
     else:
         run = Run.start(path, choices)
-    if run.deployment.warnings:
-        console.print(format_problems(list(run.deployment.warnings), color=False), markup=False)
+    _warn(run.deployment, console)
     show = _progress(run, options)
     try:
         run.go()
@@ -43,6 +43,13 @@ def run_command(options: argparse.Namespace, path: Path, console: Console) -> in
     show.close()
     info = run.close()
     return _finish(run.dir, info, options, console)
+
+
+def _warn(deployment: Deployment, console: Console) -> None:
+    """Print what a person should know before the first order."""
+    warnings = [*deployment.warnings, *real_money_problems(deployment)]
+    if warnings:
+        console.print(format_problems(warnings, color=False), markup=False)
 
 
 def run_instance(options: argparse.Namespace, console: Console) -> int:
@@ -60,6 +67,9 @@ def run_instance(options: argparse.Namespace, console: Console) -> int:
         path = Path("plugins.toml") if Path("plugins.toml").exists() else None
     starting = Starting(cause=options.cause, quarantine=tuple(options.quarantine))
     run = Instance.open(options.instance, path, choices, starting)
+    if real := real_money_problems(run.deployment):
+        with suppress(OSError):  # a full disk
+            console.print(format_problems(real, color=False), markup=False)
     show = _progress(run, options)
     try:
         run.go()

@@ -209,9 +209,19 @@ class ControlServer:
             text = self._peers.refusal(peer)
             self._deny(peer, text, now_ns)
             return Refusal(code="denied", text=text)
+        if name := self._plugin_of(peer.pid):
+            text = f"pid {peer.pid} is of plugin {name}, and a plugin may not command the run; call from outside of it"
+            self._deny(peer, text, now_ns)
+            return Refusal(code="denied", text=text)
         if len(self._clients) >= CLIENTS_MAX:
             return Refusal(code="busy", text=f"{CLIENTS_MAX} callers are connected already; hang some up")
         return None
+
+    def _plugin_of(self, pid: int) -> str:
+        """Return the plugin that a caller is a process of, "" for none: Landlock refuses no socket by its path."""
+        hosts = self._kernel.hosts
+        started = hosts.hosts.items() if hosts is not None else ()
+        return next((name for name, host in started if host.child is not None and host.child.owns(pid)), "")
 
     def _deny(self, peer: Peer, text: str, now_ns: int) -> None:
         told_ns = self._denied_told_ns.get(peer.uid)

@@ -12,6 +12,7 @@ import msgspec
 
 from penstock_kernel.deployment import Deployment, PluginSpec
 from penstock_sdk.manifest import ManifestError
+from penstock_sdk.packages import PackageError, interpreter_of
 from penstock_sdk.process.envelope import ENV_SOCKET, ENV_TOKEN
 from penstock_sdk.process.permissions import PermissionsError, confinement_for, named_secrets, plugin_environment
 from penstock_sdk.process.spawn import Confinement
@@ -54,15 +55,15 @@ def command_for(spec: PluginSpec, deployment: Deployment, socket_path: str, toke
     ours = {ENV_SOCKET: socket_path, ENV_TOKEN: token}
     if spec.run == "remote":
         return _bridge(spec, deployment, ours)
-    python = spec.python or sys.executable
     try:
+        python = spec.python or interpreter_of(manifest.source.folder) or sys.executable
         words = manifest.command_for()
         confinement = confinement_for(
             manifest.permissions, manifest.resources, plugin_folder=manifest.source.folder, data_folder=data_folder,
             interpreter=None if words else python, deployment_folder=deployment.files_folder,
         )  # fmt: skip
         own = plugin_environment(data_folder) | named_secrets(manifest.permissions, spec.secrets)
-    except (PermissionsError, ManifestError) as error:
+    except (PermissionsError, ManifestError, PackageError) as error:
         raise HostError(f"plugin {spec.name}: {error}") from error
     # Compiled code is kept where this plugin alone writes: another's could be run in its place.
     confinement = msgspec.structs.replace(confinement, write=(*confinement.write, str(caches)))
@@ -80,8 +81,10 @@ def command_for(spec: PluginSpec, deployment: Deployment, socket_path: str, toke
 
 
 def _target(spec: PluginSpec) -> str:
-    manifest = spec.manifest
-    return manifest.class_path if manifest.source.distribution else f"{manifest.source.folder}:{manifest.id}"
+    manifest, source = spec.manifest, spec.manifest.source
+    if source.file.endswith(".py"):  # a single file, which carries its manifest
+        return f"{Path(source.folder) / Path(source.file).name}:{manifest.class_path.partition(':')[2]}"
+    return manifest.class_path if source.distribution else f"{source.folder}:{manifest.id}"
 
 
 def _bridge(

@@ -23,6 +23,7 @@ from penstock_kernel.deployment_files import resolve_references
 from penstock_kernel.hosts.commands import HostError, command_for
 from penstock_kernel.hosts.frames import Breach, events_of
 from penstock_kernel.hosts.link import Link
+from penstock_kernel.hosts.marker import Marker
 from penstock_kernel.hosts.returning import drive, returning
 from penstock_kernel.hosts.rights import REFUSALS_MAX, Rights
 from penstock_kernel.hosts.stderr import Stderr
@@ -113,7 +114,9 @@ class ProcessHost:
         self._effects_waiting = self._written_told = 0
         self._pinged_s = 0.0
         self._slow = False
-        self._snapshot_call: Any = None
+        self._marker = Marker()
+        self._given_ahead = self._pass_over = 0
+        """Recorded events that a feed's processes gave so far, and how many of them a new one gives again."""
         self._ahead: deque[tuple[int, Event]] = deque()
         """A feed's recorded events that are not due yet, in wall time."""
         self._asked_ahead = self._taken_all = False
@@ -167,6 +170,7 @@ class ProcessHost:
             self.child = launch(
                 command.argv, confinement=command.confinement, env=command.env, cwd=command.cwd,
                 stdout=self._stderr.writing, stderr=self._stderr.writing,
+                keeper=command.confinement is not None,  # without one it is our bridge, which keeps what it starts
             )  # fmt: skip
         except OSError as error:
             self._let_go()
@@ -385,6 +389,7 @@ class ProcessHost:
         kernel = self.hosts.kernel
         try:
             if not self.stepped:
+                self._marker.spoil()
                 kernel.write()
                 link.flush(kernel.moment.now_ns, kernel.cascade.seq)
                 self.hosts.reactor.turn_until(lambda: link.settled() or bool(link.lost), DRAIN_S)
@@ -454,7 +459,9 @@ class ProcessHost:
         self._before.clear()
         self._answers.clear()
         self._effects_waiting = self._written_told = 0
-        self._snapshot_call = None
+        self._marker.spoil()
+        self._given_ahead -= len(self._ahead)
+        self._pass_over = self._given_ahead
         self._ahead.clear()
         self._asked_ahead = self._taken_all = False
 
@@ -564,6 +571,7 @@ class ProcessHost:
         frame = self.hosts.encoded(order)
         if not self.stepped:
             try:
+                self._marker.spoil()
                 self.link.flush(self.hosts.kernel.moment.now_ns, self.hosts.written_seq())
                 self.link.send(Lane.ORDERS, Batch(frames=frame, check=True, now_ns=self.hosts.kernel.moment.now_ns), 1)
             except PeerError as error:
@@ -800,11 +808,7 @@ class ProcessHost:
             elif link.ponged:
                 self._pinged_s = now_s
                 link.ping()
-        call = self._snapshot_call
-        if call is not None and call.done:
-            self._snapshot_call = None
-            if call.error is None and not call.reply.error:
-                self.held = (call.reply.state, call.reply.last_seq)
+        self.held = self._marker.turn(link, now_s) or self.held
 
     def _poll_ahead(self, link: Link, now_ns: int) -> None:
         slot = self.slot
@@ -820,6 +824,11 @@ class ProcessHost:
         self._asked_ahead, self._taken_all = False, batch.taken_all
         at = 0
         for event in self._decoded(batch):
+            if self._pass_over:  # an earlier process gave it, and it was taken
+                self._pass_over -= 1
+                at += len(event) if type(event) is Frame else 1
+                continue
+            self._given_ahead += 1
             self._ahead.append((batch.due_ns[at] if at < len(batch.due_ns) else 2**63, self._allowed(event)))
             at += len(event) if type(event) is Frame else 1
         if at != len(batch.due_ns):
@@ -828,7 +837,7 @@ class ProcessHost:
     def flush(self, now_ns: int, written_seq: int) -> None:
         """Send what waits, at the end of a turn."""
         link = self.link
-        if link is None or not self.started:
+        if link is None or not self.started or self._marker.holds:
             return
         try:
             link.flush(now_ns, written_seq)
@@ -838,6 +847,8 @@ class ProcessHost:
         except PeerError as error:
             self.lose(str(error))
             return
+        if not any(link.outbox.values()):
+            self._marker.begin(self.hosts.kernel.cascade.seq, monotonic())
         self._tell_slow(link)
 
     def _tell_slow(self, link: Link) -> None:
@@ -881,8 +892,8 @@ class ProcessHost:
                 self.held = None if reply.error else (reply.state, reply.last_seq)
             except PeerError as error:
                 self.lose(str(error))
-        elif link is not None and self.started and self._snapshot_call is None:
-            self._snapshot_call = link.begin_call("Snapshot", SnapshotRequest(), self.spec.answer_s)
+        else:
+            self._marker.want()
         return None if self.held is None else {"state": self.held[0], "last_seq": self.held[1]}
 
     def restore(self, state: Any) -> None:

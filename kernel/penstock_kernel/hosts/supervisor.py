@@ -15,6 +15,7 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Generator
+from functools import partial
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -144,10 +145,10 @@ class Supervisor:
             elif status == PluginStatus.QUARANTINED:
                 self._quarantined(care)
             elif care.coming is not None:
-                kernel.later(lambda care=care: self._go_on(care))
+                kernel.later(partial(self._go_on, care))
             elif care.due_s is not None and now_s >= care.due_s:
                 care.due_s = None
-                kernel.later(lambda care=care: self._begin(care))
+                kernel.later(partial(self._begin, care))
 
     def go_live(self) -> None:
         """Start the process of every plugin that runs in a kernel which has just played its journal back.
@@ -172,7 +173,7 @@ class Supervisor:
             care.since_s = monotonic()
         for host in mine:
             if host not in here and self._status(self._care(host)) not in (None, PluginStatus.QUARANTINED):
-                kernel.later(lambda care=self._care(host): self._was_away(care))
+                kernel.later(partial(self._was_away, self._care(host)))
 
     def _taken_up(self, host: ProcessHost) -> Generator[None, None, None]:
         hosts, slot = self._hosts, host.slot

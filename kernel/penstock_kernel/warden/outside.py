@@ -76,6 +76,8 @@ def cancel_at(run_dir: Path, name: str) -> int:
         Exception: whatever the plugin raises; TypeError when it cannot cancel outside.
     """
     spec = load_deployment(run_dir / "deployment.toml").plugin(name)
+    if spec.run != "inprocess":
+        raise TypeError(f"plugin {name} runs out of process; its own process cancels, or its venue when it is gone")
     cls = load_class(spec.manifest)
     if not issubclass(cls, Venue) or cls.cancel_all_outside is None:
         raise TypeError(f"{spec.manifest.class_path} has no cancel_all_outside(config)")

@@ -49,19 +49,18 @@ def check_manifests(path: Path, *, load: bool = False) -> tuple[list[str], int]:
     With *load* the classes are imported and held against it.
     """
     from penstock_sdk.discovery import read_path
-    from penstock_sdk.manifest import KINDS, ManifestError, contract_major
+    from penstock_sdk.manifest import KINDS, ManifestError
 
-    contracts = dict.fromkeys(KINDS, range(1, 1_000_000))  # which majors are served is the host's to say
     try:
-        manifests = read_path(path, contracts)
+        manifests = read_path(path, dict.fromkeys(KINDS, (1,)))  # the contract of this SDK's base classes
     except ManifestError as error:
-        return [_line(problem) for problem in error.problems], len(error.problems)
-    assert all(contract_major(manifest, contracts) for manifest in manifests)
-    problems = [problem for each in manifests for problem in _loaded(each)] if load else []
+        problems = sorted(error.problems, key=lambda problem: (problem.file, _line_number(problem)))
+        return [_line(problem) for problem in problems], len(problems)
+    found = [problem for each in manifests for problem in _loaded(each)] if load else []
     warnings = [warning for each in manifests for warning in _warnings(each)]
     told = ", ".join(f"{each.kind} {each.id} {each.version}" for each in manifests)
-    lines = [_line(problem) for problem in problems] + [_line(warning, "warning: ") for warning in warnings]
-    return lines or [f"{path}: no faults: {told}"], len(problems)
+    lines = [_line(problem) for problem in found] + [_line(warning, "warning: ") for warning in warnings]
+    return lines or [f"{path}: no faults: {told}"], len(found)
 
 
 def _warnings(manifest: PluginManifest) -> list[ManifestProblem]:
@@ -100,15 +99,20 @@ def _problem(manifest: PluginManifest, path: KeyPath, message: str, way_out: str
     return ManifestProblem(manifest.source.file, path, message, way_out, "", manifest.id)
 
 
-def _line(problem: ManifestProblem, mark: str = "") -> str:
-    """Return a problem as FILE:LINE: KEY: what; the way out."""
+def _line_number(problem: ManifestProblem) -> int:
+    """Return the line of a problem in its file, 0 where it has none."""
     from penstock_sdk.discovery import manifest_text
     from penstock_sdk.toml_lines import line_of, toml_lines
+
+    return line_of(toml_lines(manifest_text(problem.file)), problem.path) if problem.path else 0
+
+
+def _line(problem: ManifestProblem, mark: str = "") -> str:
+    """Return a problem as FILE:LINE: KEY: what; the way out."""
     from penstock_sdk.typed import format_path
 
-    place = problem.file
-    if problem.path:
-        place += f":{line_of(toml_lines(manifest_text(problem.file)), problem.path)}"
+    line = _line_number(problem)
+    place = f"{problem.file}:{line}" if line else problem.file
     way_out = f"; {problem.way_out}" if problem.way_out else ""
     path = f"{format_path(problem.path)}: " if problem.path else ""
     return f"{place}: {mark}{path}{problem.message}{way_out}"

@@ -182,8 +182,7 @@ def _two_runs(kit: Kit) -> None:
     for _ in range(2):
         rig = kit.configured()
         rig.start()
-        if kit.kind != "venue":
-            rig.step(*rig.world.opening(rig.now_ns))
+        rig.step(*rig.world.opening(rig.now_ns))
         kit.afternoon(rig)
         said.append(transcript(rig))
     if not said[0]:

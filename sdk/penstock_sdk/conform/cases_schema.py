@@ -61,6 +61,8 @@ def _odd(kit: Kit, **values: Any) -> Rig:
 
 def _step(rig: Rig, *events: Any, frames: tuple[bytes, int] | None = None) -> list[str]:
     """Return the faults of a step that it must survive."""
+    if frames is None and not any(map(rig.wants, events)):
+        return []
     try:
         return rig.step_frames(*frames).faults if frames is not None else rig.step(*events).faults
     except PeerError as error:
@@ -157,15 +159,16 @@ def _refused_frame(kit: Kit, frame_of: Any, what: str) -> None:
 
 @case(
     "schema.shorter",
-    "Records shorter than their schema are refused, and the process lives.",
+    "Records too short to be of any version are refused, and the process lives.",
     wanted="a fault, or the end of the stream with an error; health afterwards",
-    way_out="compare `stride` with the length that you know before you read a record",
+    way_out="compare `stride` with what you need at least before you read a record; an older host's may be shorter "
+    "than yours by fields that were appended since",
 )
 def _shorter(kit: Kit) -> None:
     _refused_frame(
         kit,
-        lambda layout: raw_frame(layout.id, bytes(layout.size - 8), count=1, stride=layout.size - 8),
-        "a stride 8 bytes too short",
+        lambda layout: raw_frame(layout.id, b"\x01\x02", count=1, stride=2),
+        "a stride of 2 bytes",
     )
 
 

@@ -265,7 +265,7 @@ def _held(kit: Kit) -> tuple[Rig, list[int]]:
     said = rig.start(echo=False).records
     for record in said:
         rig.world.hear(record)
-    opening: list[Any] = [*said, *(rig.world.opening(rig.now_ns) if kit.kind != "venue" else ())]
+    opening: list[Any] = [*said, *rig.world.opening(rig.now_ns)]
     for at in range(48):
         rig.now_ns += 30_000_000_000
         due = sorted((each for each in rig.timers.values() if each.due_ns <= rig.now_ns), key=lambda each: each.due_ns)

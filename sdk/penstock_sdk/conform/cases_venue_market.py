@@ -143,8 +143,7 @@ def _once(kit: Kit) -> None:
     verbs=("orders",),
 )
 def _hearing(kit: Kit) -> None:
-    rig = kit.configured()
-    rig.start()
+    rig = kit.started()
     floor = Floor(kit, rig)
     order = floor.order()
     rig.step(order, hearing=True)

@@ -56,6 +56,7 @@ class Floor:
         if "poll" in rig.described.capabilities and not rig.described.embedded:
             rig = kit.configured(simulated=False, **options)
         rig.start()
+        rig.step(*rig.world.opening(rig.now_ns))
         return cls(kit, rig, first=first)
 
     def again(self) -> Floor:
@@ -70,7 +71,9 @@ class Floor:
         rig = kit.configured(simulated=old.simulated, beside=True)
         rig.world, rig.now_ns, rig.seq = old.world, old.now_ns, old.seq
         rig.world.sessions.clear()
+        rig.world.tells_later = True
         rig.start()
+        rig.step(*rig.world.opening(rig.now_ns))
         floor = Floor(kit, rig, first=self.next_number)
         floor.sent = dict(self.sent)
         return floor

@@ -86,7 +86,7 @@ class Kit:
         """Return a running plugin, told that the market is open where the kit is the market."""
         rig = self.configured(**options)
         rig.start()
-        rig.step(*rig.world.opening(rig.now_ns) if self.kind != "venue" else ())
+        rig.step(*rig.world.opening(rig.now_ns))
         rig.faults.clear()  # those of the start are life.start's
         return rig
 

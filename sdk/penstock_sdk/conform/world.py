@@ -46,6 +46,8 @@ class World:
 
     def __init__(self, *, venue: bool = False, first_id: int = 1, mark: str = "") -> None:
         self.first_id, self.mark = first_id, mark
+        self.tells_later = venue
+        """Zones and contracts are told once the plugin runs, as a venue lists what it hears of; not at its start."""
         self.starts_ns = _MIDNIGHT_NS - 12 * HOUR_NS
         self.ids: dict[tuple[int, str], int] = {}
         self.zones: dict[int, ZoneDefinition] = {}
@@ -63,8 +65,9 @@ class World:
 
     def known(self) -> list[Any]:
         """Return what a plugin is started with: names, then definitions."""
+        defined: list[Any] = [*self.zones.values(), *self.contracts.values(), *self.listings.values()]
         names = [Interned(kind=IdKind(kind), id=id_, name=name) for (kind, name), id_ in self.ids.items()]
-        return [*names, *self.zones.values(), *self.contracts.values(), *self.listings.values()]
+        return [*names, *([] if self.tells_later else defined)]
 
     def hear(self, record: Any) -> None:
         """Keep what the plugin defines."""
@@ -111,7 +114,10 @@ class World:
     # -- an afternoon ----------------------------------------------------------------------------------------------
 
     def opening(self, now_ns: int) -> list[Any]:
-        """Return an auction's prices, then that all listings are open, and an exchange rate."""
+        """Return an auction's prices, then that all listings are open, and an exchange rate; a venue's: contracts."""
+        if self.tells_later:
+            self.tells_later = False
+            return [*self.zones.values(), *self.contracts.values()]
         ids = sorted(self.listings)
         auction = [
             AuctionResult(self.listings[id_].contract_id, id_, 1, self.currency_id, 1, 0, 5_000 + 100 * i, 500, now_ns)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from penstock_sdk.packages.archive import PackageError, Progress, file_sha256
+from penstock_sdk.packages.archive import LIST_NAME, PackageError, Progress, file_sha256
 
-__all__ = ["Environment", "environment_of", "make_environment", "needs_environment"]
+__all__ = ["Environment", "environment_of", "interpreter_of", "make_environment", "needs_environment"]
 
 REQUIREMENTS_NAME = "requirements.txt"
 WHEELS_FOLDER = "wheels"
@@ -57,6 +57,22 @@ def environment_of(package: str | Path, folder: str | Path) -> Environment | Non
     if not (place / _MADE).is_file():
         raise PackageError(f"{package} has no environment of its own yet; run `penstock plugin install` again")
     return _read(place)
+
+
+def interpreter_of(package: str | Path) -> str:
+    """Return the Python of an installed package's environment; "" when it needs none, or is no installed package.
+
+    Args:
+        package: its folder, below a folder of plugins.
+
+    Raises:
+        PackageError: it needs an environment, and there is none.
+    """
+    package = Path(package)
+    if package.parent.name != "packages" or not (package / LIST_NAME).is_file():
+        return ""
+    found = environment_of(package, package.parent.parent)
+    return found.interpreter if found is not None else ""
 
 
 def make_environment(

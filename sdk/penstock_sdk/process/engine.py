@@ -13,26 +13,26 @@ from __future__ import annotations
 
 import json
 import os
-import struct
-from collections.abc import Callable, Iterator, Sequence
-from operator import index
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from penstock_sdk.context import Context, Identity
 from penstock_sdk.core.core import _restore_plugin, class_name, plugin_state
 from penstock_sdk.core.faults import error_text, fault_text, shown
 from penstock_sdk.core.state_bytes import pack_state, unpack_state
-from penstock_sdk.core.wiring import Slot, WiringError, _one_by_one, handlers_of
-from penstock_sdk.events import CheckResult, CheckVerdict, Order, TaskResult, Timer
+from penstock_sdk.core.wiring import Slot, WiringError
+from penstock_sdk.events import CheckResult, CheckVerdict, Order
 from penstock_sdk.plugin import Check, Feed, Plugin
+from penstock_sdk.process.ahead import Ahead
 from penstock_sdk.process.describing import config_of, describe
 from penstock_sdk.process.envelope import Lane
 from penstock_sdk.process.far_context import FarHost, Port
-from penstock_sdk.process.flow import FlowError, count_records
+from penstock_sdk.process.flow import count_records
+from penstock_sdk.process.hearer import Hearer
 from penstock_sdk.process.peer import PeerError
 from penstock_sdk.process.target import load_target
-from penstock_sdk.schema import Control, Frame, Layout, Record, SchemaError, layouts
+from penstock_sdk.schema import Control, Frame, Record
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES
 from penstock_sdk.wire.messages import (
     METHODS,
@@ -50,8 +50,6 @@ from penstock_sdk.wire.messages import (
 
 __all__ = ["Engine", "EngineError", "Port", "load_target"]
 
-AHEAD_BYTES = 512 << 10
-"""A feed's recorded events are given ahead in batches of at most some such size, however many are asked for."""
 STATE_FORMAT = 1
 _ANSWERS = (int(CheckResult.PASSED), int(CheckResult.REFUSED))
 _header = HEADER.unpack_from
@@ -59,20 +57,6 @@ _header = HEADER.unpack_from
 
 class EngineError(PeerError):
     """A call that cannot be done; the text says why."""
-
-
-class _Route(NamedTuple):
-    """Who hears the records of one schema here, in order: the context's parts, then the plugin."""
-
-    layout: Layout
-    unpack: Callable[..., tuple[Any, ...]] | None
-    """Of a packed record: its values, at an offset."""
-    inner: Callable[[Any], object] | None
-    """A part of the context that hears single events."""
-    keep: bool
-    """The context keeps it as history."""
-    single: Callable[[Any], Any] | None
-    many: Callable[[Frame], Any] | None
 
 
 class Engine:
@@ -97,17 +81,13 @@ class Engine:
         self.state = "new"
         """new, configured, started, drained, stopped."""
         self.stepped = False
-        self.last_seq = 0
-        """Number of the last event that was handled."""
         self._host = FarHost(0, False, port)
         self._instance: Message | None = None
         self._config: Any = None
         self._slot: Slot | None = None
-        self._routes: dict[int, _Route | None] = {}
+        self._hearer: Hearer | None = None
         self._poller: Callable[[], Sequence[Any]] | None = None
-        self._ahead: Iterator[Any] | None = None
-        self._ahead_taken = 0
-        self._ahead_ns = -(2**63)
+        self._ahead: Ahead | None = None
         self._effects_told = 0
 
     # -- calls -----------------------------------------------------------------------------------------------------
@@ -178,27 +158,8 @@ class Engine:
             host.history_kept.want(record, self.cls.history_ns)
         self.plugin = self.cls(ctx, self._config)
         self._slot = Slot(who.name, who.plugin_id, self.plugin, self.cls.kind, ctx)
-        self._wire()
-        self._ahead, self._ahead_taken, self._ahead_ns = None, 0, -(2**63)
-        self.last_seq = 0
-
-    def _wire(self) -> None:
-        """Compile who hears what."""
-        assert self.plugin is not None
-        handlers = handlers_of(self.plugin, self.cls.kind)
-        host = self._host
-        inner: dict[int, Callable[[Any], object]] = dict(host.keepers)
-        inner[Timer.layout.id] = host.fired
-        inner[TaskResult.layout.id] = lambda result: host.work.heard(result.task_id)
-        self._routes = {}
-        for layout in layouts():
-            single, many = handlers.get((layout.id, False)), handlers.get((layout.id, True))
-            keep = host.history_kept.wants(layout.id)
-            if single is not None or many is not None or keep or layout.id in inner:
-                unpack = struct.Struct("<" + layout.codes).unpack_from if layout.packed else None
-                self._routes[layout.id] = _Route(layout, unpack, inner.get(layout.id), keep, single, many)
-            else:
-                self._routes[layout.id] = None
+        self._hearer = Hearer(host, self.plugin, self.cls.kind)
+        self._ahead = Ahead(self.plugin, host.outbox) if isinstance(self.plugin, Feed) else None
         poll = getattr(self.plugin, "poll", None)
         self._poller = poll if callable(poll) else None
 
@@ -258,8 +219,18 @@ class Engine:
         except Exception as error:
             self._make()  # nothing of it is kept
             return RestoreReply(error=f"plugin {self._slot.name} cannot take up its state: {error_text(error)}")
-        self.last_seq = request.last_seq
+        self._heard.last_seq = request.last_seq
         return RestoreReply()
+
+    @property
+    def last_seq(self) -> int:
+        """Return the number of the last event that was handled; 0 before any was."""
+        return 0 if self._hearer is None else self._hearer.last_seq
+
+    @property
+    def _heard(self) -> Hearer:
+        assert self._hearer is not None, "configured before it hears"
+        return self._hearer
 
     def _want(self, method: str, *states: str) -> None:
         if self.state not in states:
@@ -269,25 +240,14 @@ class Engine:
         moment = self._host.moment
         moment.now_ns = max(moment.now_ns, now_ns)
         moment.seq = moment.correlation_seq = seq
-        self.last_seq = max(self.last_seq, seq)
-
-    def _guarded(self, name: str, call: Callable[..., Any], *args: Any) -> None:
-        """Call the plugin, and take what it says; what it raises is a fault."""
-        outbox = self._host.outbox
-        try:
-            out = call(*args)
-        except BaseException as error:  # a plugin may raise anything; it is told, and the plugin goes on
-            outbox.fault(name, fault_text(error))
-            return
-        if out is not None:
-            outbox.say(out)
+        self._heard.last_seq = max(self._heard.last_seq, seq)
 
     def _said_by(self, name: str, call: Callable[[], Any]) -> Message:
         """Return what a call of the plugin's says as one batch, whatever its topics: the reply of a call holds one."""
         outbox = self._host.outbox
         outbox.lane, outbox.one_lane = Lane.EVENTS, True
         try:
-            self._guarded(name, call)
+            self._heard.guarded(name, call)
             batches = outbox.collect(Lane.EVENTS, effects=self._host.effects_waiting)
         finally:
             outbox.one_lane = False
@@ -326,7 +286,7 @@ class Engine:
                 self._give_ahead(batch)
             elif batch.frames:
                 self._want_events(batch)
-                self._hear(batch.frames)
+                self._heard.hear(batch.frames)
             if batch.now_ns > host.moment.now_ns:
                 host.moment.now_ns = batch.now_ns
             if batch.written_seq and host.effects_waiting:
@@ -396,90 +356,6 @@ class Engine:
                 f"may come, with hearing"
             )
 
-    def _hear(self, frames: bytes) -> None:
-        """Let each frame be heard, in order."""
-        host = self._host
-        moment, routes = host.moment, self._routes
-        at, end = 0, len(frames)
-        while at < end:
-            if end - at < HEADER_BYTES:
-                count_records(frames[at:])  # raises, and says what is wrong
-            body_bytes, schema_id, _, _, seq, at_ns, _, root, count, stride, producer = _header(frames, at)
-            body_at = at + HEADER_BYTES
-            at = body_at + (body_bytes + 7 & ~7)
-            if at > end:
-                raise FlowError(f"frames end {at - end} bytes short of the last frame's {body_bytes}, padded to 8")
-            if at_ns > moment.now_ns:
-                moment.now_ns = at_ns
-            moment.seq = seq
-            moment.correlation_seq = root
-            moment.producer = producer
-            if seq + count > self.last_seq:
-                self.last_seq = seq + count - 1
-            try:
-                route = routes[schema_id]
-            except KeyError:
-                self._unknown(schema_id)
-                continue
-            if route is None:
-                continue
-            layout, unpack, inner, keep, single, _ = route
-            try:
-                if unpack is None:
-                    event = layout.unpack(frames[body_at : body_at + body_bytes])
-                elif count == 1 and stride >= layout.size and body_bytes == stride:
-                    event = layout.cls(*unpack(frames, body_at))
-                    if keep or single is None:
-                        body = memoryview(frames)[body_at : body_at + body_bytes]
-                        self._hear_frame(Frame.from_body(layout, body, stride), route, keep_only=single is not None)
-                        if single is None:
-                            continue
-                else:
-                    self._check_size(layout, body_bytes, count, stride)
-                    body = memoryview(frames)[body_at : body_at + body_bytes]
-                    self._hear_frame(Frame.from_body(layout, body, stride), route)
-                    continue
-            except Exception as error:
-                host.outbox.fault("frames", error_text(error))
-                continue
-            if inner is not None:
-                inner(event)
-            if single is not None:
-                try:
-                    out = single(event)
-                except BaseException as error:  # a plugin may raise anything; it is told, and the plugin goes on
-                    host.outbox.fault(f"on_{layout.snake}", fault_text(error))
-                    continue
-                if out is not None:
-                    host.outbox.say(out)
-
-    def _hear_frame(self, frame: Frame, route: _Route, *, keep_only: bool = False) -> None:
-        if route.keep:
-            self._host.history_kept.add(frame)
-        if keep_only:
-            return
-        if route.inner is not None:
-            for event in frame.records():
-                route.inner(event)
-        if route.many is not None:
-            self._guarded(f"on_{route.layout.plural}", route.many, frame)
-        elif route.single is not None:
-            name = f"on_{route.layout.snake}"
-            self._guarded(name, _one_by_one(route.single, name), frame)
-
-    @staticmethod
-    def _check_size(layout: Layout, body_bytes: int, count: int, stride: int) -> None:
-        if body_bytes != count * stride:
-            raise SchemaError(
-                f"frame of {layout.name} met a body of {body_bytes} bytes, wanted {count} records of {stride}"
-            )
-
-    def _unknown(self, schema_id: int) -> None:
-        """Pass over a schema that nobody here declares; said once: a newer host may know more than this SDK."""
-        self._routes[schema_id] = None
-        text = f"schema id {schema_id} met, which nothing here declares; import what declares it, or hear less"
-        self._host.outbox.fault("frames", text)
-
     def _check_order(self, batch: Message) -> None:
         plugin, outbox, moment = self.plugin, self._host.outbox, self._host.moment
         if not isinstance(plugin, Check):
@@ -508,53 +384,12 @@ class Engine:
         outbox.say(verdict)
 
     def _give_ahead(self, batch: Message) -> None:
-        """Give a feed's next recorded events; fewer than asked for where they are large, `taken_all` at the end."""
-        host, outbox = self._host, self._host.outbox
-        if not isinstance(self.plugin, Feed):
+        """Give a feed's next recorded events."""
+        host = self._host
+        if self._ahead is None:
             raise EngineError(f"take met a plugin of kind {self.cls.kind}, wanted a feed")
         if self.state != "started":
             raise EngineError(f"take met a feed that is {self.state}, wanted one that is started")
         if batch.now_ns > host.moment.now_ns:
             host.moment.now_ns = batch.now_ns
-        outbox.one_lane = outbox.by_itself = True
-        try:
-            if self._ahead is None:
-                self._ahead = iter(self.plugin.events())
-            for _ in range(batch.take):
-                item = next(self._ahead, None)
-                if item is None:
-                    outbox.taken_all = True
-                    break
-                self._ahead_taken += 1
-                at_ns, event = self._checked(item)
-                outbox.say(event)
-                outbox.due_ns += [at_ns] * (len(event) if isinstance(event, Frame) else 1)
-                if outbox.size >= AHEAD_BYTES:
-                    break
-        except Exception as error:  # what came before stands
-            self._ahead = iter(())
-            outbox.fault("events", error_text(error))
-            outbox.taken_all = True
-        finally:
-            outbox.one_lane = outbox.by_itself = False
-
-    def _checked(self, item: Any) -> tuple[int, Any]:
-        """Return a feed's item when it can be numbered."""
-        assert self._slot is not None
-        where = f"feed {self._slot.name}, item {self._ahead_taken}"
-        at_ns, event = index(item[0]), item[1]
-        if not isinstance(event, (Record, Control, Frame)) or abs(at_ns) >= 2**63:
-            raise ValueError(
-                f"{where}: met {shown(item)}, wanted (at_ns, event) with nanoseconds of 64 bits and a record or a frame"
-            )
-        if at_ns < self._ahead_ns:
-            raise ValueError(
-                f"{where}: its time {at_ns} lies before the last, {self._ahead_ns}; sort the source by time"
-            )
-        if not isinstance(event, Frame):
-            try:
-                event.layout.pack(event)
-            except Exception as error:
-                raise event.layout.misfit(event) if event.layout.packed else error from None
-        self._ahead_ns = at_ns
-        return at_ns, event
+        self._ahead.give(batch.take)

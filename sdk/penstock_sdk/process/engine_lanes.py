@@ -41,6 +41,9 @@ ASK_S = 10.0
 """How long a handler waits for the ids of names that it asked for."""
 _IDLE_S = 0.002
 """Nothing came for so long: acknowledge what was not yet."""
+_FLUSH_S = 0.001
+"""What is said waits so long for more, while more comes in: a message costs more than its records."""
+_MERGED_BYTES_MAX = 64 << 10
 _POLL_S = 0.002
 """How often a plugin is asked whether something came from outside, and whether its work is done."""
 _QUIET_S = 1.0
@@ -121,7 +124,29 @@ class _LaneState:
         self.session = ""
         self.outlet: Outlet | None = None
         self.waiting: deque[tuple[Message, int]] = deque()
-        """Said, with its records, for want of room not sent."""
+        """Said, with its records, and not sent."""
+
+    def fits(self) -> bool:
+        """Return whether the first of what waits may be sent."""
+        batch, records = self.waiting[0]
+        free_records, free_bytes = self.flow.room()
+        free = not batch.frames or (records <= free_records and len(batch.frames) <= free_bytes)
+        return self.outlet is not None and free
+
+    def merge(self, batch: Message, records: int) -> bool:
+        """Add frames to the last batch that waits, when both hold nothing else; return whether that was done."""
+        if not self.waiting:
+            return False
+        last, before = self.waiting[-1]
+        size = len(last.frames) + len(batch.frames)
+        free_records, free_bytes = self.flow.room()
+        if size > min(free_bytes, _MERGED_BYTES_MAX) or records + before > free_records:
+            return False
+        if not (records and before and len(batch.ListFields()) == len(last.ListFields()) == 1):
+            return False
+        last.frames += batch.frames
+        self.waiting[-1] = (last, before + records)
+        return True
 
 
 class EngineLanes:
@@ -156,7 +181,7 @@ class EngineLanes:
 
     def run(self) -> None:
         """Serve until `Quit`, or a Stop that ends the process."""
-        quiet, polled = False, self._clock()
+        quiet, flushed, polled = False, 0.0, self._clock()
         while self._running:
             patience = (_POLL_S if self._engine.polls or self._engine.working else _QUIET_S) if quiet else _IDLE_S
             try:
@@ -168,9 +193,15 @@ class EngineLanes:
                 self._handle(item)
                 self._work()
                 quiet = False
-            if (quiet or self._clock() - polled >= _POLL_S) and not self._waits():
+                now = self._clock()
+                if self.inbox.empty() or now - flushed >= _FLUSH_S:
+                    self._flush()
+                    flushed = now
+            if (quiet or self._clock() - polled >= _POLL_S) and self._has_room():
                 self._poll()
+                self._flush()
                 polled = self._clock()
+        self._flush()
 
     def close(self) -> None:
         """End the streams and the engine, after `run`."""
@@ -192,6 +223,7 @@ class EngineLanes:
         outlet = state.outlet
         if outlet is None:
             raise PeerGone(f"stream {lane.name} is not open, and a name wants an id; the host opens it before Start")
+        self._flush()
         number = state.flow.send(batch, count_records(batch.frames)).number
         outlet.put(batch)
         deadline = self._clock() + ASK_S
@@ -231,6 +263,7 @@ class EngineLanes:
                 state = self._lanes[item.lane]
                 if state.outlet is item.outlet:
                     self._work()
+                    self._flush()
                     state.outlet = None
                 item.outlet.end()
             case Pinged():
@@ -285,12 +318,11 @@ class EngineLanes:
             state.flow.done(item.batch.number)
         elif new:
             self._backlog.append((item.lane, item.batch))
-        self._send_waiting(state)
         return new
 
     def _work(self, *, all_of_it: bool = False) -> None:
         """Let the plugin handle what was taken, as long as there is room for what it says."""
-        while self._backlog and (all_of_it or not self._waits()):
+        while self._backlog and (all_of_it or self._has_room()):
             lane, batch = self._backlog.popleft()
             state = self._lanes[lane]
             self._current = lane
@@ -352,8 +384,8 @@ class EngineLanes:
                     f"in {CREDIT_BYTES}",
                 )
                 continue
-            state.waiting.append((batch, records))
-            self._send_waiting(state)
+            if not state.merge(batch, records):
+                state.waiting.append((batch, records))
 
     def _poll(self) -> None:
         if not (self._engine.polls or self._engine.working):
@@ -364,17 +396,19 @@ class EngineLanes:
         except Exception as error:
             self._break(self._lanes[Lane.EVENTS], f"{type(error).__name__}: {error}")
 
-    def _send_waiting(self, state: _LaneState) -> None:
-        while state.waiting and state.outlet is not None:
-            batch, records = state.waiting[0]
-            free_records, free_bytes = state.flow.room()
-            if batch.frames and (records > free_records or len(batch.frames) > free_bytes):
-                return
-            state.waiting.popleft()
-            state.outlet.put(state.flow.send(batch, records))
+    def _flush(self) -> None:
+        """Send what was said, as far as there is room."""
+        for state in self._lanes.values():
+            while state.waiting and state.fits():
+                batch, records = state.waiting.popleft()
+                assert state.outlet is not None, "only what has an outlet fits"
+                state.outlet.put(state.flow.send(batch, records))
 
-    def _waits(self) -> bool:
-        return any(state.waiting for state in self._lanes.values())
+    def _has_room(self) -> bool:
+        """Return whether all that was said is sent, or as good as sent; sends it if need be."""
+        if any(len(state.waiting) > 1 for state in self._lanes.values()):
+            self._flush()
+        return all(not state.waiting or state.fits() for state in self._lanes.values())
 
     def _break(self, state: _LaneState, why: str) -> None:
         if state.outlet is not None:

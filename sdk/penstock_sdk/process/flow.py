@@ -106,7 +106,7 @@ class Flow:
             FlowError: the other side has not granted that much; nothing has changed.
         """
         size = len(batch.frames)
-        free_records, free_bytes = self.room()
+        free_records, free_bytes = self._may_records - self._sent_records, self._may_bytes - self._sent_bytes
         if size and (records > free_records or size > free_bytes):
             raise FlowError(
                 f"batch of {records} records in {size} bytes met room for {free_records} in {free_bytes}; wait for "
@@ -131,15 +131,15 @@ class Flow:
                 never sent. The stream is then of no use.
         """
         self._hear(batch)
-        number = batch.number
+        number, frames = batch.number, batch.frames
         if number <= self.taken:
-            if number == 0 and batch.frames:
+            if number == 0 and frames:
                 raise FlowError("batch 0 holds frames; wanted a number, or an acknowledgement without frames")
             return False
         if number != self.taken + 1:
             raise FlowError(f"batch {number} met, wanted {self.taken + 1}: what lies between has not come")
-        size = len(batch.frames)
-        records = count_records(batch.frames) if size else 0
+        size = len(frames)
+        records = count_records(frames) if size else 0
         if self._got_records + records > self._granted_records or self._got_bytes + size > self._granted_bytes:
             raise FlowError(
                 f"batch {number} met {records} records in {size} bytes, wanted at most "
@@ -158,14 +158,17 @@ class Flow:
         Args:
             number: which one; 0 is the oldest. One that was handled before its turn counts once those before it have.
         """
-        if not number:
-            number = self._in_hand[0][0]
-        self._done.add(number)
-        while self._in_hand and self._in_hand[0][0] in self._done:
-            self.handled, records, size = self._in_hand.popleft()
-            self._done.discard(self.handled)
+        in_hand = self._in_hand
+        if number and number != in_hand[0][0]:
+            self._done.add(number)
+            return
+        while True:
+            self.handled, records, size = in_hand.popleft()
             self._handled_records += records
             self._handled_bytes += size
+            if not in_hand or in_hand[0][0] not in self._done:
+                return
+            self._done.discard(in_hand[0][0])
 
     def owed(self, *, idle: bool = False) -> Message | None:
         """Return a batch without number that acknowledges and grants, when the other side should hear of it, or None.

@@ -141,11 +141,10 @@ class GrpcLink:
 
         Without a reader its pipes would fill, and block it. A plugin without this method is none the worse.
         """
-        call = self._channel.unary_stream("/plugin.GRPCStdio/StreamStdio")(b"", metadata=self._metadata)
         try:
-            for message in call:
+            for message in self._channel.unary_stream("/plugin.GRPCStdio/StreamStdio")(b"", metadata=self._metadata):
                 on_bytes(*_stdio_data(message))
-        except grpc.RpcError:
+        except (grpc.RpcError, ValueError):  # ValueError: the channel was closed before this began
             pass
 
     def renew(self) -> None:

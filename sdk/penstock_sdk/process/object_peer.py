@@ -19,8 +19,8 @@ from penstock_sdk.plugin import Plugin
 from penstock_sdk.process.engine import Engine
 from penstock_sdk.process.envelope import Kind, Lane
 from penstock_sdk.process.peer import PeerError, PeerGone, PeerTimeout
-from penstock_sdk.process.serve_socket import Server
 from penstock_sdk.process.socket_lane import SocketLane
+from penstock_sdk.process.socket_server import Server
 from penstock_sdk.wire.messages import METHODS, Batch, Message, StopRequest
 
 __all__ = ["ObjectPeer", "SocketPeer", "SocketPeerStream"]

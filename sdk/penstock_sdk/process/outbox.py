@@ -119,6 +119,10 @@ class Outbox:
             wanted = "None, a record, a Frame or a list of them"
             self.fault("returned", error_text(TypeError(f"met {kind.__name__} {shown(item)}, wanted {wanted}")))
             return
+        if len(data) > ANSWER_BYTES_MAX:
+            text = f"met {kind.__name__} of {len(data)} bytes, wanted at most {ANSWER_BYTES_MAX}; say it in parts"
+            self.fault("returned", text)
+            return
         if self.one_lane:
             lane = self.lane
         box = self._boxes[lane]

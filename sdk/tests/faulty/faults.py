@@ -437,7 +437,11 @@ def quotes_like(test: Callable[[Quote], bool]) -> Callable[[Tap, Message], bool]
 
 
 trader("schema.said", received=each_answer(lambda t, b: add_frame(b, _WRONG_COUNT) if t.s.count == 8 else None))
-trader("schema.rights", received=each_answer(lambda t, b: add_frame(b, _STATE) if t.s.count == 8 else None))
+trader(
+    "schema.rights",
+    sending=_says_when_hearing,
+    received=each_answer(lambda t, b: add_frame(b, _STATE) if t.s.count == 8 and not t.s.held else None),
+)
 trader("schema.unknown", **gone_when(_has(31_999)))
 trader("schema.longer", sending=_skips_later)
 trader("schema.shorter", sending=_sound_only)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,13 @@ class _Counts:
 
 
 class FarFeed(_Counts, Feed):
-    """A hundred quotes, one a second; in wall time one at each poll."""
+    """A hundred quotes, one a second; in wall time one at each tenth poll."""
 
     Config = Mortal
+
+    def __init__(self, ctx: Any, config: Any = None) -> None:
+        super().__init__(ctx, config)
+        self.listings: dict[str, int] = {}
 
     def _quote(self, number: int) -> Quote:
         name = f"F{1 + number % 2}"
@@ -76,22 +81,18 @@ class FarFeed(_Counts, Feed):
             self.ctx.set_timer(self.ctx.now_ns + STEP_NS)
 
     def on_resume(self) -> None:
-        self.listings = {name: self.ctx.intern(IdKind.LISTING, name) for name in ("F1", "F2")}
-
-    def __init__(self, ctx: Any, config: Any = None) -> None:
-        super().__init__(ctx, config)
-        self.listings: dict[str, int] = {}
+        self.listings |= {name: self.ctx.intern(IdKind.LISTING, name) for name in ("F1", "F2")}
 
     def events(self) -> Iterator[tuple[int, Event]]:
         if not self.listings:
             self.on_resume()
-        day = delivery_day(market_zone("DE-LU"), __import__("datetime").date(2099, 1, 2))
+        day = delivery_day(market_zone("DE-LU"), date(2099, 1, 2))
         for number in range(100):
             yield day.start_ns - 3_600_000_000_000 + number * STEP_NS, self._quote(number)
 
     def poll(self) -> list[Event]:
         number = self.count()
-        return [self._quote(number)] if number <= 200 else []
+        return [self._quote(number)] if number % 10 == 0 else []
 
 
 class FarVenue(_Counts, Venue):

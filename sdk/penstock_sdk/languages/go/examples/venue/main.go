@@ -84,16 +84,22 @@ func (v *venue) On(event penstock.Record) {
 func (v *venue) list(c *penstock.ContractDefinition) {
 	name := v.ctx.Instance.Name + " " + c.Name
 	id := v.ctx.ID(penstock.IdKindListing, name)
-	if v.ctx.Listing(id) != nil || c.DeliveryStartNs-5*minuteNs <= v.ctx.NowNs() {
+	closesNs := c.DeliveryStartNs - 5*minuteNs
+	if closesNs <= v.ctx.NowNs() {
 		return
 	}
+	if v.Books[id] == nil {
+		v.Books[id] = &Book{MidTicks: 5_000, ClosesNs: closesNs, Resting: map[int64]*penstock.Order{}}
+	}
+	if v.ctx.Listing(id) != nil {
+		return // announced before, as in a session before this one
+	}
 	quarters := (c.DeliveryEndNs - c.DeliveryStartNs) / quarterNs
-	v.Books[id] = &Book{MidTicks: 5_000, ClosesNs: c.DeliveryStartNs - 5*minuteNs, Resting: map[int64]*penstock.Order{}}
 	listing := penstock.NewListingDefinition()
 	listing.ListingID, listing.ContractID, listing.VenueID = int64(id), c.ContractID, int64(v.ctx.Instance.PluginId)
 	listing.Name, listing.TickMicro, listing.LotKw = name, 10_000, 100
 	listing.PriceMinTicks, listing.PriceMaxTicks = -ticksMax, ticksMax
-	listing.OpensNs, listing.GateClosureNs = v.ctx.NowNs(), c.DeliveryStartNs-5*minuteNs
+	listing.OpensNs, listing.GateClosureNs = v.ctx.NowNs(), closesNs
 	listing.CashMicroPerLotTick = 250 * quarters // 10,000 per MWh × 0.1 MW × a quarter of an hour = 250
 	listing.IntervalStartNs, listing.IntervalNs, listing.IntervalCount = c.DeliveryStartNs, quarterNs, quarters
 	v.ctx.Say(&listing, v.quote(id))

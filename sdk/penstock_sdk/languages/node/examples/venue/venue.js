@@ -52,9 +52,10 @@ class Venue {
     const closesNs = contract.delivery_start_ns - 5n * MINUTE_NS;
     const name = `${ctx.instance.name} ${contract.name}`;
     const id = await ctx.id(IdKind.LISTING, name);
-    if (ctx.listings.has(id) || closesNs <= ctx.nowNs) return;
+    if (closesNs <= ctx.nowNs) return;
+    if (!this.books.has(id)) this.books.set(id, { midTicks: 5_000n, moves: 0n, closesNs, resting: new Map() });
+    if (ctx.listings.has(id)) return;  // announced before, as in a session before this one
     const quarters = (contract.delivery_end_ns - contract.delivery_start_ns) / QUARTER_NS;
-    this.books.set(id, { midTicks: 5_000n, moves: 0n, closesNs, resting: new Map() });
     ctx.say(ListingDefinition({
       listing_id: id, contract_id: contract.contract_id, venue_id: ctx.instance.pluginId, name, tick_micro: 10_000n,
       lot_kw: 100, price_min_ticks: -TICKS_MAX, price_max_ticks: TICKS_MAX, opens_ns: ctx.nowNs, gate_closure_ns: closesNs,

@@ -1,0 +1,142 @@
+"""Small plugins for the tests of plugins in processes of their own; each is the same class in the kernel's process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from penstock_sdk.events import (
+    ContractDefinition,
+    ExecutionReport,
+    IdKind,
+    Limit,
+    LimitKind,
+    ListingDefinition,
+    Order,
+    Quote,
+    ReportKind,
+    Severity,
+    TaskResult,
+    Timer,
+    ZoneDefinition,
+)
+from penstock_sdk.plugin import Model, Outcome, RiskCheck, Strategy, Venue
+
+QUARTER_NS = 900_000_000_000
+
+
+class MarketConfig(msgspec.Struct, frozen=True):
+    """When it says what."""
+
+    every_ms: int = 50
+
+
+class ToyMarket(Venue):
+    """Lists one contract at its start and another after its third quote; fills every order at its price."""
+
+    Config = MarketConfig
+    embedded = True
+
+    def on_start(self) -> Outcome:
+        """Announce the first contract, and begin to quote."""
+        self.ctx.set_timer(self.ctx.now_ns + self.config.every_ms * 1_000_000, 1)
+        zone_id = self.ctx.intern(IdKind.ZONE, "TOY")
+        return [ZoneDefinition(zone_id=zone_id, code="TOY", timezone="Etc/UTC", currency="EUR"), *self._list("one")]
+
+    def _list(self, name: str) -> list[Any]:
+        ctx = self.ctx
+        start_ns = (ctx.now_ns // QUARTER_NS + 100) * QUARTER_NS
+        contract_id, listing_id = ctx.intern(IdKind.CONTRACT, name), ctx.intern(IdKind.LISTING, name)
+        ctx.state[name] = listing_id
+        return [
+            ContractDefinition(
+                contract_id=contract_id, name=name, zone_id=1, product="QH", delivery_start_ns=start_ns,
+                delivery_end_ns=start_ns + QUARTER_NS, currency_id=ctx.intern(IdKind.CURRENCY, "EUR"),
+            ),
+            ListingDefinition(
+                listing_id=listing_id, contract_id=contract_id, venue_id=ctx.plugin_id, name=name, tick_micro=10_000,
+                lot_kw=100, price_min_ticks=-100_000, price_max_ticks=100_000, opens_ns=ctx.now_ns,
+                gate_closure_ns=start_ns, cash_micro_per_lot_tick=250, interval_start_ns=start_ns,
+                interval_ns=QUARTER_NS, interval_count=1,
+            ),
+        ]  # fmt: skip
+
+    def on_timer(self, timer: Timer) -> Outcome:
+        """Quote; at the third time announce the second contract."""
+        count = timer.tag
+        self.ctx.set_timer(self.ctx.now_ns + self.config.every_ms * 1_000_000, count + 1)
+        said: list[Any] = self._list("two") if count == 3 else []
+        said += [
+            Quote(listing_id, bid_ticks=90 + count % 5, bid_lots=9, ask_ticks=110, ask_lots=9)
+            for name in ("one", "two")
+            if (listing_id := self.ctx.state.get(name))
+        ]
+        return said
+
+    def on_order(self, order: Order) -> Outcome:
+        """Fill it."""
+        if order.action != 1:
+            return ExecutionReport(order.order_id, order.listing_id, ReportKind.CANCEL_REJECTED)
+        return ExecutionReport(
+            order.order_id, order.listing_id, ReportKind.FILL, last_ticks=order.price_ticks, last_lots=order.qty_lots
+        )
+
+
+class ToyBuyer(Strategy):
+    """Buys a lot at every quote, up to twenty; a restart goes on counting."""
+
+    def on_quote(self, quote: Quote) -> Outcome:
+        """Buy."""
+        listing = self.ctx.listing(quote.listing_id)
+        bought = self.ctx.state.get("bought", 0)
+        if listing is None or bought >= 20:
+            return None
+        self.ctx.state["bought"] = bought + 1
+        return self.buy(quote.listing_id, quote.ask_ticks, 1)
+
+
+class ThiefConfig(msgspec.Struct, frozen=True):
+    """What it tries."""
+
+    what: str = "order"
+
+
+class ToyThief(Strategy):
+    """Says at every quote what it may not."""
+
+    Config = ThiefConfig
+
+    def on_quote(self, quote: Quote) -> Outcome:
+        """Try."""
+        if self.config.what == "order":
+            return self.buy(quote.listing_id, quote.ask_ticks, 1)
+        if self.config.what == "quote":
+            return Quote(quote.listing_id, bid_ticks=1, bid_lots=1)
+        return Limit(LimitKind.QTY_MAX_LOTS, value=2**40)
+
+
+class ToyCheck(RiskCheck):
+    """Lets all pass but every fifth."""
+
+    def check_order(self, order: Order) -> Any:
+        """Count."""
+        count = self.ctx.state["asked"] = self.ctx.state.get("asked", 0) + 1
+        return self.refused(order, 22) if count % 5 == 0 else self.passed(order)
+
+
+class ToyWorker(Model):
+    """Submits work at its first quote, and says what came of it; raises at its second."""
+
+    def on_quote(self, quote: Quote) -> Outcome:
+        """Submit, or raise."""
+        count = self.ctx.state["quotes"] = self.ctx.state.get("quotes", 0) + 1
+        if count == 1:
+            self.ctx.submit(pow, 7, 2)
+        elif count == 2:
+            raise ValueError("the second quote")
+        return None
+
+    def on_task_result(self, result: TaskResult) -> Outcome:
+        """Say it."""
+        return self.ctx.alert("toy.worked", Severity.INFO, met=str(result.value))

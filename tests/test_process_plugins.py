@@ -1,0 +1,208 @@
+"""Plugins in processes of their own do what they do in the kernel: the same orders and positions, replayable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from penstock_kernel.hosts import process_host
+from penstock_kernel.replay import event_of, replay
+from penstock_kernel.run import Run, RunOptions
+from penstock_sdk.events import (
+    Alert,
+    CheckVerdict,
+    ExecutionReport,
+    Interned,
+    ListingDefinition,
+    OperatorCommand,
+    Order,
+    OrderIntent,
+    OrderState,
+    PluginFault,
+    PluginState,
+    PluginStatus,
+    Pnl,
+    Position,
+    Quote,
+    TaskResult,
+)
+from penstock_sdk.schema import Frame
+from penstock_sdk.wire.frame import Origin
+from penstock_sdk.wire.segment import read_frames
+
+TOYS = Path(__file__).parent / "support" / "process_toys"
+LOGICAL = (Order, OrderIntent, ExecutionReport, Position, Pnl, CheckVerdict, Interned, Quote, Alert, TaskResult)
+
+DAY = """
+[run]
+seed = 7
+clock = "sim"
+zone = "DE-LU"
+delivery_day = "2026-03-10"
+start = "2026-03-09T14:45:00"
+end = "2026-03-09T15:45:00"
+[limits]
+qty_max_lots = 100
+notional_max_micro = 20_000_000_000
+collar_ticks = 20_000
+[plugins.exchange]
+use = "exchange"
+config = {orders_per_day = 8_000, step_s = 60.0}
+[plugins.prices]
+use = "synthetic_prices"
+[plugins.risk]
+use = "risk_limits"
+[plugins.fat_finger]
+use = "fat_finger"
+[plugins.mm_de]
+use = "market_maker"
+config = {requote_s_min = 60.0}
+limits = {position_max_lots = 300, orders_per_second_max = 500}
+[plugins.portfolio]
+use = "portfolio"
+"""
+
+TOY = """
+[run]
+clock = "sim"
+zone = "DE-LU"
+delivery_day = "2026-03-10"
+start = "2026-03-09T14:45:00"
+end = "2026-03-09T14:45:02"
+[plugins.market]
+use = "toy_market"
+[plugins.check]
+use = "toy_check"
+[plugins.buyer]
+use = "toy_buyer"
+"""
+ALL_TOYS = TOY + '[plugins.worker]\nuse = "toy_worker"\n[plugins.thief]\nuse = "toy_thief"\n'
+
+
+class Ran(NamedTuple):
+    """A run that has ended."""
+
+    dir: Path
+    events: list[tuple[int, int, Any]]
+    """(time, origin, record)"""
+
+    def of(self, *kinds: type) -> list[Any]:
+        return [event for _, _, event in self.events if type(event) in kinds]
+
+
+def write(folder: Path, text: str, *, apart: bool, name: str = "plugins.toml") -> Path:
+    path = folder / name
+    lines = []
+    for line in text.splitlines():
+        lines.append(line)
+        if line.startswith("[plugins.") and apart:
+            lines.append('run = "process"')
+        if line.startswith('use = "toy_'):
+            lines.append(f'path = "{TOYS}"')
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def run(folder: Path, path: Path, until: Callable[[Any], bool] | None = None) -> Ran:
+    """Run a deployment to its end, or in wall time until something holds of the kernel."""
+    limit_s = None if until is None else 60.0
+    under_way = Run.start(path, RunOptions(lake=False, runs_dir=str(folder / "runs"), for_s=limit_s))
+    kernel = under_way.kernel
+    if until is not None:
+        stop = OperatorCommand(command="stop", who="test", why="it has happened")
+        asked: list[bool] = []
+
+        def look() -> None:
+            if not asked and until(kernel):
+                asked.append(True)
+                kernel.command(stop)
+
+        under_way.observers.append(look)
+    try:
+        under_way.go()
+    finally:
+        under_way.close()
+    events = []
+    for frame in read_frames(under_way.dir / "journal"):
+        event = event_of(frame)
+        records = event.records() if isinstance(event, Frame) else (event,)
+        events += [(frame.at_ns, frame.origin, record) for record in records]
+    return Ran(under_way.dir, events)
+
+
+def verify(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replay a run and verify every byte, with no process to help."""
+
+    def refuse(*_args: Any, **_kwargs: Any) -> None:
+        raise AssertionError("a replay started a process")
+
+    monkeypatch.setattr(process_host, "launch", refuse)
+    assert replay(ran.dir).events == len(ran.events)
+
+
+def test_a_day_is_the_same_with_every_plugin_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = run(tmp_path, write(tmp_path, DAY, apart=False, name="inside.toml"))
+    outside = run(tmp_path, write(tmp_path, DAY, apart=True, name="outside.toml"))
+    wanted = [(at_ns, event) for at_ns, _, event in inside.events if type(event) in LOGICAL]
+    found = [(at_ns, event) for at_ns, _, event in outside.events if type(event) in LOGICAL]
+    assert found == wanted
+    assert len(outside.of(ExecutionReport)) > 50
+    assert len(outside.of(Position)) > 5
+    origins = {origin for _, origin, event in outside.events if type(event) is OrderIntent}
+    assert origins == {Origin.REPLY}
+    verify(outside, monkeypatch)
+
+
+def test_names_work_and_faults_are_the_same_out_of_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = TOY + '[plugins.worker]\nuse = "toy_worker"\n'
+    inside = run(tmp_path, write(tmp_path, text, apart=False, name="inside.toml"))
+    outside = run(tmp_path, write(tmp_path, text, apart=True, name="outside.toml"))
+    kinds = (*LOGICAL, PluginFault, ListingDefinition)
+    assert [e for _, _, e in outside.events if type(e) in kinds] == [e for _, _, e in inside.events if type(e) in kinds]
+    assert [a.met for a in outside.of(Alert) if a.code == "toy.worked"] == ["49"]
+    assert "ValueError: the second quote (process_toys.py:" in outside.of(PluginFault)[0].error
+    assert [listing.name for listing in outside.of(ListingDefinition)] == ["one", "two"]
+    verify(outside, monkeypatch)
+
+
+def test_in_wall_time_nobody_waits_and_the_run_can_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = TOY.replace('"sim"', '"wall"').replace("delivery_day", "# ").replace("start =", "#").replace("end =", "#")
+    path = write(tmp_path, text, apart=True)
+    ran = run(tmp_path, path, lambda kernel: kernel.desk.fills >= 12)
+    orders = ran.of(Order)
+    assert sum(order.state == OrderState.PENDING_CHECK for order in orders) >= 12
+    assert {Origin.REPLY} == {origin for _, origin, event in ran.events if type(event) is CheckVerdict}
+    refused = [order for order in orders if order.state == OrderState.REFUSED]
+    assert refused
+    assert {order.reason for order in refused} == {22}
+    # A contract that was announced while the run went on has its ids, and is traded.
+    two = next(listing.listing_id for listing in ran.of(ListingDefinition) if listing.name == "two")
+    assert any(report.listing_id == two for report in ran.of(ExecutionReport))
+    assert not ran.of(PluginFault, Alert)
+    verify(ran, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("what", "met"),
+    [("order", "OrderIntent without the capability"), ("quote", "on topic market.quote"), ("limit", "risk.limit")],
+)
+def test_what_a_plugin_may_not_say_is_dropped_and_told_and_in_the_end_it_is_kept_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, met: str
+) -> None:
+    text = TOY.replace("[plugins.buyer]\n", f'[plugins.thief]\nuse = "toy_thief"\nconfig = {{what = "{what}"}}\n'
+                       'restart = {max_crashes = 0}\n[plugins.buyer]\n')  # fmt: skip
+    path = write(tmp_path, text.replace("[plugins.market]", "[plugins.market]"), apart=True)
+    ran = run(tmp_path, path)
+    told = [alert for alert in ran.of(Alert) if alert.code == "plugin.not_allowed"]
+    assert 8 <= len(told) <= 10
+    assert all(met in alert.met for alert in told)
+    thief = next(state.plugin_id for state in ran.of(PluginState) if state.name == "thief")
+    assert not [order for order in ran.of(Order, OrderIntent) if order.strategy_id == thief]
+    assert PluginStatus.QUARANTINED in {state.status for state in ran.of(PluginState) if state.name == "thief"}
+    assert len(ran.of(ExecutionReport)) >= 15  # the others trade on
+    verify(ran, monkeypatch)
