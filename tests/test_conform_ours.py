@@ -69,7 +69,7 @@ def failures(report: Report) -> list[tuple[str, str]]:
 def test_a_plugin_of_ours_fails_nothing(target: str):
     report = conform(target, SLOW, FEW.get(target.partition(":")[2], ()))
     assert failures(report) == []
-    assert report.count("passed") > (50 if target.partition(":")[2] not in FEW else 20)
+    assert report.count("passed") >= (50 if target.partition(":")[2] not in FEW else 15)
 
 
 @pytest.mark.long

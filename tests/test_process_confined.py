@@ -100,7 +100,10 @@ def run(folder: Path) -> Run:
 
 
 @pytest.mark.skipif(bool(probe()), reason="; ".join(probe()))
-def test_a_plugin_gets_what_it_declared_and_the_rest_trades_on(installed: Installation, tmp_path: Path):
+@pytest.mark.parametrize("lane", ["socket", "grpc"])
+def test_a_plugin_gets_what_it_declared_and_the_rest_trades_on(lane: str, installed: Installation, tmp_path: Path):
+    with (tmp_path / "plugins.toml").open("a") as file:
+        file.write(f'lane = "{lane}"\n')
     under_way = run(tmp_path)
     try:
         under_way.go()

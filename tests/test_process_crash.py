@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loop_runs import Child, only_run, resume_child, run_child, wait_for
+from loop_runs import Child, journal_bytes, only_run, resume_child, run_child, wait_for
 
+from penstock_kernel.instance import Instance
 from penstock_kernel.replay import event_of, replay
 from penstock_kernel.run import Run, RunOptions
 from penstock_kernel.runs import RunInfo
@@ -283,3 +284,46 @@ def pid_of(host: Any) -> int:
     pid = host.child.pid
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(children[0]) if children else int(pid)
+
+
+def test_a_later_session_of_an_instance_goes_on_with_what_each_plugin_knew(tmp_path: Path) -> None:
+    ended = []
+    for far in ((), tuple(KINDS)):
+        folder = tmp_path / ("far" if far else "near")
+        folder.mkdir()
+        path = deployment(folder, far=far)
+        for after_s in (40, 100):
+            run = Instance.open("desk", path, RunOptions(lake=False))
+            stop = OperatorCommand(command="stop", who="test", why="enough")
+            run.kernel.command_at(run.kernel.moment.now_ns + after_s * 1_000_000_000, stop)
+            run.go()
+            assert run.close().status == "complete"
+        ended.append([type(event).__name__ for event in events(run.dir) if type(event) in (Order, Signal, Quote)])
+        assert not replay(run.dir).skipped
+    assert ended[0] == ended[1]
+    assert "Signal" in ended[0][len(ended[0]) // 2 :]
+
+
+def test_a_kernel_that_is_killed_in_wall_time_has_its_plugins_back_and_knows_what_they_knew(tmp_path: Path) -> None:
+    path = deployment(tmp_path, clock="wall")
+    child = run_child(tmp_path, path)
+    wait_for(lambda: any((tmp_path / "runs").glob("*/")) and journal_bytes(only_run(tmp_path)) > 60_000, "orders")
+    child.kill()
+    wait_for(lambda: not left_behind(tmp_path), "its plugins' processes to end with it")
+    run = Run.resume(only_run(tmp_path), RunOptions(lake=False))
+    before = run.kernel.desk.orders
+    assert before > 0
+    until_s = time.monotonic() + 60.0
+
+    def turn() -> None:
+        assert time.monotonic() < until_s
+        if run.kernel.desk.orders > before + 10 and not run.kernel.desk.reconciling:
+            run.kernel.stopping = "the test has seen it"
+
+    run.kernel.turns = (*run.kernel.turns, turn)
+    run.go()
+    assert run.close().status == "complete"
+    assert [code for code, _, _ in alerts(run.dir) if code.startswith("plugin.")] == []
+    sent = [order.intent_id for order in of(run.dir, Order) if order.state == OrderState.ROUTED]
+    assert sent == sorted(set(sent))  # the strategy counts on
+    assert replay(run.dir).digest == run.info.digest

@@ -60,7 +60,9 @@ def good_reports() -> dict[str, Report]:
 
 
 def test_good_plugins_fail_nothing(good_reports: dict[str, Report]):
-    failed = [(name, each.id, each.met) for name, r in good_reports.items() for each in r.results if each.outcome == FAILED]
+    failed = [
+        (name, each.id, each.met) for name, r in good_reports.items() for each in r.results if each.outcome == FAILED
+    ]
     assert failed == []
 
 

@@ -94,7 +94,7 @@ def build() -> SimKernel:
         (FarStrategy, "s1"), (FarRisk, "risk"), (NearRules, "near"), (FarFeed, "feed"), (FarRules, "rules"),
         (Strategy, "s2"),
     ):  # fmt: skip
-        kernel.add(cls, name)  # type: ignore[type-abstract]
+        kernel.add(cls, name)
     kernel.wire()
     return kernel
 

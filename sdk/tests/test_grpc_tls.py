@@ -203,6 +203,32 @@ def test_only_tls_1_3_is_served(served: tuple[Served, Path], ca: trustme.CA, tmp
     assert refused == (version is ssl.TLSVersion.TLSv1_2)
 
 
+def test_a_host_speaks_to_nobody_who_knows_tls_1_2_alone(ca: trustme.CA, tmp_path: Path):
+    files = written(tmp_path, ca)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.cert, files.key)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2"])
+    script = (
+        "import os, sys; from penstock_sdk.process.grpc_peer import connect_peer; "
+        "from penstock_sdk.process.tls import TlsFiles; assert 'GRPC_SSL_CIPHER_SUITES' not in os.environ; "
+        "connect_peer(sys.argv[1], tls=TlsFiles(*sys.argv[2:]), connect_s=3.0)"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(WAIT_S)
+        argv = [sys.executable, "-c", script, f"127.0.0.1:{listener.getsockname()[1]}", *files]
+        with subprocess.Popen(argv, stderr=subprocess.PIPE) as host:
+            try:
+                near, _ = listener.accept()
+                near.settimeout(WAIT_S)
+                with near, pytest.raises(ssl.SSLError, match="NO_SHARED_CIPHER"):
+                    context.wrap_socket(near, server_side=True)
+                listener.close()
+                assert b"PeerGone" in host.communicate(timeout=WAIT_S)[1]
+            finally:
+                host.kill()
+
+
 def test_certificates_are_followed_on_both_sides_without_a_restart(ca: trustme.CA, tmp_path: Path):
     new_ca = trustme.CA(key_type=ECDSA)
     server_files, files = written(tmp_path / "server", ca), written(tmp_path / "host", ca)
@@ -213,8 +239,12 @@ def test_certificates_are_followed_on_both_sides_without_a_restart(ca: trustme.C
         assert peer.healthy(WAIT_S)  # the connection that is there goes on
         with pytest.raises(PeerError):
             connect_peer(server.address, tls=files, connect_s=0.5)
+        stale = peer.link._channel
         written(tmp_path / "host", new_ca)
         assert peer.healthy(WAIT_S)  # by a new connection, with the new certificates
+        assert peer.link._channel is not stale
+        stale.close()
+        assert peer.healthy(WAIT_S)
         connect_peer(server.address, tls=files, connect_s=WAIT_S).link.close()
         Path(server_files.key).write_text("half of a key")
         connect_peer(server.address, tls=files, connect_s=WAIT_S).link.close()

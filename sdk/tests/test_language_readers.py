@@ -50,6 +50,16 @@ def test_every_language_has_its_folder() -> None:
         folder("cobol")
 
 
+def test_packages_of_node_are_pinned_by_their_hashes_and_name_no_host() -> None:
+    text = (readers.ROOT / "requirements" / "interop-npm.json").read_text(encoding="utf-8")
+    packages = json.loads(text)["packages"]
+    assert "://" not in text and len(packages) > 20
+    for name, package in packages.items():
+        assert not name or (package["integrity"].startswith("sha512-") and package["license"]), name
+    wanted = json.loads((folder("node") / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert packages[""]["dependencies"] == wanted
+
+
 def c_value(code: str, value: Any) -> str:
     if code == "d":
         number = float.fromhex(value)

@@ -473,7 +473,7 @@ def with_wheel(plugin: Path, tmp_path: Path) -> Path:
     return Path(install(Path(pack(plugin, tmp_path).path), tmp_path / "plugins", environment=False).folder)
 
 
-@pytest.mark.parametrize("tool", ["uv", "venv"])
+@pytest.mark.parametrize("tool", ["uv", pytest.param("venv", marks=pytest.mark.long)])  # pip takes seconds
 def test_a_plugin_gets_an_environment_of_its_own_over_the_hosts_sdk(tool: str, with_wheel: Path, tmp_path: Path):
     if tool == "uv" and shutil.which("uv") is None:
         pytest.skip("uv is not installed")

@@ -53,6 +53,13 @@ def packages(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
         shutil.copy(folder("go") / "examples" / kind / "plugin.toml", made[f"go_{kind}"])
         build_go(request.getfixturevalue("gopath"), f"examples/{kind}", made[f"go_{kind}"] / kind)
         made[f"node_{kind}"] = node_package(place / f"node_{kind}", folder("node") / "examples" / kind)
+    ours = ROOT / "tests" / "interop" / "plugins"
+    made["go_outside"] = place / "go_outside"
+    made["go_outside"].mkdir()
+    shutil.copy(ours / "outside_go" / "plugin.toml", made["go_outside"])
+    shutil.copytree(ours / "outside_go", request.getfixturevalue("gopath") / "src" / "outside")
+    build_go(request.getfixturevalue("gopath"), "outside", made["go_outside"] / "outside")
+    made["node_outside"] = node_package(place / "node_outside", ours / "outside_node")
     return made
 
 

@@ -130,6 +130,9 @@ def types(known: Schemas) -> str:
     for layout, fields in known.control:
         rows = "".join(f"  {f.name}: {_how(f) if _is_int(f) else HINTS[f.hint][1]};\n" for f in fields)
         parts.append(_interface(layout, rows, known))
+    every = [*known.packed, *(layout for layout, _ in known.control)]
+    rows = "".join(f"  on{layout.name}?(event: {layout.name}): void | Promise<void>;\n" for layout in every)
+    parts.append(f"\n/** What a handler may hear. */\nexport interface Handlers {{\n{rows}}}\n")
     return "".join(parts)
 
 

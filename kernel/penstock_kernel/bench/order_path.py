@@ -78,7 +78,7 @@ class Chain:
     """The plugins that an order meets, with two takers that send one, attached to somebody's kernel."""
 
     def attach(self, kernel: Kernel, *, watch: bool = True) -> None:
-        """Build them all, the stopwatch first: it reads the clock when an order comes to the venue, before the venue."""
+        """Build them all; the stopwatch first, so that it reads the clock before the venue acts."""
         found = discover(CONTRACT_MAJORS).manifests
         self.stopwatch: Any = kernel.attach(_Stopwatch, "stopwatch").plugin if watch else None
         for name, config in _CHAIN.items():

@@ -219,12 +219,17 @@ class Hosts:
             frames += [self._known(definition) for definition in catalog.definitions(kind)]
         return b"".join(frames)
 
-    def name_frame(self, kind: IdKind, name: str, host: ProcessHost) -> bytes:
+    def tell_written(self, name: str) -> None:
+        """Let a plugin's effects happen: what they wait for is written. Does nothing for one that is gone."""
+        host = self.hosts.get(name)
+        if host is not None:
+            host.tell_written()
+
+    def name_frame(self, kind: IdKind, name: str, plugin_id: int) -> bytes:
         """Give a name its id, journaled when it is new; return the record of it."""
         kernel = self.kernel
         if self.inside:
-            assert host.ctx is not None
-            number = kernel.intern(kind, name, host.ctx.plugin_id)
+            number = kernel.intern(kind, name, plugin_id)
         else:
             number = kernel.intern_input(kind, name)
             kernel.settle()

@@ -28,8 +28,8 @@ ALL_KINDS = (
 
 
 GROUPS = (
-    "handshake", "config", "life", "stream", "schema", "time", "snapshot", "process", "venue", "trader", "check", "feed",
-    "data", "reconcile", "market", "flood", "latency",
+    "handshake", "config", "life", "stream", "schema", "time", "snapshot", "process", "venue", "trader", "check",
+    "feed", "data", "reconcile", "market", "flood", "latency",
 )  # fmt: skip
 """In the order in which they run."""
 

@@ -123,7 +123,11 @@ def _not_json(kit: Kit) -> None:
     rig = kit.described()
     for text in ("{", "[1, 2]", "\udcff".encode("utf-8", "replace").decode()):
         found: list[str] = []
-        if not kit.call_refused(lambda text=text, found=found: found.extend(rig.configure(text))) and not found:
+
+        def configure(text: str = text, found: list[str] = found) -> None:
+            found.extend(rig.configure(text))
+
+        if not kit.call_refused(configure) and not found:
             fail(f"{text!r} was taken")
     if faults := rig.configure(json.dumps(kit.config)):
         fail(f"afterwards a sound config is refused: {faults}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from penstock_sdk.conform.cases import case, fail, skip
@@ -66,7 +67,7 @@ def _due(kit: Kit) -> None:
 )
 def _order(kit: Kit) -> None:
     _, _, due, _ = _some(kit)
-    for number, (before, after) in enumerate(zip(due, due[1:], strict=False), 1):
+    for number, (before, after) in enumerate(itertools.pairwise(due), 1):
         if after < before:
             fail(f"record {number} is due {before - after} ns before record {number - 1}")
 

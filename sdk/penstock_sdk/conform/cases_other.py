@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from penstock_sdk.conform.cases import case, fail, skip
 from penstock_sdk.conform.host import Rig
 from penstock_sdk.conform.kit import Kit
@@ -69,7 +71,7 @@ def _quantiles(kit: Kit) -> None:
         whole.append(each)
         if each.place & LevelFlag.LAST:
             ordered = sorted((one for one in whole if one.quantile_bp), key=lambda one: one.quantile_bp)
-            if any(a.value > b.value for a, b in zip(ordered, ordered[1:], strict=False)):
+            if any(a.value > b.value for a, b in itertools.pairwise(ordered)):
                 fail(f"values {[one.value for one in ordered]}")
             whole = []
     if whole:

@@ -231,7 +231,9 @@ def _one_or_many(kit: Kit) -> None:
 )
 def _unknown_enum(kit: Kit) -> None:
     _unharmed(
-        _odd(kit, tradability=200, aggressor=201, side=202, action=203, clock=204, place=3, price_ticks=5_000, value=1.0),
+        _odd(
+            kit, tradability=200, aggressor=201, side=202, action=203, clock=204, place=3, price_ticks=5_000, value=1.0
+        ),
         "unknown values of enumerations",
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from penstock_sdk.conform.cases import case, fail, skip
 from penstock_sdk.conform.host import Rig
 from penstock_sdk.conform.kit import Kit, first_difference, transcript
@@ -192,10 +194,8 @@ def _cut(kit: Kit) -> None:
 )
 def _after_refusal(kit: Kit) -> None:
     rig = kit.configured()
-    try:
+    with contextlib.suppress(PeerError):
         rig.restore(b"\x00\xff rubbish", 5)
-    except PeerError:
-        pass
     try:
         answer = rig.start()
     except PeerError as error:

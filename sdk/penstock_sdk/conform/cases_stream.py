@@ -210,7 +210,14 @@ def _bulk(rig: Rig, records: int) -> tuple[bytes, int]:
     for begin in range(0, records, 4_096):
         count = min(4_096, records - begin)
         frames.append(
-            raw_frame(layout.id, whole[: layout.size * count], count=count, stride=layout.size, seq=rig._next_seq(count), at_ns=rig.now_ns)
+            raw_frame(
+                layout.id,
+                whole[: layout.size * count],
+                count=count,
+                stride=layout.size,
+                seq=rig._next_seq(count),
+                at_ns=rig.now_ns,
+            )
         )
     return b"".join(frames), records
 
@@ -284,7 +291,7 @@ def _held(kit: Kit) -> tuple[Rig, list[int]]:
             fail(over[0])
         if rig.steps not in rig.answers:
             return rig, [rig.steps]
-    skip("it says nothing of the kit's afternoon, so there is nothing to hold back")
+    return skip("it says nothing of the kit's afternoon, so there is nothing to hold back")
 
 
 def _let_go(rig: Rig) -> None:

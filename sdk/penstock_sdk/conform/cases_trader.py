@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -128,7 +129,7 @@ def _identity(kit: Kit) -> None:
 def _rising(kit: Kit) -> None:
     _, intents = _traded(kit)
     ids = [each.intent_id for each in _new(intents)]
-    for before, after in zip(ids, ids[1:], strict=False):
+    for before, after in itertools.pairwise(ids):
         if after <= before:
             fail(f"intent {after} after {before}")
     if ids and ids[0] < 0:

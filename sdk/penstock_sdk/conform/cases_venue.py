@@ -271,7 +271,7 @@ def _ioc(kit: Kit) -> None:
     kinds=VENUE,
 )
 def _fok(kit: Kit) -> None:
-    floor, order, reports = _at_once(kit, OrderKind.FOK)
+    _floor, order, reports = _at_once(kit, OrderKind.FOK)
     dealt = sum(each.last_lots for each in reports if each.kind == ReportKind.FILL)
     if dealt not in (0, order.qty_lots) or (not dealt and reports[-1].kind != ReportKind.CANCELLED):
         fail(f"{dealt} of {order.qty_lots} lots, {[name_of(each) for each in reports]}")
@@ -291,7 +291,7 @@ def _twice(kit: Kit) -> None:
     before = len(floor.reports(order.order_id))
     floor.send(order, wait=False)
     floor.let_pass(20)
-    again = [each for each in floor.reports(order.order_id)[before:]]
+    again = list(floor.reports(order.order_id)[before:])
     if any(each.kind in (ReportKind.ACCEPTED, ReportKind.FILL) for each in again):
         fail(f"{[name_of(each) for each in again]} the second time")
 

@@ -303,7 +303,7 @@ def _gone(kit: Kit) -> None:
     answer = floor.reconcile([(order.order_id, 0)])
     told = [each.record for each in floor.rig.said if isinstance(each.record, (ExecutionReport, Reconciled))]
     ended = [i for i, each in enumerate(told) if isinstance(each, ExecutionReport) and each.order_id == order.order_id]
-    if not ended or told[ended[0]].kind not in ENDINGS:
+    if not ended or getattr(told[ended[0]], "kind", 0) not in ENDINGS:
         fail("no ending report on an order that the market does not have")
     if ended[0] > told.index(answer) or answer.corrected != 1:
         fail(f"corrected {answer.corrected}, the report {'after' if ended[0] > told.index(answer) else 'before'} it")

@@ -188,7 +188,7 @@ class Floor:
         """Have the driver do something; what it says is to be sent in another's name is sent."""
         driver = self.kit.driver
         assert driver is not None
-        about = {"listing": self.listing.name}
+        about: dict[str, Any] = {"listing": self.listing.name}
         if order is not None:
             about = {
                 **about, "order_id": order.order_id, "side": "buy" if order.side == Side.BUY else "sell",

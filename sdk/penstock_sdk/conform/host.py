@@ -249,9 +249,7 @@ class Rig:
             if header is not None and isinstance(record, bytes):
                 records += header.count - 1
             at = due[records - 1] if records <= len(due) else 0
-            self.said.append(
-                Said(record, int(lane), batch.number, self.now_ns, batch.answers, at, batch.from_outside)
-            )
+            self.said.append(Said(record, int(lane), batch.number, self.now_ns, batch.answers, at, batch.from_outside))
         self.faults += [f"{fault.handler}: {fault.error}" for fault in batch.faults]
         for timer in batch.timers:
             self.timers[timer.timer_id] = timer
@@ -309,9 +307,7 @@ class Rig:
 
     def describe(self, majors: Sequence[int] = (1,)) -> Message:
         """Return what it says it is."""
-        reply = self.peer.call(
-            "Describe", DescribeRequest(majors=majors, host_version="kit"), self.patience.answer_s
-        )
+        reply = self.peer.call("Describe", DescribeRequest(majors=majors, host_version="kit"), self.patience.answer_s)
         if self.described is None:
             self.described = reply
             self.hears = {each.schema_id for each in reply.hears}
@@ -407,7 +403,8 @@ class Rig:
             PeerTimeout: no answer in time.
         """
         if not self.simulated:
-            return self.tell(*events)
+            told: Answer = self.tell(*events)
+            return told
         frames, count = self.pack(events, more)
         answer = self.step_frames(frames, count, **fields)
         if echo and not fields.get("hearing"):

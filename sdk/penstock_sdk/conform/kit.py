@@ -12,9 +12,8 @@ from penstock_sdk.conform.driver import VenueDriver
 from penstock_sdk.conform.host import Answer, Patience, Rig
 from penstock_sdk.conform.world import SECOND_NS, World
 from penstock_sdk.process.peer import Peer, PeerError
-from penstock_sdk.wire.messages import Message
 
-__all__ = ["Kit", "Opener", "transcript"]
+__all__ = ["Kit", "Opener", "first_difference", "transcript"]
 
 MOMENTS = 24
 """How many moments the afternoon has that plugins are told of."""
@@ -57,13 +56,11 @@ class Kit:
     # -- plugins ---------------------------------------------------------------------------------------------------
 
     def connected(self, **options: Any) -> Rig:
-        """Return a plugin of which nothing has been asked yet; *options* are the `Rig`'s, and ``first_id``, ``mark``."""
+        """Return a plugin that was asked nothing yet; *options* are the `Rig`'s, ``first_id``, ``mark``, ``beside``."""
         if len(self._rigs) >= 1 and not options.pop("beside", False):
             self.end()
         options.pop("beside", None)
-        world = World(
-            venue=self.kind == "venue", first_id=options.pop("first_id", 1), mark=options.pop("mark", "")
-        )
+        world = World(venue=self.kind == "venue", first_id=options.pop("first_id", 1), mark=options.pop("mark", ""))
         rig = Rig(self.opener.open(), world, self.patience, **options)
         self._rigs.append(rig)
         return rig
@@ -165,14 +162,10 @@ def first_difference(ours: list[str], theirs: list[str]) -> str:
             return f"record {number}: {_short(one)} in one, {_short(other)} in the other"
     if len(ours) != len(theirs):
         longer = ours if len(ours) > len(theirs) else theirs
-        return f"{len(ours)} records in one, {len(theirs)} in the other; the first more is {_short(longer[min(len(ours), len(theirs))])}"
+        more = _short(longer[min(len(ours), len(theirs))])
+        return f"{len(ours)} records in one, {len(theirs)} in the other; the first more is {more}"
     return ""
 
 
 def _short(line: str) -> str:
     return line if len(line) <= 200 else line[:200] + " …"
-
-
-def batch_count(message: Message) -> int:
-    """Return the number of a batch."""
-    return int(message.number)

@@ -21,11 +21,7 @@ __all__ = ["run_kit", "select"]
 
 def select(kind: str, only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Case]:
     """Return the cases of a kind that the patterns leave: ``venue.*``, ``config.sound``."""
-    return [
-        case
-        for case in cases_for(kind)
-        if (not only or _fits(case.id, only)) and not _fits(case.id, skip)
-    ]
+    return [case for case in cases_for(kind) if (not only or _fits(case.id, only)) and not _fits(case.id, skip)]
 
 
 def _fits(case_id: str, patterns: Sequence[str]) -> bool:

@@ -267,8 +267,6 @@ def _says_when_hearing(t: Tap, _lane: Any, batch: Message) -> Message:
     return batch
 
 
-
-
 def _drained(t: Tap, request: Message, forward: Callable[[], Message]) -> Message:
     reply = forward()
     stream = t.events()
@@ -456,7 +454,9 @@ trader(
     "schema.absent",
     **fault_when(quotes_like(lambda q: q.tradability == 1 and q.bid_ticks == q.ask_ticks == ABSENT)),
 )
-trader("schema.negative", **fault_when(quotes_like(lambda q: ABSENT < q.bid_ticks <= -40_000 and q.bid_ticks > -(2**62))))
+trader(
+    "schema.negative", **fault_when(quotes_like(lambda q: ABSENT < q.bid_ticks <= -40_000 and q.bid_ticks > -(2**62)))
+)
 trader("schema.extremes", **gone_when(quotes_like(lambda q: q.bid_ticks > 2**62)))
 FAULTS["schema.no_number"] = Faulty(
     GoodModel, tap(**gone_when(lambda t, b: any(o.value != o.value for o in records_of(b, Observation))))
@@ -582,7 +582,7 @@ trader("snapshot.rubbish", call=on_call("Restore", _takes_rubbish))
 trader("snapshot.cut", call=on_call("Restore", _takes_halves))
 trader("snapshot.after_refusal", call=_spoilt)
 
-# -- process: what the operating system sees is a script's; the rest an object's ------------------------------------------
+# -- process: what the operating system sees is a script's; the rest an object's ----------------------------------------
 
 _SCRIPT = (
     "import os, sys\n"
@@ -856,7 +856,10 @@ venue("reconcile.confirmed", on_reconcile=_answers(lambda s, q, out: [*out[:-1],
 venue("reconcile.nothing", on_reconcile=_answers(lambda s, q, out: out if q.orders else None))
 venue("reconcile.gone", on_reconcile=_answers(lambda s, q, out: out[-1:]))
 venue("reconcile.killed", on_reconcile=_resends)
-venue("reconcile.filled_meanwhile", on_reconcile=_answers(lambda s, q, out: [r for r in out if getattr(r, "kind", 0) != 2]))
+venue(
+    "reconcile.filled_meanwhile",
+    on_reconcile=_answers(lambda s, q, out: [r for r in out if getattr(r, "kind", 0) != 2]),
+)
 venue("reconcile.foreign", on_reconcile=_leaves_foreign)
 
 # -- traders -----------------------------------------------------------------------------------------------------------
@@ -1073,4 +1076,3 @@ def _hiccup(t: Tap, batch: Message) -> None:
 trader("flood.answered", sending=_note_bulk, received=_loses_bulk)
 trader("flood.calls", sending=_note_bulk, call=on_call("Describe", _deaf))
 trader("latency.steps", sending=_note_light, received=each_answer(_hiccup))
-

@@ -149,7 +149,10 @@ class GoodModel(Model):
         rows = ((1_000, LevelFlag.FIRST, -5.0), (5_000, LevelFlag.NONE, 0.0), (9_000, LevelFlag.LAST, 5.0))
         out: list[Event] = [
             Frame.of(
-                [Forecast(seen.series_id, seen.unit_id, bp, 1, 1, at, value=seen.value + d, **when) for bp, at, d in rows]
+                [
+                    Forecast(seen.series_id, seen.unit_id, bp, 1, 1, at, value=seen.value + d, **when)
+                    for bp, at, d in rows
+                ]
             )
         ]
         out += [Signal(each.listing_id, 1, 1.0, 0.5) for each in self.ctx.listings()]
@@ -243,7 +246,19 @@ class MarketDriver:
     """Moves the market, in this process."""
 
     verbs = frozenset(
-        "reset reject part_fill fill cancel foreign_order drop silence resume throttle orders".split()
+        [
+            "reset",
+            "reject",
+            "part_fill",
+            "fill",
+            "cancel",
+            "foreign_order",
+            "drop",
+            "silence",
+            "resume",
+            "throttle",
+            "orders",
+        ]
     )
 
     def __init__(self, market: Market = MARKET) -> None:
@@ -428,4 +443,3 @@ class GoodVenue(Venue):
             )
         )  # fmt: skip
         return out
-

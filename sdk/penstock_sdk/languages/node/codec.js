@@ -19,6 +19,13 @@ const TYPES = {
   f64: [8, 'getFloat64', 'setFloat64'],
 };
 
+/** Smallest and largest integer of each type, as numbers and as BigInt. */
+const RANGES = Object.fromEntries(Object.entries(TYPES).filter(([type]) => type !== 'f64').map(([type, [width]]) => {
+  const bits = BigInt(8 * width);
+  const [low, high] = type[0] === 'i' ? [-(1n << (bits - 1n)), (1n << (bits - 1n)) - 1n] : [0n, (1n << bits) - 1n];
+  return [type, [Number(low), Number(high), low, high]];
+}));
+
 const byId = new Map();
 
 function view(bytes) {
@@ -81,17 +88,22 @@ function put(at, owner, name, type, offset, value) {
     at.setFloat64(offset, value, true);
     return;
   }
-  const wide = width === 8;
+  if (width < 8 && typeof value === 'number') {  // the common case, without a BigInt
+    const [low, high] = RANGES[type];
+    if (!Number.isInteger(value)) throw new TypeError(`${owner}.${name} met ${value}, wanted an integer`);
+    if (value < low || value > high) throw new RangeError(`${owner}.${name} met ${value}, wanted ${low} … ${high}`);
+    at[set](offset, value, true);
+    return;
+  }
   let exact;
   try {
-    exact = BigInt(value);
+    exact = typeof value === 'bigint' ? value : BigInt(value);
   } catch {
     throw new TypeError(`${owner}.${name} met ${value}, wanted an integer`);
   }
-  const bits = BigInt(8 * width);
-  const [low, high] = type[0] === 'i' ? [-(1n << (bits - 1n)), (1n << (bits - 1n)) - 1n] : [0n, (1n << bits) - 1n];
+  const [, , low, high] = RANGES[type];
   if (exact < low || exact > high) throw new RangeError(`${owner}.${name} met ${value}, wanted ${low} … ${high}`);
-  at[set](offset, wide ? exact : Number(exact), true);
+  at[set](offset, width === 8 ? exact : Number(exact), true);
 }
 
 /** Declares a control record: rows of name, kind and default; a row without a default is required. */
@@ -382,7 +394,8 @@ function writeFrame(record, stamps) {
   const out = new Uint8Array(HEADER_BYTES + Math.ceil(body.length / 8) * 8);
   const header = { ...NOBODY, ...stamps, body_bytes: body.length, schema_id: schema.id, version: schema.version };
   Object.assign(header, { count: 1, stride: schema.size });
-  for (const [name, type, offset] of HEADER) put(view(out), 'header', name, type, offset, header[name]);
+  const at = view(out);
+  for (const [name, type, offset] of HEADER) put(at, 'header', name, type, offset, header[name]);
   out.set(body, HEADER_BYTES);
   return out;
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { AnyRecord, CheckVerdict, ContractDefinition, ListingDefinition, Order, OrderIntent, Schema, ZoneDefinition } from './records';
+import {
+  AnyRecord, CheckVerdict, ContractDefinition, Handlers, ListingDefinition, Order, OrderIntent, Schema, ZoneDefinition,
+} from './records';
 
 export * from './records';
 
@@ -44,8 +46,8 @@ export interface Context {
   cancel(orderId: bigint, listingId: number): OrderIntent;
 }
 
-/** What a plugin's class may have beside onQuote(quote), onOrder(order) …: a method for each record that it hears. */
-export interface Handler {
+/** What a plugin's class may have: onQuote(quote), onOrder(order) … for each record that it hears, and these. */
+export interface Handler extends Handlers {
   onStart?(resumed: boolean): void | Promise<void>;
   onStop?(): void | Promise<void>;
   checkOrder?(order: Order): CheckVerdict | Promise<CheckVerdict>;

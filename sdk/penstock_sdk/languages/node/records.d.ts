@@ -987,3 +987,55 @@ export interface DeploymentChange extends AnyRecord {
   rolled_back: boolean;
 }
 export const DeploymentChange: Schema<DeploymentChange>;
+
+/** What a handler may hear. */
+export interface Handlers {
+  onQuote?(event: Quote): void | Promise<void>;
+  onTrade?(event: Trade): void | Promise<void>;
+  onBookOrderDelta?(event: BookOrderDelta): void | Promise<void>;
+  onBookPriceDelta?(event: BookPriceDelta): void | Promise<void>;
+  onBookLevel?(event: BookLevel): void | Promise<void>;
+  onAuctionResult?(event: AuctionResult): void | Promise<void>;
+  onSessionState?(event: SessionState): void | Promise<void>;
+  onMark?(event: Mark): void | Promise<void>;
+  onObservation?(event: Observation): void | Promise<void>;
+  onForecast?(event: Forecast): void | Promise<void>;
+  onSignal?(event: Signal): void | Promise<void>;
+  onFxRate?(event: FxRate): void | Promise<void>;
+  onOrderIntent?(event: OrderIntent): void | Promise<void>;
+  onCheckVerdict?(event: CheckVerdict): void | Promise<void>;
+  onOrder?(event: Order): void | Promise<void>;
+  onExecutionReport?(event: ExecutionReport): void | Promise<void>;
+  onExternalTrade?(event: ExternalTrade): void | Promise<void>;
+  onPosition?(event: Position): void | Promise<void>;
+  onPnl?(event: Pnl): void | Promise<void>;
+  onLimit?(event: Limit): void | Promise<void>;
+  onDeliverySchedule?(event: DeliverySchedule): void | Promise<void>;
+  onCashFlow?(event: CashFlow): void | Promise<void>;
+  onPnlAttribution?(event: PnlAttribution): void | Promise<void>;
+  onConnectionState?(event: ConnectionState): void | Promise<void>;
+  onTimer?(event: Timer): void | Promise<void>;
+  onInterned?(event: Interned): void | Promise<void>;
+  onZoneDefinition?(event: ZoneDefinition): void | Promise<void>;
+  onContractDefinition?(event: ContractDefinition): void | Promise<void>;
+  onListingDefinition?(event: ListingDefinition): void | Promise<void>;
+  onAlert?(event: Alert): void | Promise<void>;
+  onPluginState?(event: PluginState): void | Promise<void>;
+  onOperatorCommand?(event: OperatorCommand): void | Promise<void>;
+  onRunHeader?(event: RunHeader): void | Promise<void>;
+  onTaskResult?(event: TaskResult): void | Promise<void>;
+  onPluginFault?(event: PluginFault): void | Promise<void>;
+  onCaptureRef?(event: CaptureRef): void | Promise<void>;
+  onClockStep?(event: ClockStep): void | Promise<void>;
+  onRunEnd?(event: RunEnd): void | Promise<void>;
+  onSessionReady?(event: SessionReady): void | Promise<void>;
+  onReconcile?(event: Reconcile): void | Promise<void>;
+  onReconciled?(event: Reconciled): void | Promise<void>;
+  onReferenceTable?(event: ReferenceTable): void | Promise<void>;
+  onCalendarDefinition?(event: CalendarDefinition): void | Promise<void>;
+  onCounterpartyDefinition?(event: CounterpartyDefinition): void | Promise<void>;
+  onCascade?(event: Cascade): void | Promise<void>;
+  onDeal?(event: Deal): void | Promise<void>;
+  onInvoiceLine?(event: InvoiceLine): void | Promise<void>;
+  onDeploymentChange?(event: DeploymentChange): void | Promise<void>;
+}
