@@ -40,16 +40,25 @@ FEW = {"quantiles": ("handshake", "config", "life.afternoon", "schema.said", "da
 """What is run of a plugin that starts a process for its work, in each of the kit's hundred starts."""
 
 
-def targets() -> list[str]:
-    found = []
+PACKAGES = {"ours": "", "examples": "sdk.examples."}
+"""Examples under the name that other tests import them by: a record may be declared once in a process."""
+
+
+def classes() -> dict[str, str]:
+    """Return module:Class of every plugin of ours."""
+    found = {}
     for name, folder in FOLDERS.items():
-        found += [f"{name}:{each.id}" for each in read_path(folder, dict.fromkeys(KINDS, (1,)))]
+        for each in read_path(folder, dict.fromkeys(KINDS, (1,))):
+            found[f"{name}:{each.id}"] = PACKAGES[name] + each.class_path
     return found
 
 
+TARGETS = [each for each in classes() if each.partition(":")[2] not in NEEDS]
+
+
 def conform(target: str, skip: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> Report:
-    name, _, plugin_id = target.partition(":")
-    opener = opener_of([f"{FOLDERS[name]}:{plugin_id}"])
+    plugin_id = target.partition(":")[2]
+    opener = opener_of([classes()[target]])
     driver = ProcessDriver(EMBEDDED_DRIVER) if plugin_id == "exchange" else None
     try:
         return run_kit(
@@ -65,7 +74,7 @@ def failures(report: Report) -> list[tuple[str, str]]:
     return [(each.id, each.met) for each in report.results if each.outcome == "failed"]
 
 
-@pytest.mark.parametrize("target", [each for each in targets() if each.partition(":")[2] not in NEEDS])
+@pytest.mark.parametrize("target", TARGETS)
 def test_a_plugin_of_ours_fails_nothing(target: str):
     report = conform(target, SLOW, FEW.get(target.partition(":")[2], ()))
     assert failures(report) == []
@@ -73,7 +82,7 @@ def test_a_plugin_of_ours_fails_nothing(target: str):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("target", [each for each in targets() if each.partition(":")[2] not in NEEDS])
+@pytest.mark.parametrize("target", TARGETS)
 def test_a_plugin_of_ours_is_silver_or_better(target: str):
     report = conform(target)
     assert failures(report) == []

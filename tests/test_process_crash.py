@@ -106,6 +106,7 @@ def nobody_stays(tmp_path: Path) -> Any:
     assert not left_behind(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", list(KINDS))
 def test_a_plugin_that_dies_in_simulated_time_comes_back_at_once(tmp_path: Path, name: str) -> None:
     run = whole(deployment(tmp_path, far=(name,), **{name: "die_at = 7"}))

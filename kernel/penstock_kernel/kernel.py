@@ -214,6 +214,8 @@ class Kernel(Core):
     def let_go(self, slot: Slot) -> None:
         """Forget a plugin instance, and what it gave or would have given."""
         super().let_go(slot)
+        if self.hosts is not None:
+            self.hosts.let_go(slot.name)
         self.sources = [source for source in self.sources if source.slot is not slot]
         self._pollers = [poller for poller in self._pollers if poller is not slot]
 

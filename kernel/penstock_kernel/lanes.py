@@ -142,6 +142,11 @@ class Lanes:
         """Return how many inputs wait in each lane."""
         return {"control": len(self._control), "orders": len(self._orders), "data": len(self._data)}
 
+    @property
+    def data_waiting(self) -> int:
+        """Return how many inputs wait in the data lane; a frame is one."""
+        return len(self._data)
+
     def stale_listings(self) -> list[tuple[int, Any]]:
         """Return (listing, producer) whose deltas were lost and whose snapshot is wanted; they are forgotten here."""
         found = sorted(self._stale.items(), key=lambda item: item[0])

@@ -292,3 +292,15 @@ def test_records_of_an_older_shorter_version_have_their_defaults() -> None:
     head = FRAME_HEADER.pack(short, quote.layout.id, 1, 0, 0, 0, 0, 0, 1, short, 0)
     [event] = events_of(head + body[:short])
     assert event == quote
+
+
+def test_a_paused_link_hears_orders_and_calls_but_no_events(wire: Wire) -> None:
+    wire.grant(Lane.EVENTS)
+    wire.grant(Lane.ORDERS)
+    wire.link.paused = True
+    wire.say(Lane.EVENTS, Batch(frames=framed(Quote(1))), 1)
+    wire.say(Lane.ORDERS, Batch(frames=framed(Quote(2))), 1)
+    assert [lane for lane, _ in wire.heard] == [Lane.ORDERS]
+    wire.link.paused = False
+    wire.reactor.turn(1.0)
+    assert [lane for lane, _ in wire.heard] == [Lane.ORDERS, Lane.EVENTS]

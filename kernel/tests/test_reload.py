@@ -20,6 +20,7 @@ from penstock_kernel.reload.plan import plan_change
 from penstock_kernel.replay import event_of, replay
 from penstock_kernel.run import Run, RunOptions
 from penstock_kernel.toml_text import toml_text
+from penstock_sdk.core.state_bytes import unpack_state
 from penstock_sdk.events import (
     Alert,
     DeploymentChange,
@@ -81,9 +82,13 @@ class Desk:
         return None if slot is None else self.run.kernel.lifecycle.status[slot.plugin_id]
 
     def quotes(self, name: str) -> int:
+        """Return how many quotes an instance has counted, wherever it runs."""
         slot = self.run.kernel.slots[name]
         assert slot.ctx is not None
-        count: int = slot.ctx.state.get("quotes", 0)
+        state: dict[str, Any] = slot.ctx.state
+        if slot.plugin.elsewhere:
+            state = unpack_state(slot.plugin.snapshot()["state"])["plugin"]["state"]
+        count: int = state.get("quotes", 0)
         return count
 
     def end(self) -> list[Any]:
@@ -330,3 +335,37 @@ def test_any_sequence_of_changes(tmp_path_factory: pytest.TempPathFactory) -> No
         max_examples=6, stateful_step_count=8, deadline=None, derandomize=True, phases=[Phase.generate]
     )
     case().runTest()
+
+
+@pytest.mark.parametrize("fails", ["", "start"])
+def test_a_plugin_in_a_process_of_its_own_is_changed_with_its_state_or_put_back(desk: Desk, fails: str) -> None:
+    desk.go(30)
+    desk.add("count")
+    desk.tree["plugins"]["count"]["run"] = "process"
+    assert desk.apply() == "applied; 1 added: count"
+    first = pid_of(desk, "count")
+    desk.go()
+    before = desk.quotes("count")
+    assert before > 0
+    desk.add("count", size=2, fails=fails)
+    desk.tree["plugins"]["count"]["run"] = "process"
+    answer = desk.apply()
+    assert answer.startswith("!undone" if fails else "applied; 1 changed: count")
+    assert desk.quotes("count") == before
+    assert pid_of(desk, "count") != first
+    assert not Path(f"/proc/{first}").exists()
+    desk.go()
+    assert (desk.quotes("count") - before) % (1 if fails else 2) == 0
+    assert desk.quotes("count") > before
+    second = pid_of(desk, "count")
+    desk.end()
+    assert not Path(f"/proc/{second}").exists()
+    assert replay(desk.run.dir).digest == desk.run.info.digest
+
+
+def pid_of(desk: Desk, name: str) -> int:
+    hosts = desk.run.kernel.hosts
+    assert hosts is not None
+    child = hosts.hosts[name].child
+    assert child is not None
+    return child.pid

@@ -1,4 +1,4 @@
-"""A plugin that comes back is told what it would have heard: its schemas, its own orders, each question it was asked."""
+"""A plugin that comes back is told what it would have heard: its schemas, its own orders, what it was asked."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def market() -> SimKernel:
 
 
 def views(kernel: SimKernel) -> list[FrameView]:
-    return [FrameView(*HEADER.unpack_from(data), memoryview(data)) for data in kernel.frames]
+    return [FrameView(*HEADER.unpack_from(data), memoryview(data)) for data in kernel.frames]  # type: ignore[call-arg]
 
 
 def told(kernel: SimKernel, name: str, wanted: set[int], *, from_start: bool = False) -> list[Told]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from penstock_sdk.process.envelope import ENV_SOCKET, ENV_TOKEN, HEADER, HEADER_BYTES, Kind, Lane, pack
+from penstock_sdk.process.envelope import CREDIT_EVENTS, ENV_SOCKET, ENV_TOKEN, HEADER, HEADER_BYTES, Kind, Lane, pack
 from penstock_sdk.process.flow import Flow, count_records
 from penstock_sdk.process.object_peer import SocketPeer
 from penstock_sdk.wire.messages import Batch, ConfigureRequest, DescribeRequest, Instance, Message, StartRequest
@@ -83,10 +83,10 @@ def spawned(target: str, *, stdout: int = subprocess.DEVNULL, **env: str) -> Ite
 class Host:
     """Numbers, credit and the first calls, over any peer."""
 
-    def __init__(self, peer: Any) -> None:
+    def __init__(self, peer: Any, *, credit_events: int = CREDIT_EVENTS) -> None:
         self.peer = peer
         self.streams = {Lane.EVENTS: peer.events(), Lane.ORDERS: peer.orders()}
-        self.flows = {lane: Flow() for lane in self.streams}
+        self.flows = {lane: Flow(credit_events=credit_events) for lane in self.streams}
         for lane, stream in self.streams.items():
             stream.send(self.flows[lane].owed())
         for lane in self.streams:

@@ -103,7 +103,7 @@ class Busy(Strategy):
         return [Signal(9, value=float(len(frame))), self.cancel_all()]
 
     def on_order(self, order: Order) -> Outcome:
-        return Signal(4, value=float(order.state))
+        return Signal(4, value=float(order.state + 100 * self.ctx.correlation_seq))
 
     def on_execution_report(self, report: ExecutionReport) -> Outcome:
         return Frame.of([Signal(5, value=1.0), Signal(6, value=2.0)])

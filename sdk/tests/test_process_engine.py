@@ -222,6 +222,24 @@ def test_calls_out_of_turn_are_refused() -> None:
         engine.call("Sing", StartRequest())
 
 
+def test_the_last_event_is_the_last_record_of_a_frame() -> None:
+    engine = started(Sender)
+    engine.batch(Lane.EVENTS, Batch(frames=packed(Frame.of([Quote(1)] * 3), 10)))
+    assert engine.last_seq == 12
+
+
+def test_only_timers_that_are_set_are_forgotten() -> None:
+    class Forgetful(Operations):
+        def on_quote(self, quote: Quote) -> Outcome:
+            self.ctx.cancel_timer(quote.listing_id)
+            self.ctx.set_timer(50, tag=quote.listing_id)
+            return None
+
+    engine = started(Forgetful)
+    ((_, said),) = engine.batch(Lane.EVENTS, Batch(frames=packed(Quote(9)) + packed(Quote(1))))
+    assert [timer.timer_id for timer in said.timers] == [1, 2] and list(said.timers_forgotten) == [1]
+
+
 def test_free_events_are_answered_on_the_lane_of_their_topic() -> None:
     engine = started(Busy, port=Names())
     quotes = packed(Quote(1, bid_ticks=5), 10, 100) + packed(Quote(7), 11, 101)

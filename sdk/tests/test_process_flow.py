@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import deque
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from penstock_sdk.events import Interned, Quote
 from penstock_sdk.process.envelope import CREDIT_BYTES, CREDIT_EVENTS
-from penstock_sdk.process.flow import ACK_BATCHES, Flow, FlowError, count_records
+from penstock_sdk.process.flow import ACK_BATCHES, Flow, FlowError, count_records, split_off
 from penstock_sdk.schema import ABSENT, Control, Frame, Record
 from penstock_sdk.wire.frame import encode_frame, encoder
-from penstock_sdk.wire.messages import Batch, Message
+from penstock_sdk.wire.messages import Batch, Fault, Message
 
 SIZE = 48 + Quote.layout.size
 
@@ -233,3 +233,25 @@ def test_a_batch_that_is_handled_before_its_turn_is_acknowledged_with_those_befo
     assert right.handled == 1
     right.done()
     assert right.handled == 3
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=8), st.integers(0, 20), st.sets(st.integers(0, 8)))
+def test_a_batch_that_is_split_says_the_same_in_the_same_places(sizes: list[int], room: int, faults: set[int]) -> None:
+    whole = Batch(frames=b"".join(map(frames_of, sizes)), from_outside=True)
+    places = sorted(at for at in faults if at <= len(sizes))
+    whole.faults.extend(Fault(handler=str(at), after_frames=at) for at in places)
+    rest = Batch.FromString(whole.SerializeToString())
+    first = split_off(rest, room, 10**6)
+    if first is None:
+        assert room < sizes[0] and rest == whole
+        return
+    taken = count_records(first.frames)
+    assert 0 < taken <= room and first.from_outside and first.frames + rest.frames == whole.frames
+    frames = [sum(sizes[:n]) for n in range(len(sizes) + 1)].index(taken)
+    assert frames == len(sizes) or taken + sizes[frames] > room
+    at = [fault.after_frames for fault in first.faults] + [fault.after_frames + frames for fault in rest.faults]
+    assert at == places and [int(fault.handler) for batch in (first, rest) for fault in batch.faults] == places
+
+
+def test_an_answer_is_not_split() -> None:
+    assert split_off(Batch(frames=frames_of(1), answers=1), 9, 10**6) is None

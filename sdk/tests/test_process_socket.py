@@ -44,21 +44,6 @@ class Echo(Operations):
         return Signal(trade.listing_id)
 
 
-class Gated(Echo):
-    """Waits in its handler until a test lets it go on."""
-
-    entered: threading.Event
-    go_on: threading.Event
-
-    def on_trade(self, trade: Trade) -> Outcome:
-        self.entered.set()
-        assert self.go_on.wait(DEADLINE_S)
-        return None
-
-    def on_order(self, order: Order) -> Outcome:
-        return Signal(int(order.order_id))
-
-
 @pytest.fixture
 def peers() -> Iterator[Any]:
     made: list[ObjectPeer] = []
@@ -138,16 +123,45 @@ def test_a_host_that_gives_no_credit_is_told_no_more_and_loses_nothing(peers: An
     assert host.receive(Lane.EVENTS, 0.0) is None
 
 
+def test_a_host_that_gives_little_credit_is_told_all_in_small_parts(peers: Any) -> None:
+    host = Host(peers(Echo), credit_events=3)
+    host.begin()
+    host.send(Lane.EVENTS, Batch(frames=b"".join(packed(Quote(number)) for number in range(1, 11))))
+    got: list[int] = []
+    while len(got) < 10:
+        batch = host.receive(Lane.EVENTS)
+        assert batch is not None
+        assert 1 <= count_records(batch.frames) <= 3
+        got += [quote.listing_id for quote in unpacked(batch.frames)]
+    assert got == list(range(1, 11))
+
+
 def test_an_order_overtakes_the_market_data_that_waits(peers: Any) -> None:
-    Gated.entered, Gated.go_on = threading.Event(), threading.Event()
+    entered, go_on = threading.Event(), [threading.Event() for _ in range(2)]
+
+    class Gated(Echo):
+        """Waits in its handler until the test lets it go on."""
+
+        def on_trade(self, trade: Trade) -> Outcome:
+            entered.set()
+            assert go_on[trade.listing_id].wait(DEADLINE_S)
+            return None
+
+        def on_order(self, order: Order) -> Outcome:
+            return Signal(1)
+
     host = Host(peers(Gated))
     host.begin()
-    host.send(Lane.EVENTS, Batch(frames=packed(Trade(1), 1)))
-    assert Gated.entered.wait(DEADLINE_S)
+    host.send(Lane.EVENTS, Batch(frames=packed(Trade(0), 1)))
+    assert entered.wait(DEADLINE_S)
+    entered.clear()
+    host.send(Lane.EVENTS, Batch(frames=packed(Trade(1), 2)))
     for number in range(100, 104):
         host.send(Lane.EVENTS, Batch(frames=packed(Quote(number), number)))
+    go_on[0].set()
+    assert entered.wait(DEADLINE_S)  # by now it has read the quotes, too
     host.send(Lane.ORDERS, Batch(frames=packed(Order(5), 200)))
-    Gated.go_on.set()
+    go_on[1].set()
     got: list[Any] = []
     while len(got) < 5:
         said = host.receive(Lane.EVENTS)

@@ -70,6 +70,7 @@ class HostState:
         self._effects_waiting = self._written_told = 0
         self._pinged_s = 0.0
         self._slow = False
+        self._logged, self._logged_s = 0, 0.0
         self._marker = Marker()
         self._given_ahead = self._pass_over = 0
         """Recorded events that a feed's processes gave so far, and how many of them a new one gives again."""

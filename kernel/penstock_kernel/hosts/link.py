@@ -92,6 +92,10 @@ class Link:
         self.heard_s = monotonic()
         """When anything last came, on the process's own clock."""
         self.ponged = True
+        self.reads_max = READS_MAX
+        """How often a connection is read in a turn, `READ_BYTES` each."""
+        self.paused = False
+        """While EVENTS is not read: what it brought before waits to be numbered, and credit runs out meanwhile."""
         self.outbox = {lane: Outbox(lane) for lane in _STREAMS}
         self._reactor = reactor
         self._on_batch = on_batch
@@ -283,7 +287,7 @@ class Link:
             return
         if events & WRITE:
             self._send_rest(lane, connection)
-        if events & READ and not self.lost:
+        if events & READ and not self.lost and not (self.paused and lane == Lane.EVENTS):
             try:
                 self._read(lane, connection)
             except (Breach, FlowError) as error:
@@ -304,7 +308,7 @@ class Link:
             self._reactor.watch(connection.sock, READ, lambda events: self._ready(lane, events))
 
     def _read(self, lane: Lane, connection: _Connection) -> None:
-        for _ in range(READS_MAX):
+        for _ in range(self.reads_max):
             try:
                 data = connection.sock.recv(READ_BYTES)
             except BlockingIOError:

@@ -74,6 +74,8 @@ class ProcessHost(Telling):
                 raise HostError(f"plugin {self.name}: {error}") from error
         listener = hosts.listener
         self.link = Link(self.name, hosts.reactor, self._on_batch, self._on_link_lost)
+        if not self.stepped:
+            self.link.reads_max = 1  # a plugin that floods holds the kernel up for milliseconds at most
         self._token = listener.expect(self.name, self.link.adopt, lambda pid: self.child is None or self._owns(pid))
         command = command_for(self.spec, hosts.deployment, listener.path, self._token, hosts.data_folder(self.name))
         self._stderr = Stderr(
@@ -325,7 +327,15 @@ class ProcessHost(Telling):
             )
             return None
         self.started = False
+        self._hold_last(link)
         return self.said(reply.said)
+
+    def _hold_last(self, link: Link) -> None:
+        """Keep the state that it drained with: whoever takes its place begins with that."""
+        with suppress(PeerError):  # then it is the last one, and what came after it is told again
+            reply = link.call("Snapshot", SnapshotRequest())
+            if not reply.error:
+                self.held = (reply.state, reply.last_seq)
 
     def end(self, deadline_s: float = 2.0) -> None:
         """End its process: Stop, SIGTERM, SIGKILL. Again is harmless."""

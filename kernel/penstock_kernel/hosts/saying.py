@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from penstock_kernel.hosts.frames import Breach, events_of
@@ -27,6 +28,8 @@ from penstock_kernel.hosts.host_state import HostState
 
 __all__ = ["Saying"]
 
+LOG_LINES_MAX = 500
+"""Lines of the log that one plugin writes in a second; more are passed over."""
 NAMES_MAX = 100_000
 """Names that one plugin may bring into a session …"""
 NAME_BYTES_MAX = 1024
@@ -101,6 +104,8 @@ class Saying(HostState):
             for timer_id in batch.timers_forgotten:
                 kernel.cancel_timer(self.ctx.plugin_id, timer_id)
         for line in batch.log:
+            if not self._may_log():
+                break
             severity = Severity(line.severity) if line.severity in Severity._value2member_map_ else Severity.INFO
             try:
                 fields = json.loads(line.fields_json) if line.fields_json else {}
@@ -116,6 +121,14 @@ class Saying(HostState):
                 self._effects_waiting = batch.effects_waiting
             elif self.ctx is not None:
                 self.ctx.effect(self.hosts.tell_written, self.name)
+
+    def _may_log(self) -> bool:
+        """Return whether it may write another line: a log must not fill the disk."""
+        now_s = monotonic()
+        if now_s - self._logged_s >= 1.0:
+            self._logged_s, self._logged = now_s, 0
+        self._logged += 1
+        return self._logged <= LOG_LINES_MAX
 
     def _set_timers(self, timers: Any) -> None:
         assert self.ctx is not None

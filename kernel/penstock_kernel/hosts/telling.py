@@ -30,6 +30,8 @@ __all__ = ["Telling"]
 AHEAD = 1024
 """Recorded events that a feed is asked for at once, in wall time."""
 PING_S = 1.0
+DATA_WAITING_MAX = 16_384
+"""Inputs of data that wait to be numbered, above which plugins are not heard on EVENTS."""
 KEPT_BYTES_MAX = 32 << 20
 """What is kept for a plugin that has not started yet."""
 
@@ -187,6 +189,7 @@ class Telling(Saying):
         if link is None or not self.up:
             return
         link.overdue()
+        link.paused = self.hosts.kernel.lanes.data_waiting > DATA_WAITING_MAX
         if self.spec.manifest.kind == "feed" and self.started:
             self._poll_ahead(link, now_ns)
         if now_s - self._pinged_s >= PING_S:

@@ -32,6 +32,7 @@ _KINDS = (
 def add_commands(add: Add) -> None:
     """Add ``conform``."""
     parser = add("conform", conform, "try whether a plugin does what any host may rely on", _DESCRIPTION)
+    parser._mixed = True  # type: ignore[attr-defined]  # what follows -- is another command's, options and all
     parser.add_argument("target", nargs="*", metavar="TARGET", help="what to try; a command after --")
     parser.add_argument("--kind", choices=_KINDS, metavar="KIND", help="what it is: " + ", ".join(_KINDS))
     parser.add_argument("--config", metavar="FILE", help="the plugin's config, as TOML or JSON")

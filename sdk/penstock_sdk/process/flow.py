@@ -21,7 +21,7 @@ from penstock_sdk.process.peer import PeerError
 from penstock_sdk.wire.frame import HEADER_BYTES
 from penstock_sdk.wire.messages import Batch, Message
 
-__all__ = ["ACK_BATCHES", "Flow", "FlowError", "count_records"]
+__all__ = ["ACK_BATCHES", "Flow", "FlowError", "count_records", "split_off"]
 
 ACK_BATCHES = 256
 """So many batches handled are acknowledged, however little is in them."""
@@ -52,6 +52,35 @@ def count_records(frames: bytes | memoryview) -> int:
     if at > end:
         raise FlowError(f"frames end {at - end} bytes short of the last frame's {body_bytes}, padded to 8")
     return records
+
+
+def split_off(batch: Message, records: int, size: int) -> Message | None:
+    """Take the first frames off *batch* that are at most so many records and bytes, with the faults that stand there.
+
+    Returns them as a batch, or None where not even one frame has room, or where the batch is one answer and stays so.
+    """
+    if batch.answers or batch.due_ns or batch.taken_all:
+        return None
+    frames, at, end, count, taken = batch.frames, 0, 0, 0, 0
+    while at < len(frames):
+        body_bytes, more = _SIZE(frames, at)
+        at += HEADER_BYTES + (body_bytes + 7 & ~7)
+        count += more
+        if count > records or at > size:
+            break
+        end, taken = at, taken + 1
+    if not taken:
+        return None
+    first = Batch(frames=frames[:end], from_outside=batch.from_outside)
+    faults = list(batch.faults)
+    first.faults.extend(fault for fault in faults if fault.after_frames < taken)
+    batch.frames = frames[end:]
+    del batch.faults[:]
+    for fault in faults:
+        if fault.after_frames >= taken:
+            fault.after_frames -= taken
+            batch.faults.append(fault)
+    return first
 
 
 class Flow:

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 from penstock_sdk.core.faults import error_text
 from penstock_sdk.process.engine import Engine
 from penstock_sdk.process.envelope import Kind, Lane
-from penstock_sdk.process.flow import Flow, count_records
+from penstock_sdk.process.flow import Flow, count_records, split_off
 from penstock_sdk.process.peer import PeerError, PeerGone, PeerTimeout
 from penstock_sdk.process.socket_lane import SocketLane
 from penstock_sdk.wire.messages import METHODS, Batch, Message
@@ -293,15 +293,21 @@ class Server:
             self._send_waiting(stream)
 
     def _send_waiting(self, stream: _Stream) -> None:
-        """Send what waits, as far as the host has given credit."""
+        """Send what waits, as far as the host has given credit: of a batch that is too large what has room."""
         waiting, flow = stream.waiting, stream.flow
         while waiting:
             batch = waiting[0]
-            records = count_records(batch.frames)
+            frames = batch.frames
+            records = count_records(frames)
             free_records, free_bytes = flow.room()
-            if batch.frames and (records > free_records or len(batch.frames) > free_bytes):
-                return
-            stream.lane.put(Kind.BATCH, flow.send(waiting.popleft(), records).SerializeToString())
+            if not frames or (records <= free_records and len(frames) <= free_bytes):
+                waiting.popleft()
+            else:
+                first = split_off(batch, free_records, free_bytes)
+                if first is None:
+                    return
+                batch, records = first, count_records(first.frames)
+            stream.lane.put(Kind.BATCH, flow.send(batch, records).SerializeToString())
 
     def _grant(self, stream: _Stream, *, idle: bool = False) -> None:
         """Acknowledge and give credit, where the host should hear of it."""

@@ -582,7 +582,7 @@ trader("snapshot.rubbish", call=on_call("Restore", _takes_rubbish))
 trader("snapshot.cut", call=on_call("Restore", _takes_halves))
 trader("snapshot.after_refusal", call=_spoilt)
 
-# -- process: what the operating system sees is a script's; the rest an object's ----------------------------------------
+# -- process: what the operating system sees is a script's; the rest an object's --------------------------------------
 
 _SCRIPT = (
     "import os, sys\n"
