@@ -74,7 +74,7 @@ def failures(report: Report) -> list[tuple[str, str]]:
     return [(each.id, each.met) for each in report.results if each.outcome == "failed"]
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [each for each in TARGETS if each != "ours:exchange"])
 def test_a_plugin_of_ours_fails_nothing(target: str):
     report = conform(target, SLOW, FEW.get(target.partition(":")[2], ()))
     assert failures(report) == []
@@ -92,12 +92,13 @@ def test_a_plugin_of_ours_is_silver_or_better(target: str):
 def test_the_exchange_passes_with_the_driver_of_an_embedded_market():
     report = conform("ours:exchange", SLOW)
     passed = {each.id for each in report.results if each.outcome == "passed"}
+    assert failures(report) == []
     assert {"market.fill", "market.part_fill", "market.part_fill_cancel", "market.reject"} <= passed
 
 
-def test_a_plugin_in_a_process_of_its_own_passes_over_grpc(tmp_path: Path):
+def test_a_plugin_in_a_process_of_its_own_passes_over_grpc():
     command = (*IN_PROCESS, str(FOLDERS["examples"] / "hello_strategy.py"))
-    only = ("handshake.describe", "handshake.incarnation", "config.faulty", "process", "trader.identity", "stream.gap")
+    only = ("process.handshake_line", "process.kill", "process.stop", "trader.identity")
     report = run_kit(CommandOpener(command), "strategy", patience=Patience(20.0, 0.05), only=only)
     assert failures(report) == []
     assert {each.outcome for each in report.results} == {"passed"}

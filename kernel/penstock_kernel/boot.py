@@ -261,7 +261,8 @@ def _keep_out(kernel: Kernel, slots: list[Slot]) -> None:
             Alert(
                 code="plugin.quarantined", severity=Severity.ERROR, subject=slot.name, met=reason,
                 wanted=_wanted_of(reason),
-                way_out=f"mend it, then `penstock release {slot.name}`; it runs again from the next start",
+                way_out=f"mend it, then `penstock release {slot.name}`; it runs again "
+                + ("at once" if slot.plugin.elsewhere else "from the next start"),
             ),
             Origin.KERNEL,
         )  # fmt: skip

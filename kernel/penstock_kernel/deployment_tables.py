@@ -220,9 +220,6 @@ def process_findings(name: str, table: dict[str, Any], *, is_command: bool) -> l
             if key in table:
                 text = f'{key} is for plugins out of process, and run is "inprocess"'
                 found.append(Finding((*path, key), text, 'write run = "process", or remove it'))
-        if is_command:
-            text = "the plugin is a command, which cannot run in the kernel's process"
-            found.append(Finding((*path, "run"), text, 'write run = "process"'))
     elif run == "process":
         for key in ("address", "tls"):
             if key in table:

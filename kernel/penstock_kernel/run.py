@@ -364,6 +364,8 @@ class Run:
         """Let go of everything as a crash would; the run can be resumed."""
         assert self.kernel.journal is not None
         self.kernel.tasks.close()
+        if self.kernel.hosts is not None:
+            self.kernel.hosts.close()
         self.kernel.journal.abort()
         self._log.close()
         self._leave.close()

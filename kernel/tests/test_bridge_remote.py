@@ -15,10 +15,14 @@ import trustme
 
 from kernel.tests.bridge_kernel import WAIT_S, FakeKernel
 from kernel.tests.test_bridge import begin, quotes
+from penstock_kernel.bridge.kernel_end import Framed
 from penstock_kernel.bridge.plan import BridgeExit, BridgePlan, PlanTls
-from penstock_sdk.process.envelope import Lane
+from penstock_kernel.bridge.pump import Pump
+from penstock_sdk.process.envelope import Kind, Lane
 from penstock_sdk.process.flow import count_records
+from penstock_sdk.process.peer import PeerError, PeerGone
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, padded
+from penstock_sdk.wire.messages import Batch
 from sdk.tests import grpc_toys as toys
 
 
@@ -135,6 +139,39 @@ def test_after_a_cut_the_streams_go_on_where_they_broke_and_nothing_is_lost(line
         assert "reached" in kernel.said()
         kernel.call("Stop")
         assert kernel.ended()[0] == BridgeExit.STOPPED
+
+
+def test_a_stream_that_is_opened_again_begins_with_what_the_kernel_last_granted():
+    said = [Batch(credit_events=10, credit_bytes=20), Batch(number=1, acked=3), Batch(number=2, acked=2)]
+    messages = [batch.SerializeToString() for batch in said]
+    ends: list[PeerError] = []
+
+    class Kernel:
+        lane = Lane.EVENTS
+
+        def read(self) -> Framed:
+            if not messages:
+                raise PeerGone("no more")
+            return Framed(Kind.BATCH, 0, 0, messages.pop(0))
+
+        def write(self, kind: int, body: bytes) -> None:
+            raise AssertionError("the plugin says nothing")
+
+    class Link:
+        def stream(self, lane: Lane, requests: Iterator[bytes]) -> Iterator[bytes]:
+            self.requests = requests
+            return iter(())
+
+    kernel, link = Kernel(), Link()
+    pump = Pump(kernel, keep=True, on_kernel_end=ends.append, on_stream_end=lambda error, opening: None)  # type: ignore[arg-type]
+    pump.open(link)  # type: ignore[arg-type]
+    assert [Batch.FromString(next(link.requests)).number for _ in range(2)] == [0, 1]
+    broken = link.requests
+    pump.open(link)  # type: ignore[arg-type]
+    assert list(broken) == []
+    again = [Batch.FromString(data) for data in link.requests]
+    assert again == [Batch(acked=3, credit_events=10, credit_bytes=20), said[1], said[2]]
+    assert [str(end) for end in ends] == ["no more"]
 
 
 def test_a_plugin_that_has_begun_anew_ends_the_bridge(remote: Remote):

@@ -394,3 +394,22 @@ def say(kernel: SimKernel, name: str, status: PluginStatus, reason: str = "") ->
 
 Away.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestAway = Away.TestCase
+
+
+def test_one_that_is_lost_can_be_kept_out_while_it_is_started_again() -> None:
+    for said in ((), (PluginStatus.RETRYING,), (PluginStatus.RETRYING, PluginStatus.STARTING)):
+        kernel = started()
+        say(kernel, "s1", PluginStatus.FAILED, "gone")
+        for status in said:
+            say(kernel, "s1", status)
+        kernel.command("quarantine", target="s1")
+        assert kernel.quarantined["s1"] == "by test: test"
+        assert [alert.code for alert in kernel.of(Alert)] == ["plugin.quarantined"]
+        kernel.command("quarantine", target="s1")
+        assert len(kernel.of(Alert)) == 1
+        kernel.command("release", target="s1")
+        say(kernel, "s1", PluginStatus.STARTING)
+        say(kernel, "s1", PluginStatus.CONFIGURED)
+        kernel.start_plugin(kernel.slots["s1"], resumed=True)
+        assert "s1" in [slot.name for slot in kernel.cascade.slots]
+        assert played_back(kernel.frames) == kernel.frames

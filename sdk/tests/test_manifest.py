@@ -129,8 +129,8 @@ def test_an_id_in_two_distributions_is_refused_for_both_and_names_both(tmp_path)
     found = discover(CONTRACTS, [str(tmp_path)])
     assert found.manifests == {}
     assert [str(problem) for problem in found.problems] == [
-        f'demo-b: {second}/plugin.toml: plugin[0].id: "demo_maker" is claimed by 1.2.0 of demo-a 1.0 ({first}/plugin.toml) '
-        f"and 1.2.0 of demo-b 1.0 ({second}/plugin.toml); uninstall one of them"
+        f'demo-b: {second}/plugin.toml: plugin[0].id: "demo_maker" is claimed by 1.2.0 of demo-a 1.0 '
+        f"({first}/plugin.toml) and 1.2.0 of demo-b 1.0 ({second}/plugin.toml); uninstall one of them"
     ]
 
 

@@ -279,6 +279,7 @@ class Commands:
             known = name in kernel.slots
             why[number] = (
                 "it is quarantined" if name in kernel.quarantined
+                else "its process was lost and is being started again" if name in kernel.away
                 else "it starts with the next session" if known else "it is not in the deployment"
             )  # fmt: skip
         return why
@@ -309,6 +310,9 @@ class Commands:
                 return Refusal(code="refused", text="; ".join(applied.faults), faults=list(applied.faults))
             return CommandAnswer(outcome="done", text=applied.text, seq=first_seq, last_seq=last_seq)
         text = _WORDS[command.command].format(target=command.target or "every strategy")
+        released = kernel.slots.get(command.target) if command.command == "release" else None
+        if released is not None and released.plugin.elsewhere:
+            text = f"released {command.target}; its process is started again now"
         if command.command == "limits":
             rows, _ = limit_rows(command.argument, [slot.name for slot in kernel.desk.traders.values()])
             values = kernel.limits.values

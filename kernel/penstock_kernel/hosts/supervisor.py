@@ -258,8 +258,8 @@ class Supervisor:
 
     def _go_on(self, care: _Care) -> None:
         """Take the next steps of a start; at the end the plugin runs again."""
-        if care.coming is None:
-            return
+        if care.coming is None or self._status(care) not in (PluginStatus.STARTING, PluginStatus.CONFIGURED):
+            return  # quarantined meanwhile
         try:
             next(care.coming)
         except StopIteration:

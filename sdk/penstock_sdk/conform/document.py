@@ -6,9 +6,10 @@ from penstock_sdk.conform.cases import ALL_KINDS, CHECKS, GROUPS, TRADERS, Case,
 from penstock_sdk.conform.driver import VERBS
 from penstock_sdk.conform.report import TIERS, tier_of_group
 
-__all__ = ["BEGIN", "END", "tables", "with_tables"]
+__all__ = ["HEADING", "tables", "with_tables"]
 
-BEGIN, END = "<!-- begin: made by penstock_sdk.conform.document -->", "<!-- end -->"
+HEADING = "## Tables: tiers, verbs, cases\n"
+"""What follows it on the page is made here."""
 _GROUPS = {
     "handshake": "what it says it is, and to whom", "config": "what is wrong is said, by name",
     "life": "start, hearing, drain and stop", "stream": "numbers, acknowledgement and credit",
@@ -36,10 +37,8 @@ def tables() -> str:
 
 
 def with_tables(page: str) -> str:
-    """Return *page* with the tables in their place."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables()}{END}{after}"
+    """Return *page* with the tables after their heading."""
+    return f"{page.partition(HEADING)[0]}{HEADING}\n{tables()}"
 
 
 def _kinds(case: Case) -> str:

@@ -57,9 +57,9 @@ class Kit:
 
     def connected(self, **options: Any) -> Rig:
         """Return a plugin that was asked nothing yet; *options* are the `Rig`'s, ``first_id``, ``mark``, ``beside``."""
-        if len(self._rigs) >= 1 and not options.pop("beside", False):
+        beside = options.pop("beside", False) and not getattr(self.opener, "lasting", False)
+        if not beside:
             self.end()
-        options.pop("beside", None)
         world = World(venue=self.kind == "venue", first_id=options.pop("first_id", 1), mark=options.pop("mark", ""))
         rig = Rig(self.opener.open(), world, self.patience, **options)
         self._rigs.append(rig)

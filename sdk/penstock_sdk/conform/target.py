@@ -54,6 +54,7 @@ class AddressOpener:
     """Connects each time to what serves there; Stop must leave it serving, or the next case finds nobody."""
 
     command: tuple[str, ...] = ()
+    lasting = True
 
     def __init__(self, address: str, tls: Any = None) -> None:
         self._address, self._tls = address, tls

@@ -345,6 +345,11 @@ class Cascade:
     def quarantine(self, slot: Slot, reason: str, wanted: str = "") -> None:
         """Let a plugin hear nothing more; say so."""
         self.wire([s for s in self.slots if s is not slot])
+        self.tell_quarantine(slot, reason, wanted)
+        self.on_quarantine(slot, reason)
+
+    def tell_quarantine(self, slot: Slot, reason: str, wanted: str = "") -> None:
+        """Say that a plugin hears nothing more; of one that is lost, which heard nothing before."""
         self.push(self.quarantine_state(slot, reason))
         self.push(
             Alert(
@@ -353,7 +358,6 @@ class Cascade:
                 way_out="mend the plugin and start it again; its orders are being cancelled",
             )
         )  # fmt: skip
-        self.on_quarantine(slot, reason)
 
     def _cut_storm(self) -> bool:
         """End a cascade that does not: drop what the noisiest plugin has queued, and quarantine it.

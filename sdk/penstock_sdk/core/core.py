@@ -134,6 +134,8 @@ class _Operator:
                 return _odd_command(command, "the name of a plugin", ", ".join(core.slots))
             if slot in core.cascade.slots:
                 core.cascade.quarantine(slot, f"by {command.who}: {command.why}", _wanted_of(command.who))
+            elif slot.name in core.away and slot.name not in core.quarantined:
+                core.cascade.tell_quarantine(slot, f"by {command.who}: {command.why}", _wanted_of(command.who))
         elif name not in COMMANDS and core.doer_of(name) is None:
             return _odd_command(command, "a known command", ", ".join([*COMMANDS, *core.plugin_commands]))
         return None
@@ -380,7 +382,7 @@ class Core:
 
     def silent_venues(self) -> set[int]:
         """Return venues that have not said where our orders stand, or are kept out and take no cancel of them."""
-        return self.desk.reconciling | (self.desk.lost_venues() if self.quarantined else set())
+        return self.desk.reconciling | (self.desk.lost_venues() if self.quarantined or self.away else set())
 
     def doer_of(self, command: str) -> Slot | None:
         """Return the running plugin that does an operator's command; None where none does."""

@@ -5,7 +5,8 @@ discovered → resolved → starting → configured → running ⇄ degraded →
                             ↓           ↓           ↓        ↓
                           failed      failed    quarantined (or failed)
 ```
-RETRYING is for plugins in a process of their own: failed → retrying → starting.
+RETRYING is for plugins in a process of their own: failed → retrying → starting → configured → running, in the same
+session; one that is quarantined meanwhile stays out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ TABLE: dict[PluginStatus, tuple[PluginStatus, ...]] = {
     _P.UNKNOWN: (_P.DISCOVERED,),
     _P.DISCOVERED: (_P.RESOLVED,),
     _P.RESOLVED: (_P.STARTING,),
-    _P.STARTING: (_P.CONFIGURED, _P.FAILED),
+    _P.STARTING: (_P.CONFIGURED, _P.FAILED, _P.QUARANTINED),
     _P.CONFIGURED: (_P.RUNNING, _P.FAILED, _P.QUARANTINED),
     _P.RUNNING: (_P.DEGRADED, _P.DRAINING, _P.FAILED, _P.QUARANTINED),
     _P.DEGRADED: (_P.RUNNING, _P.DRAINING, _P.FAILED, _P.QUARANTINED),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from penstock_sdk.manifest import TRADER_KINDS, PluginManifest
+from penstock_sdk.manifest import TRADER_KINDS, PluginManifest, this_platform
 from penstock_sdk.manifest_schema import SCHEMA_NAME
 
 __all__ = ["HEARS", "SAYS", "manifest_toml"]
@@ -100,8 +100,10 @@ _ABOUT = {
 def _code(name: str, language: str, class_name: str) -> str:
     if language == "python":
         return f'class = "{name}:{class_name}"'
-    command = {"go": f'["./{name}"]', "node": '["node", "plugin.js"]'}[language]
-    return f"command = {command}  # or a table of them by platform: {{ linux-x86_64 = […] }}"
+    if language == "go":
+        # A binary runs where it was built for; a package then says so.
+        return f'command = {{ {this_platform()} = ["./{name}"] }}  # a program for each platform that it is built for'
+    return 'command = ["node", "plugin.js"]  # or a table of them by platform: { linux-x86_64 = […] }'
 
 
 def _listed(words: Sequence[str]) -> str:

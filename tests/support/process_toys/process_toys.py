@@ -10,8 +10,6 @@ from penstock_sdk.events import (
     ContractDefinition,
     ExecutionReport,
     IdKind,
-    Limit,
-    LimitKind,
     ListingDefinition,
     Order,
     Quote,
@@ -96,24 +94,12 @@ class ToyBuyer(Strategy):
         return self.buy(quote.listing_id, quote.ask_ticks, 1)
 
 
-class ThiefConfig(msgspec.Struct, frozen=True):
-    """What it tries."""
-
-    what: str = "order"
-
-
 class ToyThief(Strategy):
-    """Says at every quote what it may not."""
-
-    Config = ThiefConfig
+    """Orders at every quote, which its manifest does not let it."""
 
     def on_quote(self, quote: Quote) -> Outcome:
         """Try."""
-        if self.config.what == "order":
-            return self.buy(quote.listing_id, quote.ask_ticks, 1)
-        if self.config.what == "quote":
-            return Quote(quote.listing_id, bid_ticks=1, bid_lots=1)
-        return Limit(LimitKind.QTY_MAX_LOTS, value=2**40)
+        return self.buy(quote.listing_id, quote.ask_ticks, 1)
 
 
 class ToyCheck(RiskCheck):
