@@ -6,15 +6,15 @@ import platform
 from datetime import date, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from penstock_kernel.deployment import Deployment, DeploymentError, PluginSpec, build_config, strictest
-from penstock_kernel.hosts import HostError, hosts_of
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.market_check import run_time_ns
 from penstock_kernel.own_records import save_own_records
+from penstock_kernel.problems import HostError
 from penstock_kernel.reference import collect_reference
 from penstock_kernel.sources import SourceError
 from penstock_kernel.vitals import Phase
@@ -32,6 +32,9 @@ from penstock_sdk.events import (
     Severity,
 )
 from penstock_sdk.wire.frame import Origin
+
+if TYPE_CHECKING:
+    from penstock_kernel.hosts import Hosts
 
 __all__ = [
     "CarryError",
@@ -125,7 +128,7 @@ def attach_plugin(kernel: Kernel, spec: PluginSpec, deployment: Deployment) -> S
         config: Any = None
         cls: Any
         if spec.run != "inprocess":
-            cls = hosts_of(kernel, deployment).proxy(spec)
+            cls = _hosts_of(kernel, deployment).proxy(spec)
         else:
             cls = load_class(spec.manifest)
             config_type = getattr(cls, "Config", None)
@@ -146,12 +149,19 @@ def attach_plugin(kernel: Kernel, spec: PluginSpec, deployment: Deployment) -> S
         ) from error
 
 
+def _hosts_of(kernel: Kernel, deployment: Deployment) -> Hosts:
+    # Imported here: a tenth of a second that a deployment without a plugin out of process need not spend.
+    from penstock_kernel.hosts import hosts_of
+
+    return hosts_of(kernel, deployment)
+
+
 def _spawn_all(kernel: Kernel, deployment: Deployment) -> None:
     """Start all processes of plugins, so that they come up beside each other; in a play-back there are none."""
     if not kernel.live or all(spec.run == "inprocess" for spec in deployment.plugins):
         return
     try:
-        hosts_of(kernel, deployment).spawn_all()
+        _hosts_of(kernel, deployment).spawn_all()
     except HostError as error:
         raise StartError(str(error)) from error
 

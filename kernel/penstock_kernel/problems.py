@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-__all__ = ["DeploymentError", "Problem", "format_problems", "sorted_problems"]
+__all__ = ["DeploymentError", "HostError", "Problem", "format_problems", "sorted_problems"]
 
 _RED, _YELLOW, _DIM, _BOLD, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 
@@ -22,6 +22,10 @@ class Problem(Struct, frozen=True):
 
     def __str__(self) -> str:
         return "".join(_parts(self))
+
+
+class HostError(Exception):
+    """A plugin's process cannot be started, or is not what its manifest says; the text names the way out."""
 
 
 class DeploymentError(Exception):

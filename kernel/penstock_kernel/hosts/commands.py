@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from penstock_kernel.deployment import Deployment, PluginSpec
+from penstock_kernel.problems import HostError
 from penstock_sdk.manifest import ManifestError
 from penstock_sdk.packages import PackageError, interpreter_of
 from penstock_sdk.process.envelope import ENV_SOCKET, ENV_TOKEN
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Command", "HostError", "cache_folder", "command_for"]
-
-
-class HostError(Exception):
-    """A plugin's process cannot be started, or is not what its manifest says; the text names the way out."""
 
 
 class Command(msgspec.Struct, frozen=True):
