@@ -47,7 +47,7 @@ def test_a_plugins_word_is_heard_with_who_gave_it(kernel: SimKernel):
 def test_a_word_that_nobody_has_is_told_with_those_there_are(kernel: SimKernel):
     kernel.command("notes")
     assert unknown(kernel) == ["command notes"]
-    assert kernel.of(Alert)[-1].way_out.endswith("ack, stop, note")
+    assert kernel.of(Alert)[-1].way_out.endswith("ack, stop, apply, note")
 
 
 def test_a_quarantined_plugin_does_no_command(kernel: SimKernel):

@@ -40,7 +40,9 @@ def _forward(kit: Kit) -> None:
 def _back(kit: Kit) -> None:
     rig = kit.started()
     kit.afternoon(rig, moments=2)
-    rig.step(ClockStep(from_ns=rig.now_ns, to_ns=rig.now_ns - HOUR_NS))
+    told = ClockStep(from_ns=rig.now_ns, to_ns=rig.now_ns - HOUR_NS)
+    if rig.wants(told):
+        rig.step(told)
     rig.now_ns -= HOUR_NS
     try:
         rig.step(*kit.moment(rig, 3))

@@ -173,7 +173,16 @@ class Outbox:
         return out
 
     def _has_more(self, answers: int, effects: int) -> bool:
-        return bool(answers or effects or self.timers or self.forgotten or self.log or self.tasks_begun or self.due_ns)
+        return bool(
+            answers
+            or effects
+            or self.timers
+            or self.forgotten
+            or self.log
+            or self.tasks_begun
+            or self.due_ns
+            or self.taken_all
+        )
 
     def _batch(self, box: _Box, answers: int) -> Message:
         if answers and (box.size > ANSWER_BYTES_MAX or box.records > ANSWER_RECORDS_MAX):
