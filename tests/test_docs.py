@@ -238,9 +238,9 @@ def run_tool() -> Callable[[str], str]:
 
 
 def placeholders(text: str) -> list[str]:
-    """Return what a page leaves to be filled in: comments outside its blocks of code, but for those around tables
-    that are generated."""
-    return re.findall(r"<!--(?! (?:keys of .*?|end) -->).*?-->", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.DOTALL)
+    """Return what a page leaves to be filled in: comments outside its code, but for the marks of generated tables."""
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"<!--(?! (?:keys of .*?|end) -->).*?-->", plain, re.DOTALL)
 
 
 def test_no_page_has_a_place_that_is_still_to_be_filled():

@@ -226,7 +226,7 @@ def process_findings(name: str, table: dict[str, Any], *, is_command: bool) -> l
                 text = f'{key} is for plugins that run elsewhere, and run is "process"'
                 found.append(Finding((*path, key), text, 'write run = "remote", or remove it'))
         if is_command and table.get("lane") == "socket":
-            text = "a command speaks gRPC, and lane is \"socket\""
+            text = 'a command speaks gRPC, and lane is "socket"'
             found.append(Finding((*path, "lane"), text, 'write lane = "grpc", or remove it'))
     elif run == "remote":
         if "address" not in table:

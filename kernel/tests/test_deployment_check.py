@@ -167,8 +167,8 @@ BAD_FILES = {
     "a process's key inside": (
         HEAD + "answer_s = 3.0\n",
         [
-            'plugins.toml:3: plugins.exchange.answer_s: answer_s is for plugins out of process, and run is "inprocess"; '
-            'write run = "process", or remove it'
+            'plugins.toml:3: plugins.exchange.answer_s: answer_s is for plugins out of process, and run is "inprocess"'
+            '; write run = "process", or remove it'
         ],
     ),
     "a plugin elsewhere without an address": (
@@ -178,16 +178,13 @@ BAD_FILES = {
     "an address of a plugin that is started here": (
         HEAD + 'run = "process"\naddress = "a:1"\n',
         [
-            'plugins.toml:4: plugins.exchange.address: address is for plugins that run elsewhere, and run is "process"; '
-            'write run = "remote", or remove it'
+            'plugins.toml:4: plugins.exchange.address: address is for plugins that run elsewhere, and run is "process"'
+            '; write run = "remote", or remove it'
         ],
     ),
     "an interpreter of a plugin elsewhere": (
         HEAD + 'run = "remote"\naddress = "a:1"\npython = "/p"\n',
-        [
-            'plugins.toml:5: plugins.exchange.python: python is for plugins started here, and run is "remote"; '
-            "remove it"
-        ],
+        ['plugins.toml:5: plugins.exchange.python: python is for plugins started here, and run is "remote"; remove it'],
     ),
     "an instance name": (
         HEAD + '["plugins"."a b"]\nuse = "exchange"\n',
