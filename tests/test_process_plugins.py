@@ -27,6 +27,7 @@ from penstock_sdk.events import (
     Pnl,
     Position,
     Quote,
+    ReportKind,
     TaskResult,
 )
 from penstock_sdk.schema import Frame
@@ -166,6 +167,33 @@ def test_names_work_and_faults_are_the_same_out_of_process(tmp_path: Path, monke
     assert [a.met for a in outside.of(Alert) if a.code == "toy.worked"] == ["49"]
     assert "ValueError: the second quote (process_toys.py:" in outside.of(PluginFault)[0].error
     assert [listing.name for listing in outside.of(ListingDefinition)] == ["one", "two"]
+    verify(outside, monkeypatch)
+
+
+EAGER = TOY.replace("buyer", "eager")
+
+
+@pytest.mark.parametrize("text", [EAGER, EAGER.replace("check", "x").replace("eager", "check").replace("x", "eager")])
+def test_what_comes_before_the_start_and_of_the_stop_is_acted_on_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Others say things at their start to whom is configured and not started: a check is asked, a strategy orders."""
+    inside = run(tmp_path, write(tmp_path, text, apart=False, name="inside.toml"))
+    outside = run(tmp_path, write(tmp_path, text, apart=True, name="outside.toml"))
+    kinds = (*LOGICAL, PluginFault, ListingDefinition, PluginState)
+    assert [e for _, _, e in outside.events if type(e) in kinds] == [e for _, _, e in inside.events if type(e) in kinds]
+    told = [(alert.code, alert.met) for alert in outside.of(Alert)]
+    assert told[:2] == [("toy.listed", "one one"), ("toy.started", "2 reports before the start")]
+    assert ("toy.timer", "timer 1 of tag -1") in told
+    assert told[-1] == ("toy.last", f"report {ReportKind.CANCELLED} of what was open")
+    its_id = next(state.plugin_id for state in outside.of(PluginState) if state.name == "eager")
+    events = [event for _, _, event in outside.events]
+    first = next(at for at, event in enumerate(events) if type(event) is OrderIntent and event.strategy_id == its_id)
+    runs = next(
+        at for at, event in enumerate(events)
+        if type(event) is PluginState and event.name == "eager" and event.status == PluginStatus.RUNNING
+    )  # fmt: skip
+    assert first < runs
     verify(outside, monkeypatch)
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from time import perf_counter_ns, time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -50,7 +50,7 @@ from penstock_sdk.wire.frame import HEADER, Origin
 if TYPE_CHECKING:
     from penstock_kernel.hosts import Hosts
 
-__all__ = ["COMMIT_FRAMES", "Done", "Kernel"]
+__all__ = ["COMMIT_FRAMES", "Done", "Kernel", "Undone"]
 
 Done = Callable[[int, int], object]
 """Takes the numbers of a command and of the last event that followed from it."""
@@ -68,6 +68,13 @@ SYNC_EVERY_NS = 1_000_000_000
 """In wall time: what is written is synced this often, beside the kernel's thread."""
 ANSWERS_NS = 5_000_000_000
 """How long a stop waits for what venues outside have not answered."""
+
+
+class Undone(NamedTuple):
+    """Number of the event that says that a change was undone, and why it was."""
+
+    seq: int
+    why: str
 
 
 class Kernel(Core):
@@ -147,6 +154,8 @@ class Kernel(Core):
         self._stepped = False
         """True while the clock is behind the run's time."""
         self.hosts: Hosts | None = None
+        self.undone: Undone | None = None
+        """In a play-back, where and why the change at hand was undone; None: it was not."""
         """Plugins in processes of their own; None where there is none."""
         self.deployment: Any = None
         """What an operator has changed the deployment to since the session began, or None."""
@@ -529,6 +538,19 @@ class Kernel(Core):
         """Return whether a plugin's process has been lost and nobody has dealt with that yet."""
         host = self.hosts.hosts.get(slot.name) if self.hosts is not None else None
         return host is not None and not host.up
+
+    def is_undone_here(self) -> bool:
+        """Return whether the next input of a play-back says that the change at hand was undone."""
+        return self.undone is not None and self.undone.seq == self.cascade.seq + 1
+
+    def lost_at_start(self, slot: Slot) -> str:
+        """Return why the process of a plugin is gone that has just been started, or nothing; played back, as then."""
+        if not slot.plugin.elsewhere:
+            return ""
+        if not self.live:
+            return self.undone.why if self.undone is not None and self.is_undone_here() else ""
+        host = self.hosts.hosts.get(slot.name) if self.hosts is not None else None
+        return "" if host is None or host.up else host.lost_why or "it has ended"
 
     def _is_told(self, name: str) -> bool:
         """Return whether a feed is not read in this play-back: its process is not there."""

@@ -15,7 +15,7 @@ import msgspec
 from penstock_kernel.boot import StartError, attach_plugins, boot, boot_session, versions_of
 from penstock_kernel.clock import SimClock
 from penstock_kernel.deployment import Deployment, load_deployment
-from penstock_kernel.kernel import Kernel
+from penstock_kernel.kernel import Kernel, Undone
 from penstock_kernel.recorded import Ahead, Said
 from penstock_kernel.snapshots import SnapshotError, load_snapshot
 from penstock_sdk.events import (
@@ -105,6 +105,22 @@ class _Tape:
                 raise Difference(met.seq, _describe_frame(bytes(met.raw)), _describe_frame(data))
             self.advance()
         self.produced.clear()
+
+
+def _undone(journal: Path, seq: int) -> Undone | None:
+    """Return where the change that ended with event *seq* was undone, and why; None when it was made.
+
+    What a process did at its start is not recomputed. All of a change are inputs of the kernel's own and what follows.
+    """
+    for frame in read_frames(journal, from_seq=seq):
+        if frame.seq <= seq:
+            continue
+        if (frame.origin & ~DIAGNOSTIC) in (Origin.EXTERNAL, Origin.OPERATOR, Origin.TIMER):
+            return None
+        if frame.schema_id == DeploymentChange.layout.id:
+            event: Any = event_of(frame)
+            return Undone(frame.seq, event.why) if event.rolled_back else None
+    return None
 
 
 def _seq(data: bytes) -> int:
@@ -249,8 +265,10 @@ class Player:
         assert kernel.run_dir is not None
         kernel.cascade.run(change, origin, kernel.cascade.kernel_slot)
         after = stored_deployment(kernel.run_dir, change.digest)
+        kernel.undone = _undone(kernel.run_dir / "journal", kernel.cascade.seq)
         if not carry_out(kernel, self.deployment, after, change):
             self.deployment = after
+        kernel.undone = None
 
     def _feed_timer(self, frame: FrameView) -> None:
         recorded: Any = event_of(frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock_kernel.hosts.past import Past, Told
-from penstock_sdk.events import CheckVerdict, Order, OrderState, PluginState, Quote, Timer
+from penstock_sdk.events import CheckVerdict, Order, OrderState, PluginState, PluginStatus, Quote, Timer
 from penstock_sdk.plugin import Outcome, RiskCheck
 from penstock_sdk.schema import Frame, schema_by_id
 from penstock_sdk.testing import SimKernel
@@ -39,8 +39,10 @@ def views(kernel: SimKernel) -> list[FrameView]:
     return [FrameView(*HEADER.unpack_from(data), memoryview(data)) for data in kernel.frames]  # type: ignore[call-arg]
 
 
-def told(kernel: SimKernel, name: str, wanted: set[int], *, from_start: bool = False) -> list[Told]:
-    past = Past(kernel.slots[name], wanted.__contains__, from_start=from_start)
+def told(
+    kernel: SimKernel, name: str, wanted: set[int], *, from_start: bool = False, early: bool = False
+) -> list[Told]:
+    past = Past(kernel.slots[name], wanted.__contains__, from_start=from_start, early=early)
     return list(past.batches(views(kernel)))
 
 
@@ -85,6 +87,15 @@ def test_without_a_state_it_is_told_from_where_it_first_started() -> None:
     assert [event.name for event in later if type(event) is PluginState] == []
     assert [event for event in later if type(event) is Quote] == kernel.of(Quote)
     assert batches[-1].last_seq == kernel.cascade.seq
+
+
+def test_one_that_takes_events_before_its_start_is_told_what_it_heard_since_all_were_configured() -> None:
+    batches = told(market(), "two", {PluginState.layout.id, QUOTE}, from_start=True, early=True)
+    begin = next(at for at, each in enumerate(batches) if each.start is not None)
+    before = [(event.name, PluginStatus(event.status)) for event in records(batches[:begin])]
+    assert before == [(name, PluginStatus.RUNNING) for name in ("venue", "risk", "one", "two")]
+    assert all(each.batch is not None and each.batch.hearing for each in batches[:begin])
+    assert not [event for event in records(batches[begin:]) if type(event) is PluginState]
 
 
 def test_a_check_is_asked_again_about_each_order_that_it_was_asked_about() -> None:

@@ -18,12 +18,14 @@ from penstock_sdk.events import (
     ListingDefinition,
     Order,
     Quote,
+    Severity,
     Signal,
     Timer,
     Trade,
     ZoneDefinition,
 )
 from penstock_sdk.plugin import Operations, Outcome
+from penstock_sdk.process.describing import KNOWN
 from penstock_sdk.process.engine import Engine, EngineError
 from penstock_sdk.process.envelope import Lane
 from penstock_sdk.process.flow import FlowError
@@ -175,8 +177,8 @@ def test_describe_says_what_the_class_hears_and_takes() -> None:
     assert (reply.id, reply.version, reply.kind) == ("busy", "1.2", "strategy")
     assert {heard.name for heard in reply.hears} == {"Quote", "Trade", "Order", "ExecutionReport", "Timer"}
     assert "every" in json.loads(reply.config_schema)["$defs"]["BusyConfig"]["properties"]
-    assert list(reply.capabilities) == ["snapshot"]
-    assert list(Engine(Recorded).call("Describe", DescribeRequest()).capabilities) == ["poll", "snapshot"]
+    assert list(reply.capabilities) == ["snapshot", "throughout"]
+    assert list(Engine(Recorded).call("Describe", DescribeRequest()).capabilities) == ["poll", "snapshot", "throughout"]
     with pytest.raises(EngineError, match=r"speaks majors 7 of penstock.plugin, this plugin 1; install another"):
         Engine(Busy).call("Describe", DescribeRequest(majors=[7], host_version="9.9"))
 
@@ -216,8 +218,8 @@ def test_calls_out_of_turn_are_refused() -> None:
     engine = started(Sender)
     with pytest.raises(EngineError, match=r"^Configure met a plugin that is started"):
         engine.call("Configure", ConfigureRequest())
-    with pytest.raises(EngineError, match=r"^frames met a plugin that is configured, wanted one that is started"):
-        configured(Sender).batch(Lane.EVENTS, Batch(frames=packed(Quote(1))))
+    with pytest.raises(EngineError, match=r"^frames met a plugin that is new, wanted one that is configured$"):
+        Engine(Sender).batch(Lane.EVENTS, Batch(frames=packed(Quote(1))))
     with pytest.raises(EngineError, match=r"^call Sing met, wanted one of Describe, "):
         engine.call("Sing", StartRequest())
 
@@ -456,3 +458,20 @@ def test_a_state_that_cannot_be_kept_is_said() -> None:
             return object()
 
     assert "plugin it has no state that can be kept" in started(Odd).call("Snapshot", SnapshotRequest()).error
+
+
+def test_what_others_say_before_its_start_is_handled_with_the_names_that_are_known() -> None:
+    class Early(Sender):
+        def on_quote(self, quote: Quote) -> Outcome:
+            self.ctx.set_timer(99, tag=1)
+            name = self.ctx.name_of(IdKind.LISTING, quote.listing_id)
+            return self.ctx.alert("early", Severity.INFO, met=name)
+
+    engine = configured(Early)
+    known = Batch(frames=packed(Interned(kind=IdKind.LISTING, id=1, name="L1"), 1), answers=KNOWN, step=1)
+    ((_, nothing),) = engine.batch(Lane.EVENTS, known)
+    assert (nothing.answers, nothing.frames) == (1, b"")
+    ((_, said),) = engine.batch(Lane.EVENTS, Batch(frames=packed(Quote(1), 2), step=2))
+    (alert,) = unpacked(said.frames)
+    assert alert.met == "L1" and [timer.timer_id for timer in said.timers] == [1]
+    assert [timer.timer_id for timer in engine.call("Start", StartRequest(seq=3)).timers] == [1]

@@ -114,11 +114,24 @@ class Commands:
             return
         if request.request:
             self._remember(job)
+        if not early and request.command == "apply":
+            job.waiting.append(reply)
+            self._run.applying.prepare(request.argument, lambda faults: self._prepared(job, faults))
+            return
         self._waiting.append(job)
         if early and not request.wait:
             reply(CommandAnswer(outcome="queued", text=early))
         else:
             job.waiting.append(reply)
+        self.next()
+
+    def _prepared(self, job: _Job, faults: list[str]) -> None:
+        """Go on with an `apply` whose plugins have come up beside what runs, or have not: then nothing has changed."""
+        if faults:
+            self._known.pop(job.request.request, None)  # it was not done, so the same may be tried again
+            job.settle(Refusal(code="refused", text="; ".join(faults), faults=faults))
+            return
+        self._waiting.append(job)
         self.next()
 
     def _again(self, known: _Job, request: CommandRequest, reply: Reply) -> None:

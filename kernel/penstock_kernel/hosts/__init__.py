@@ -64,8 +64,10 @@ class Hosts:
         self.stepped = deployment.run.clock == "sim"
         """Time stands still while a plugin answers."""
         self.version = f"penstock-kernel {version('penstock-kernel')}"
-        self.reactor = Reactor()
+        self.reactor = Reactor(self._alive)
         self.hosts: dict[str, ProcessHost] = {}
+        self.ready: dict[str, ProcessHost] = {}
+        """Those of a change to come: started beside what runs, configured by nothing yet."""
         self.inside = 0
         """Above 0 while a cascade waits for a plugin: what follows is a part of it."""
         self.supervisor = Supervisor(self)
@@ -87,8 +89,23 @@ class Hosts:
         if found is None or found.spec is not spec:
             if found is not None:
                 found.end()
-            found = self.hosts[spec.name] = ProcessHost(spec, self)
+            found = self.ready.pop(spec.name, None)
+            if found is not None and found.spec != spec:
+                found.end(0.0)
+                found = None
+            found = self.hosts[spec.name] = found or ProcessHost(spec, self)
+            found.spec = spec
         return found
+
+    def drop_ready(self) -> None:
+        """End the processes that were started for a change that is not made."""
+        while self.ready:
+            self.ready.popitem()[1].end(0.0)
+
+    def _alive(self) -> None:
+        vitals = getattr(self.kernel, "vitals", None)
+        if vitals is not None:
+            vitals.alive()
 
     def proxy(self, spec: PluginSpec) -> type[Plugin]:
         """Return the class to attach for an instance."""
@@ -146,7 +163,7 @@ class Hosts:
         if self._listener is not None and now_s - self._swept_s > 1.0:
             self._swept_s = now_s
             self._listener.sweep()
-        for turn in self.turns:
+        for turn in list(self.turns):
             turn(now_ns)
 
     def flush(self) -> None:
@@ -163,6 +180,7 @@ class Hosts:
         """End every process and remove the socket. Again is harmless."""
         for host in self.hosts.values():
             host.ask_to_end(END_S)
+        self.drop_ready()
         until_s = monotonic() + END_S
         for host in self.hosts.values():
             host.await_end(until_s)
@@ -209,7 +227,7 @@ class Hosts:
             for number, name in enumerate(held, 1)
         ]
 
-    def known_frames(self) -> bytes:
+    def known_frames(self) -> list[bytes]:
         """Return all names, definitions, tables and calendars as they hold now, as frames."""
         catalog = self.kernel.catalog
         frames = self.known_names()
@@ -217,7 +235,7 @@ class Hosts:
             frames.append(self._known(schema_by_id(schema_id).unpack(body)))
         for kind in (IdKind.ZONE, IdKind.CONTRACT, IdKind.LISTING):
             frames += [self._known(definition) for definition in catalog.definitions(kind)]
-        return b"".join(frames)
+        return frames
 
     def tell_written(self, name: str) -> None:
         """Let a plugin's effects happen: what they wait for is written. Does nothing for one that is gone."""

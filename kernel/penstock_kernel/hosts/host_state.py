@@ -11,6 +11,7 @@ from penstock_kernel.hosts.marker import Marker
 from penstock_kernel.hosts.rights import Rights
 from penstock_kernel.hosts.stderr import Stderr
 from penstock_sdk.events import Interned, TaskResult
+from penstock_sdk.process.describing import THROUGHOUT
 from penstock_sdk.process.spawn import Child
 from penstock_sdk.schema import Event, schema_by_id
 from penstock_sdk.wire.messages import (
@@ -18,7 +19,7 @@ from penstock_sdk.wire.messages import (
 )
 
 if TYPE_CHECKING:
-    from penstock_kernel.deployment import PluginSpec
+    from penstock_kernel.deployment import Deployment, PluginSpec
     from penstock_kernel.hosts import Hosts
     from penstock_kernel.hosts.process_host import ProcessHost
     from penstock_sdk.context import Context
@@ -36,10 +37,12 @@ class HostState:
         on_lost: called with the reason when it ended by itself, broke the contract or kept silent; it is down then.
     """
 
-    def __init__(self, spec: PluginSpec, hosts: Hosts) -> None:
+    def __init__(self, spec: PluginSpec, hosts: Hosts, deployment: Deployment | None = None) -> None:
         self.spec = spec
         self.name = spec.name
         self.hosts = hosts
+        self.deployment = deployment or hosts.deployment
+        """That which it is of: that of a change to come is not the run's yet."""
         self.link: Link | None = None
         self.child: Child | None = None
         self.described: Message | None = None
@@ -53,6 +56,15 @@ class HostState:
         self.up = False
         """Configured, and neither ended nor lost since."""
         self.started = False
+        self.lost_why = ""
+        """Why its last process was lost."""
+        self._prepared = False
+        """Described, and its config found right: it is there for what is to come, and was told nothing else."""
+        """It handles what it is told; stepped also after Drain, as it would in the kernel."""
+        self.early = False
+        """Stepped, and not started yet: it handles what others say before, as it would in the kernel."""
+        self._knows = self._drained = self._carried = False
+        """It was told what holds by now; it has said its last; an earlier one left something for it."""
         self.names_asked = 0
         self.faults: list[str] = []
         """What it found wrong with its config."""
@@ -62,6 +74,8 @@ class HostState:
         self._kept: list[bytes] = []
         """Frames from before its start, of which it is told right before it."""
         self._kept_bytes = 0
+        self._for_start: list[bytes] = []
+        """Of those the orders for a venue, which it is told once it has started."""
         self._before: list[bytes] = []
         """Frames that its context needs and it does not hear, for the next batch."""
         self._answers: list[Message] = []
@@ -99,6 +113,11 @@ class HostState:
             return True
         layout = schema_by_id(schema_id)
         return layout.cls is Interned or layout.topic.startswith("refdata.")
+
+    @property
+    def throughout(self) -> bool:
+        """Whether it takes events from Configure to Stop, not only between Start and Drain."""
+        return self.described is not None and THROUGHOUT in self.described.capabilities
 
     @property
     def stepped(self) -> bool:

@@ -44,12 +44,15 @@ class Past:
     Args:
         wants: whether the plugin hears a schema, by its id.
         from_start: it knows nothing yet: it is told from where it first started, which is said as `Told.start`.
+        early: with *from_start*, it is told before that what it heard before its start, once it was wired.
     """
 
-    def __init__(self, slot: Slot, wants: Callable[[int], bool], *, from_start: bool) -> None:
+    def __init__(self, slot: Slot, wants: Callable[[int], bool], *, from_start: bool, early: bool = False) -> None:
         self._slot = slot
         self._wants = wants
         self._waits_for_start = from_start
+        self._tells_early = early
+        self._early: list[Told] = []
         self._checks = slot.kind in ("risk", "compliance")
         self._questions: dict[int, FrameView] = {}
         """Orders that a check was asked about and has not answered yet, by id: of one that answers later."""
@@ -84,8 +87,12 @@ class Past:
     def _of(self, frame: FrameView) -> Iterator[bytes | Told]:
         layout = schema_by_id(frame.schema_id)
         if self._waits_for_start:
+            if self._tells_early:
+                self._keep_early(frame, layout)
             if layout.cls is PluginState and self._is_start(layout.unpack(bytes(frame.body))):
                 self._waits_for_start = False
+                yield from self._early
+                self._early.clear()
                 yield Told(None, 0, frame.seq, frame)
             return
         if self._checks:
@@ -94,6 +101,19 @@ class Past:
             data = self._own(frame, layout)
             if data:
                 yield data
+
+    def _keep_early(self, frame: FrameView, layout: Layout) -> None:
+        """Keep what is heard before the start: from where the last plugin was configured, which is when all hear."""
+        if layout.cls is PluginState:
+            state: Any = layout.unpack(bytes(frame.body))
+            if state.status == PluginStatus.CONFIGURED:
+                self._early.clear()
+                return
+        if self._checks:
+            self._early += self._asked(frame, layout)
+        if self._wants(frame.schema_id) and (data := self._own(frame, layout)):
+            batch = Batch(frames=data, now_ns=frame.at_ns, hearing=True)
+            self._early.append(Told(batch, frame.count, frame.seq + frame.count - 1))
 
     def _is_start(self, state: Any) -> bool:
         ran = state.status == PluginStatus.RUNNING and state.previous == PluginStatus.CONFIGURED

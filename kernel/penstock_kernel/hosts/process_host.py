@@ -24,11 +24,15 @@ from penstock_kernel.hosts.returning import drive, returning
 from penstock_kernel.hosts.rights import Rights
 from penstock_kernel.hosts.stderr import Stderr
 from penstock_sdk.core.faults import Raised, RecordedFault, shown
-from penstock_sdk.events import Alert, Severity
+from penstock_sdk.events import Alert, Order, Reconcile, Severity
 from penstock_sdk.packages import PackageError, verify_pin
+from penstock_sdk.process.describing import KNOWN
+from penstock_sdk.process.envelope import Lane
 from penstock_sdk.process.flow import count_records
 from penstock_sdk.process.peer import PeerError
 from penstock_sdk.process.spawn import Child, launch
+from penstock_sdk.schema import schema_by_id
+from penstock_sdk.wire.frame import HEADER
 from penstock_sdk.wire.messages import (
     PROTOCOL_MAJORS,
     Batch,
@@ -50,9 +54,11 @@ from penstock_kernel.hosts.telling import Telling
 __all__ = ["HostError", "ProcessHost"]
 
 CONFIGURE_S = 30.0
-"""A plugin reads its files and compiles its code here, and at its start."""
+"""A plugin reads its files and compiles its code here, and at its start; ``start_s`` where that is less."""
 DRAIN_S = 5.0
-_FIRST_BATCH_BYTES = 4 << 20
+_FIRST_BATCH_BYTES = 2 << 20
+_TO_MARKET = (Order.layout.id, Reconcile.layout.id)
+_header = HEADER.unpack_from
 
 
 class ProcessHost(Telling):
@@ -77,7 +83,7 @@ class ProcessHost(Telling):
         if not self.stepped:
             self.link.reads_max = 1  # a plugin that floods holds the kernel up for milliseconds at most
         self._token = listener.expect(self.name, self.link.adopt, lambda pid: self.child is None or self._owns(pid))
-        command = command_for(self.spec, hosts.deployment, listener.path, self._token, hosts.data_folder(self.name))
+        command = command_for(self.spec, self.deployment, listener.path, self._token, hosts.data_folder(self.name))
         self._stderr = Stderr(
             hosts.reactor, lambda text: kernel.write_log(Severity.INFO, self.name, text, {"stream": "stderr"})
         )
@@ -122,11 +128,23 @@ class ProcessHost(Telling):
             self.hosts.reactor.turn(0.05)
         return self.faults
 
+    def prepare_nowait(self) -> Iterator[None]:
+        """As `ask_config` without waiting; `begin` then goes on with this very process.
+
+        Raises:
+            HostError: also where it refuses its config.
+        """
+        yield from self._begin(validate_only=True)
+        if self.faults:
+            self.end(0.0)
+            raise HostError(f"plugin {self.name} refuses its config: {'; '.join(self.faults)}")
+
     def _begin(self, *, validate_only: bool = False) -> Iterator[None]:
         try:
             self.spawn()
             link, until_s = self.link, monotonic() + self.spec.start_s
             assert link is not None
+            configure_s = min(CONFIGURE_S, self.spec.start_s)
             while not link.complete:
                 self._check_child()
                 if monotonic() >= until_s:
@@ -135,14 +153,15 @@ class ProcessHost(Telling):
                         f"{self._last_words()}; see what it prints, or give it more start_s"
                     )
                 yield
-            call = link.begin_call(
-                "Describe", DescribeRequest(majors=PROTOCOL_MAJORS, host_version=self.hosts.version), CONFIGURE_S
-            )
-            while not call.done:
-                link.overdue()
-                yield
-            self._take_described(call.result())
-            call = link.begin_call("Configure", self.configure_request(validate_only=validate_only), CONFIGURE_S)
+            if not self._prepared:
+                call = link.begin_call(
+                    "Describe", DescribeRequest(majors=PROTOCOL_MAJORS, host_version=self.hosts.version), configure_s
+                )
+                while not call.done:
+                    link.overdue()
+                    yield
+                self._take_described(call.result())
+            call = link.begin_call("Configure", self.configure_request(validate_only=validate_only), configure_s)
             while not call.done:
                 link.overdue()
                 yield
@@ -156,7 +175,8 @@ class ProcessHost(Telling):
         except HostError:
             self.end(0.0)
             raise
-        self.up = True
+        self.up = not validate_only
+        self._prepared = validate_only
         self.incarnation = link.incarnation
 
     def _check_child(self) -> None:
@@ -195,12 +215,12 @@ class ProcessHost(Telling):
         hosts, spec, ctx = self.hosts, self.spec, self.ctx
         config = resolve_references(spec.config, os.environ).tree
         schema = json.loads(self.described.config_schema or "{}") if self.described is not None else {}
-        config = _run_settings(schema, hosts.deployment) | config
+        config = _run_settings(schema, self.deployment) | config
         who = None if ctx is None else ctx.identity
         instance = Instance(
             name=self.name, plugin_id=ctx.plugin_id if ctx is not None else 0, run_seed=hosts.kernel.run_seed,
-            seed=hosts.deployment.seed_for(self.name), limits_json=json.dumps(spec.limits),
-            folder=str(hosts.deployment.files_folder), data_folder=str(hosts.data_folder(self.name)),
+            seed=self.deployment.seed_for(self.name), limits_json=json.dumps(spec.limits),
+            folder=str(self.deployment.files_folder), data_folder=str(hosts.data_folder(self.name)),
             simulated=self.stepped,
         )  # fmt: skip
         if who is not None:
@@ -231,15 +251,15 @@ class ProcessHost(Telling):
             return None
         kernel = self.hosts.kernel
         try:
-            if resumed and kernel.journal is not None and kernel.run_dir is not None:
+            if not self._knows and not self._tell_kept(resumed):
                 self._kept, self._kept_bytes = [], 0  # the journal has them
-                limit_s = 10 * (self.spec.start_s + self.spec.answer_s)
-                reply = drive(returning(self, kernel), self.hosts.reactor, limit_s)
-                assert self.ctx is not None
-                kernel.timers.forget(self.ctx.plugin_id)  # those of the session before; it says which still hold
-                return self.take_start(reply)
-            self._tell_past()
-            reply = self.link.call("Start", self.start_request(resumed), self.spec.start_s)
+                reply: Message = drive(returning(self, kernel), self.hosts.reactor, self._limit_s)
+            else:
+                reply = self.link.call("Start", self.start_request(resumed), self.spec.start_s)
+            if resumed:
+                kernel.timers.forget(self._plugin_id)  # those of the session before; it says which still hold
+            elif self._knows:
+                del reply.timers[:]  # they are set
         except PeerError as error:
             self.lose(str(error))
             return None
@@ -247,8 +267,12 @@ class ProcessHost(Telling):
 
     def take_start(self, reply: Message) -> list[Any] | None:
         """Take the reply to Start: from here on it is told events. Return what it says first."""
-        self.started = True
+        self.started, self.early = True, False
         self._set_timers(reply.timers)
+        waiting, self._for_start = self._for_start, []
+        for frame in waiting:
+            assert self.ctx is not None
+            self.ctx.effect(self._offer, Lane.ORDERS, frame, 1, schema_by_id(_header(frame)[1]), 0)
         return self.said(reply.said)
 
     def keep_start(self, reply: Message | None) -> None:
@@ -269,16 +293,60 @@ class ProcessHost(Telling):
     def start_request(self, resumed: bool) -> Message:
         """Return the call that starts it as things stand."""
         moment = self.hosts.kernel.moment
-        return StartRequest(known=self.hosts.known_frames(), now_ns=moment.now_ns, seq=moment.seq, resumed=resumed)
+        known = b"".join(self.hosts.known_frames())
+        return StartRequest(known=known, now_ns=moment.now_ns, seq=moment.seq, resumed=resumed)
 
-    def _tell_past(self) -> None:
-        """Tell it what it would have heard since it was configured; what it says of it is dropped."""
+    def _tell_kept(self, resumed: bool) -> bool:
+        """Tell it what came since it was configured; return False where the journal is to tell it that, at its start.
+
+        In wall time what it says of it comes in as inputs, once all have started; an order waits until the venue runs.
+        """
+        kernel = self.hosts.kernel
         kept, self._kept, self._kept_bytes = self._kept, [], 0
-        if kept:
-            self.tell_past([*self.hosts.known_names(), *kept])
+        if self.stepped or not self.throughout or not kept:
+            if resumed and kernel.journal is not None and kernel.run_dir is not None:
+                return False
+            if kept:
+                self._tell_all([*self.hosts.known_names(), *kept], hearing=True)
+            return True
+        self._knows = self.catch_up(_header(kept[0])[4])
+        if self._knows:
+            if self.spec.manifest.kind == "venue":
+                self._for_start = [frame for frame in kept if _header(frame)[1] in _TO_MARKET]
+                kept = [frame for frame in kept if _header(frame)[1] not in _TO_MARKET]
+            self._tell_all(kept)
+        return self._knows
 
-    def tell_past(self, frames: list[bytes]) -> None:
-        """Let it hear *frames* as events of the past, waiting until it has; before its start.
+    def catch_up(self, before_seq: int) -> bool:
+        """Let it know what holds by now; one that goes on gets what it left, and hears what came since as the past.
+
+        Returns:
+            False where it has left nothing that it can take up: then all that was is told at its start.
+
+        Raises:
+            PeerError: it does not take it.
+        """
+        kernel = self.hosts.kernel
+        if self._carried and self.held is None:
+            return False
+        if self.held is not None and kernel.journal is not None and kernel.run_dir is not None:
+            drive(returning(self, kernel, before_seq=before_seq), self.hosts.reactor, self._limit_s)
+            if self.held is None:
+                return False
+        self._tell_all(self.hosts.known_frames(), answers=KNOWN)
+        return True
+
+    @property
+    def _limit_s(self) -> float:
+        """How long it may take in all to come to where the run stands.
+
+        It may have a whole journal to hear; in the middle of a run, which waits for it, there is nothing but what it left.
+        """
+        spec = self.spec
+        return spec.start_s if self.hosts.kernel.started else 10 * (spec.start_s + spec.answer_s)
+
+    def _tell_all(self, frames: list[bytes], **kind: Any) -> None:
+        """Let it take *frames*, waiting until it has, before its start; *kind* is what batches of them say.
 
         Raises:
             PeerError: it does not take them.
@@ -294,13 +362,16 @@ class ProcessHost(Telling):
                 at += 1
             data = b"".join(batch)
             self.link.step(
-                Batch(frames=data, hearing=True, now_ns=self.hosts.kernel.moment.now_ns), count_records(data),
+                Batch(frames=data, now_ns=self.hosts.kernel.moment.now_ns, **kind), count_records(data),
                 self.spec.start_s,
             )  # fmt: skip
             self._answers.clear()
 
     def drain(self) -> list[Any] | None:
-        """Let it say its last, waiting at most some seconds; it is told nothing after that."""
+        """Let it say its last, waiting at most some seconds; in wall time it is told nothing after that.
+
+        Stepped it is told on, as in the kernel: what its stop causes, and that of others.
+        """
         link = self.link
         if link is None or not self.started:
             return None
@@ -314,7 +385,7 @@ class ProcessHost(Telling):
             request = DrainRequest(deadline_ms=int(DRAIN_S * 1000), now_ns=kernel.moment.now_ns, seq=kernel.moment.seq)
             reply = link.call("Drain", request, DRAIN_S)
         except PeerError as error:
-            self.started = False
+            self.started, self._drained = False, True
             self.hosts.say_later(
                 Alert(
                     code="plugin.drain_late",
@@ -326,7 +397,7 @@ class ProcessHost(Telling):
                 )
             )
             return None
-        self.started = False
+        self.started, self._drained = self.stepped and self.throughout, True
         self._hold_last(link)
         return self.said(reply.said)
 
@@ -344,7 +415,7 @@ class ProcessHost(Telling):
 
     def ask_to_end(self, deadline_s: float = 2.0) -> None:
         """Say Stop, without waiting for what comes of it."""
-        self.up = self.started = False
+        self.up = self.started = self.early = False
         if self.link is not None and self.link.complete and not self.link.lost:
             self.link.begin_call("Stop", StopRequest(), deadline_s)
 
@@ -381,7 +452,8 @@ class ProcessHost(Telling):
             self._stderr.close()
             self._stderr = None
         self.child = None
-        self.up = self.started = False
+        self.up = self.started = self._prepared = self.early = self._knows = self._drained = False
+        self._for_start.clear()
         self._before.clear()
         self._answers.clear()
         self._effects_waiting = self._written_told = 0
@@ -405,7 +477,8 @@ class ProcessHost(Telling):
         words = self._last_words()
         if status is not None:
             text = f"its process {_ended(status)}{words}"
-        self.up = self.started = False
+        self.up = self.started = self.early = False
+        self.lost_why = text
         if breach:
             self.hosts.say_later(
                 Alert(
@@ -443,6 +516,7 @@ class ProcessHost(Telling):
 
     def restore(self, state: Any) -> None:
         """Keep what `snapshot` returned, for a process to come."""
+        self._carried = True
         self.held = (bytes(state["state"]), int(state["last_seq"])) if isinstance(state, dict) else None
 
 

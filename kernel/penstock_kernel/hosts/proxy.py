@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from penstock_kernel.hosts.commands import HostError
 from penstock_sdk.events import Interned, Order, TaskResult, Timer
 from penstock_sdk.plugin import KINDS, Plugin
 from penstock_sdk.schema import Event, Frame, Layout, Record, layouts
@@ -38,8 +39,12 @@ class Proxy(Plugin):
     def __init__(self, ctx: Context, config: Any = None) -> None:
         super().__init__(ctx, None)
         self.host.attached(ctx)
-        if self.host.hosts.kernel.live:
+        kernel = self.host.hosts.kernel
+        if kernel.live:
             self.host.begin()
+            self.host.early = self.host.stepped and self.host.throughout
+        elif kernel.undone is not None and kernel.is_undone_here():
+            raise HostError(kernel.undone.why)  # as then: it did not come up
 
     def on_start(self) -> Any:
         """Let the plugin begin; return what it says first."""

@@ -23,8 +23,10 @@ _SLICE_S = 0.25
 class Reactor:
     """Calls back who can read or write. Not safe for threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_wait: Callable[[], object] = lambda: None) -> None:
         self._selector = selectors.DefaultSelector()
+        self._on_wait = on_wait
+        """Called after every wait: who waits is alive."""
 
     def watch(self, file: Any, events: int, call: Callable[[int], object]) -> None:
         """Call *call* with the events that are ready, from now on; again changes them."""
@@ -43,6 +45,8 @@ class Reactor:
     def turn(self, timeout_s: float) -> bool:
         """Call back all who are ready, waiting at most *timeout_s* for the first; return whether any was."""
         ready = self._selector.select(timeout_s)
+        if timeout_s > 0:
+            self._on_wait()
         for key, events in ready:
             key.data(events)
         return bool(ready)

@@ -8,6 +8,7 @@ where the run waits, `drive` waits for all of it.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from itertools import takewhile
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
@@ -16,9 +17,11 @@ from penstock_kernel.hosts.past import Past, Told
 from penstock_kernel.hosts.reactor import Reactor
 from penstock_sdk.core.wiring import Slot, handlers_of
 from penstock_sdk.events import Alert, Severity
+from penstock_sdk.process.describing import KNOWN
 from penstock_sdk.process.envelope import Lane
+from penstock_sdk.process.flow import count_records
 from penstock_sdk.process.peer import PeerError, PeerTimeout
-from penstock_sdk.wire.messages import Message, RestoreRequest
+from penstock_sdk.wire.messages import Batch, Message, RestoreRequest
 from penstock_sdk.wire.segment import read_frames
 
 __all__ = ["Comes", "drive", "returning"]
@@ -46,15 +49,27 @@ class Comes(Protocol):
     def wants(self, schema_id: int) -> bool:
         """Return whether it is sent records of a schema."""
 
+    @property
+    def throughout(self) -> bool:
+        """Whether it takes events from Configure to Stop, not only between Start and Drain."""
+
+    @property
+    def hosts(self) -> Any:
+        """Those of its kernel: for what is known by now."""
+
     def start_request(self, resumed: bool) -> Message:
         """Return a StartRequest with all that is known now."""
 
 
-def returning(host: Comes, kernel: Any, *, in_place: bool = False) -> Generator[None, None, Message]:
+def returning(
+    host: Comes, kernel: Any, *, in_place: bool = False, before_seq: int | None = None
+) -> Generator[None, None, Message | None]:
     """Bring a configured process to where *kernel* stands; its value is the StartReply that counts.
 
     Without a state the plugin is started as it was the first time and told everything since; what its start says was
-    said then. With *in_place* it goes on as if nothing had been: its start belongs to no event (``seq`` 0).
+    said then. With *in_place* it goes on as if nothing had been: its start belongs to no event (``seq`` 0). With
+    *before_seq* it is told up to that event alone and not started; there is no reply, and ``host.held`` is None where
+    it could not take up what it left.
 
     Raises:
         PeerError: it ended, refused, or took too long.
@@ -62,14 +77,22 @@ def returning(host: Comes, kernel: Any, *, in_place: bool = False) -> Generator[
     link = host.link
     assert link is not None
     held = host.held
+    journal = _journal_of(kernel)
     if held is not None:
         yield from _restore(host, link, kernel, held)
         held = host.held
+        if before_seq is not None and held is None:
+            return None
     assert host.slot is not None
     heard = {schema_id for schema_id, _ in handlers_of(host.slot.plugin, host.slot.kind)}
-    past = Past(host.slot, lambda schema_id: schema_id in heard and host.wants(schema_id), from_start=held is None)
+    past = Past(
+        host.slot, lambda schema_id: schema_id in heard and host.wants(schema_id), from_start=held is None,
+        early=host.throughout,
+    )  # fmt: skip
+    if held is None and host.throughout and journal is not None:
+        for frame in host.hosts.known_frames():  # what came before its start is told before its start
+            yield from _send(host, link, Told(Batch(frames=frame, answers=KNOWN), count_records(frame), 0))
     told_seq = held[1] if held is not None else 0
-    journal = _journal_of(kernel)
     reply: Message | None = None
     started = False
     if journal is None and held is None:
@@ -77,6 +100,8 @@ def returning(host: Comes, kernel: Any, *, in_place: bool = False) -> Generator[
     while True:
         kernel.write()
         frames = _frames_after(journal, told_seq) if journal is not None else iter(())
+        if before_seq is not None:
+            frames = takewhile(lambda frame: frame.seq < before_seq, frames)
         for told in past.batches(frames):
             if told.start is not None:
                 request = host.start_request(False)
@@ -86,6 +111,8 @@ def returning(host: Comes, kernel: Any, *, in_place: bool = False) -> Generator[
             elif told.batch is not None:
                 yield from _send(host, link, told)
             told_seq = max(told_seq, told.last_seq)
+        if before_seq is not None:
+            return None
         if not started:
             request = host.start_request(True)
             request.seq = 0 if in_place else max(request.seq, 1)

@@ -45,8 +45,7 @@ class Saying(HostState):
         if self.link is None or self.link.lost:
             return
         if not self.stepped:
-            if not batch.answers:
-                self.take_said(lane, batch)
+            self.take_said(lane, batch)
             return
         if batch.answers:
             self._answers.append(batch)

@@ -48,8 +48,9 @@ class Telling(Saying):
         if self.link is None or not self.up:
             return None
         frame = self.hosts.encoded(event)
-        if not self.started:
-            self._keep(frame)
+        if not self.started and not self._takes_early():
+            if not self._drained:
+                self._keep(frame)
             return None
         heard = self.wanted is None or schema_id in self.wanted
         if not self.stepped:
@@ -64,6 +65,21 @@ class Telling(Saying):
                 self._flush_before()
             return None
         return self._step(Batch())
+
+    def _takes_early(self) -> bool:
+        """Return whether it handles events before its start, as in the kernel; see that it knows what it must."""
+        if not self.early or self._knows:
+            return self.early
+        try:
+            self._knows = self.early = self.catch_up(self.hosts.kernel.moment.seq)
+        except PeerError as error:
+            self.early = False
+            self.lose(str(error))
+        return self.early
+
+    def catch_up(self, before_seq: int) -> bool:
+        """Let it know what holds by now, and give it what it left; False where only its start can do that."""
+        raise NotImplementedError
 
     def _step(self, batch: Message) -> list[Any] | None:
         link = self.link
@@ -93,7 +109,7 @@ class Telling(Saying):
 
     def tell_written(self) -> None:
         """Let its effects happen: all up to here is written."""
-        if self.link is not None and self.started:
+        if self.link is not None and (self.started or self.early):
             with suppress(RecordedFault):
                 self._step(Batch(written_seq=self.hosts.kernel.cascade.seq))
 
@@ -103,7 +119,7 @@ class Telling(Saying):
         Raises:
             RecordedFault: it raised. HostError: it is not there.
         """
-        if self.link is None or not self.started:
+        if self.link is None or not (self.started or self._takes_early()):
             raise HostError(f"check {self.name} has no running process")
         frame = self.hosts.encoded(order)
         if not self.stepped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +17,7 @@ from penstock_sdk.events import DeploymentChange, OperatorCommand
 from penstock_sdk.wire.frame import Origin
 
 if TYPE_CHECKING:
+    from penstock_kernel.reload.preparing import Preparing
     from penstock_kernel.runs import RunInfo
 
 __all__ = ["Applied", "ApplyArgument", "Applying", "change_of", "written_deployment"]
@@ -69,6 +71,7 @@ class Applying:
 
     def __init__(self, run: _Changed) -> None:
         self._run = run
+        self._preparing: Preparing | None = None
         self.last = Applied("nothing was applied")
 
     def faults(self, argument: str) -> list[str]:
@@ -80,6 +83,56 @@ class Applying:
         except (ValueError, OSError) as error:
             return [str(error)]
         return []
+
+    def prepare(self, argument: str, then: Callable[[list[str]], object]) -> None:
+        """Start what is to come beside what runs; *then* is called with all that is against it, once that is known.
+
+        In wall time the run goes on meanwhile; where nothing is to be started *then* is called at once. At most
+        ``start_s`` until each has connected, and as long for its config.
+        """
+        if self._preparing is not None:
+            then(["another apply is under way: its plugins are started now; try again when it is done"])
+            return
+        try:
+            preparing = self._started(*self._planned(argument))
+        except DeploymentError as error:
+            then([str(problem) for problem in error.problems])
+            return
+        except (ValueError, OSError) as error:
+            then([str(error)])
+            return
+        hosts = self._run.kernel.hosts
+        if preparing is None or hosts is None:
+            then([])
+        elif hosts.stepped:
+            preparing.wait()
+            then(preparing.faults)
+        else:
+            self._preparing, turns = preparing, hosts.turns
+
+            def go_on(_now_ns: int) -> None:
+                if preparing.turn():
+                    turns.remove(go_on)
+                    self._preparing = None
+                    then(preparing.faults)
+
+            turns.append(go_on)
+
+    def _started(self, after: Deployment, plan: Plan) -> Preparing | None:
+        """Return those of a change that come up beside what runs; None where there are none, or they are ready."""
+        names = (*plan.names("added"), *plan.names("changed"))
+        if all(spec.run != "process" for spec in after.plugins if spec.name in names):
+            return None
+        # Imported here: a kernel without plugins out of process need not have it.
+        from penstock_kernel.hosts import hosts_of
+        from penstock_kernel.reload.preparing import Preparing
+
+        wanted = Preparing.wanted([spec for spec in after.plugins if spec.name in names])
+        hosts = hosts_of(self._run.kernel, self._run.deployment)
+        ready = hosts.ready
+        if all(spec.name in ready and ready[spec.name].spec == spec for spec in wanted):
+            return None
+        return Preparing(hosts, after, wanted)
 
     def _planned(self, argument: str) -> tuple[Deployment, Plan]:
         """Return the deployment to change to, and the plan.
@@ -114,12 +167,19 @@ class Applying:
             self.last = Applied("", (str(error),))
             return
         run, kernel = self._run, self._run.kernel
+        if (preparing := self._started(after, plan)) is not None:
+            preparing.wait()
+            if preparing.faults:
+                self.last = Applied("", tuple(preparing.faults))
+                return
         before = run.deployment
         keep(run.dir, before)
         keep(run.dir, after)
         change = change_of(plan, command.who, command.why)
         kernel.input(change, Origin.KERNEL)
         failed = carry_out(kernel, before, after, change)
+        if kernel.hosts is not None:
+            kernel.hosts.drop_ready()
         if failed:
             self.last = Applied("", (f"undone, and all is as it was: {failed}",))
             return

@@ -64,7 +64,7 @@ def carry_out(kernel: Kernel, before: Deployment, after: Deployment, change: Dep
     try:
         step.start(after, [*change.added, *change.changed])
     except (StartError, WiringError, SourceError) as error:
-        why = error_text(error)
+        why = kernel.undone.why if kernel.undone is not None else error_text(error)
         step.undo(before, why)
         return why
     kernel.deployment = after
@@ -132,6 +132,8 @@ class _Step:
                 raise StartError(f"plugin {slot.name} raised at its start: {kernel.cascade.last_fault}")
             if slot not in kernel.cascade.slots:
                 raise StartError(f"plugin {slot.name} was quarantined at its start: {kernel.cascade.last_fault}")
+            if lost := kernel.lost_at_start(slot):
+                raise StartError(f"plugin {slot.name} was lost at its start: {lost}")
             kernel.join(slot)
 
     def _may_start(self, name: str) -> None:

@@ -27,6 +27,7 @@ from penstock_plugins.venues.paper_protocol import (
     Cancelled,
     Hello,
     Item,
+    Listed,
     OrderTold,
     Refused,
     Resend,
@@ -70,6 +71,7 @@ class Held(msgspec.Struct):
     listing: int = 0
     side: int = 0
     qty_lots: int = 0
+    price_ticks: int = ABSENT
     state: OrderState = OrderState.UNKNOWN
     reason: int = 0
     filled_lots: int = 0
@@ -229,7 +231,10 @@ class PaperMarket:
 
     def _new(self, account: Account, order: Order) -> None:
         self._refs += 1
-        held = Held(order.order_id, self._refs, order.listing_id, order.side, order.qty_lots, OrderState.WORKING)
+        held = Held(
+            order.order_id, self._refs, order.listing_id, order.side, order.qty_lots, order.price_ticks,
+            OrderState.WORKING,
+        )  # fmt: skip
         account.orders[order.order_id] = held
         day = self._day_of(order.listing_id)
         if day is None:
@@ -408,6 +413,31 @@ class PaperMarket:
             if signed:
                 net[held.listing] = net.get(held.listing, 0) + signed
         return net
+
+    def listed(self) -> list[Listed]:
+        """Return what is traded now, by its gate."""
+        open_now = [day.listings[book] for day in self._books for book in day.open]
+        return sorted(open_now, key=lambda each: each.gate_closure_ns)
+
+    def held(self, account: str, order_id: int) -> Held:
+        """Return an order that rests.
+
+        Raises:
+            LookupError: there is none of this number in the account.
+        """
+        known = self.accounts.get(account)
+        held = known.orders.get(order_id) if known is not None else None
+        if held is None or held.ref not in self._by_ref:
+            raise LookupError(f"order {order_id} of account {account} met, wanted one that rests")
+        return held
+
+    def withdraw(self, account: str, order_id: int) -> None:
+        """Cancel an order that rests, as the market does of its own accord. Raises LookupError."""
+        held = self.held(account, order_id)
+        day = self._day_of(held.listing)
+        assert day is not None, "what rests, rests in a book"
+        matching.cancel(day.state, day.out, held.ref)
+        self._outcome(day, Reason.UNSOLICITED)
 
     def trade(self, listing: int, side: int, price_ticks: int, lots: int) -> None:
         """Have somebody else deal at once with what rests at *price_ticks* or better: a rehearsal's own hand."""

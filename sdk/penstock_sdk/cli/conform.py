@@ -37,6 +37,7 @@ def add_commands(add: Add) -> None:
     parser.add_argument("--kind", choices=_KINDS, metavar="KIND", help="what it is: " + ", ".join(_KINDS))
     parser.add_argument("--config", metavar="FILE", help="the plugin's config, as TOML or JSON")
     parser.add_argument("--driver", metavar="COMMAND", help="of a venue: the program that moves its test market")
+    parser.add_argument("--manifest", metavar="FILE", help="of a command or an address: its plugin.toml (:ID after it)")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="these cases or groups alone")
     parser.add_argument("--skip", action="append", default=[], metavar="PATTERN", help="not these cases or groups")
     parser.add_argument("--list", action="store_true", help="say which cases there are for KIND, and end")
@@ -53,7 +54,7 @@ def conform(options: argparse.Namespace) -> int:
     """Run the kit; return 0 when nothing failed."""
     from penstock_sdk.conform.host import Patience
     from penstock_sdk.conform.runner import run_kit, select
-    from penstock_sdk.conform.target import TargetError, opener_of
+    from penstock_sdk.conform.target import TargetError, manifest_at, opener_of
     from penstock_sdk.process.peer import PeerError
 
     if options.list:
@@ -62,9 +63,11 @@ def conform(options: argparse.Namespace) -> int:
         return 0
     try:
         opener = opener_of(options.target, tls=_tls(options))
+        if options.manifest:
+            opener.manifest = manifest_at(options.manifest)
     except TargetError as error:
         raise CliError(str(error)) from error
-    kind = options.kind or opener.kind
+    kind = options.kind or opener.kind or (opener.manifest.kind if opener.manifest is not None else "")
     if not kind:
         raise CliError(f"--kind is missing; wanted one of {', '.join(_KINDS)}")
     config = _config(options.config)

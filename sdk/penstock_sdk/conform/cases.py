@@ -29,7 +29,7 @@ ALL_KINDS = (
 
 GROUPS = (
     "handshake", "config", "life", "stream", "schema", "time", "snapshot", "process", "venue", "trader", "check",
-    "feed", "data", "reconcile", "market", "flood", "latency",
+    "feed", "data", "reconcile", "offer", "market", "flood", "latency",
 )  # fmt: skip
 """In the order in which they run."""
 
@@ -72,6 +72,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Needs a command: the kit starts and ends the process."""
     deterministic: bool = False
     """Only for plugins that say they are."""
+    manifest: bool = False
+    """Needs the plugin's manifest, with what a venue offers."""
     run: Callable[[Kit], None]
 
     @property
@@ -94,6 +96,7 @@ def case(
     verbs: Iterable[str] = (),
     process: bool = False,
     deterministic: bool = False,
+    manifest: bool = False,
 ) -> Callable[[Callable[[Kit], None]], Callable[[Kit], None]]:
     """Add the decorated function to the kit's cases."""
 
@@ -101,7 +104,7 @@ def case(
         assert id not in _CASES, id
         _CASES[id] = Case(
             id=id, claim=claim, wanted=wanted, way_out=way_out, kinds=tuple(kinds), capability=capability,
-            verbs=tuple(verbs), process=process, deterministic=deterministic, run=run,
+            verbs=tuple(verbs), process=process, deterministic=deterministic, manifest=manifest, run=run,
         )  # fmt: skip
         return run
 
@@ -116,6 +119,7 @@ def all_cases() -> tuple[Case, ...]:
         cases_feed,
         cases_handshake,
         cases_life,
+        cases_offer,
         cases_other,
         cases_process,
         cases_schema,

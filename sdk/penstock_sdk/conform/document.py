@@ -18,6 +18,7 @@ _GROUPS = {
     "venue": "listings, orders, reports", "trader": "strategies and execution algorithms",
     "check": "risk and compliance", "feed": "recorded events",
     "data": "models, portfolios, reference data", "reconcile": "a venue after a crash",
+    "offer": "what a venue's manifest states",
     "market": "a venue, with a driver of its market", "flood": "much at once", "latency": "in time",
 }  # fmt: skip
 
@@ -53,4 +54,5 @@ def _needs(case: Case) -> str:
     needs += [f"verbs {', '.join(case.verbs)}"] if case.verbs else []
     needs += ["a command"] if case.process else []
     needs += ["deterministic"] if case.deterministic else []
+    needs += ["a manifest"] if case.manifest else []
     return "; ".join(needs)

@@ -45,6 +45,8 @@ class VenueDriver(Protocol):
     """Moves the market behind a venue."""
 
     verbs: frozenset[str]
+    config: dict[str, Any]
+    """What the plugin's config is to hold to find this market, as its address; --config goes before it."""
 
     def do(self, verb: str, **arguments: Any) -> dict[str, Any]:
         """Return the answer to a verb. Raises DriverError."""
@@ -68,7 +70,9 @@ class ProcessDriver:
             raise DriverError(f"driver {argv[0]} does not start: {(error.strerror or '').lower()}") from error
         self._rest = b""
         try:
-            self.verbs = frozenset(self.do("hello", version=1).get("verbs", ()))
+            hello = self.do("hello", version=1)
+            self.verbs = frozenset(hello.get("verbs", ()))
+            self.config: dict[str, Any] = dict(hello.get("config", {}))
         except BaseException:
             self.close()
             raise

@@ -130,7 +130,8 @@ class Rig:
         self.sides: dict[int, _Side] = {}
         self.on_said: Callable[[Rig, Any], Sequence[Any]] | None = None
         """Returns events that follow from a record that the plugin said: the desk of a trader."""
-        self._collected: list[Message] = []
+        self._echoed = 0
+        """How much of what it said in real time was told again."""
         if opened:
             self.open()
 
@@ -330,8 +331,10 @@ class Rig:
         for timer in reply.timers:
             self.timers[timer.timer_id] = timer
         answer = self._reply(reply.said)
-        if echo:
+        if echo and self.simulated:
             self._echo(answer.records)
+        elif echo:
+            self._echo_fresh()
         return answer
 
     def _reply(self, said: Message) -> Answer:
@@ -423,8 +426,16 @@ class Rig:
             follow = [event for event in follow if self.wants(event)]
             if not follow:
                 return
-            records = self.step(*follow, echo=False).records if self.simulated else self.tell(*follow, wait=False)
-        return
+            if not self.simulated:
+                self.tell(*follow, wait=False)  # what comes of it is told again when it comes
+                return
+            records = self.step(*follow, echo=False).records
+
+    def _echo_fresh(self) -> None:
+        """In real time, tell again what it has said since this was last done: each record once."""
+        if not self.simulated:
+            fresh, self._echoed = [each.record for each in self.said[self._echoed :]], len(self.said)
+            self._echo(fresh)
 
     def step_frames(self, frames: bytes, count: int, **fields: Any) -> Answer:
         """Send one step of these frames and return its answer."""
@@ -465,7 +476,7 @@ class Rig:
                 self.send(Batch(frames=frames, now_ns=self.now_ns, written_seq=self.seq), count, lane)
         if wait:
             while self.pump(self.patience.quiet_s / 4):
-                self._echo([each.record for each in self.said[before[0] :]])
+                self._echo_fresh()
         records = [each.record for each in self.said[before[0] :]]
         return Answer(records, self.faults[before[1] :], []) if wait else records
 
@@ -474,6 +485,7 @@ class Rig:
         until = time.monotonic() + (self.patience.quiet_s if for_s is None else for_s)
         while (left := until - time.monotonic()) > 0:
             self.pump(left)
+            self._echo_fresh()
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -506,12 +518,10 @@ class Rig:
                     break
             return until()
         end_s = time.monotonic() + self.patience.answer_s
-        seen = len(self.said)
         while not until() and time.monotonic() < end_s:
             self.pump(0.02)
             self.advance(0)
-            fresh, seen = [each.record for each in self.said[seen:]], len(self.said)
-            self._echo(fresh)
+            self._echo_fresh()
         return until()
 
     def of(self, cls: type[Any], since: int = 0) -> list[Any]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock_sdk.conform.cases import Failure, Skip
 from penstock_sdk.conform.driver import VenueDriver
 from penstock_sdk.conform.host import Answer, Patience, Rig
 from penstock_sdk.conform.world import SECOND_NS, World
 from penstock_sdk.process.peer import Peer, PeerError
+
+if TYPE_CHECKING:
+    from penstock_sdk.manifest import PluginManifest
 
 __all__ = ["Kit", "Opener", "first_difference", "transcript"]
 
@@ -37,6 +40,7 @@ class Kit:
         kind: that they are to be of.
         config: of the plugin, as JSON has it.
         driver: of the venue side, or None.
+        manifest: the plugin's, or None.
     """
 
     def __init__(
@@ -47,8 +51,10 @@ class Kit:
         config: dict[str, Any] | None = None,
         patience: Patience | None = None,
         driver: VenueDriver | None = None,
+        manifest: PluginManifest | None = None,
     ) -> None:
         self.opener, self.kind, self.config = opener, kind, config or {}
+        self.manifest = manifest
         self.patience = patience or Patience()
         self.driver = driver
         self._rigs: list[Rig] = []

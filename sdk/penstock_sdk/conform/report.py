@@ -18,7 +18,7 @@ PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 TIERS: dict[str, tuple[str, ...]] = {
     "bronze": ("handshake", "config", "stream", "schema", "life", "time"),
-    "silver": ("snapshot", "process", "venue", "trader", "check", "feed", "data", "reconcile"),
+    "silver": ("snapshot", "process", "venue", "trader", "check", "feed", "data", "reconcile", "offer"),
     "gold": ("flood", "latency", "market"),
 }
 """Groups that a tier asks for, with those of the tiers below it.

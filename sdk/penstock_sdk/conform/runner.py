@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock_sdk.conform.cases import Case, Failure, Skip, cases_for
 from penstock_sdk.conform.driver import DriverError, VenueDriver
@@ -15,6 +15,9 @@ from penstock_sdk.conform.kit import Kit, Opener
 from penstock_sdk.conform.report import FAILED, PASSED, SKIPPED, Report, Result, result_of
 from penstock_sdk.process.peer import PeerError
 from penstock_sdk.wire.messages import PROTOCOL_MAJORS, DescribeRequest, Message
+
+if TYPE_CHECKING:
+    from penstock_sdk.manifest import PluginManifest
 
 __all__ = ["run_kit", "select"]
 
@@ -40,6 +43,7 @@ def run_kit(
     skip: Sequence[str] = (),
     on_result: Callable[[Result], None] = lambda result: None,
     digest: str = "",
+    manifest: PluginManifest | None = None,
 ) -> Report:
     """Return what the kit's cases find about a plugin.
 
@@ -52,15 +56,18 @@ def run_kit(
         only, skip: patterns of case ids, or groups.
         on_result: is told each result as it comes.
         digest: SHA-256 of the plugin's files.
+        manifest: the plugin's; None: the one that *opener* has found beside it, if any.
 
     Raises:
         PeerError: the plugin cannot be started at all.
     """
     patience = patience or Patience()
     described = _describe(opener, patience)
+    manifest = manifest or getattr(opener, "manifest", None)
+    config = {**getattr(driver, "config", {}), **(config or {})}
     results = []
     for case in select(kind, only, skip):
-        result = _run(case, opener, kind, config, driver, patience, described)
+        result = _run(case, opener, kind, config, driver, patience, described, manifest)
         results.append(result)
         on_result(result)
     return Report(
@@ -85,7 +92,9 @@ def _words(described: Message) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _missing(case: Case, opener: Opener, driver: VenueDriver | None, described: Message) -> tuple[str, bool]:
+def _missing(
+    case: Case, opener: Opener, driver: VenueDriver | None, described: Message, manifest: PluginManifest | None
+) -> tuple[str, bool]:
     """Return why a case does not apply, and whether that is for want of something; empty: it does."""
     if case.capability and case.capability not in described.capabilities:
         return f"the plugin does not offer {case.capability}", True
@@ -93,6 +102,9 @@ def _missing(case: Case, opener: Opener, driver: VenueDriver | None, described: 
         return "the kit does not start the plugin's process; give a command", True
     if case.deterministic and not described.deterministic:
         return "the plugin says that it is not deterministic", False
+    if case.manifest and (manifest is None or manifest.venue is None):
+        why = "the manifest has no [plugin.venue]" if manifest is not None else "no manifest; give --manifest FILE"
+        return why, True
     if case.verbs and driver is None:
         return "no driver of the venue's market; give --driver COMMAND", True
     lacking = [verb for verb in case.verbs if driver is not None and verb not in driver.verbs]
@@ -109,11 +121,12 @@ def _run(
     driver: VenueDriver | None,
     patience: Patience,
     described: Message,
+    manifest: PluginManifest | None,
 ) -> Result:
-    reason, missing = _missing(case, opener, driver, described)
+    reason, missing = _missing(case, opener, driver, described, manifest)
     if reason:
         return result_of(case, SKIPPED, reason, missing=missing)
-    kit = Kit(opener, kind, config=config, patience=patience, driver=driver)
+    kit = Kit(opener, kind, config=config, patience=patience, driver=driver, manifest=manifest)
     began = time.perf_counter()
     outcome, met = PASSED, ""
     try:

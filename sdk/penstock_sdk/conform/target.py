@@ -18,7 +18,7 @@ from penstock_sdk.process.peer import Peer, PeerError
 if TYPE_CHECKING:
     from penstock_sdk.manifest import PluginManifest
 
-__all__ = ["AddressOpener", "ClassOpener", "CommandOpener", "TargetError", "opener_of"]
+__all__ = ["AddressOpener", "ClassOpener", "CommandOpener", "TargetError", "manifest_at", "opener_of"]
 
 _ADDRESS = re.compile(r"(unix:.+|\[[0-9a-fA-F:]+\]:\d+|[A-Za-z0-9.-]+:\d+)")
 _CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -33,6 +33,7 @@ class CommandOpener:
 
     def __init__(self, command: Sequence[str], *, cwd: str | None = None, env: dict[str, str] | None = None) -> None:
         self.command = tuple(command)
+        self.manifest: PluginManifest | None = None
         self.cwd, self._env = cwd, env
         self.kind = ""
 
@@ -55,6 +56,7 @@ class AddressOpener:
 
     command: tuple[str, ...] = ()
     lasting = True
+    manifest: PluginManifest | None = None
 
     def __init__(self, address: str, tls: Any = None) -> None:
         self._address, self._tls = address, tls
@@ -79,6 +81,7 @@ class ClassOpener:
     def __init__(self, cls: type[Any], *, id: str = "", version: str = "", wrap: Callable[[Peer], Peer] | None = None):
         self.cls, self.id, self.version, self._wrap = cls, id or "plugin", version or "0", wrap
         self.kind = str(cls.kind)
+        self.manifest: PluginManifest | None = None
 
     def open(self) -> Peer:
         """Return a plugin whose engine runs in this process."""
@@ -136,25 +139,60 @@ def opener_of(target: Sequence[str], *, tls: Any = None) -> CommandOpener | Addr
 
 def _of_files(word: str, path: Path) -> CommandOpener | ClassOpener:
     """Return the opener of a file or a folder: its command where the manifest has one, else its class."""
+    if path.suffix == ".py":
+        return _of_class(word)
+    manifest = manifest_at(word)
+    command = _command_of(manifest)
+    if not command:
+        return _of_class(word)
+    opener = CommandOpener(command, cwd=str(path if path.is_dir() else path.parent))
+    opener.kind, opener.manifest = manifest.kind, manifest
+    return opener
+
+
+def manifest_at(word: str, plugin_id: str = "") -> PluginManifest:
+    """Return the manifest at a folder or plugin.toml; ``:ID`` after it, or *plugin_id*, where that holds several.
+
+    Raises:
+        TargetError: there is none, it is faulty, or it holds several and none is named.
+    """
     from penstock_sdk.discovery import read_path
     from penstock_sdk.manifest import KINDS, ManifestError
 
-    if path.suffix == ".py":
-        return _of_class(word)
+    path = Path(word) if Path(word).exists() or ":" not in word else Path(word.rpartition(":")[0])
+    plugin_id = word[len(str(path)) + 1 :] if word.startswith(f"{path}:") else plugin_id
     try:
         manifests = read_path(path, dict.fromkeys(KINDS, (1,)))
     except ManifestError as error:
         raise TargetError(str(error)) from error
-    plugin_id = word[len(str(path)) + 1 :] if word != str(path) else ""
     chosen = [each for each in manifests if each.id == plugin_id or not plugin_id]
     if len(chosen) != 1:
         raise TargetError(f"{path} holds {', '.join(m.id for m in manifests)}; name one, as {path}:{manifests[0].id}")
-    command = _command_of(chosen[0])
-    if command:
-        opener = CommandOpener(command, cwd=str(path if path.is_dir() else path.parent))
-        opener.kind = chosen[0].kind
-        return opener
-    return _of_class(word)
+    return chosen[0]
+
+
+def _manifest_beside(cls: type[Any]) -> PluginManifest | None:
+    """Return the manifest that names a class, found beside its file or in a folder of its package above."""
+    from penstock_sdk.discovery import read_path
+    from penstock_sdk.manifest import KINDS, MANIFEST_NAME, ManifestError
+
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if not file:
+        return None
+    places = [Path(file), *list(Path(file).parents)[: cls.__module__.count(".") + 1]]
+    for place in places:
+        if place.is_dir() and not (place / MANIFEST_NAME).is_file():
+            continue
+        try:
+            manifests = read_path(place, dict.fromkeys(KINDS, (1,)))
+        except ManifestError:
+            continue  # a faulty one is `penstock plugin check`'s to tell
+        for each in manifests:
+            module, _, name = each.class_path.partition(":")
+            same = cls.__module__ == module or cls.__module__.rpartition(".")[2] == module.rpartition(".")[2]
+            if name == cls.__qualname__ and same:
+                return each
+    return None
 
 
 def _command_of(manifest: PluginManifest) -> tuple[str, ...]:
@@ -177,7 +215,9 @@ def _of_class(word: str) -> ClassOpener:
         cls, plugin_id, version = load_target(word)
     except (PluginImportError, PeerError) as error:
         raise TargetError(str(error)) from error
-    return ClassOpener(cls, id=plugin_id, version=version)
+    opener = ClassOpener(cls, id=plugin_id, version=version)
+    opener.manifest = _manifest_beside(cls)
+    return opener
 
 
 def check_opener(opener: Opener) -> Opener:

@@ -18,10 +18,14 @@ from penstock_sdk.schema import layout_of, schema_by_id
 from penstock_sdk.typed import Finding, check_typed, format_path
 from penstock_sdk.wire.messages import DescribeReply, Hears, Message
 
-__all__ = ["CONTRACT_MAJORS", "capabilities_of", "config_of", "describe"]
+__all__ = ["CONTRACT_MAJORS", "KNOWN", "THROUGHOUT", "capabilities_of", "config_of", "describe"]
 
 CONTRACT_MAJORS = (1, 1)
 """Lowest and highest major of every kind's contract that a plugin made with this SDK speaks."""
+THROUGHOUT = "throughout"
+"""The capability of a plugin that takes events from Configure to Stop, not only between Start and Drain."""
+KNOWN = 2**64 - 1
+"""As `answers` of a host's batch to such a plugin: its frames are what holds by now, for its context; no events."""
 
 
 def describe(cls: type[Plugin], plugin_id: str, plugin_version: str, incarnation: str) -> Message:
@@ -52,7 +56,7 @@ def describe(cls: type[Plugin], plugin_id: str, plugin_version: str, incarnation
 
 def capabilities_of(cls: type[Plugin]) -> list[str]:
     """Return the optional parts of the contract that a class offers."""
-    found = ["snapshot"]  # of ctx.state at least, which every plugin has
+    found = ["snapshot", THROUGHOUT]  # of ctx.state at least, which every plugin has
     if hasattr(cls, "on_reconcile"):
         found.append("reconcile")
     if issubclass(cls, Venue) and cls.cancel_all_outside is not None:

@@ -262,7 +262,7 @@ class Engine:
         A step is answered by the batch with its `answers`, the last one, even when it is empty.
 
         Raises:
-            EngineError: the plugin is not configured, or not started and told of the present.
+            EngineError: the plugin is not configured.
             FlowError: its frames are broken.
         """
         self.hear(lane, batch)
@@ -272,7 +272,7 @@ class Engine:
         """Handle a batch of the host's; what the plugin says is kept until `collect`."""
         host = self._host
         host.outbox.lane = lane
-        if batch.answers:
+        if batch.answers:  # to a name that was asked for; or `KNOWN`
             host.know(batch.frames)
             return
         if batch.hearing != host.outbox.muted:
@@ -285,7 +285,7 @@ class Engine:
             elif batch.take:
                 self._give_ahead(batch)
             elif batch.frames:
-                self._want_events(batch)
+                self._want_events()
                 self._heard.hear(batch.frames)
             if batch.now_ns > host.moment.now_ns:
                 host.moment.now_ns = batch.now_ns
@@ -346,15 +346,10 @@ class Engine:
 
     # -- events ----------------------------------------------------------------------------------------------------
 
-    def _want_events(self, batch: Message) -> None:
-        # After Drain it is the host that tells nothing more; what a stop causes is heard as in the kernel.
-        if self.state in ("started", "drained"):
-            return
-        if not (batch.hearing and self.state == "configured"):
-            raise EngineError(
-                f"frames met a plugin that is {self.state}, wanted one that is started; before Start only what is past "
-                f"may come, with hearing"
-            )
+    def _want_events(self) -> None:
+        # As in the kernel: what others say at their start, and what a stop causes, is heard like all else.
+        if self.state not in ("configured", "started", "drained"):
+            raise EngineError(f"frames met a plugin that is {self.state}, wanted one that is configured")
 
     def _check_order(self, batch: Message) -> None:
         plugin, outbox, moment = self.plugin, self._host.outbox, self._host.moment

@@ -28,6 +28,7 @@ from penstock_sdk.events import (
     Side,
     Signal,
 )
+from penstock_sdk.manifest import PluginManifest
 from penstock_sdk.process.peer import PeerError, PeerGone, PeerTimeout
 from penstock_sdk.schema import ABSENT
 from penstock_sdk.wire.messages import (
@@ -44,6 +45,7 @@ from penstock_sdk.wire.messages import (
     TimerSet,
 )
 from sdk.tests.faulty.good import (
+    GOOD_MANIFEST,
     GoodCheck,
     GoodFeed,
     GoodModel,
@@ -65,6 +67,7 @@ class Faulty(NamedTuple):
     cls: type[Any]
     wrap: Callable[[Any], Any] | None = None
     command: tuple[str, ...] = ()
+    manifest: PluginManifest | None = None
 
 
 FAULTS: dict[str, Faulty] = {}
@@ -861,6 +864,31 @@ venue(
     on_reconcile=_answers(lambda s, q, out: [r for r in out if getattr(r, "kind", 0) != 2]),
 )
 venue("reconcile.foreign", on_reconcile=_leaves_foreign)
+
+# -- offer -------------------------------------------------------------------------------------------------------------
+
+
+def offer(case_id: str, **members: Any) -> None:
+    FAULTS[case_id] = Faulty(type("Faulty", (GoodVenue,), {**members, "__module__": __name__}), manifest=GOOD_MANIFEST)
+
+
+def misstated(case_id: str, *, embedded: bool = False, **stated: Any) -> None:
+    """A venue whose manifest states what it is not."""
+    changed = replace(GOOD_MANIFEST, embedded=embedded, venue=replace(GOOD_MANIFEST.venue, **stated))
+    FAULTS[case_id] = Faulty(GoodVenue, manifest=changed)
+
+
+def _hasty(self: Any, order: Order) -> Any:
+    full = len(self.ctx.state["sent"]) >= 20
+    return self.report(order, ReportKind.REJECTED, Reason.MESSAGE_RATE) if full else GoodVenue.take(self, order)
+
+
+misstated("offer.kinds_taken", order_kinds=("limit", "ioc", "fok", "market"))
+offer("offer.kinds_refused", refusal=_passes(lambda order: order.kind == OrderKind.MARKET, Reason.NOT_OFFERED))
+misstated("offer.amend", amend="native")
+offer("offer.throttle", take=_hasty)
+misstated("offer.disconnect", cancel_on_disconnect="none")
+misstated("offer.embedded", embedded=True)
 
 # -- traders -----------------------------------------------------------------------------------------------------------
 

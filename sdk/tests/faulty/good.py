@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -35,12 +36,13 @@ from penstock_sdk.events import (
     Timer,
     ZoneDefinition,
 )
+from penstock_sdk.manifest import ManifestSource, parse_manifest
 from penstock_sdk.plugin import Feed, Model, Outcome, Portfolio, RefData, RiskCheck, Strategy, Venue
 from penstock_sdk.schema import ABSENT, Event, Frame
 
 __all__ = [
-    "GoodCheck", "GoodFeed", "GoodModel", "GoodPortfolio", "GoodRefData", "GoodTrader", "GoodVenue", "Market",
-    "MarketDriver",
+    "GOOD_MANIFEST", "GoodCheck", "GoodFeed", "GoodModel", "GoodPoller", "GoodPortfolio", "GoodRefData", "GoodTrader",
+    "GoodVenue", "Market", "MarketDriver",
 ]  # fmt: skip
 
 SECOND_NS = 1_000_000_000
@@ -235,7 +237,9 @@ class Market:
     def fetch(self) -> list[tuple[int, ReportKind, Reason, int]]:
         if self.silent or not self.connected:
             return []
-        out, self.out = self.out, []
+        out = []
+        while self.out:  # one by one: a venue that is polled is in another thread than its driver
+            out.append(self.out.pop(0))
         return out
 
 
@@ -260,6 +264,8 @@ class MarketDriver:
             "orders",
         ]
     )
+
+    config: dict[str, Any] = {}
 
     def __init__(self, market: Market = MARKET) -> None:
         self.market = market
@@ -443,3 +449,47 @@ class GoodVenue(Venue):
             )
         )  # fmt: skip
         return out
+
+
+class GoodPoller(GoodVenue):
+    """The same, in real time: what the market says is taken in by `poll`."""
+
+    def _look(self, in_s: int) -> None:
+        """Wait for nothing: poll comes by itself."""
+
+    def on_contract_definition(self, contract: ContractDefinition) -> Outcome:
+        listing = GoodVenue.on_contract_definition(self, contract)
+        assert isinstance(listing, ListingDefinition)
+        hour_ns = 3_600 * SECOND_NS
+        begins_ns = (time.time_ns() // hour_ns + 24) * hour_ns
+        return msgspec.structs.replace(
+            listing, opens_ns=begins_ns - 48 * hour_ns, gate_closure_ns=begins_ns - 300 * SECOND_NS,
+            interval_start_ns=begins_ns,
+        )  # fmt: skip
+
+    def poll(self) -> Sequence[Event]:
+        waiting = self.market.fetch()
+        known = [each for each in waiting if str(each[0]) in self.ctx.state["sent"]]
+        self.market.out += [each for each in waiting if each not in known]  # of earlier lives: until we are asked
+        return [report for each in known if (report := self.told(*each)) is not None]
+
+
+(GOOD_MANIFEST,) = parse_manifest(
+    """
+[[plugin]]
+id = "good"
+version = "1"
+kind = "venue"
+contract = "venue/1..1"
+class = "sdk.tests.faulty.good:GoodVenue"
+topics_in = ["order.order"]
+topics_out = ["order.report"]
+
+[plugin.venue]
+order_kinds = ["limit", "ioc", "fok"]
+real_money = false
+cancel_on_disconnect = "native"
+""",
+    ManifestSource("plugin.toml", "."),
+)
+"""What `GoodVenue` at `MARKET` offers."""

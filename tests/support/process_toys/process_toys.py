@@ -10,6 +10,7 @@ from penstock_sdk.events import (
     ContractDefinition,
     ExecutionReport,
     IdKind,
+    IntentAction,
     ListingDefinition,
     Order,
     Quote,
@@ -31,7 +32,7 @@ class MarketConfig(msgspec.Struct, frozen=True):
 
 
 class ToyMarket(Venue):
-    """Lists one contract at its start and another after its third quote; fills every order at its price."""
+    """Lists one contract at its start and another after its third quote; fills every order at its price, but those below 50 ticks, which rest."""
 
     Config = MarketConfig
     embedded = True
@@ -74,6 +75,9 @@ class ToyMarket(Venue):
 
     def on_order(self, order: Order) -> Outcome:
         """Fill it."""
+        if order.price_ticks < 50:
+            kind = ReportKind.ACCEPTED if order.action == IntentAction.NEW else ReportKind.CANCELLED
+            return ExecutionReport(order.order_id, order.listing_id, kind, leaves_lots=order.qty_lots)
         if order.action != 1:
             return ExecutionReport(order.order_id, order.listing_id, ReportKind.CANCEL_REJECTED)
         return ExecutionReport(
@@ -92,6 +96,46 @@ class ToyBuyer(Strategy):
             return None
         self.ctx.state["bought"] = bought + 1
         return self.buy(quote.listing_id, quote.ask_ticks, 1)
+
+
+class ToyEager(Strategy):
+    """Buys what is listed as soon as it is, which may be before its start; what rests is cancelled when it stops."""
+
+    def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
+        """Buy, and look again a little later; the listing's names are known."""
+        self.ctx.state["listing"] = listing.listing_id
+        self.ctx.set_timer(self.ctx.now_ns + 70_000_000, tag=len(self.ctx.state["fills"]) if self._begun else -1)
+        name = self.ctx.name_of(IdKind.LISTING, listing.listing_id)
+        said = self.ctx.alert("toy.listed", Severity.INFO, f"{name} {self.ctx.listing(listing.listing_id).name}")
+        self.ctx.effect(self.ctx.log.info, "it has been written")
+        return [said, self.buy(listing.listing_id, 110, 1), self.buy(listing.listing_id, 40, 1)]
+
+    @property
+    def _begun(self) -> bool:
+        return "fills" in self.ctx.state
+
+    def on_start(self) -> Outcome:
+        """Say what it heard before."""
+        heard = self.ctx.state.get("early", 0)
+        self.ctx.state["fills"] = []
+        return self.ctx.alert("toy.started", Severity.INFO, met=f"{heard} reports before the start")
+
+    def on_timer(self, timer: Timer) -> Outcome:
+        """Say that it is time."""
+        return self.ctx.alert("toy.timer", Severity.INFO, met=f"timer {timer.timer_id} of tag {timer.tag}")
+
+    def on_execution_report(self, report: ExecutionReport) -> Outcome:
+        """Count what comes early; say what comes of the stop."""
+        if self.ctx.state.get("stopping"):
+            return self.ctx.alert("toy.last", Severity.INFO, met=f"report {report.kind} of what was open")
+        if not self._begun:
+            self.ctx.state["early"] = self.ctx.state.get("early", 0) + 1
+        return None
+
+    def on_stop(self) -> Outcome:
+        """Cancel what rests."""
+        self.ctx.state["stopping"] = True
+        return self.cancel_all()
 
 
 class ToyThief(Strategy):
