@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from far_runs import KINDS, deployment, events, left_behind, of, pid_of, states
 from loop_runs import Child, journal_bytes, only_run, resume_child, run_child, wait_for
 
 from penstock_kernel.instance import Instance
-from penstock_kernel.replay import event_of, replay
+from penstock_kernel.replay import replay
 from penstock_kernel.run import Run, RunOptions
 from penstock_kernel.runs import RunInfo
 from penstock_sdk.events import (
@@ -34,27 +35,6 @@ from penstock_sdk.events import (
 )
 from penstock_sdk.wire.segment import read_frames
 
-FAR = Path(__file__).parent / "support" / "far"
-KINDS = {"venue": "venue", "feed": "feed", "risk": "risk", "strategy": "strategy", "book": "portfolio"}
-
-
-def deployment(
-    folder: Path, *, clock: str = "sim", far: tuple[str, ...] = tuple(KINDS), restart: str = "", **config: str
-) -> Path:
-    """Write a plugins.toml of the small market, whose *far* plugins run out of process; values are config lines."""
-    tables = [
-        f'[plugins.{name}]\nuse = "far_{kind}"\npath = "{FAR}"\n'
-        + ('run = "process"\n' if name in far else "")
-        + restart
-        + f"[plugins.{name}.config]\n{config.get(name, '')}\n"
-        for name, kind in KINDS.items()
-    ]
-    run = f'[run]\nclock = "{clock}"\ndelivery_day = "2099-01-02"\nstart = "2099-01-01T22:00:00Z"\n'
-    end = 'end = "2099-01-01T22:05:00Z"\n' if clock == "sim" else ""
-    path = folder / "plugins.toml"
-    path.write_text(f'{run}{end}runs_dir = "{folder / "runs"}"\n' + "\n".join(tables))
-    return path
-
 
 def whole(path: Path) -> Run:
     """Return a run that has come to its end."""
@@ -64,18 +44,6 @@ def whole(path: Path) -> Run:
     return run
 
 
-def events(run_dir: Path) -> list[Any]:
-    return [event_of(frame) for frame in read_frames(run_dir / "journal")]
-
-
-def of(run_dir: Path, cls: type[Any]) -> list[Any]:
-    return [event for event in events(run_dir) if type(event) is cls]
-
-
-def states(run_dir: Path, name: str) -> list[PluginStatus]:
-    return [PluginStatus(state.status) for state in of(run_dir, PluginState) if state.name == name]
-
-
 def alerts(run_dir: Path) -> list[tuple[str, str, bool]]:
     return [(alert.code, alert.subject, alert.cleared) for alert in of(run_dir, Alert)]
 
@@ -83,20 +51,6 @@ def alerts(run_dir: Path) -> list[tuple[str, str, bool]]:
 BACK = [
     PluginStatus.FAILED, PluginStatus.RETRYING, PluginStatus.STARTING, PluginStatus.CONFIGURED, PluginStatus.RUNNING,
 ]  # fmt: skip
-
-
-def left_behind(folder: Path) -> list[str]:
-    """Return the processes that work in a folder below *folder*: those of its runs' plugins."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            where = (process / "cwd").readlink()
-            words = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if where.is_relative_to(folder) and words:
-            found.append(f"{process.name}: {words!r}")
-    return found
 
 
 @pytest.fixture(autouse=True)
@@ -277,13 +231,6 @@ def test_in_wall_time_a_plugin_that_is_silent_is_degraded_until_it_speaks_again(
     late = [order.reason for order in of(run.dir, Order) if order.state == OrderState.REFUSED]
     assert Reason.CHECK_TIMEOUT in late and Reason.NO_CHECK in late
     assert replay(run.dir).digest == run.info.digest
-
-
-def pid_of(host: Any) -> int:
-    """Return the process of a plugin itself, which a keeper may have started."""
-    pid = host.child.pid
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(children[0]) if children else int(pid)
 
 
 def test_a_later_session_of_an_instance_goes_on_with_what_each_plugin_knew(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,10 +33,12 @@ from penstock_sdk.events import (
     ReportKind,
     TaskResult,
 )
+from penstock_sdk.process.spawn import probe
 from penstock_sdk.schema import Frame
 from penstock_sdk.wire.frame import Origin
 from penstock_sdk.wire.segment import read_frames
 
+EXAMPLES = Path(__file__).parents[1] / "sdk" / "examples"
 TOYS = Path(__file__).parent / "support" / "process_toys"
 LOGICAL = (Order, OrderIntent, ExecutionReport, Position, Pnl, CheckVerdict, Interned, Quote, Alert, TaskResult)
 
@@ -170,6 +175,51 @@ def test_names_work_and_faults_are_the_same_out_of_process(tmp_path: Path, monke
     verify(outside, monkeypatch)
 
 
+@pytest.mark.skipif(bool(probe()), reason="; ".join(probe()))
+def test_work_without_a_process_for_it_is_a_fault_that_says_what_to_declare(tmp_path: Path) -> None:
+    toys = tmp_path / "toys"
+    shutil.copytree(TOYS, toys)
+    manifest = toys / "plugin.toml"
+    manifest.write_text(manifest.read_text().replace("resources = {processes = 8}\n", ""))
+    path = write(tmp_path, TOY + '[plugins.worker]\nuse = "toy_worker"\n', apart=True)
+    path.write_text(path.read_text().replace(str(TOYS), str(toys)))
+    faults = run(tmp_path, path).of(PluginFault)
+    assert [fault.handler for fault in faults] == ["on_quote", "on_quote"]
+    assert (
+        "wanted a process for the work; declare resources = {processes = 8} in the plugin's manifest" in faults[0].error
+    )
+
+
+START_EACH = """
+import sys
+from pathlib import Path
+from penstock_kernel.boot import StartError
+from penstock_kernel.run import Run, RunOptions
+for path in map(Path, sys.argv[2:]):
+    try:
+        Run.start(path, RunOptions(lake=False, runs_dir=sys.argv[1])).close()
+        print("started")
+    except StartError as error:
+        print(error)
+"""
+
+
+def test_a_record_of_its_own_that_nobody_inside_knows_is_refused_at_the_start(tmp_path: Path) -> None:
+    """In a process of its own: another test of this one may have imported the record."""
+    paths = []
+    for name, runs in (("jumps", ("process",)), ("jump_watch", ("process",)), ("jumps", ("inprocess", "process"))):
+        paths.append(tmp_path / f"{len(paths)}.toml")
+        tables = [f'[plugins.p{run}]\nuse = "{name}"\npath = "{EXAMPLES}"\nrun = "{run}"\n' for run in runs]
+        paths[-1].write_text(TOY.partition("[plugins.")[0] + "".join(tables))
+    words = [sys.executable, "-c", START_EACH, str(tmp_path / "runs"), *map(str, paths)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.count("\n") == 3, done.stderr
+    says, hears, knows = done.stdout.splitlines()
+    assert "plugin pprocess says data.price_jump, which no record of the kernel is; wanted a plugin before it" in says
+    assert "plugin pprocess hears PriceJump, which no record" in hears
+    assert knows == "started"
+
+
 EAGER = TOY.replace("buyer", "eager")
 
 
@@ -195,6 +245,26 @@ def test_what_comes_before_the_start_and_of_the_stop_is_acted_on_alike(
     )  # fmt: skip
     assert first < runs
     verify(outside, monkeypatch)
+
+
+def test_in_wall_time_what_came_before_the_start_is_acted_on_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = EAGER.replace('"sim"', '"wall"').replace("delivery_day", "# ").replace("start =", "#").replace("end =", "#")
+    ran = run(tmp_path, write(tmp_path, text, apart=True), lambda kernel: kernel.desk.fills >= 2)
+    one = next(listing.listing_id for listing in ran.of(ListingDefinition) if listing.name == "one")
+    events = [event for _, _, event in ran.events]
+    ordered = next(at for at, event in enumerate(events) if type(event) is Order and event.listing_id == one)
+    runs = next(
+        at for at, event in enumerate(events)
+        if type(event) is PluginState and event.name == "eager" and event.status == PluginStatus.RUNNING
+    )  # fmt: skip
+    assert runs < ordered
+    told = [(alert.code, alert.met) for alert in ran.of(Alert)]
+    assert {("toy.started", "0 reports before the start"), ("toy.listed", "one one")} <= set(told)
+    assert ("toy.timer", "timer 1 of tag -1") in told
+    assert not ran.of(PluginFault)
+    verify(ran, monkeypatch)
 
 
 def test_in_wall_time_nobody_waits_and_the_run_can_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

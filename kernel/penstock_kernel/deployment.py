@@ -409,7 +409,9 @@ def _spec(name: str, table: dict[str, Any], files: MergedFiles, manifest: Plugin
         secrets=table.get("secrets", {}),
         answer_s=float(table.get("answer_s", 10.0)),
         start_s=float(table.get("start_s", 60.0)),
+        answer_ms=table.get("answer_ms"),
         restart=msgspec.convert(table["restart"], RestartPolicy) if "restart" in table else None,
+        breaker=msgspec.convert(table["breaker"], BreakerTable) if "breaker" in table else None,
     )
 
 

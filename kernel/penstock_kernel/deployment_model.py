@@ -91,8 +91,11 @@ class PluginSpec(Struct, frozen=True):
     answer_s: float = 10.0
     """How long it may take to answer, in real time, before it counts as failed."""
     start_s: float = 60.0
+    answer_ms: int | None = None
+    """Of a check: how long an order waits for its verdict in wall time; None: what its kind says."""
     restart: RestartPolicy | None = None
     """In place of the manifest's."""
+    breaker: BreakerTable | None = None
 
 
 class Deployment(Struct, frozen=True):

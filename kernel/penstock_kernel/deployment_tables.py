@@ -16,6 +16,7 @@ from penstock_sdk.manifest import RestartPolicy
 from penstock_sdk.typed import Finding, KeyPath, shown_value
 
 __all__ = [
+    "BreakerTable",
     "ClockKind",
     "DeploymentFile",
     "Durability",
@@ -103,6 +104,16 @@ class TlsTable(Struct, frozen=True, forbid_unknown_fields=True):
     key: Text
 
 
+class BreakerTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """The `breaker` of a plugin out of process: when one of its circuit breakers opens, and for how long."""
+
+    window_s: Seconds = 10.0
+    answers_min: Annotated[int, Meta(ge=1, le=1000)] = 5
+    failures_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    open_s: Seconds = 1.0
+    open_s_max: Seconds = 30.0
+
+
 class PluginTable(Struct):
     """One `[plugins.NAME]` table as written. Orders carry book, trader and account; each defaults to the instance."""
 
@@ -124,7 +135,9 @@ class PluginTable(Struct):
     secrets: dict[str, Text] = {}
     answer_s: Seconds = 10.0
     start_s: Seconds = 60.0
+    answer_ms: Annotated[int, Meta(ge=1, le=86_400_000)] | None = None
     restart: RestartPolicy | None = None
+    breaker: BreakerTable | None = None
 
 
 class DeploymentFile(Struct):
@@ -207,7 +220,7 @@ def _not_before(start: datetime, end: datetime) -> bool:
     return (start.tzinfo is None) == (end.tzinfo is None) and start >= end
 
 
-_OF_PROCESSES = ("lane", "python", "secrets", "answer_s", "start_s")
+_OF_PROCESSES = ("lane", "python", "secrets", "answer_s", "start_s", "answer_ms", "breaker")
 """Keys that only a plugin out of process has."""
 
 

@@ -346,7 +346,9 @@ class Run:
             way_out = "see the venue's connection; quarantine it to trade elsewhere"
             if venue_id not in kernel.desk.reconciling:
                 met = "orders of ours are open there, and it does not run: no cancel can reach it"
-                way_out = "cancel at the venue itself, then `penstock release` it: the next start asks it"
+                elsewhere = kernel.slot_by_id(venue_id).plugin.elsewhere
+                asks = "it is started again and asked" if elsewhere else "the next start asks it"
+                way_out = f"cancel at the venue itself, then `penstock release` it: {asks}"
             kernel.later(
                 Alert(
                     code="venue.not_reconciled", severity=Severity.ERROR, subject=name, met=met, way_out=way_out,

@@ -48,7 +48,7 @@ CODES: tuple[AlertCode, ...] = (
               "See `penstock alerts` for what is open."),
     AlertCode("alerts.test", _INFO, "An operator asked for a test of the sinks.", "Nothing."),
     AlertCode("check.unexpected_verdict", _WARNING, "A check answered on an order that does not wait for its answer.",
-              "Where its answers come too late, raise the check's answer_ms; else mend the check."),
+              "Where its answers come too late, raise the check's answer_ms in plugins.toml; else mend the check."),
     AlertCode("command.bad_limit", _WARNING, "A command was to set a limit that does not exist, or to no number.",
               "Give it again as NAME=VALUE."),
     AlertCode("command.unknown", _WARNING, "A command was given that nobody knows, or for what is not there.",

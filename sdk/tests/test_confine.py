@@ -367,7 +367,9 @@ signal.pause()
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a signal at the parent's death")
 @pytest.mark.parametrize("processes", [1, 8])
-def test_a_host_that_is_killed_leaves_nothing_behind(processes: int):
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_host_that_is_killed_leaves_nothing_behind(processes: int, stopped: bool):
+    """Not even one that is stopped, as its keeper may be."""
     reading_end, writing_end = os.pipe()
     said, says = os.pipe()
     ready = f"import os, signal; os.write({says}, b'1'); signal.pause()"
@@ -379,6 +381,9 @@ def test_a_host_that_is_killed_leaves_nothing_behind(processes: int):
         os.close(writing_end)
         os.close(says)
         assert os.read(said, 1) == b"1"
+        if stopped:
+            (child,) = Path(f"/proc/{host.pid}/task/{host.pid}/children").read_text().split()
+            os.kill(int(child), signal.SIGSTOP)
         host.kill()
     assert gone(reading_end)
     assert gone(said)
@@ -424,6 +429,8 @@ def test_permissions_become_paths_and_ports(tmp_path: Path):
     assert (made.connect_ports, made.bind_ports) == ((443,), (9000,))
     assert (made.memory_bytes, made.cpu_s, made.open_files, made.processes) == (512 << 20, 60, 256, 1)
     assert "/" not in made.read
+    several = confinement_for([], Resources(processes=8), plugin_folder="/opt/venue", data_folder=tmp_path)
+    assert several.write == (str(tmp_path), "/dev/shm")  # where their locks are
     assert plugin_environment(tmp_path)["HOME"] == str(tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -11,7 +12,14 @@ import pytest
 from penstock_sdk.conform.driver import DriverError, ProcessDriver
 from penstock_sdk.conform.embedded_driver import answer
 from penstock_sdk.conform.report import FAILED, PASSED, SKIPPED, Report, Result, tier_of
-from penstock_sdk.conform.target import AddressOpener, ClassOpener, CommandOpener, TargetError, opener_of
+from penstock_sdk.conform.target import (
+    AddressOpener,
+    ClassOpener,
+    CommandOpener,
+    TargetError,
+    manifest_at,
+    opener_of,
+)
 
 
 def result(case_id: str, outcome: str = PASSED, *, missing: bool = False) -> Result:
@@ -123,3 +131,43 @@ def test_a_target_is_a_command_an_address_or_a_class():
     for words in ([], ["no such thing"], ["no.such.module:Class"]):
         with pytest.raises(TargetError):
             opener_of(words)
+
+
+_MANIFEST = """
+[[plugin]]
+id = "good"
+version = "1"
+kind = "venue"
+contract = "venue/1..1"
+class = "sdk.tests.faulty.good:GoodVenue"
+topics_in = ["order.order"]
+topics_out = ["order.report"]
+EMBEDDED
+
+[plugin.venue]
+order_kinds = ["limit"]
+real_money = false
+"""
+
+
+@pytest.mark.parametrize(("stated", "status"), [("", 0), ("embedded = true", 1)])
+def test_a_manifest_that_is_given_is_held_against_the_plugin(
+    stated: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    from penstock_sdk.cli.main import main
+
+    file = tmp_path / "plugin.toml"
+    file.write_text(_MANIFEST.replace("EMBEDDED", stated))
+    target = "sdk.tests.faulty.good:GoodVenue"
+    assert main(["conform", target, "--manifest", str(file), "--only", "offer.embedded"], providers=[]) == status
+    assert ("FAIL" in capsys.readouterr().out) == bool(status)
+    with pytest.raises(TargetError):
+        manifest_at(f"{file}:another")
+
+
+def test_a_folder_and_a_class_bring_their_manifest():
+    folder = Path(__file__).parents[1] / "examples"
+    by_folder, by_class = opener_of([f"{folder}:fill_all"]), opener_of(["sdk.examples.fill_all_venue:FillAllVenue"])
+    assert by_folder.manifest is not None
+    assert by_class.manifest == by_folder.manifest
+    assert opener_of(["sdk.tests.faulty.good:GoodTrader"]).manifest is None

@@ -48,7 +48,7 @@ _SUMMARIES = {
     "kill": ("switch the kill switch on: no new order, every open one cancelled", None),
     "unkill": ("switch the kill switch off", None),
     "quarantine": ("let a plugin hear nothing more, and cancel its orders", "a plugin"),
-    "release": ("let a quarantined plugin start again with the next session", "a plugin"),
+    "release": ("let a quarantined plugin start again: at once out of process, else with the next session", "a plugin"),
     "stop": ("stop the run: every plugin drains", None),
 }  # fmt: skip
 _ONE_NEEDED = ("quarantine", "release")

@@ -293,7 +293,9 @@ class Commands:
             why[number] = (
                 "it is quarantined" if name in kernel.quarantined
                 else "its process was lost and is being started again" if name in kernel.away
-                else "it starts with the next session" if known else "it is not in the deployment"
+                else "it is not in the deployment" if not known
+                else "its process is being started again" if kernel.slots[name].plugin.elsewhere
+                else "it starts with the next session"
             )  # fmt: skip
         return why
 
@@ -325,7 +327,7 @@ class Commands:
         text = _WORDS[command.command].format(target=command.target or "every strategy")
         released = kernel.slots.get(command.target) if command.command == "release" else None
         if released is not None and released.plugin.elsewhere:
-            text = f"released {command.target}; its process is started again now"
+            text = f"released {command.target}; its process is started again now, without a new session"
         if command.command == "limits":
             rows, _ = limit_rows(command.argument, [slot.name for slot in kernel.desk.traders.values()])
             values = kernel.limits.values

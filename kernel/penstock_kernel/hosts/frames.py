@@ -9,7 +9,7 @@ import numpy as np
 
 from penstock_sdk.events import *  # noqa: F403 - every record must be known before the first frame comes
 from penstock_sdk.process.peer import PeerError
-from penstock_sdk.schema import FRAME_RECORDS_MAX, Event, Frame, Layout, SchemaError, schema_by_id
+from penstock_sdk.schema import FRAME_RECORDS_MAX, USER_IDS, Event, Frame, Layout, SchemaError, schema_by_id
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, padded
 
 __all__ = ["Breach", "events_of"]
@@ -46,10 +46,16 @@ def events_of(frames: bytes) -> list[Event]:
         except SchemaError:
             raise Breach(
                 f"met a frame of schema {schema_id} version {version}, wanted a schema that this host knows"
+                f"{_way_out(schema_id)}"
             ) from None
         out.append(_event(layout, view[at : at + body_bytes], count, stride))
         at += padded(body_bytes)
     return out
+
+
+def _way_out(schema_id: int) -> str:
+    own = schema_id in USER_IDS
+    return "; a record of its own is known once a plugin that imports its module runs in the kernel" if own else ""
 
 
 def _event(layout: Layout, body: memoryview, count: int, stride: int) -> Event:

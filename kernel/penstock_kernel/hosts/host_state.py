@@ -56,6 +56,9 @@ class HostState:
         self.up = False
         """Configured, and neither ended nor lost since."""
         self.started = False
+        self.faults_told = 0
+        """Handlers that raised, in wall time, of all its processes; and how the last one did."""
+        self.last_fault = ""
         self.lost_why = ""
         """Why its last process was lost."""
         self._prepared = False
@@ -101,6 +104,11 @@ class HostState:
     def _plugin_id(self) -> int:
         assert self.ctx is not None
         return self.ctx.plugin_id
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is told nothing for the moment, so that its state is of one number."""
+        return self._marker.holds
 
     @property
     def answer_s(self) -> float:

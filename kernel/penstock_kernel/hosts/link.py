@@ -255,6 +255,11 @@ class Link:
         """Return how many records and bytes of frames the plugin takes now."""
         return self._flows[lane].room()
 
+    @property
+    def acked(self) -> int:
+        """How many batches the plugin has handled."""
+        return sum(flow.acked for flow in self._flows.values())
+
     def settled(self) -> bool:
         """Return whether the plugin has handled all that was sent, and nothing waits."""
         return all(f.acked == f.sent for f in self._flows.values()) and not any(self.outbox.values())

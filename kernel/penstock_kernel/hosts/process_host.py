@@ -24,6 +24,7 @@ from penstock_kernel.hosts.returning import drive, returning
 from penstock_kernel.hosts.rights import Rights
 from penstock_kernel.hosts.stderr import Stderr
 from penstock_sdk.core.faults import Raised, RecordedFault, shown
+from penstock_sdk.core.wiring import handlers_of
 from penstock_sdk.events import Alert, Order, Reconcile, Severity
 from penstock_sdk.packages import PackageError, verify_pin
 from penstock_sdk.process.describing import KNOWN
@@ -31,7 +32,7 @@ from penstock_sdk.process.envelope import Lane
 from penstock_sdk.process.flow import count_records
 from penstock_sdk.process.peer import PeerError
 from penstock_sdk.process.spawn import Child, launch
-from penstock_sdk.schema import schema_by_id
+from penstock_sdk.schema import USER_IDS, layouts, schema_by_id
 from penstock_sdk.wire.frame import HEADER
 from penstock_sdk.wire.messages import (
     PROTOCOL_MAJORS,
@@ -59,6 +60,7 @@ DRAIN_S = 5.0
 _FIRST_BATCH_BYTES = 2 << 20
 _TO_MARKET = (Order.layout.id, Reconcile.layout.id)
 _header = HEADER.unpack_from
+_PATTERN = frozenset("*?[")
 
 
 class ProcessHost(Telling):
@@ -243,12 +245,14 @@ class ProcessHost(Telling):
 
         Raises:
             RecordedFault: its ``on_start`` raised.
+            HostError: it has records of its own that nobody here knows.
         """
         if self._said_at_start is not None:
             said, self._said_at_start = self._said_at_start, None
             return said
         if self.link is None or not self.up:
             return None
+        self._want_own_records()
         kernel = self.hosts.kernel
         try:
             if not self._knows and not self._tell_kept(resumed):
@@ -296,6 +300,27 @@ class ProcessHost(Telling):
         known = b"".join(self.hosts.known_frames())
         return StartRequest(known=known, now_ns=moment.now_ns, seq=moment.seq, resumed=resumed)
 
+    def _want_own_records(self) -> None:
+        """See that its own records are known here: by a plugin inside that imports what declares them."""
+        manifest, slot = self.spec.manifest, self.slot
+        assert self.described is not None
+        assert slot is not None
+        topics = {layout.topic for layout in layouts()}
+        heard = {schema_id for schema_id, _ in handlers_of(slot.plugin, slot.kind)}
+        met = [
+            f"hears {each.name}"
+            for each in self.described.hears
+            if each.schema_id in USER_IDS and each.schema_id not in heard
+        ]
+        met += [
+            f"says {topic}" for topic in manifest.topics_out if topic not in topics and not _PATTERN.intersection(topic)
+        ]
+        if met:
+            raise HostError(
+                f"plugin {self.name} {' and '.join(met)}, which no record of the kernel is; wanted a plugin before it "
+                f'in plugins.toml that imports the same module and runs in the kernel: `run = "inprocess"`'
+            )
+
     def _tell_kept(self, resumed: bool) -> bool:
         """Tell it what came since it was configured; return False where the journal is to tell it that, at its start.
 
@@ -340,7 +365,7 @@ class ProcessHost(Telling):
     def _limit_s(self) -> float:
         """How long it may take in all to come to where the run stands.
 
-        It may have a whole journal to hear; in the middle of a run, which waits for it, there is nothing but what it left.
+        It may have a whole journal to hear; in the middle of a run, which waits, there is only what it left.
         """
         spec = self.spec
         return spec.start_s if self.hosts.kernel.started else 10 * (spec.start_s + spec.answer_s)

@@ -98,6 +98,8 @@ def make_proxy(spec: PluginSpec, host: ProcessHost) -> type[Plugin]:
     if manifest.kind == "venue":
         more["embedded"] = manifest.embedded
     more["answers_later"] = manifest.kind in ("risk", "compliance") and not host.stepped
+    if spec.answer_ms is not None:
+        more["answer_ms"] = spec.answer_ms
     names = {key for key in dir(base) if key.startswith("on_")} - {"on_start", "on_resume", "on_stop"} - set(heard)
     assert not names, f"handlers of {base.__name__} itself: {names}"
     cls: type[Plugin] = type(name, (Proxy, base), heard | more)

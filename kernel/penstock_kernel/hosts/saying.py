@@ -166,6 +166,7 @@ class Saying(HostState):
         for event in self._decoded(batch):
             hosts.offer(self._allowed(event), slot, origin)
         for fault in batch.faults:
+            self.faults_told, self.last_fault = self.faults_told + 1, f"{fault.handler}: {fault.error[:200]}"
             hosts.fault(slot, fault.handler, RecordedFault(fault.handler, fault.error[:1000]))
 
     def _take_recorded(self, batch: Message) -> None:

@@ -20,7 +20,7 @@ from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from penstock_kernel.hosts.breaker import Breakers
+from penstock_kernel.hosts.breaker import Breakers, BreakerSettings
 from penstock_kernel.hosts.commands import HostError
 from penstock_kernel.hosts.returning import drive, returning
 from penstock_sdk.core.faults import RecordedFault, error_text
@@ -31,6 +31,7 @@ from penstock_sdk.wire.frame import Origin
 
 if TYPE_CHECKING:
     from penstock_kernel.hosts import Hosts
+    from penstock_kernel.hosts.link import Link
     from penstock_kernel.hosts.process_host import ProcessHost
 
 __all__ = ["SILENT_S", "Crashes", "Supervisor"]
@@ -39,6 +40,20 @@ SILENT_S = 3.0
 """Three signs of life missed: the plugin is degraded."""
 _RUNS = (PluginStatus.RUNNING, PluginStatus.DEGRADED)
 _NS = 1_000_000_000
+_SAMPLE_NS = 100_000_000
+"""How often it is looked whether what is to be told finds credit."""
+_GOOD_MAX = 1_000
+"""Batches that a breaker remembers at most."""
+
+
+def _settings_of(host: ProcessHost) -> BreakerSettings:
+    table = host.spec.breaker
+    if table is None:
+        return BreakerSettings()
+    return BreakerSettings(
+        window_ns=round(table.window_s * _NS), answers_min=table.answers_min, failures_share=table.failures_share,
+        open_ns=round(table.open_s * _NS), open_ns_max=round(max(table.open_s, table.open_s_max) * _NS),
+    )  # fmt: skip
 
 
 class Crashes:
@@ -78,7 +93,7 @@ class _Care:
     def __init__(self, host: ProcessHost, seed: int) -> None:
         self.host = host
         self.crashes = Crashes(host.spec.restart or host.spec.manifest.restart, seed)
-        self.breakers = Breakers()
+        self.breakers = Breakers(_settings_of(host))
         self.since_s = monotonic()
         """When it last came up."""
         self.due_s: float | None = None
@@ -88,6 +103,7 @@ class _Care:
         self.degraded = ""
         self.missed = 0
         self.verdicts = 0
+        self.acked = self.faults = self.sample_ns = 0
         self.last_why = ""
 
     @property
@@ -307,7 +323,9 @@ class Supervisor:
         link = care.host.link
         if link is None or not care.host.up:
             return
-        self._count_answers(care, int(now_s * _NS))
+        if not self._hosts.stepped:  # there the run waits for it, and must not depend on how long that takes
+            self._count_answers(care, int(now_s * _NS))
+            self._count_handled(care, link, int(now_s * _NS))
         silent_s = now_s - link.heard_s
         why = care.breakers.open_now(int(now_s * _NS))
         if silent_s >= SILENT_S and not link.ponged:
@@ -318,7 +336,7 @@ class Supervisor:
         self._kernel.later(lambda: self._degrade(care, why))
 
     def _count_answers(self, care: _Care, now_ns: int) -> None:
-        """Count a check's answers that did not come in time, and what waits for credit."""
+        """Count a check's verdicts, and those that did not come in time."""
         desk, slot = self._kernel.desk, care.host.slot
         missed = self._missed(care)
         for _ in range(missed - care.missed):
@@ -328,6 +346,26 @@ class Supervisor:
         for _ in range(answered - care.verdicts):
             care.breakers["check"].succeeded(now_ns)
         care.verdicts = answered
+
+    def _count_handled(self, care: _Care, link: Link, now_ns: int) -> None:
+        """Count batches that it handled, handlers that raised, and now and then whether what waits for it finds credit."""
+        host = care.host
+        acked, faults = link.acked, host.faults_told
+        failed = faults - care.faults
+        for _ in range(failed):
+            care.breakers["handlers"].failed(now_ns, host.last_fault)
+        for _ in range(min(acked - care.acked, _GOOD_MAX) - failed):
+            care.breakers["handlers"].succeeded(now_ns)
+        care.acked, care.faults = acked, faults
+        if now_ns < care.sample_ns:
+            return
+        care.sample_ns = now_ns + _SAMPLE_NS
+        for lane, outbox in link.outbox.items():
+            breaker = care.breakers[lane.name.lower()]
+            if len(outbox) and not host.holds:
+                breaker.failed(now_ns, f"it grants no credit, and {len(outbox)} frames wait")
+            else:
+                breaker.succeeded(now_ns)
 
     def _missed(self, care: _Care) -> int:
         slot = care.host.slot

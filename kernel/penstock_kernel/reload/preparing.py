@@ -1,8 +1,8 @@
 """Processes of plugins to come, started beside those that run: one that cannot even start stops nobody.
 
-Each is started, says what it is, and checks its config; it makes nothing with it yet. What was before goes on meanwhile,
-so a plugin that may not run twice at a time says ``exclusive = true`` in its manifest and is started after the other has
-ended, as one on another machine is.
+Each is started, says what it is, and checks its config; it makes nothing with it yet. What was before goes on
+meanwhile, so a plugin that may not run twice at a time says ``exclusive = true`` in its manifest and is started after
+the other has ended, as one on another machine is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ __all__ = ["Preparing"]
 
 
 class Preparing:
-    """Those *specs* of the changed *deployment*. `turn` goes on; when it returns True, `faults` says what is wrong, or all are ready."""
+    """Those *specs* of the changed *deployment*.
+
+    `turn` goes on; when it returns True, `faults` says what is wrong, or all are ready.
+    """
 
     def __init__(self, hosts: Hosts, deployment: Deployment, specs: list[PluginSpec]) -> None:
         self.faults: list[str] = []

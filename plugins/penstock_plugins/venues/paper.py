@@ -150,7 +150,7 @@ class PaperVenue(Venue):
         known, state.orders = state.orders, {}
         for order_id, filled_lots in question.orders:
             held = state.orders[order_id] = known.get(order_id) or OurOrder(order_id)
-            held.filled_lots = filled_lots
+            held.filled_lots, held.by_cancel = filled_lots, False
         state.question, state.changed = question.epoch, set()
         if state.synced:
             self._ask()
@@ -171,13 +171,17 @@ class PaperVenue(Venue):
             return ExecutionReport(
                 order.order_id, order.listing_id, ReportKind.CANCEL_REJECTED, order.side, reason=Reason.NOT_ALLOWED
             )
+        known = order.order_id in state.orders
         held = state.orders.setdefault(order.order_id, OurOrder.of(order, self.ctx.now_ns))
+        held.by_cancel = held.by_cancel or not known
         held.cancel_wanted, held.sent_ns = True, self.ctx.now_ns
         if state.synced:
             self._send_cancel(held.order_id, self._number_of(held.listing_id))
         return None
 
     def _new(self, order: Order) -> Outcome:
+        if order.order_id in self._state.orders:
+            return None  # told twice, sent once
         ours, number = OurOrder.of(order, self.ctx.now_ns), self._number_of(order.listing_id)
         if not self._state.synced:
             return ours.report(ReportKind.REJECTED, Reason.RECONCILING)

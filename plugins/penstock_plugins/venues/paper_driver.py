@@ -26,7 +26,7 @@ from penstock_sdk.events import IntentAction, Order, OrderKind, OrderState, Side
 
 __all__ = ["PaperDriver", "main"]
 
-LOTS_NOBODY_TAKES = 10**12
+PRICE_NOBODY_TAKES_TICKS = 10**9
 FOREIGN_LOTS = 5
 _FOREIGN = 990_000_000
 _STEP_S = 0.05
@@ -156,7 +156,7 @@ class PaperDriver:
 
     def reject(self, **_: Any) -> dict[str, Any]:
         """Say what the market refuses by itself."""
-        return {"order": {"qty_lots": LOTS_NOBODY_TAKES}}
+        return {"order": {"price_ticks": PRICE_NOBODY_TAKES_TICKS}}
 
     def part_fill(self, order_id: int, lots: int, **_: Any) -> None:
         """Have somebody deal with *lots* of an order."""
@@ -248,7 +248,9 @@ async def _run(driver: PaperDriver, host: str, port: int) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the driver; return the exit status."""
     parser = argparse.ArgumentParser(prog="paper_driver", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="port 0, as usual, takes a free one")
+    parser.add_argument(
+        "--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="port 0, as usual, takes a free one"
+    )
     parser.add_argument("--account", default="conform", help="whose orders the market tells (%(default)s)")
     parser.add_argument(
         "--rests", action="store_true", help="orders rest on when the connection breaks; else the market cancels them"

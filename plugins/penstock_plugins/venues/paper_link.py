@@ -236,6 +236,12 @@ class TcpLink:
             self._socket.close()
         self._socket, self._up = None, False
 
+    def __del__(self) -> None:
+        """Hang up where nobody else has: a plugin may be dropped without a stop."""
+        held = getattr(self, "_socket", None)
+        if held is not None:
+            held.close()
+
 
 def converse(address: str, hello: Hello, question: object, timeout_s: float) -> Cancelled:
     """Say hello and one thing more over a connection of one's own; return the venue's `Cancelled`. Waits.

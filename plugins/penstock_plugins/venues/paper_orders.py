@@ -36,6 +36,8 @@ class OurOrder(msgspec.Struct):
     cancel_wanted: bool = False
     sent_ns: int = 0
     """When the order, or the last cancel of it, was sent."""
+    by_cancel: bool = False
+    """We know it by its cancel alone: it has ended here, or never was."""
 
     @classmethod
     def of(cls, order: Order, now_ns: int) -> OurOrder:
@@ -104,7 +106,9 @@ class AdapterState(msgspec.Struct):
             if not report.leaves_lots:
                 del self.orders[report.order_id]
         elif kind == ReportKind.CANCEL_REJECTED:
-            if not held.acked:
+            if held.by_cancel:
+                del self.orders[report.order_id]
+            elif not held.acked:
                 return None  # it may never have come, or still be on its way: the question will tell
             held.cancel_wanted = False
         elif kind in ENDINGS:
@@ -121,6 +125,9 @@ class AdapterState(msgspec.Struct):
         if held is None:
             return []
         state = OrderState(told.state)
+        if held.by_cancel and (state in _END_KIND or state in (OrderState.UNKNOWN, OrderState.FILLED)):
+            del self.orders[told.order_id]
+            return [held.report(ReportKind.CANCEL_REJECTED, Reason.UNKNOWN_ORDER)]
         if state == OrderState.UNKNOWN:
             del self.orders[told.order_id]
             # CANCELLED is legal of every open order; REJECTED says more of one that never was acknowledged.

@@ -75,7 +75,7 @@ def _sound(kit: Kit) -> None:
 )
 def _defined_first(kit: Kit) -> None:
     floor = Floor.open(kit)
-    floor.rig.await_said(lambda: False, 30_000_000_000)
+    floor.let_pass(30)
     defined: set[int] = {0}
     for each in floor.rig.said:
         if isinstance(each.record, ListingDefinition):
@@ -342,7 +342,7 @@ def _own_reports(kit: Kit) -> None:
     floor = Floor.open(kit)
     order = floor.order()
     floor.send(order)
-    floor.rig.await_said(lambda: False, 60_000_000_000)
+    floor.let_pass(60)
     for each in floor.rig.of(ExecutionReport):
         if each.order_id not in floor.sent:
             fail(f"{name_of(each)} on order {each.order_id}, which it was never sent")

@@ -10,7 +10,7 @@ import msgspec
 from penstock_sdk.schema import ABSENT, Layout, SchemaError, layout_of, schema_by_id
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, Origin, padded
 
-__all__ = ["Misfit", "raw_frame", "read_frames", "records_frame", "user_id"]
+__all__ = ["Misfit", "OwnBody", "raw_frame", "read_frames", "records_frame", "user_id"]
 
 FIRST_USER_ID = 32_768
 
@@ -19,6 +19,12 @@ class Misfit(msgspec.Struct, frozen=True):
     """A frame of the plugin's that cannot be read."""
 
     text: str
+
+
+class OwnBody(bytes):
+    """The body of a frame of a plugin's own schema, which the kit cannot read; it can only be told again."""
+
+    header: Header
 
 
 def raw_frame(
@@ -68,7 +74,12 @@ def _records(header: Header, body: bytes) -> Iterator[tuple[Header | None, Any]]
         layout = schema_by_id(header.schema_id)
     except SchemaError:
         own = header.schema_id >= FIRST_USER_ID
-        yield header, body if own else Misfit(f"schema {header.schema_id}, which Penstock does not have")
+        if not own:
+            yield header, Misfit(f"schema {header.schema_id}, which Penstock does not have")
+            return
+        kept = OwnBody(body)
+        kept.header = header
+        yield header, kept
         return
     if not layout.packed:
         if header.count != 1 or header.stride != 0:

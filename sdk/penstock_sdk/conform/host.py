@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from penstock_sdk.conform.frames import Misfit, read_frames, records_frame
+from penstock_sdk.conform.frames import Misfit, OwnBody, raw_frame, read_frames, records_frame
 from penstock_sdk.conform.world import World
 from penstock_sdk.events import IdKind, Interned, Timer
 from penstock_sdk.process.envelope import CREDIT_BYTES, CREDIT_EVENTS, Lane
@@ -376,6 +376,8 @@ class Rig:
 
     def wants(self, event: Any) -> bool:
         """Return whether a host would send it: what it hears, names and reference data; of orders its own."""
+        if isinstance(event, OwnBody):
+            return event.header.schema_id in self.hears
         layout = event.layout if isinstance(event, Frame) else layout_of(type(event))
         if not (layout.id in self.hears or layout.topic.startswith(_ALWAYS)):
             return False
@@ -392,6 +394,16 @@ class Rig:
         frames, count = [], 0
         for event in events:
             if not self.wants(event):
+                continue
+            if isinstance(event, OwnBody):
+                head = event.header
+                frames.append(
+                    raw_frame(
+                        head.schema_id, event, count=head.count, stride=head.stride, version=head.version,
+                        seq=self._next_seq(head.count), at_ns=self.now_ns,
+                    )
+                )  # fmt: skip
+                count += head.count
                 continue
             records = list(event.records()) if isinstance(event, Frame) else [event]
             longer = more if layout_of(type(records[0])).packed else b""
@@ -418,10 +430,10 @@ class Rig:
         for _ in range(_ROUNDS_MAX):
             follow: list[Any] = []
             for record in records:
-                if isinstance(record, bytes):
+                follow.append(record)
+                if isinstance(record, OwnBody):
                     continue
                 self.world.hear(record)
-                follow.append(record)
                 follow += self.on_said(self, record) if self.on_said is not None else ()
             follow = [event for event in follow if self.wants(event)]
             if not follow:
@@ -469,7 +481,7 @@ class Rig:
             self.now_ns = max(self.now_ns, time.time_ns())
         before = len(self.said), len(self.faults)
         for event in events:
-            topic = event.layout.topic if isinstance(event, Frame) else layout_of(type(event)).topic
+            topic = "" if isinstance(event, OwnBody) else _topic_of(event)
             lane = Lane.ORDERS if topic.startswith(("order.", "risk.")) else Lane.EVENTS
             frames, count = self.pack([event])
             if count:
@@ -527,3 +539,7 @@ class Rig:
     def of(self, cls: type[Any], since: int = 0) -> list[Any]:
         """Return the records of a type that it has said, from the *since*-th record on."""
         return [each.record for each in self.said[since:] if isinstance(each.record, cls)]
+
+
+def _topic_of(event: Any) -> str:
+    return str(event.layout.topic if isinstance(event, Frame) else layout_of(type(event)).topic)

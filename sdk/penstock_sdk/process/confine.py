@@ -45,7 +45,8 @@ def main(arguments: Sequence[str]) -> int:
     wanted: dict[str, Any] = json.loads(arguments[0])
     argv = list(arguments[2:])
     try:
-        _die_with_parent(wanted["parent"], signal.SIGTERM if wanted["keep"] else signal.SIGKILL)
+        # A keeper sees by SIGCONT that its parent is gone: that wakes one that was stopped, too.
+        _die_with_parent(wanted["parent"], signal.SIGCONT if wanted["keep"] else signal.SIGKILL)
         if wanted["keep"]:
             return _keep(argv, wanted)
         _become(argv, wanted)
@@ -161,7 +162,7 @@ def _keep(argv: list[str], wanted: dict[str, Any]) -> int:
 
     SIGUSR1 ends everything; so does the end of our parent, and a command that goes beyond its memory or processes.
     """
-    signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD}
+    signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD, signal.SIGCONT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     if sys.platform == "linux":
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -194,7 +195,8 @@ def _wait(child: int, wanted: dict[str, Any], signals: set[signal.Signals]) -> i
     memory_bytes, processes = wanted["memory_bytes"], wanted["processes"]
     watch_s = _WATCH_S if memory_bytes or processes else 3600.0
     while True:
-        caught = signal.sigtimedwait(signals, watch_s)
+        # The parent may have ended before signals were blocked: then none comes.
+        caught = signal.sigtimedwait(signals, watch_s) if os.getppid() == wanted["parent"] else None
         if os.getppid() != wanted["parent"] or (caught and caught.si_signo == signal.SIGUSR1):
             return -signal.SIGKILL
         status = _reap(child)

@@ -22,6 +22,9 @@ _SYSTEM = (
     "/sys/kernel/mm/transparent_hugepage",
 )  # fmt: skip
 
+_LOCKS = "/dev/shm"
+"""Where processes that work together, as those of `ctx.submit`, have their locks."""
+
 
 class PermissionsError(ValueError):
     """A permission or a secret of a plugin cannot be given; the text has a line for each, and no secret."""
@@ -41,7 +44,7 @@ def confinement_for(
 
     Args:
         permissions: the manifest's, as `read:/path`, `write:/path`, `tcp:443`, `listen:9000`, `read:deployment`.
-        resources: the manifest's; `processes` 0 means 1: none beside its own.
+        resources: the manifest's; `processes` 0 means 1: none beside its own. With more they share locks in /dev/shm.
         plugin_folder: where the plugin's own files are; it reads them.
         data_folder: of this instance of it; it reads and writes there.
         socket_folder: where it makes the socket that it serves; None when it serves none. It may delete what is there,
@@ -58,6 +61,8 @@ def confinement_for(
         read += _environment_folders(Path(interpreter))
     if socket_folder is not None:
         write.append(str(socket_folder))
+    if resources.processes > 1:
+        write.append(_LOCKS)
     ports: dict[str, list[int]] = {"tcp": [], "listen": []}
     faults = []
     for permission in permissions:

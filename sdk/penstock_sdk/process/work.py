@@ -16,9 +16,13 @@ from typing import Any
 from penstock_sdk.core.faults import task_result
 from penstock_sdk.events import TaskResult
 
-__all__ = ["Work"]
+__all__ = ["Work", "WorkError"]
 
 _PR_SET_PDEATHSIG = 1
+
+
+class WorkError(Exception):
+    """Work cannot be started here; says what to declare."""
 
 
 class Work:
@@ -42,7 +46,11 @@ class Work:
         return len(self._running)
 
     def submit(self, fn: Callable[..., Any], args: tuple[Any, ...], *, begin: bool) -> int:
-        """Number the work, from 1; with *begin* start it, of arguments as they are now. Returns its id."""
+        """Number the work, from 1; with *begin* start it, of arguments as they are now. Returns its id.
+
+        Raises:
+            WorkError: the process may make no others.
+        """
         self.last_id += 1
         try:
             self.unheard[self.last_id] = pickle.dumps((fn, args))
@@ -94,17 +102,29 @@ class Work:
             self._running.append((task_id, TypeError(f"work {task_id} does not pickle")))
             return
         fn, args = pickle.loads(pickled)
+        try:
+            future = self._submitted(fn, args)
+        except OSError as error:
+            del self.unheard[task_id]
+            self._pool = None
+            met = (error.strerror or str(error)).lower()
+            raise WorkError(
+                f"submit met {met}, wanted a process for the work; declare resources = {{processes = 8}} in the "
+                f"plugin's manifest"
+            ) from error
+        self._running.append((task_id, future))
+        future.add_done_callback(lambda _: self.on_done())
+
+    def _submitted(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> Future[Any]:
         if self._pool is None:
             self._pool = _new_pool()
         try:
-            future = self._pool.submit(fn, *args)
+            return self._pool.submit(fn, *args)
         except BrokenProcessPool:
             # Earlier work ended its process; what was in it comes back as failed, the rest goes to another.
             self._pool.shutdown(wait=False)
             self._pool = _new_pool()
-            future = self._pool.submit(fn, *args)
-        self._running.append((task_id, future))
-        future.add_done_callback(lambda _: self.on_done())
+            return self._pool.submit(fn, *args)
 
 
 def _raises(error: Exception) -> Callable[[], Any]:

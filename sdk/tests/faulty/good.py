@@ -265,10 +265,9 @@ class MarketDriver:
         ]
     )
 
-    config: dict[str, Any] = {}
-
     def __init__(self, market: Market = MARKET) -> None:
         self.market = market
+        self.config: dict[str, Any] = {}
 
     def do(self, verb: str, **arguments: Any) -> dict[str, Any]:
         return {"ok": True, **(getattr(self, "_" + verb)(**arguments) or {})}

@@ -164,10 +164,29 @@ class FarRisk(_Counts, RiskCheck):
         return self.refused(order, Reason.POSITION) if self.count() % 10 == 0 else self.passed(order)
 
 
+class Failing(Mortal, frozen=True, forbid_unknown_fields=True):
+    """Where a new version fails: its config hangs, its constructor raises (init), its process dies (start)."""
+
+    fails: str = ""
+
+    def __post_init__(self) -> None:
+        while self.fails == "config":
+            signal.pause()
+
+
 class FarStrategy(_Counts, Strategy):
     """Buys at every quote, a lot more each time up to five."""
 
-    Config = Mortal
+    Config = Failing
+
+    def __init__(self, ctx: Any, config: Any = None) -> None:
+        super().__init__(ctx, config)
+        if self.config.fails == "init":
+            raise ValueError("told to fail")
+
+    def on_resume(self) -> None:
+        if self.config.fails == "start":
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def on_quote(self, quote: Quote) -> Outcome:
         if quote.bid_lots == 0:
