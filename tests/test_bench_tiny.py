@@ -46,10 +46,11 @@ ROWS = {
     "order-path": {"tick_to_checked_order", "tick_to_position"},
     "plugins": {
         *(f"echo, {way}, frames of {records}" for way in ("socket", "grpc") for records in (1, 128, 1024)),
+        *(f"echo, {way}, a message for each record" for way in ("socket", "grpc")),
         *(f"there and back, {way}" for way in ("bare socket", "socket", "grpc")),
         *(f"start to ready, {many}" for many in ("1 plugin", "2 plugins")),
         "memory of each of 2",
-        "crash to running again (back-off 0.25 s first)",
+        "crash to running again, back-off included",
         "tick to checked order, quiet",
         "tick to checked order, a plugin floods",
     },

@@ -35,6 +35,13 @@ def change(folder: Path, config: str = "", more: str = "") -> Path:
     return path
 
 
+def command_to_apply(run: Run, path: Path) -> OperatorCommand:
+    """Return the command that applies a file as it is now."""
+    plan = plan_change(run.deployment, load_deployment(path))
+    argument = msgspec.json.encode(ApplyArgument(path=str(path), digest=plan.digest_after)).decode()
+    return OperatorCommand(command="apply", who="test", why="to see", argument=argument)
+
+
 class Applied(NamedTuple):
     """A run in which one change was applied, and what was answered; pids of the strategy before and after."""
 
@@ -61,10 +68,7 @@ def applied(folder: Path, config: str, more: str = "") -> Applied:
         if not begun and host.started and kernel.desk.orders >= 4:
             begun.append(kernel.desk.orders)
             pids.append(pid_of(host))
-            path = change(folder, config, more)
-            plan = plan_change(run.deployment, load_deployment(path))
-            argument = msgspec.json.encode(ApplyArgument(path=str(path), digest=plan.digest_after)).decode()
-            command = OperatorCommand(command="apply", who="test", why="to see", argument=argument)
+            command = command_to_apply(run, change(folder, config, more))
 
             def then(faults: list[str]) -> None:
                 if faults:
@@ -72,7 +76,7 @@ def applied(folder: Path, config: str, more: str = "") -> Applied:
                 else:
                     run.command(command, lambda _first, _last: answered(list(run.applying.last.faults)))
 
-            run.applying.prepare(argument, then)
+            run.applying.prepare(command.argument, then)
         elif told and host.started and kernel.desk.orders > begun[1] + 6:
             pids.append(pid_of(host))
             kernel.stopping = "the test has seen it"
@@ -107,7 +111,7 @@ def test_a_changed_plugin_goes_on_with_what_it_knew_and_the_open_orders_stay(tmp
     ("config", "more", "met"),
     [
         ("die_at = 1", 'python = "/bin/false"\n', "before it connected"),
-        ('fails = "config"', "", "no answer to Configure in time"),
+        pytest.param('fails = "config"', "", "no answer to Configure in time", marks=pytest.mark.long),
         ('fails = "no_such"\nno_such_key = 1', "", "no_such_key"),
     ],
     ids=["exits", "hangs", "refuses"],
@@ -140,6 +144,32 @@ def test_one_that_fails_once_the_other_has_stopped_is_undone_and_the_other_trade
     assert replay(done.run.dir).digest == done.run.info.digest
 
 
+def test_one_that_was_lost_and_waits_for_its_restart_is_replaced(tmp_path: Path) -> None:
+    slow = "restart = { backoff_s = 600, backoff_s_max = 600 }\n"
+    run = Run.start(change(tmp_path, more=slow), RunOptions(lake=False))
+    kernel, killed, told = run.kernel, [], []
+    until_s = time.monotonic() + 60.0
+
+    def look() -> None:
+        assert time.monotonic() < until_s, (killed, told)
+        assert kernel.hosts is not None
+        host = kernel.hosts.hosts["strategy"]
+        if not killed and host.started and kernel.desk.orders >= 4:
+            killed.append(pid_of(host))
+            os.kill(killed[0], signal.SIGKILL)
+        elif killed and "strategy" in kernel.away and not told:
+            told.append(kernel.desk.orders)
+            run.command(command_to_apply(run, change(tmp_path, "die_at = 999999", slow)))
+        elif told and kernel.desk.orders > told[0] + 6:
+            kernel.stopping = "the test has seen it"
+
+    kernel.turns = (*kernel.turns, look)
+    run.go()
+    assert run.close().status == "complete"
+    assert run.applying.last.text == "applied; 1 changed: strategy"
+    assert replay(run.dir).digest == run.info.digest
+
+
 def children(pid: int) -> list[int]:
     """Return the processes that a process has started and that live."""
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -150,6 +180,7 @@ def journal_holds(run_dir: Path, orders: int) -> bool:
     return (run_dir / "journal").exists() and len(of(run_dir, Order)) >= orders
 
 
+@pytest.mark.long
 def test_an_instance_that_is_changed_and_killed_starts_again_with_the_change(tmp_path: Path) -> None:
     where = ["--instance", "desk", "--runs-dir", str(tmp_path / "runs")]
     path, run_dir = change(tmp_path), tmp_path / "runs" / "desk"

@@ -12,6 +12,9 @@ import pytest
 from far_runs import KINDS, deployment, events, left_behind, of, pid_of, states
 from loop_runs import Child, journal_bytes, only_run, resume_child, run_child, wait_for
 
+from penstock_kernel.hosts import telling
+from penstock_kernel.hosts.breaker import Circuit
+from penstock_kernel.hosts.past import Past
 from penstock_kernel.instance import Instance
 from penstock_kernel.replay import replay
 from penstock_kernel.run import Run, RunOptions
@@ -151,9 +154,9 @@ def frames(run_dir: Path) -> list[bytes]:
     return [bytes(frame.raw) for frame in read_frames(run_dir / "journal")][1:]
 
 
-def in_wall_time(tmp_path: Path, name: str, turn: Any) -> Run:
+def in_wall_time(tmp_path: Path, name: str, turn: Any, path: Path | None = None) -> Run:
     """Run until *turn*, which is called with the run and its host now and then, returns True."""
-    run = Run.start(deployment(tmp_path, clock="wall", far=(name,)), RunOptions(lake=False))
+    run = Run.start(path or deployment(tmp_path, clock="wall", far=(name,)), RunOptions(lake=False))
     kernel, hosts = run.kernel, run.kernel.hosts
     assert hosts is not None
     host = hosts.hosts[name]
@@ -230,6 +233,58 @@ def test_in_wall_time_a_plugin_that_is_silent_is_degraded_until_it_speaks_again(
     ]
     late = [order.reason for order in of(run.dir, Order) if order.state == OrderState.REFUSED]
     assert Reason.CHECK_TIMEOUT in late and Reason.NO_CHECK in late
+    assert replay(run.dir).digest == run.info.digest
+
+
+def test_in_wall_time_a_venue_whose_handlers_raise_is_sent_no_order_until_it_is_tried_again(tmp_path: Path) -> None:
+    opened: list[str] = []
+
+    def turn(run: Run, host: Any) -> bool:
+        breaker = host.hosts.supervisor.breakers("venue")["handlers"]
+        if breaker.why and not opened:
+            opened.append(breaker.why)
+        running = run.kernel.lifecycle.status[host.slot.plugin_id] == PluginStatus.RUNNING
+        return bool(opened) and running and breaker.circuit == Circuit.CLOSED
+
+    path = deployment(tmp_path, clock="wall", far=("venue",), venue="raises = [3, 6]")
+    lines = "breaker = { answers_min = 3, failures_share = 0.3, open_s = 0.5 }\n"
+    path.write_text(path.read_text().replace('use = "far_venue"\n', f'use = "far_venue"\n{lines}'))
+    run = in_wall_time(tmp_path, "venue", turn, path)
+    assert "on_order: ValueError: told to fail" in opened[0]
+    said = states(run.dir, "venue")
+    assert said[said.index(PluginStatus.DEGRADED) + 1] == PluginStatus.RUNNING
+    assert PluginStatus.FAILED not in said
+    refused = [order.reason for order in of(run.dir, Order) if order.state == OrderState.REFUSED]
+    assert Reason.UNKNOWN_VENUE in refused
+    assert replay(run.dir).digest == run.info.digest
+
+
+def test_in_wall_time_a_plugin_is_asked_for_its_state_though_the_kernel_takes_no_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "STATE_EVERY", 50)
+    held: list[int] = []
+    told: list[int] = []
+    batches = Past.batches
+
+    def counted(past: Past, frames: Any) -> Any:
+        frames = list(frames)
+        told.extend(frame.seq for frame in frames)
+        return batches(past, iter(frames))
+
+    monkeypatch.setattr(Past, "batches", counted)
+
+    def turn(run: Run, host: Any) -> bool:
+        if not held and host.held is not None and host.held[1] > 50:
+            held.append(host.held[1])
+            told.clear()
+            os.kill(pid_of(host), signal.SIGKILL)
+        return bool(held) and "strategy" in host.hosts.supervisor.restarts and host.started
+
+    run = in_wall_time(tmp_path, "strategy", turn)
+    assert not any((run.dir / "snapshots").glob("*"))
+    assert told
+    assert min(told) > held[0]
     assert replay(run.dir).digest == run.info.digest
 
 

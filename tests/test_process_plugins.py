@@ -206,7 +206,7 @@ for path in map(Path, sys.argv[2:]):
 
 def test_a_record_of_its_own_that_nobody_inside_knows_is_refused_at_the_start(tmp_path: Path) -> None:
     """In a process of its own: another test of this one may have imported the record."""
-    paths = []
+    paths: list[Path] = []
     for name, runs in (("jumps", ("process",)), ("jump_watch", ("process",)), ("jumps", ("inprocess", "process"))):
         paths.append(tmp_path / f"{len(paths)}.toml")
         tables = [f'[plugins.p{run}]\nuse = "{name}"\npath = "{EXAMPLES}"\nrun = "{run}"\n' for run in runs]
@@ -235,7 +235,7 @@ def test_what_comes_before_the_start_and_of_the_stop_is_acted_on_alike(
     told = [(alert.code, alert.met) for alert in outside.of(Alert)]
     assert told[:2] == [("toy.listed", "one one"), ("toy.started", "2 reports before the start")]
     assert ("toy.timer", "timer 1 of tag -1") in told
-    assert told[-1] == ("toy.last", f"report {ReportKind.CANCELLED} of what was open")
+    assert told[-1] == ("toy.last", f"report {ReportKind.CANCELLED}, 2 early")
     its_id = next(state.plugin_id for state in outside.of(PluginState) if state.name == "eager")
     events = [event for _, _, event in outside.events]
     first = next(at for at, event in enumerate(events) if type(event) is OrderIntent and event.strategy_id == its_id)
@@ -245,6 +245,18 @@ def test_what_comes_before_the_start_and_of_the_stop_is_acted_on_alike(
     )  # fmt: skip
     assert first < runs
     verify(outside, monkeypatch)
+
+
+def test_one_that_comes_back_without_a_state_knows_what_came_before_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = run(tmp_path, write(tmp_path, EAGER + "config = {dies = true}\n", apart=True))
+    assert PluginStatus.RETRYING in {state.status for state in ran.of(PluginState) if state.name == "eager"}
+    told = [(alert.code, alert.met) for alert in ran.of(Alert)]
+    assert ("toy.timer", "timer 2 of tag 0") in told
+    assert told[-1] == ("toy.last", f"report {ReportKind.CANCELLED}, 2 early")
+    assert not ran.of(PluginFault)
+    verify(ran, monkeypatch)
 
 
 def test_in_wall_time_what_came_before_the_start_is_acted_on_after_it(

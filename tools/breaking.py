@@ -3,8 +3,8 @@
     python tools/breaking.py             check against every release in tests/fixtures/frozen
     python tools/breaking.py --release   keep what this version says, as a release does; never over an earlier one
 
-A message keeps its fields' numbers, names and types (so that neither bytes nor JSON of an earlier release are read
-wrongly), a service its calls. A record keeps its id, name, topic and fields, each in its place; packed fields are
+A message keeps its fields' numbers, names, JSON names and types, which of them are packed or optional and which exclude
+each other (so that neither bytes nor JSON of an earlier release are read wrongly), a service its calls. A record keeps its id, name, topic and fields, each in its place; packed fields are
 appended, under a new version, and a control record's new field has a default. An enum's values keep their numbers.
 What must go is first taken out of use, then reserved by number and name.
 """
@@ -70,7 +70,16 @@ def _add_message(tree: Tree, name: str, message: Any) -> None:
     fields = {}
     for field in message.field:
         kind = field.type_name or descriptor_pb2.FieldDescriptorProto.Type.Name(field.type)
-        fields[str(field.number)] = {"name": field.name, "type": labels[field.label] + kind}
+        # A proto3 optional stands in a oneof that the compiler makes up for it alone: that says no more than optional.
+        excludes = field.HasField("oneof_index") and not field.proto3_optional
+        fields[str(field.number)] = {
+            "name": field.name,
+            "type": labels[field.label] + kind,
+            "json": field.json_name,
+            "oneof": message.oneof_decl[field.oneof_index].name if excludes else "",
+            "packed": field.options.packed if field.options.HasField("packed") else None,
+            "optional": field.proto3_optional,
+        }
     reserved = [number for each in message.reserved_range for number in range(each.start, each.end)]
     tree[f"message {name}"] = {"fields": fields, "reserved": [*map(str, reserved), *message.reserved_name]}
     for inner in message.nested_type:
@@ -134,13 +143,18 @@ def _broken_fields(name: str, was: Tree, now: Tree) -> Iterator[str]:
             if number not in now["reserved"] or field["name"] not in now["reserved"]:
                 yield f"{name}: field {number} {field['name']} is gone; reserve its number and its name"
         elif met != field:
-            yield (
-                f"{name}: field {number} was {field['type']} {field['name']}, is {met['type']} {met['name']}; add a "
-                f"field with a number of its own instead"
-            )
+            texts = (_field(field, met), _field(met, field))
+            yield f"{name}: field {number} was {texts[0]}, is {texts[1]}; add a field with a number of its own instead"
     for word in was["reserved"]:
         if word not in now["reserved"]:
             yield f"{name}: {word} was reserved and is not; what was given up is never used again"
+
+
+def _field(field: Tree, other: Tree) -> str:
+    """Return a field in words: its type and name, and what else of it *other* has otherwise."""
+    more = [f"{key} {json.dumps(field.get(key))}" for key in field if key not in ("name", "type")
+            and field[key] != other.get(key)]  # fmt: skip
+    return f"{field['type']} {field['name']}" + (f" ({', '.join(more)})" if more else "")
 
 
 def _broken_records(before: Tree, now: Tree) -> Iterator[str]:

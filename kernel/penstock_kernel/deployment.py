@@ -24,6 +24,7 @@ from penstock_kernel.deployment_model import (
     deployment_digest,
 )
 from penstock_kernel.deployment_tables import (
+    BreakerTable,
     DeploymentFile,
     JournalSettings,
     RunSettings,

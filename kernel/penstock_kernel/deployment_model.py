@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from penstock_kernel.deployment_files import Source
 from penstock_kernel.deployment_tables import (
+    BreakerTable,
     DeploymentFile,
     Durability,
     JournalSettings,

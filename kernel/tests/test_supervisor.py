@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock_kernel.deployment import DeploymentError, load_deployment
+from penstock_kernel.hosts.breaker import Breakers, BreakerSettings, Circuit
 from penstock_kernel.hosts.marker import HOLD_S, Marker
-from penstock_kernel.hosts.supervisor import Crashes
+from penstock_kernel.hosts.proxy import make_proxy
+from penstock_kernel.hosts.supervisor import Crashes, Supervisor, settings_of
 from penstock_sdk.manifest import RestartPolicy
+from penstock_sdk.process.envelope import Lane
 
 POLICY = RestartPolicy()
 
@@ -136,3 +142,47 @@ def test_what_is_to_be_told_does_not_wait_for_a_state_that_does_not_come(why: st
         marker.spoil()
     assert marker.turn(link, HOLD_S) is None
     assert not marker.holds
+
+
+def test_what_finds_no_credit_opens_the_breaker_of_its_lane() -> None:
+    breakers, waiting = Breakers(BreakerSettings(answers_min=5)), [b"frame"]
+    host: Any = SimpleNamespace(faults_told=0, last_fault="", holds=False)
+    care: Any = SimpleNamespace(host=host, breakers=breakers, acked=0, faults=0, sample_ns=0)
+    link: Any = SimpleNamespace(acked=0, outbox={Lane.EVENTS: waiting, Lane.ORDERS: []})
+    supervisor = Supervisor.__new__(Supervisor)
+    for at_ns in range(0, 400_000_000, 20_000_000):  # ten times a second is often enough
+        supervisor._count_handled(care, link, at_ns)
+    assert breakers.open_now(400_000_000) == ""
+    supervisor._count_handled(care, link, 400_000_000)
+    assert "it grants no credit, and 1 frames wait" in breakers.open_now(400_000_001)
+    assert breakers.open_now(400_000_001).startswith("events: ")
+    assert breakers["orders"].circuit == Circuit.CLOSED
+
+
+def test_while_its_state_is_taken_nothing_is_held_against_it() -> None:
+    breakers = Breakers()
+    host: Any = SimpleNamespace(faults_told=0, last_fault="", holds=True)
+    care: Any = SimpleNamespace(host=host, breakers=breakers, acked=0, faults=0, sample_ns=0)
+    link: Any = SimpleNamespace(acked=0, outbox={Lane.EVENTS: [b"frame"]})
+    supervisor = Supervisor.__new__(Supervisor)
+    for at_ns in range(0, 3_000_000_000, 100_000_000):
+        supervisor._count_handled(care, link, at_ns)
+    assert breakers.open_now(3_000_000_000) == ""
+
+
+def test_what_the_deployment_says_of_a_check_holds_for_it(tmp_path: Path) -> None:
+    far = Path(__file__).resolve().parents[2] / "tests" / "support" / "far"
+    path = tmp_path / "plugins.toml"
+    more = "answer_ms = 700\nbreaker = { answers_min = 2, open_s = 40.0 }\n"
+    path.write_text(f'[plugins.risk]\nuse = "far_risk"\npath = "{far}"\nrun = "process"\n{more}')
+    spec = load_deployment(path).plugin("risk")
+    host: Any = SimpleNamespace(stepped=False, spec=spec)
+    assert make_proxy(spec, host).answer_ms == 700
+    settings = settings_of(host)
+    assert (settings.answers_min, settings.open_ns, settings.open_ns_max) == (2, 40_000_000_000, 40_000_000_000)
+    path.write_text(path.read_text().replace('run = "process"\n', ""))
+    with pytest.raises(DeploymentError) as raised:
+        load_deployment(path)
+    assert [p.message.partition(" is for")[0] for p in raised.value.problems if "is for" in p.message] == [
+        "answer_ms", "breaker",
+    ]  # fmt: skip

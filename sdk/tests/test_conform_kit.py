@@ -27,6 +27,10 @@ from sdk.tests.faulty.good import (
 )
 
 PATIENCE = Patience(answer_s=0.3, quiet_s=0.01)
+"""For faulty ones, of which some never answer."""
+PATIENT = Patience(answer_s=5.0, quiet_s=0.01)
+"""For good ones, on a machine that may be busy."""
+PROCESS_CASES = ("process", "handshake.incarnation")
 GOOD = (GoodTrader, GoodCheck, GoodFeed, GoodModel, GoodPortfolio, GoodRefData, GoodVenue)
 
 
@@ -38,11 +42,11 @@ class Opener(ClassOpener):
         self.command = command
 
 
-def run(faulty: Faulty, only: tuple[str, ...] = ()) -> Report:
+def run(faulty: Faulty, only: tuple[str, ...] = (), patience: Patience = PATIENCE) -> Report:
     manifest = faulty.manifest or (GOOD_MANIFEST if issubclass(faulty.cls, GoodVenue) else None)
     driver = MarketDriver() if issubclass(faulty.cls, GoodVenue) else None
     opener = Opener(faulty.cls, faulty.wrap, faulty.command)
-    return run_kit(opener, faulty.cls.kind, driver=driver, patience=PATIENCE, only=only, manifest=manifest)
+    return run_kit(opener, faulty.cls.kind, driver=driver, patience=patience, only=only, manifest=manifest)
 
 
 def outcomes(report: Report) -> dict[str, str]:
@@ -51,8 +55,9 @@ def outcomes(report: Report) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def good_reports() -> dict[str, Report]:
-    reports = {cls.__name__: run(Faulty(cls)) for cls in GOOD}
-    reports["process"] = run(Faulty(GoodTrader, lambda peer: ProcessTap(peer), GOOD_COMMAND))
+    reports = {cls.__name__: run(Faulty(cls), patience=PATIENT) for cls in GOOD}
+    processes = Faulty(GoodTrader, lambda peer: ProcessTap(peer), GOOD_COMMAND)
+    reports["process"] = run(processes, PROCESS_CASES, PATIENT)
     return reports
 
 
@@ -75,7 +80,7 @@ def test_there_are_enough_cases_and_each_has_its_faulty_plugin():
 
 
 def test_a_venue_that_is_polled_in_real_time_fails_nothing_either():
-    report = run(Faulty(GoodPoller), ("venue", "reconcile", "offer", "market"))
+    report = run(Faulty(GoodPoller), ("venue", "reconcile", "offer", "market"), PATIENT)
     assert [(each.id, each.met) for each in report.results if each.outcome == FAILED] == []
     skipped = {each.id for each in report.results if each.outcome != PASSED}
     assert skipped == {"venue.rejects_closed", "venue.heard_order", "market.hearing"}

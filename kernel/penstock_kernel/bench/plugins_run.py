@@ -90,6 +90,11 @@ class _Running:
                 raise TimeoutError(f"{what} took more than {BACK_S:.0f} s")
         return perf_counter() - begun
 
+    def back_s(self, name: str) -> float:
+        """Return how long a plugin that was killed just now takes to be noticed and to run again."""
+        noticed = self.until(lambda: self.status(name) != PluginStatus.RUNNING, "noticing a crash")
+        return noticed + self.until(lambda: self.status(name) == PluginStatus.RUNNING, "a restart")
+
     def status(self, name: str) -> PluginStatus:
         """Return where a plugin stands."""
         return self.kernel.lifecycle.status[self.kernel.slots[name].plugin_id]
@@ -102,31 +107,30 @@ class _Running:
         return child.pid
 
 
-def starts(many: int) -> list[dict[str, Any]]:
-    """Return rows: start to ready, of one and of *many*; memory of each; crash to running again."""
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        one = _Running(Path(folder), "bench_echo", 1)
-        try:
-            rows.append({"name": "start to ready, 1 plugin", "ms": round(one.start_s * 1e3, 1)})
-            took = []
-            for _ in range(3):
-                pid = one.pid("p0")
-                os.kill(pid, signal.SIGKILL)
-                one.until(lambda: one.status("p0") != PluginStatus.RUNNING, "noticing a crash")
-                took.append(one.until(lambda: one.status("p0") == PluginStatus.RUNNING, "a restart"))
-            rows.append({"name": "crash to running again (back-off 0.25 s first)", "ms": round(took[0] * 1e3, 1)})
-        finally:
-            one.kernel.close()
-    with tempfile.TemporaryDirectory() as folder:
-        all_of_them = _Running(Path(folder), "bench_echo", many)
-        try:
-            rows.append({"name": f"start to ready, {many} plugins", "ms": round(all_of_them.start_s * 1e3, 1)})
-            memory = [_pss_mb(all_of_them.pid(f"p{number}")) for number in range(many)]
-            rows.append({"name": f"memory of each of {many}", "mb": round(statistics.median(memory), 1)})
-        finally:
-            all_of_them.kernel.close()
-    return rows
+def starts(many: int, rounds: int) -> list[dict[str, Any]]:
+    """Return rows, medians of the rounds: start to ready, of one and of *many*; memory of each; crash to running."""
+    took: dict[str, list[float]] = {}
+    memory: list[float] = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            one = _Running(Path(folder), "bench_echo", 1)
+            try:
+                took.setdefault("start to ready, 1 plugin", []).append(one.start_s)
+                os.kill(one.pid("p0"), signal.SIGKILL)
+                took.setdefault("crash to running again, back-off included", []).append(one.back_s("p0"))
+            finally:
+                one.kernel.close()
+        with tempfile.TemporaryDirectory() as folder:
+            all_of_them = _Running(Path(folder), "bench_echo", many)
+            try:
+                took.setdefault(f"start to ready, {many} plugins", []).append(all_of_them.start_s)
+                memory += [_pss_mb(all_of_them.pid(f"p{number}")) for number in range(many)]
+            finally:
+                all_of_them.kernel.close()
+    rows: list[dict[str, Any]] = [
+        {"name": name, "ms": round(statistics.median(found) * 1e3, 1)} for name, found in took.items()
+    ]
+    return [*rows, {"name": f"memory of each of {many}", "mb": round(statistics.median(memory), 1)}]
 
 
 def _pss_mb(pid: int) -> float:
@@ -145,12 +149,33 @@ def _pss_mb(pid: int) -> float:
     return total_kb / 1024
 
 
-def flood(ticks: int) -> list[dict[str, Any]]:
-    """Return rows: from a tick that has come to its checked order at the venue, without and with a flooding plugin."""
-    return [_flooded("quiet", 0, ticks), _flooded("a plugin floods", 1, ticks)]
+def flood(ticks: int, rounds: int) -> list[dict[str, Any]]:
+    """Return rows: from a tick that has come to its checked order at the venue, without and with a flooding plugin.
+
+    In interleaved rounds; percentiles are over all ticks, rates are medians.
+    """
+    ways = {"quiet": 0, "a plugin floods": 1}
+    took_us: dict[str, list[float]] = {name: [] for name in ways}
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, count in ways.items():
+            found, rate = _flooded(count, ticks)
+            took_us[name] += found
+            rates[name].append(rate)
+    rows = []
+    for name, found in took_us.items():
+        p50, p99 = np.percentile(found, [50, 99]).tolist()
+        rows.append(
+            {
+                "name": f"tick to checked order, {name}", "p50_us": round(p50, 1), "p99_us": round(p99, 1),
+                "events_per_s": round(statistics.median(rates[name])),
+            }
+        )  # fmt: skip
+    return rows
 
 
-def _flooded(name: str, count: int, ticks: int) -> dict[str, Any]:
+def _flooded(count: int, ticks: int) -> tuple[list[float], float]:
+    """Return the µs of each tick, and events a second meanwhile, with so many plugins that flood."""
     with tempfile.TemporaryDirectory() as folder:
         market = Chain()
         running = _Running(Path(folder), "bench_flood", count, market.attach)
@@ -163,11 +188,6 @@ def _flooded(name: str, count: int, ticks: int) -> dict[str, Any]:
                 market.tick(kernel, running.turn, listing.listing_id, number)
             begun_seq, begun = kernel.cascade.seq, perf_counter()
             took_us = [market.tick(kernel, running.turn, listing.listing_id, n) for n in range(ticks)]
-            rate = (kernel.cascade.seq - begun_seq) / (perf_counter() - begun)
-            p50, p99 = np.percentile(took_us, [50, 99]).tolist()
-            return {
-                "name": f"tick to checked order, {name}", "p50_us": round(p50, 1), "p99_us": round(p99, 1),
-                "events_per_s": round(rate), "lost_records": sum(kernel.lanes.lost.values()),
-            }  # fmt: skip
+            return took_us, (kernel.cascade.seq - begun_seq) / (perf_counter() - begun)
         finally:
             running.kernel.close()

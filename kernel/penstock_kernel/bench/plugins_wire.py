@@ -39,6 +39,8 @@ TRANSPORTS = ("socket", "grpc")
 START_S = 30.0
 ANSWER_S = 30.0
 WAITING_RECORDS = 16_384
+IN_FLIGHT = 64
+"""Messages that wait for their echo at most, where each holds one record."""
 _LAYOUT = layout_of(Quote)
 
 
@@ -109,6 +111,19 @@ class Wire:
             self.reactor.turn(0.0 if offered < frames else 0.01)
             if self.lost or time.perf_counter() - begun > ANSWER_S:
                 raise TimeoutError(f"{wanted - self.back} records did not come back over {self.transport}: {self.lost}")
+        return time.perf_counter() - begun
+
+    def messages(self, frame: bytes, times: int) -> float:
+        """Send so many single records, each in a message of its own, `IN_FLIGHT` under way; return seconds."""
+        begun_back, sent = self.back, 0
+        begun = time.perf_counter()
+        while (got := self.back - begun_back) < times:
+            while sent < times and sent - got < IN_FLIGHT:
+                self.link.send(Lane.EVENTS, Batch(frames=frame, now_ns=1), 1)
+                sent += 1
+            self.reactor.turn(0.01)
+            if self.lost or time.perf_counter() - begun > ANSWER_S:
+                raise TimeoutError(f"{times - got} records did not come back over {self.transport}: {self.lost}")
         return time.perf_counter() - begun
 
     def ping_pong(self, frame: bytes, times: int) -> list[int]:

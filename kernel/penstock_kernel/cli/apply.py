@@ -60,7 +60,7 @@ def _apply(options: argparse.Namespace, console: Console) -> int:
     if not options.yes and not _agreed():
         return failed(options, REFUSED, "nothing was done; answer yes, or give --yes")
     argument = ApplyArgument(path=str(options.deployment.resolve()), digest=plan.digest_after)
-    options.timeout = options.timeout if options.timeout is not None else 60.0  # plugins take their time to start
+    options.timeout = options.timeout if options.timeout is not None else 180.0  # plugins take their time to start
     return send_command(options, console, "apply", argument=json.encode(argument).decode())
 
 

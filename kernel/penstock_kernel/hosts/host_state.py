@@ -59,6 +59,7 @@ class HostState:
         self.faults_told = 0
         """Handlers that raised, in wall time, of all its processes; and how the last one did."""
         self.last_fault = ""
+        self._state_asked_s = 0.0
         self.lost_why = ""
         """Why its last process was lost."""
         self._prepared = False

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from penstock_kernel.hosts.link import Link
     from penstock_kernel.hosts.process_host import ProcessHost
 
-__all__ = ["SILENT_S", "Crashes", "Supervisor"]
+__all__ = ["SILENT_S", "Crashes", "Supervisor", "settings_of"]
 
 SILENT_S = 3.0
 """Three signs of life missed: the plugin is degraded."""
@@ -46,7 +46,8 @@ _GOOD_MAX = 1_000
 """Batches that a breaker remembers at most."""
 
 
-def _settings_of(host: ProcessHost) -> BreakerSettings:
+def settings_of(host: ProcessHost) -> BreakerSettings:
+    """Return when a plugin's circuit breakers open, as its deployment says."""
     table = host.spec.breaker
     if table is None:
         return BreakerSettings()
@@ -93,7 +94,7 @@ class _Care:
     def __init__(self, host: ProcessHost, seed: int) -> None:
         self.host = host
         self.crashes = Crashes(host.spec.restart or host.spec.manifest.restart, seed)
-        self.breakers = Breakers(_settings_of(host))
+        self.breakers = Breakers(settings_of(host))
         self.since_s = monotonic()
         """When it last came up."""
         self.due_s: float | None = None
@@ -348,7 +349,7 @@ class Supervisor:
         care.verdicts = answered
 
     def _count_handled(self, care: _Care, link: Link, now_ns: int) -> None:
-        """Count batches that it handled, handlers that raised, and now and then whether what waits for it finds credit."""
+        """Count batches that it handled, handlers that raised, and now and then whether what waits finds credit."""
         host = care.host
         acked, faults = link.acked, host.faults_told
         failed = faults - care.faults

@@ -30,6 +30,10 @@ __all__ = ["Telling"]
 AHEAD = 1024
 """Recorded events that a feed is asked for at once, in wall time."""
 PING_S = 1.0
+STATE_EVERY = 100_000
+"""Events that a plugin may be told anew, in wall time, when it comes back: it is asked for its state so often …"""
+STATE_S = 1.0
+"""… and as often anew until it has given one."""
 DATA_WAITING_MAX = 16_384
 """Inputs of data that wait to be numbered, above which plugins are not heard on EVENTS."""
 KEPT_BYTES_MAX = 32 << 20
@@ -214,7 +218,16 @@ class Telling(Saying):
             elif link.ponged:
                 self._pinged_s = now_s
                 link.ping()
+        self._ask_state(now_s)
         self.held = self._marker.turn(link, now_s) or self.held
+
+    def _ask_state(self, now_s: float) -> None:
+        """Ask for its state now and then, whether the kernel takes snapshots or not: a return is to be quick."""
+        known = self.held[1] if self.held is not None else 0
+        behind = self.hosts.kernel.cascade.seq - known
+        if self.started and behind >= STATE_EVERY and now_s >= self._state_asked_s + STATE_S:
+            self._state_asked_s = now_s
+            self._marker.want()
 
     def _poll_ahead(self, link: Link, now_ns: int) -> None:
         slot = self.slot

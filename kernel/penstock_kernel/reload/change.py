@@ -121,6 +121,8 @@ class _Step:
                 made.append(attach_plugin(kernel, spec, deployment))
                 self.begun.append(spec.name)
                 self.silent.discard(spec.name)
+                if kernel.away.pop(spec.name, None) is not None:  # it was lost; this is its return
+                    kernel.returning.add(spec.name)
         kernel.in_order([spec.name for spec in deployment.plugins], self.silent)
         resumed = {slot.name for slot in made if self._carry(slot)}
         kernel.timers.drop({s.plugin_id for s in kernel.slots.values() if s not in made or s.name in resumed})

@@ -484,6 +484,8 @@ class Rig:
             topic = "" if isinstance(event, OwnBody) else _topic_of(event)
             lane = Lane.ORDERS if topic.startswith(("order.", "risk.")) else Lane.EVENTS
             frames, count = self.pack([event])
+            if count and lane == Lane.ORDERS:
+                self._settle()
             if count:
                 self.send(Batch(frames=frames, now_ns=self.now_ns, written_seq=self.seq), count, lane)
         if wait:
@@ -491,6 +493,12 @@ class Rig:
                 self._echo_fresh()
         records = [each.record for each in self.said[before[0] :]]
         return Answer(records, self.faults[before[1] :], []) if wait else records
+
+    def _settle(self) -> None:
+        """Let it handle what it was told of the market before an order comes, which has a stream of its own."""
+        side, until = self.sides[Lane.EVENTS], time.monotonic() + min(self.patience.answer_s, 1.0)
+        while side.acked < side.sent and time.monotonic() < until:
+            self.pump(0.005)
 
     def quiet(self, for_s: float | None = None) -> None:
         """Take whatever comes for a while."""

@@ -95,10 +95,16 @@ class FarFeed(_Counts, Feed):
         return [self._quote(number)] if number % 10 == 0 else []
 
 
+class Raising(Mortal, frozen=True, forbid_unknown_fields=True):
+    """Calls, the first and the last of them, at which its handler raises."""
+
+    raises: tuple[int, int] = (0, 0)
+
+
 class FarVenue(_Counts, Venue):
     """Fills every second order at once, accepts the others and lets them expire after three seconds."""
 
-    Config = Mortal
+    Config = Raising
     embedded = True
 
     def on_start(self) -> Outcome:
@@ -124,6 +130,8 @@ class FarVenue(_Counts, Venue):
 
     def on_order(self, order: Order) -> Outcome:
         number = self.count()
+        if self.config.raises[0] <= number <= self.config.raises[1]:
+            raise ValueError("told to fail")
         live: dict[str, int] = self.ctx.state.setdefault("live", {})
         key = str(order.order_id)
         if order.action == IntentAction.CANCEL:

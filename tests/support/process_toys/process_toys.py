@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import msgspec
@@ -32,7 +34,10 @@ class MarketConfig(msgspec.Struct, frozen=True):
 
 
 class ToyMarket(Venue):
-    """Lists one contract at its start and another after its third quote; fills every order at its price, but those below 50 ticks, which rest."""
+    """Lists one contract at its start and another after its third quote.
+
+    Fills every order at its price; one below 50 ticks rests.
+    """
 
     Config = MarketConfig
     embedded = True
@@ -98,8 +103,18 @@ class ToyBuyer(Strategy):
         return self.buy(quote.listing_id, quote.ask_ticks, 1)
 
 
+class EagerConfig(msgspec.Struct, frozen=True):
+    """How it fares."""
+
+    dies: bool = False
+    """At its first timer its process ends, once."""
+
+
 class ToyEager(Strategy):
     """Buys what is listed as soon as it is, which may be before its start; what rests is cancelled when it stops."""
+
+    Config = EagerConfig
+    config: EagerConfig
 
     def on_listing_definition(self, listing: ListingDefinition) -> Outcome:
         """Buy, and look again a little later; the listing's names are known."""
@@ -122,12 +137,18 @@ class ToyEager(Strategy):
 
     def on_timer(self, timer: Timer) -> Outcome:
         """Say that it is time."""
+        folder = self.ctx.run_dir
+        if self.config.dies and folder is not None and not (folder / "died").exists():
+            (folder / "died").write_text("once")
+            os.kill(os.getpid(), signal.SIGKILL)
         return self.ctx.alert("toy.timer", Severity.INFO, met=f"timer {timer.timer_id} of tag {timer.tag}")
 
     def on_execution_report(self, report: ExecutionReport) -> Outcome:
         """Count what comes early; say what comes of the stop."""
         if self.ctx.state.get("stopping"):
-            return self.ctx.alert("toy.last", Severity.INFO, met=f"report {report.kind} of what was open")
+            return self.ctx.alert(
+                "toy.last", Severity.INFO, met=f"report {report.kind}, {self.ctx.state['early']} early"
+            )
         if not self._begun:
             self.ctx.state["early"] = self.ctx.state.get("early", 0) + 1
         return None

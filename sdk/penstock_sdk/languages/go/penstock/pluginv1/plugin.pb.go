@@ -39,7 +39,8 @@ type Batch struct {
 	// Host, above 0: time stands still until the plugin has answered with `answers` of this value.
 	Step uint64 `protobuf:"varint,6,opt,name=step,proto3" json:"step,omitempty"`
 	// Plugin: what it says here is what came of the host's batch with this `step`; or 0.
-	// Host: answers to `asks` of the plugin's batch with this number stand in `frames`, as Interned records; or 0.
+	// Host: answers to `asks` of the plugin's batch with this number stand in `frames`, as Interned records; or 0. All bits
+	// set, only with `throughout`: `frames` are names and definitions that hold by now, as in StartRequest.known.
 	Answers uint64 `protobuf:"varint,7,opt,name=answers,proto3" json:"answers,omitempty"`
 	// Host: the run's time, ns since 1970 UTC, at the batch's last event.
 	NowNs int64 `protobuf:"varint,8,opt,name=now_ns,json=nowNs,proto3" json:"now_ns,omitempty"`
@@ -530,7 +531,7 @@ type DescribeReply struct {
 	Hears []*Hears `protobuf:"bytes,6,rep,name=hears,proto3" json:"hears,omitempty"`
 	// JSON Schema of its configuration; empty: it takes none.
 	ConfigSchema string `protobuf:"bytes,7,opt,name=config_schema,json=configSchema,proto3" json:"config_schema,omitempty"`
-	// Optional parts of the contract that it offers, as snapshot, reconcile, cancel_all, poll.
+	// Optional parts of the contract that it offers, as snapshot, reconcile, cancel_all, poll, throughout.
 	Capabilities []string `protobuf:"bytes,8,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	// What it was made with, for people: "penstock-sdk 0.4.0 (python 3.11)".
 	MadeWith string `protobuf:"bytes,9,opt,name=made_with,json=madeWith,proto3" json:"made_with,omitempty"`
