@@ -70,8 +70,8 @@ def bench_plugins(*, rounds: int, frames: dict[int, int], pings: int, many: int,
         rows.append({"name": f"echo, {transport}, {what}", "records_per_s": rate, "best": best, "aim": aim})
     for name, took in back_us.items():
         p50, p99 = np.percentile(took, [50, 99]).tolist()
-        aim = {"aim": PING_AIM_US} if name == "socket" else {}
-        rows.append({"name": f"there and back, {name}", "p50_us": round(p50, 1), "p99_us": round(p99, 1), **aim})
+        wanted = {"aim": PING_AIM_US} if name == "socket" else {}
+        rows.append({"name": f"there and back, {name}", "p50_us": round(p50, 1), "p99_us": round(p99, 1), **wanted})
     rows += starts(many, rounds)
     rows += flood(ticks, rounds)
     return {"bench": "plugins", **machine(), "rounds": rounds, "rows": rows, "digest": digest.hexdigest()}
