@@ -10,7 +10,7 @@ BIN := .venv/bin
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-setup: ## Make the private environment .venv (ARGS="interop" adds a group of requirements/)
+setup: ## Make the private environment .venv (ARGS="synth" adds a group of requirements/)
 	@tools/setup.sh $(if $(filter setup,$(MAKECMDGOALS)),$(ARGS))
 
 system:
@@ -26,8 +26,7 @@ test: setup system lint ## Lint, then the tests; ends with what was skipped and 
 test-long: setup system ## The long matrices: kill loops, large sweeps
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long $(ARGS) || [ $$? -eq 5 ]
 
-test-interop: system ## Plugins in Go and JavaScript: built, tested, traded with; installs their toolchains
-	@tools/setup.sh interop
+test-interop: setup system ## Plugins in Go and JavaScript: built, tested, traded with; installs their toolchains
 	@tools/interop.sh
 	$(BIN)/python -m pytest -m interop $(ARGS) || [ $$? -eq 5 ]
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from tools.breaking import FROZEN, breaks, releases, stated
+from tools import breaking
+from tools.breaking import FROZEN, breaks, releases
+from tools.protocol import SET, WIRE, compiled
 
+stated = functools.cache(breaking.stated)
 Tree = dict[str, Any]
 BATCH = "message penstock.plugin.v1.Batch"
 SERVICE = "service penstock.plugin.v1.Plugin"
@@ -30,6 +37,36 @@ def test_what_is_kept_comes_back_from_json_as_it_was() -> None:
     assert json.loads(json.dumps(stated())) == stated()
 
 
+def test_the_descriptor_set_is_what_the_proto_files_say() -> None:
+    now, kept = (FileDescriptorSet.FromString(each) for each in (compiled(), SET.read_bytes()))
+    assert now == kept, "run python tools/protocol.py"
+
+
+PROTO: dict[str, tuple[list[tuple[str, str]], str]] = {
+    "renamed": ([("uint64 acked = 3", "uint64 done = 3")], "field 3 was TYPE_UINT64 acked"),
+    "retyped": ([("int64 now_ns = 8", "uint64 now_ns = 8")], "field 8 was TYPE_INT64 now_ns, is TYPE_UINT64 now_ns"),
+    "two of which one excludes the other": (
+        [("bool hearing = 9;", "oneof when { bool hearing = 9;"), ("written_seq = 10;", "written_seq = 10; }")],
+        'TYPE_BOOL hearing (oneof "when")',
+    ),
+    "of another name in JSON": ([("acked = 3;", 'acked = 3 [json_name = "done"];')], 'acked (json "done")'),
+    "packed no more": ([("due_ns = 21;", "due_ns = 21 [packed = false];")], "due_ns (packed false)"),
+    "made optional": ([("  bool check = 18;", "  optional bool check = 18;")], "check (optional true)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "text"), PROTO.values(), ids=PROTO.keys())
+def test_a_proto_file_that_breaks_plugins_is_found(changes: list[tuple[str, str]], text: str, tmp_path: Path) -> None:
+    wire = shutil.copytree(WIRE, tmp_path / "wire", ignore=lambda _, names: [n for n in names if ".proto" not in n])
+    proto = (wire / "plugin.proto").read_text("utf-8")
+    for was, new in changes:
+        assert was in proto
+        proto = proto.replace(was, new, 1)
+    (wire / "plugin.proto").write_text(proto, encoding="utf-8")
+    found = breaks(releases()["0.4.0"], stated(compiled(wire)))
+    assert any(text in each for each in found), found
+
+
 def field(record: str, name: str) -> Callable[[Tree], Tree]:
     def find(tree: Tree) -> Tree:
         return next(each for each in tree["records"][record]["fields"] if each["name"] == name)
@@ -44,7 +81,9 @@ def remove_reserved(tree: Tree) -> None:
 
 
 ALLOWED: dict[str, Callable[[Tree], Any]] = {
-    "a new field": lambda t: t["messages"][BATCH]["fields"].update({"90": {"name": "more", "type": "TYPE_BOOL"}}),
+    "a new field": lambda t: t["messages"][BATCH]["fields"].update(
+        {"90": t["messages"][BATCH]["fields"]["9"] | {"name": "more"}}
+    ),
     "a new message": lambda t: t["messages"].update(
         {"message penstock.plugin.v1.More": {"fields": {}, "reserved": []}}
     ),

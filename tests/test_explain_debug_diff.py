@@ -35,7 +35,7 @@ from penstock_sdk.events import (
     Timer,
 )
 from penstock_sdk.schema import schema_by_id
-from penstock_sdk.wire.frame import HEADER, HEADER_BYTES
+from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Origin
 from penstock_sdk.wire.segment import read_frames
 
 MINUTE_NS = 60_000_000_000
@@ -416,6 +416,62 @@ def chain_of(day: DayRun, seq: int) -> list[int]:
     while causes[found[-1]] >= 0:
         found.append(causes[found[-1]])
     return found[:6]
+
+
+def moved(run_dir: Path, seq: int = -1, origin: int = Origin.REPLY) -> int:
+    """Write a run's journal as if its plugins had run in processes of their own, *seq* with another price.
+
+    Return how many events plugins said.
+    """
+    frames = [bytearray(view.raw) for view in read_frames(run_dir / "journal")]
+    shutil.rmtree(run_dir / "journal")
+    said = 0
+    with Journal.create(run_dir / "journal", run=run_identity(run_dir.name)) as journal:
+        for raw in frames:
+            header = HEADER.unpack_from(raw)
+            if header[3] == Origin.DERIVED and header[10]:
+                raw[7] = origin
+                said += header[8]
+            if header[4] == seq:
+                layout = schema_by_id(header[1])
+                order = layout.unpack(bytes(raw[HEADER_BYTES : HEADER_BYTES + header[0]]))
+                raw[HEADER_BYTES : HEADER_BYTES + header[0]] = layout.pack(
+                    msgspec.structs.replace(order, price_ticks=order.price_ticks + 7)
+                )
+            journal.append(bytes(raw))
+    return said
+
+
+def test_where_plugins_ran_is_no_difference_but_told(
+    day: DayRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twin = copied(day, tmp_path)
+    said = moved(twin)
+    for one, other_one, ways in ((day.dir, twin, ("DERIVED", "REPLY")), (twin, day.dir, ("REPLY", "DERIVED"))):
+        found = diff_runs(one, other_one)
+        assert (found.equal, found.equal_events, found.fields) == (True, day.info["last_seq"], [])
+        assert [(each.a, each.b, each.events) for each in found.origins] == [(*ways, said)] and said > 1_000
+    status, out, _ = asked(capsys, "diff", day.dir, twin)
+    assert status == 0 and f"{said:,} events came another way, DERIVED in A and REPLY in B" in out
+
+
+def test_what_a_plugin_said_elsewhere_is_compared_field_by_field(day: DayRun, tmp_path: Path) -> None:
+    intents = [entry for entry in day.of(OrderIntent) if entry.record.action == IntentAction.NEW]
+    intent = intents[len(intents) // 2]
+    twin = copied(day, tmp_path)
+    moved(twin, intent.seq)
+    found = diff_runs(day.dir, twin)
+    price = intent.record.price_ticks
+    assert [(f.field, f.a, f.b) for f in found.fields] == [("price_ticks", price, price + 7)]
+    assert (found.equal, found.seq, found.equal_events) == (False, intent.seq, intent.seq - 1)
+    assert 0 < found.origins[0].events < intent.seq
+
+
+def test_another_origin_than_that_of_a_plugin_elsewhere_is_a_difference(day: DayRun, tmp_path: Path) -> None:
+    twin = copied(day, tmp_path)
+    moved(twin, origin=Origin.OPERATOR)
+    found = diff_runs(day.dir, twin)
+    assert not found.equal and [(f.field, f.a, f.b) for f in found.fields] == [("origin", "DERIVED", "OPERATOR")]
 
 
 def test_commits_that_fall_elsewhere_make_no_difference(day: DayRun, tmp_path: Path) -> None:

@@ -170,6 +170,25 @@ def test_one_that_was_lost_and_waits_for_its_restart_is_replaced(tmp_path: Path)
     assert replay(run.dir).digest == run.info.digest
 
 
+def test_what_is_started_for_a_change_ends_with_a_run_that_stops_meanwhile(tmp_path: Path) -> None:
+    run = Run.start(change(tmp_path), RunOptions(lake=False))
+    kernel, answers = run.kernel, []
+
+    def look() -> None:
+        assert kernel.hosts is not None
+        if not kernel.hosts.ready:
+            command = command_to_apply(run, change(tmp_path, 'fails = "config"'))
+            run.applying.prepare(command.argument, answers.append)
+        elif kernel.hosts.ready["strategy"].described is not None:
+            kernel.stopping = "the test has seen it"
+
+    kernel.turns = (*kernel.turns, look)
+    run.go()
+    assert run.close().status == "complete"
+    assert not answers
+    assert not left_behind(tmp_path)
+
+
 def children(pid: int) -> list[int]:
     """Return the processes that a process has started and that live."""
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from penstock_kernel.hosts import process_host
+from penstock_kernel.inspect import diff_runs
 from penstock_kernel.replay import event_of, replay
 from penstock_kernel.run import Run, RunOptions
 from penstock_sdk.events import (
@@ -160,6 +161,8 @@ def test_a_day_is_the_same_with_every_plugin_in_a_process_of_its_own(
     assert len(outside.of(Position)) > 5
     origins = {origin for _, origin, event in outside.events if type(event) is OrderIntent}
     assert origins == {Origin.REPLY}
+    parted = diff_runs(inside.dir, outside.dir)
+    assert parted.equal and [(each.a, each.b) for each in parted.origins] == [("DERIVED", "REPLY")]
     verify(outside, monkeypatch)
 
 
@@ -173,6 +176,45 @@ def test_names_work_and_faults_are_the_same_out_of_process(tmp_path: Path, monke
     assert "ValueError: the second quote (process_toys.py:" in outside.of(PluginFault)[0].error
     assert [listing.name for listing in outside.of(ListingDefinition)] == ["one", "two"]
     verify(outside, monkeypatch)
+
+
+def test_work_that_is_done_at_once_is_no_breach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Twice: whether the result overtakes the kernel's look at the answer that submitted it is for the machine to say.
+    text = TOY.replace('use = "toy_market"', 'use = "toy_market"\nconfig = {every_ms = 25}')
+    text = text.replace('[plugins.check]\nuse = "toy_check"\n[plugins.buyer]\nuse = "toy_buyer"\n', "")
+    text += '[plugins.worker]\nuse = "toy_many_worker"\n'
+    inside, *outside = (
+        run(tmp_path, write(tmp_path, text, apart=apart, name=f"{name}.toml"))
+        for apart, name in ((False, "inside"), (True, "one"), (True, "two"))
+    )
+    kinds = (TaskResult, Alert, PluginState)
+    assert len(inside.of(TaskResult)) > 100
+    assert outside[0].events == outside[1].events
+    assert [(at_ns, e) for at_ns, _, e in outside[0].events if type(e) in kinds] == [
+        (at_ns, e) for at_ns, _, e in inside.events if type(e) in kinds
+    ]
+    verify(outside[0], monkeypatch)
+
+
+def test_all_processes_are_met_before_the_first_is_configured_and_the_start_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[bool] = []
+    configure = process_host.ProcessHost.begin
+
+    def begin(self: process_host.ProcessHost) -> None:
+        met.append(all(host.described is not None for host in self.hosts.hosts.values()))
+        configure(self)
+
+    monkeypatch.setattr(process_host.ProcessHost, "begin", begin)
+    under_way = Run.start(write(tmp_path, TOY, apart=True), RunOptions(lake=False, runs_dir=str(tmp_path / "runs")))
+    try:
+        written = [event_of(frame) for frame in read_frames(under_way.dir / "journal")]
+    finally:
+        under_way.close()
+    assert met == [True] * 3
+    # Whoever pulls the plug now finds a run that can be resumed.
+    assert [e.name for e in written if type(e) is PluginState and e.status == PluginStatus.RUNNING][-1] == "buyer"
 
 
 @pytest.mark.skipif(bool(probe()), reason="; ".join(probe()))

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUPS = ["uv", "core", "rtl", "synth", "gpu", "interop", "bench-peers", "pynq"]
+GROUPS = ["uv", "core", "rtl", "synth", "gpu", "bench-peers", "pynq"]
 MEMBERS = ["sdk", "kernel", "plugins", "hw"]
-FITTING = ["core", "rtl", "synth", "gpu", "interop"]  # these share one environment
+FITTING = ["core", "rtl", "synth", "gpu"]  # these share one environment
 
 
 def normalised(requirement: str) -> str:

@@ -3,9 +3,10 @@
     python tools/breaking.py             check against every release in tests/fixtures/frozen
     python tools/breaking.py --release   keep what this version says, as a release does; never over an earlier one
 
-A message keeps its fields' numbers, names, JSON names and types, which of them are packed or optional and which exclude
-each other (so that neither bytes nor JSON of an earlier release are read wrongly), a service its calls. A record keeps its id, name, topic and fields, each in its place; packed fields are
-appended, under a new version, and a control record's new field has a default. An enum's values keep their numbers.
+A message keeps its fields' numbers, names, JSON names and types, which of them are packed or optional, and which
+exclude each other (so that neither bytes nor JSON of an earlier release are read wrongly), a service its calls. A
+record keeps its id, name, topic and fields, each in its place; packed fields are appended, under a new version, and a
+control record's new field has a default. An enum's values keep their numbers.
 What must go is first taken out of use, then reserved by number and name.
 """
 
@@ -23,31 +24,38 @@ from google.protobuf import descriptor_pb2
 
 import penstock_sdk.events
 from penstock_sdk.schema import Layout, layouts
-from penstock_sdk.wire.messages import descriptor_set
 
 __all__ = ["FROZEN", "breaks", "main", "stated"]
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # so that it runs as a script, too
+
+from tools.protocol import compiled  # noqa: E402
+
 FROZEN = ROOT / "tests" / "fixtures" / "frozen"
 KEPT = "contract.json"
 
 Tree = dict[str, Any]
 
 
-def stated() -> Tree:
-    """Return all that plugins rely on, as JSON has it."""
+def stated(descriptors: bytes = b"") -> Tree:
+    """Return all that plugins rely on, as JSON has it.
+
+    Args:
+        descriptors: a descriptor set; empty: the .proto files', compiled now.
+    """
     own = [layout for layout in layouts() if layout.cls.__module__.startswith("penstock_sdk.events.")]
     enums = [getattr(penstock_sdk.events, name) for name in penstock_sdk.events.enums.__all__]
     return {
-        "messages": _messages(),
+        "messages": _messages(descriptors or compiled()),
         "records": {str(layout.id): _record(layout) for layout in own},
         "enums": {enum.__name__: {member.name: member.value for member in enum} for enum in enums},
     }
 
 
-def _messages() -> Tree:
+def _messages(descriptors: bytes) -> Tree:
     tree: Tree = {}
-    for file in descriptor_pb2.FileDescriptorSet.FromString(descriptor_set()).file:
+    for file in descriptor_pb2.FileDescriptorSet.FromString(descriptors).file:
         for message in file.message_type:
             _add_message(tree, f"{file.package}.{message.name}", message)
         for enum in file.enum_type:

@@ -15,12 +15,12 @@ WIRE = Path(__file__).parent.parent / "sdk" / "penstock_sdk" / "wire"
 SET = WIRE / "plugin.binpb"
 
 
-def compiled() -> bytes:
-    """Return the descriptor set of the .proto files."""
+def compiled(wire: Path = WIRE) -> bytes:
+    """Return the descriptor set of a folder's .proto files."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "set.binpb"
-        files = [path.name for path in sorted(WIRE.glob("*.proto"))]
-        command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{WIRE}", f"--descriptor_set_out={out}", *files]
+        files = [path.name for path in sorted(wire.glob("*.proto"))]
+        command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{wire}", f"--descriptor_set_out={out}", *files]
         subprocess.run(command, check=True)
         return out.read_bytes()
 

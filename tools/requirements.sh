@@ -9,7 +9,7 @@ source tools/lib.sh
 uv="$(find_uv)"
 cd requirements
 # The order matters: later groups are constrained by core.txt and rtl.txt, so that they fit into one environment with them.
-for group in uv core rtl synth gpu interop bench-peers pynq; do
+for group in uv core rtl synth gpu bench-peers pynq; do
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-emit-find-links --no-annotate --no-header "$@" --output-file "$group.txt" "$group.in" > /dev/null
     if grep -nE 'https?:|--index|--find-links|@ ' "$group.txt"; then

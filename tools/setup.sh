@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make .venv: the hashed requirements and the four members, editable. Does nothing when nothing has changed.
 #   tools/setup.sh                     core and rtl, what `make run` and `make test` need
-#   tools/setup.sh interop gpu synth   these groups as well, from now on
+#   tools/setup.sh gpu synth           these groups as well, from now on
 #   tools/setup.sh bench-peers pynq    these into environments of their own, .cache/env-NAME
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -82,7 +82,9 @@ mkdir -p .cache
 exec 9> .cache/setup.lock
 flock 9    # two makes at once: the second waits, then finds nothing to do
 
-mapfile -t groups < <(printf '%s\n' core rtl; cat .venv/.penstock-groups 2> /dev/null || true)
+# What was asked for before; a group that is gone meanwhile is asked for no more.
+mapfile -t groups < <({ printf '%s\n' core rtl; cat .venv/.penstock-groups 2> /dev/null || true; } |
+    while read -r name; do if [ -f "requirements/$name.txt" ]; then echo "$name"; fi; done)
 for name in "$@"; do
     [ -f "requirements/$name.txt" ] || die "there is no group $name; groups are: $(cd requirements && ls ./*.in | sed 's#./##; s#.in$##' | xargs)"
     case "$name" in

@@ -149,6 +149,21 @@ def attach_plugin(kernel: Kernel, spec: PluginSpec, deployment: Deployment) -> S
         ) from error
 
 
+def _attach_first(kernel: Kernel, spec: PluginSpec, deployment: Deployment) -> Slot:
+    """As `attach_plugin`, before anything runs; of a process that does not come up the journal tells why.
+
+    A play-back starts no process: it fails where and as the start did.
+    """
+    try:
+        return attach_plugin(kernel, spec, deployment)
+    except StartError as error:
+        if spec.run != "inprocess":
+            plugin_id = next((number for number, name in kernel.names_of_plugins() if name == spec.name), 0)
+            if kernel.lifecycle.status.get(plugin_id) == PluginStatus.STARTING:
+                kernel.say_status(plugin_id, spec.name, PluginStatus.FAILED, str(error)[:1000])
+        raise
+
+
 def _hosts_of(kernel: Kernel, deployment: Deployment) -> Hosts:
     # Imported here: a tenth of a second that a deployment without a plugin out of process need not spend.
     from penstock_kernel.hosts import hosts_of
@@ -157,13 +172,12 @@ def _hosts_of(kernel: Kernel, deployment: Deployment) -> Hosts:
 
 
 def _spawn_all(kernel: Kernel, deployment: Deployment) -> None:
-    """Start all processes of plugins, so that they come up beside each other; in a play-back there are none."""
+    """Start all processes of plugins beside each other, until all are met; in a play-back there are none."""
     if not kernel.live or all(spec.run == "inprocess" for spec in deployment.plugins):
         return
-    try:
-        _hosts_of(kernel, deployment).spawn_all()
-    except HostError as error:
-        raise StartError(str(error)) from error
+    hosts = _hosts_of(kernel, deployment)
+    hosts.spawn_all()
+    hosts.meet_all()
 
 
 def attach_plugins(kernel: Kernel, deployment: Deployment, state: dict[str, Any] | None = None) -> list[Slot]:
@@ -177,7 +191,7 @@ def attach_plugins(kernel: Kernel, deployment: Deployment, state: dict[str, Any]
     """
     kernel.resumed = set()
     _spawn_all(kernel, deployment)
-    slots = [attach_plugin(kernel, spec, deployment) for spec in deployment.plugins]
+    slots = [_attach_first(kernel, spec, deployment) for spec in deployment.plugins]
     try:
         kernel.wire()
     except WiringError as error:
@@ -219,7 +233,7 @@ def boot(kernel: Kernel, deployment: Deployment, header: RunHeader) -> None:
     if kernel.live and kernel.run_dir is not None:
         save_own_records(kernel.run_dir)
     announce_limits(kernel, deployment)
-    _start_all(kernel, slots)
+    _start_all(kernel, slots, wall=deployment.run.clock == "wall")
     if header.instance or kernel.desk.outside:
         kernel.input(SessionReady(epoch=header.epoch), Origin.KERNEL)
     _open_sources(kernel)
@@ -251,7 +265,7 @@ def boot_session(kernel: Kernel, deployment: Deployment, header: RunHeader, stat
         kernel.input(alert, Origin.KERNEL)
     for limit in ruling:
         kernel.input(limit, Origin.KERNEL)
-    _start_all(kernel, slots)
+    _start_all(kernel, slots, wall=deployment.run.clock == "wall")
     kernel.input(SessionReady(epoch=header.epoch), Origin.KERNEL)
     _open_sources(kernel, from_ns=kernel.moment.now_ns)
 
@@ -283,13 +297,18 @@ def _wanted_of(reason: str) -> str:
     return "handlers that return within [watchdog] hang_limit_ms" if held else "a plugin that was released"
 
 
-def _start_all(kernel: Kernel, slots: list[Slot]) -> None:
+def _start_all(kernel: Kernel, slots: list[Slot], *, wall: bool) -> None:
+    """Start all, in order; in wall time one out of process that raises is lost, and the others start without it."""
     for number, slot in enumerate(slots, 1):
         if kernel.live:
             kernel.vitals.phase(Phase.STARTING, number, len(slots))
         kernel.start_plugin(slot, resumed=slot.name in kernel.resumed)
         kernel.settle()
         if slot.faults and slot in kernel.cascade.slots:
+            if slot.plugin.elsewhere and wall:
+                if kernel.live and kernel.hosts is not None:  # in a play-back what came of it is an input
+                    kernel.hosts.hosts[slot.name].lose(f"raised at its start: {kernel.cascade.last_fault}")
+                continue
             if kernel.lifecycle.status[slot.plugin_id] != PluginStatus.QUARANTINED:
                 kernel.say_status(slot.plugin_id, slot.name, PluginStatus.FAILED, "raised in on_start")
                 kernel.settle()
@@ -302,6 +321,8 @@ def _open_sources(kernel: Kernel, from_ns: int | None = None) -> None:
     except SourceError as error:
         raise StartError(str(error)) from error
     kernel.session_started()
+    if kernel.live:
+        kernel.write()  # a run that is cut in its first seconds can be resumed
 
 
 def announce_limits(kernel: Kernel, deployment: Deployment) -> None:

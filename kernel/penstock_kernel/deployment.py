@@ -121,6 +121,8 @@ def check(
     for spec in deployment.plugins:
         problems += _check_class(spec, env) if spec.run == "inprocess" else _check_far(spec, env)
     to_ask = [spec for spec in deployment.plugins if spec.run != "inprocess" and spec.manifest.config_schema is None]
+    if ask:
+        problems += [_spec_problem(spec, finding) for spec in to_ask for finding in _pin_faults(spec)]
     if ask and to_ask and not any(problem.severity == "error" for problem in problems):
         from penstock_kernel.hosts.asking import ask_configs
 
@@ -128,6 +130,19 @@ def check(
         for spec in to_ask:
             problems += [_spec_problem(spec, Finding(("config",), fault)) for fault in faults[spec.name]]
     return sorted_problems(problems, str(path))
+
+
+def _pin_faults(spec: PluginSpec) -> list[Finding]:
+    """Return why a plugin's pin does not hold; it would not be started."""
+    from penstock_sdk.packages import PackageError, verify_pin
+
+    if spec.sha256 is None or spec.run != "process":
+        return []
+    try:
+        verify_pin(spec.manifest.source.file, spec.sha256)
+    except PackageError as error:
+        return [Finding(("sha256",), line) for line in str(error).splitlines()]
+    return []
 
 
 def check_config(

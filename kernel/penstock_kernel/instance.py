@@ -48,9 +48,12 @@ class Starting(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         cause: in words; empty when the journal alone tells.
         quarantine: names of plugins to keep out, as the watchdog found them holding the kernel.
+        again: a kernel that ran was lost and its watchdog starts the next: with the deployment that was in force, also
+            where an operator had changed it since, and whatever became of the file.
     """
 
     cause: str = ""
+    again: bool = False
     quarantine: tuple[str, ...] = ()
 
 
@@ -85,6 +88,8 @@ class Instance(Run):
         times.mark("begun")
         run_dir = Path(options.runs_dir or _runs_dir_of(path)) / name
         source = path if path is not None else run_dir / "source.toml"
+        if starting.again and (run_dir / "source.toml").exists():
+            source = run_dir / "source.toml"
         if path is None and not source.exists():
             raise RunError(f"instance {name} is not in {run_dir.parent}; give its plugins.toml to begin it")
         begun = next((run_dir / "journal").glob("*.pj"), None) is not None
@@ -216,10 +221,15 @@ class Instance(Run):
             taken = take_up(self.dir, last_seq, with_journal, self.times.mark)
         except OtherCode as other:
             upgraded = other.what
+            if starting.again:
+                deployment, lost = self._was_in_force(deployment, other.header.deployment)
+                upgraded = f"{upgraded}; {lost}" if lost else upgraded
             state, heard, _ = hear(self.dir, deployment, last_seq, bare)
         else:
             self.take_over(taken.kernel)
             now_ns = clock.now_ns() if clock.kind == ClockKind.WALL else taken.kernel.moment.now_ns
+            if starting.again:
+                deployment = taken.deployment.with_run(delivery_day=deployment.run.delivery_day)
             resolved, _, end_ns = run_times(deployment, now_ns)
             same = _same(resolved, deployment, taken.deployment)
             if same and not taken.kernel.session_ended:
@@ -232,11 +242,20 @@ class Instance(Run):
             state = taken.kernel.snapshot()
             taken.kernel.tasks.close()
             if not same:
-                upgraded = "its deployment changed"
+                upgraded = f"its deployment changed from {taken.deployment.digest} to {resolved.digest}"
                 if lost := can_carry(resolved, state, bare):
                     upgraded = f"{upgraded}; {lost}, so all heard the journal from its beginning"
                     state, heard, _ = hear(self.dir, deployment, last_seq, bare)
         self._next_session(deployment, state, heard, upgraded, options, starting)
+
+    def _was_in_force(self, written: Deployment, begun: str) -> tuple[Deployment, str]:
+        """Return the deployment that was in force, its day as *written*; *written* and why where it cannot be had."""
+        try:
+            kept = load_deployment(self.dir / "deployment.toml")
+        except (DeploymentError, OSError) as error:
+            what = f"{self.dir / 'deployment.toml'}, which was in force, cannot be read: {error}"
+            return written, f"{what}; the session began with {begun}, this one with {written.digest}"
+        return kept.with_run(delivery_day=written.run.delivery_day), ""
 
     def _in_place(self, left_over: list[bytes], options: RunOptions, starting: Starting, end_ns: int) -> None:
         """Go on where the journal ends, in the session that was cut."""

@@ -157,6 +157,8 @@ class Kernel(Core):
         self.undone: Undone | None = None
         """In a play-back, where and why the change at hand was undone; None: it was not."""
         """Plugins in processes of their own; None where there is none."""
+        self.failed_then: Callable[[str], str] = lambda name: ""
+        """In a play-back, why the process of a plugin did not come up here as the run was started, or nothing."""
         self.deployment: Any = None
         """What an operator has changed the deployment to since the session began, or None."""
         self.on_command: Callable[[OperatorCommand], object] = lambda command: None

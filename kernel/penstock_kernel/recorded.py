@@ -40,6 +40,12 @@ class Ahead:
         """Return the next frame, or None at the end."""
         return self._waiting.popleft() if self._waiting else next(self._frames, None)
 
+    def input_at(self, seq: int) -> Event | None:
+        """Return the input that is recorded as event *seq*, or None; for one still to come, between cascades."""
+        self._read_past(seq - 1)
+        frame = next((frame for frame in self._waiting if frame.seq == seq and frame.cause_seq == ABSENT), None)
+        return None if frame is None else self._decode(frame)
+
     def said(self, plugin_id: int, seq: int) -> list[Any]:
         """Return the list of what a plugin said because of event *seq*, faults included."""
         self._read_past(seq)

@@ -174,6 +174,7 @@ class Player:
         kernel.live = False
         kernel.tape = self.tape.produced
         kernel.recording_for = lambda slot: Said(kernel, slot, self.tape.ahead)
+        kernel.failed_then = self._failed_then
         for slot in kernel.slots.values():
             kernel.record(slot)
         kernel.cascade.wire(kernel.cascade.slots)
@@ -187,6 +188,12 @@ class Player:
         self.kernel.moment.now_ns = first.at_ns
         boot(self.kernel, self.deployment, header)
         self.tape.hold()
+
+    def _failed_then(self, name: str) -> str:
+        """Return why a plugin failed that is being built, where the next that is recorded is that it did."""
+        event = self.tape.ahead.input_at(self.kernel.cascade.seq + 1)
+        failed = isinstance(event, PluginState) and event.name == name and event.status == PluginStatus.FAILED
+        return event.reason if isinstance(event, PluginState) and failed else ""
 
     def boot_session(self, state: dict[str, Any]) -> None:
         """Play the start of a later session, of what the one before it left."""

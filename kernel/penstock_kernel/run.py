@@ -400,6 +400,7 @@ class Run:
             for name, cell in slot.ctx.cells.items()
             if name == "background_orders"
         )
+        info.alerts, info.quarantined = kernel.alerts.opened, sorted(kernel.quarantined)
         info.tick_to_order = _latency(kernel.watch.tick_to_order)
         info.extra = {
             "orders_sent": kernel.desk.orders, "orders_refused": kernel.desk.refused, "fills": kernel.desk.fills,

@@ -74,6 +74,10 @@ class RunInfo(msgspec.Struct, kw_only=True):
     """SHA-256 of the journal, hex; known at the close."""
     tick_to_order: LatencyNs = LatencyNs()
     """Wall time from a market event's input to a checked order at the venue plugin."""
+    alerts: int = 0
+    """Alerts that were opened, each code and subject once until it is closed."""
+    quarantined: list[str] = []
+    """Plugins that were out when it ended."""
     extra: dict[str, int | float | str] = {}
     """Whatever else the kernel counted, by name; shown under run facts."""
 

@@ -34,6 +34,7 @@ class FakeKernel:
         self._listener.bind(path)
         self._listener.listen(3)
         self.socks: dict[Lane, socket.socket] = {}
+        self.hellos: list[dict[str, Any]] = []
         self.flows = {Lane.EVENTS: Flow(), Lane.ORDERS: Flow()}
         self.calls = 0
         environment = bridge_environment(plan) | {ENV_SOCKET: path, ENV_TOKEN: token}
@@ -49,6 +50,7 @@ class FakeKernel:
             kind, _, _, body = self._message(sock)
             assert kind == Kind.HELLO
             hello = json.loads(body)
+            self.hellos.append(hello)
             assert hello["token"] == TOKEN
             sock.sendall(pack(Kind.WELCOME, b'{"name": "echo"}'))
             self.socks[Lane(hello["lane"])] = sock

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from kernel.tests.bridge_kernel import WAIT_S, FakeKernel, processes_with, wait_until
-from penstock_kernel.bridge.plan import LAST_WORDS, BridgeExit, BridgePlan, PlanTls
+from penstock_kernel.bridge.plan import LAST_WORDS, NOISE, BridgeExit, BridgePlan, PlanTls
 from penstock_sdk.events import Quote
 from penstock_sdk.process.envelope import HEADER, MESSAGE_BYTES_MAX, Kind, Lane, pack
 from penstock_sdk.process.flow import count_records
@@ -69,8 +69,9 @@ def test_a_refused_call_is_refused_with_the_plugins_words():
 def test_the_plugins_log_comes_as_the_bridges():
     with FakeKernel(plan("noise")) as kernel:
         kernel.welcome()
-        lines = [msgspec.json.decode(line) for line in kernel.said().splitlines()]
-        assert [line["@message"] for line in lines] == ["warming up", "still warming up"]
+        *lines, noise = kernel.said().splitlines()
+        assert [msgspec.json.decode(line)["@message"] for line in lines] == ["warming up", "still warming up"]
+        assert noise == f"{NOISE}warming up"
 
 
 def test_a_plugin_that_does_not_come_up_is_told_by_a_refusal_and_the_last_line():

@@ -41,6 +41,7 @@ from penstock_kernel.control.protocol import (
 )
 from penstock_kernel.control.server import CLIENTS_MAX, ControlError, ControlServer
 from penstock_kernel.control.state import State
+from penstock_kernel.hosts import Hosts
 from penstock_kernel.run import Run, RunOptions
 from penstock_kernel.vitals import Phase
 from penstock_sdk.core.limit_rows import SETTABLE
@@ -579,12 +580,19 @@ def test_another_user_is_refused_by_name_logged_and_told_once(new_served: Callab
 def test_a_plugins_process_may_not_command_the_run_that_started_it(served: Served, monkeypatch: pytest.MonkeyPatch):
     child = launch(["sleep", "60"], env={})
     try:
-        hosts = SimpleNamespace(hosts={"venue": SimpleNamespace(child=child), "late": SimpleNamespace(child=None)})
+        known = {"venue": SimpleNamespace(child=child), "late": SimpleNamespace(child=None)}
+        hosts = SimpleNamespace(hosts=known, plugin_of=lambda pid: Hosts.plugin_of(hosts, pid))
         monkeypatch.setattr(served.kernel, "hosts", hosts)
         refused = served.server._unwelcome(Peer(child.pid, os.getuid(), os.getgid()), 0)
         assert refused is not None and refused.code == "denied"
         assert refused.text.startswith(f"pid {child.pid} is of plugin venue, and a plugin may not command the run")
         assert served.server._unwelcome(Peer(os.getpid(), os.getuid(), os.getgid()), 0) is None
+        monkeypatch.undo()
+        served.pump()
+        (denied,) = [alert for alert in served.journaled(Alert) if alert.code == "control.denied"]
+        assert denied.subject == "venue"
+        assert denied.met == f"a call of the control socket by pid {child.pid}, a process of plugin venue"
+        assert denied.wanted == "calls by people: a plugin may not command the run"
     finally:
         monkeypatch.undo()
         child.kill()

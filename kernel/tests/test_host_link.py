@@ -7,12 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from penstock_kernel.hosts.bounds import FIELDS_MAX, STREAM_BYTES_MAX, TIMERS_MAX
 from penstock_kernel.hosts.frames import events_of
 from penstock_kernel.hosts.link import Link
 from penstock_kernel.hosts.reactor import Reactor
+from penstock_sdk.context import Moment
 from penstock_sdk.events import Alert, Quote, Severity, Trade
 from penstock_sdk.process.envelope import CREDIT_EVENTS, HEADER, HEADER_BYTES, MESSAGE_BYTES_MAX, Kind, Lane, pack
 from penstock_sdk.process.flow import Flow
+from penstock_sdk.process.outbox import Outbox
 from penstock_sdk.process.peer import PeerError, PeerGone, PeerTimeout
 from penstock_sdk.schema import Frame
 from penstock_sdk.wire.frame import HEADER as FRAME_HEADER
@@ -22,8 +25,13 @@ from penstock_sdk.wire.messages import (
     Batch,
     DescribeReply,
     DescribeRequest,
+    Fault,
+    LogLine,
     Message,
     SnapshotRequest,
+    StartReply,
+    StartRequest,
+    TimerSet,
 )
 
 
@@ -167,7 +175,13 @@ def test_a_step_ends_when_the_plugin_does(wire: Wire) -> None:
     ("lane", "data", "why"),
     [
         (Lane.EVENTS, HEADER.pack(1 << 30, Kind.BATCH, 0, 0, 0), "met a message of 1,073,741,824 bytes"),
-        (Lane.EVENTS, HEADER.pack(MESSAGE_BYTES_MAX + 1, Kind.BATCH, 0, 0, 0), "wanted at most 67,108,864"),
+        (Lane.EVENTS, HEADER.pack(STREAM_BYTES_MAX + 1, Kind.BATCH, 0, 0, 0), "wanted at most 20,971,520"),
+        (Lane.CONTROL, HEADER.pack(MESSAGE_BYTES_MAX + 1, Kind.REPLY, 0, 0, 0), "wanted at most 67,108,864"),
+        (Lane.EVENTS, pack(Kind.BATCH, b"\x7a\x00" * (FIELDS_MAX + 1)), "more than 8,192 fields"),
+        (Lane.ORDERS, pack(Kind.BATCH, Batch(timers_forgotten=[1] * (FIELDS_MAX + 1)).SerializeToString()), "fields"),
+        (Lane.EVENTS, pack(Kind.BATCH, Batch(due_ns=[1] * (CREDIT_EVENTS + 1)).SerializeToString()), "field 21"),
+        (Lane.EVENTS, pack(Kind.BATCH, b"\x7b" * (FIELDS_MAX + 1)), "wire type 3"),
+        (Lane.EVENTS, pack(Kind.BATCH, b"\x7a\xff\xff\xff\x07" * FIELDS_MAX), "is cut"),
         (Lane.EVENTS, pack(Kind.BATCH, b"\xff\xff\xff"), "no protobuf"),
         (Lane.EVENTS, pack(Kind.CALL, b""), "kind 4"),
         (Lane.CONTROL, pack(Kind.BATCH, b""), "kind 3"),
@@ -184,6 +198,67 @@ def test_a_breach_ends_the_link_with_what_was_met_and_wanted(wire: Wire, lane: L
     assert breach
     with pytest.raises(PeerGone):
         wire.link.send(Lane.EVENTS, Batch(), 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "why"),
+    [
+        ("Start", StartReply(said=Batch(log=[LogLine()] * (FIELDS_MAX + 1))).SerializeToString(), "8,192 fields"),
+        ("Start", StartReply(said=Batch(faults=[Fault()] * 5000)).SerializeToString() * 2, "8,192 fields"),
+        ("Start", b"\x12\x00" * (TIMERS_MAX + 1), "more than 100,000 elements"),
+        ("Describe", b"\x32\x00" * (FIELDS_MAX + 1), "8,192 fields"),
+    ],
+)
+def test_a_reply_that_would_become_too_many_objects_is_a_breach_and_ends_its_call(
+    wire: Wire, method: str, body: bytes, why: str
+) -> None:
+    call = wire.link.begin_call(method, METHODS[method][0]())
+    wire.put(Lane.CONTROL, pack(Kind.REPLY, body, list(METHODS).index(method) + 1, call.number))
+    [(text, breach)] = wire.lost
+    assert why in text
+    assert breach
+    with pytest.raises(PeerGone, match=why):
+        call.result()
+
+
+def test_a_plugin_with_many_timers_may_start_and_say_them_in_several_batches(wire: Wire) -> None:
+    wire.grant()
+    call = wire.link.begin_call("Start", StartRequest())
+    timers = [TimerSet(timer_id=n, due_ns=1 << 60) for n in range(1, 20_001)]
+    reply = StartReply(said=Batch(timers=timers), timers=timers)
+    wire.put(Lane.CONTROL, pack(Kind.REPLY, reply.SerializeToString(), 3, call.number))
+    assert len(call.result().timers) == 20_000
+    outbox = Outbox(Moment(), 1, stepped=False)
+    outbox.timers = [(n, 1 << 60, 0) for n in range(20_000)]
+    outbox.forgotten = list(range(20_000))
+    for lane, batch in outbox.collect(Lane.EVENTS):
+        wire.say(lane, batch, 0)
+    assert [len(batch.timers) for _, batch in wire.heard] == [2048] * 9 + [20_000 - 9 * 2048] + [0] * 10
+    assert [n for _, batch in wire.heard for n in batch.timers_forgotten] == list(range(20_000))
+    assert not wire.lost
+
+
+def test_what_is_more_than_a_turns_share_waits_and_comes_in_order(wire: Wire) -> None:
+    wire.grant()
+    wire.link.share_s = 0.0
+    heard: list[int] = []
+
+    def slowly(at: int) -> Iterator[None]:
+        for part in range(3):
+            heard.append(10 * at + part)
+            yield
+
+    wire.link._on_batch = lambda lane, batch: slowly(batch.number)
+    both = [wire.flows[Lane.EVENTS].send(Batch(frames=framed(Quote(n))), 1) for n in (1, 2)]
+    wire.far[Lane.EVENTS].sendall(b"".join(pack(Kind.BATCH, batch.SerializeToString()) for batch in both))
+    wire.reactor.turn(1.0)
+    assert heard == [10]
+    assert wire.link.behind
+    assert not wire.link.settled()
+    assert wire.link._flows[Lane.EVENTS].handled == 0
+    assert wire.reactor.turn_until(lambda: not wire.link.behind, 5.0)
+    assert heard == [10, 11, 12, 20, 21, 22]
+    assert wire.link._flows[Lane.EVENTS].handled == 2
 
 
 def test_more_than_was_granted_is_a_breach(wire: Wire) -> None:

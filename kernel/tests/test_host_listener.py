@@ -25,7 +25,8 @@ class Door:
         self.reactor = Reactor()
         self.told: list[str] = []
         self.taken: Taken = []
-        self.listener = Listener(self.reactor, self.told.append)
+        self.pids: dict[int, str] = {}
+        self.listener = Listener(self.reactor, self.told.append, plugin_of=lambda pid: self.pids.get(pid, ""))
         self.clients: list[socket.socket] = []
 
     def expect(self, name: str = "venue", owns: bool = True) -> str:
@@ -102,6 +103,12 @@ def test_whoever_says_something_else_is_closed_and_told_of(door: Door, data: byt
     assert f"process {os.getpid()}, user {os.getuid()}" in door.told[-1]
     assert client.recv(1) == b""
     assert not door.taken
+
+
+def test_a_stranger_that_is_a_plugins_process_is_named_after_the_plugin(door: Door) -> None:
+    door.pids[os.getpid()] = "venue"
+    door.hello("no token")
+    assert f"process {os.getpid()} of plugin venue, user {os.getuid()}, has a token" in door.told[-1]
 
 
 def test_a_token_in_another_process_opens_nothing(door: Door) -> None:

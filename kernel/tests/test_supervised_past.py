@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count, pairwise
+from types import SimpleNamespace
 from typing import Any
 
-from penstock_kernel.hosts.past import Past, Told
+import msgspec
+import pytest
+
+from penstock_kernel.hosts import returning
+from penstock_kernel.hosts.past import FRAMES_MAX, Past, Told
 from penstock_sdk.events import CheckVerdict, Order, OrderState, PluginState, PluginStatus, Quote, Timer
 from penstock_sdk.plugin import Outcome, RiskCheck
 from penstock_sdk.schema import Frame, schema_by_id
@@ -124,3 +131,39 @@ def test_an_order_that_waited_is_asked_about_where_the_check_answered() -> None:
     kinds = [each.batch.check for each in heard if each.batch is not None]
     assert kinds == [False, True]  # what it heard first, then the question
     assert [order.order_id for order in records(heard)[1:]] == [7]
+
+
+def test_a_long_journal_is_read_in_slices_between_which_the_kernel_has_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernel = market()
+    one, frames = kernel.slots["one"], views(kernel)
+    number, read, told_of = 6400, 0, []
+    clock_s = count(0.0, returning.SLICE_S / 4)  # reading a piece takes so long
+
+    def journal(_journal: Any, seq: int) -> Iterator[FrameView]:
+        nonlocal read
+        for at in range(max(seq, 0) + 1, number + 1):
+            read += 1
+            yield msgspec.structs.replace(frames[0], seq=at, count=1)
+
+    monkeypatch.setattr(returning, "_journal_of", lambda _kernel: "journal")
+    monkeypatch.setattr(returning, "_frames_after", journal)
+    monkeypatch.setattr(returning, "monotonic", lambda: next(clock_s))
+    call = SimpleNamespace(done=True, result=lambda: SimpleNamespace(error=""))
+    link = SimpleNamespace(
+        lost="", begin_call=lambda *_: call, room=lambda _lane: (1 << 20, 1 << 30),
+        send=lambda _lane, batch, _records: told_of.append(batch),
+    )  # fmt: skip
+    host: Any = SimpleNamespace(
+        name="one", link=link, held=(b"", 0), slot=one, answer_s=1e9, wants=lambda _: True, throughout=False,
+        start_request=lambda _: SimpleNamespace(seq=1), hosts=SimpleNamespace(known_frames=list),
+    )  # fmt: skip
+    run: Any = SimpleNamespace(
+        write=lambda: None, cascade=SimpleNamespace(seq=number), journal=SimpleNamespace(failed=False)
+    )
+    at_pauses = [read for _ in returning.returning(host, run)]
+    steps = [after - before for before, after in pairwise([0, *at_pauses])]
+    assert read == number and len(steps) >= 20
+    assert max(steps) <= 5 * FRAMES_MAX
+    assert not told_of  # it hears none of it: reading takes its time all the same

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.abc
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,13 +19,17 @@ import pytest
 from kernel.tests import toy_market
 from kernel.tests.toy_market import START_NS, ToyFeed, ToyRisk, ToyStrategy, ToyVenue, kernel_in, start
 from penstock_kernel.clock import WallClock
+from penstock_kernel.hosts.link import Link
+from penstock_kernel.hosts.reactor import Reactor
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.warden.held import JOURNAL, Held, Roster, read_held, read_roster
 from penstock_kernel.warden.in_kernel import InKernel, install
 from penstock_kernel.warden.stacks import name_dumped
 from penstock_sdk.events import Alert, CheckVerdict, OperatorCommand, Order, Quote
 from penstock_sdk.plugin import Feed, Operations, Outcome, Plugin, Strategy
+from penstock_sdk.process.envelope import Kind, Lane, pack
 from penstock_sdk.schema import Event, Frame
+from penstock_sdk.wire.messages import Batch
 
 
 def ask() -> None:
@@ -256,6 +261,29 @@ def test_a_write_that_holds_is_the_journals_fault(run: TestRun, monkeypatch: pyt
     monkeypatch.setattr(os, "writev", slow)
     kernel.write()
     assert answer(run).plugins == (JOURNAL,)
+
+
+def test_a_plugin_out_of_process_is_named_while_its_batch_is_handled(run: TestRun) -> None:
+    start(run.kernel, {**TOYS, "one": InHandler})
+    reactor = Reactor()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+
+    def hear(_lane: Lane, _batch: Any) -> None:
+        ask()
+
+    link = Link("one", reactor, hear, lambda text, breach: None)
+    try:
+        link.adopt(Lane.EVENTS, ours, "a")
+        theirs.sendall(pack(Kind.BATCH, Batch(number=1).SerializeToString()))
+        reactor.turn(5.0)
+        held = answer(run)
+        assert held.plugins == ("one",)
+        assert held.name.startswith("one.what its process says")
+    finally:
+        link.close()
+        theirs.close()
+        reactor.close()
 
 
 def test_an_overrun_is_told_once_with_its_time_by_the_next_turn(tmp_path: Path) -> None:

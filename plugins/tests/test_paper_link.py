@@ -33,6 +33,7 @@ from penstock_sdk.events import (
     OrderState,
     PluginFault,
     Reason,
+    Reconcile,
     Reconciled,
     ReportKind,
     RunHeader,
@@ -444,3 +445,24 @@ class Connection(RuleBasedStateMachine):
 
 TestConnection = Connection.TestCase
 TestConnection.settings = settings(max_examples=80, stateful_step_count=25)
+
+
+def test_a_question_that_comes_while_the_venue_is_asked_of_less_is_answered_of_its_own_orders() -> None:
+    desk = Desk()
+    order = desk.order(Side.BUY, -900, 3)
+    desk.wait(1)
+    desk.link.cut(desk.kernel.moment.now_ns)
+    state = desk.venue._state
+    asked = state.ask_id
+    for _ in range(2_000):
+        desk.wait(0.001)
+        if state.ask_id > asked and not state.synced:
+            break
+    assert state.ask_id > asked
+    assert not state.synced
+    question = Reconcile(venue_id=desk.venue.ctx.plugin_id, epoch=9, orders=[(order.order_id, 0)])
+    desk.kernel.feed(question, producer="trader")
+    assert state.ask_id == asked + 2
+    desk.wait(2)
+    (answer,) = [each for each in desk.kernel.of(Reconciled) if each.epoch == 9]
+    assert (answer.confirmed, answer.corrected, answer.foreign) == (1, 0, 0)

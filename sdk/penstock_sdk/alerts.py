@@ -6,7 +6,8 @@ two together; another finds every alert that the code raises and wants it here.
 A *lasting* alert tells of a state: whoever raised it says with ``cleared=True`` when it is over, and acknowledging it
 only says that somebody knows. A *momentary* one tells of something that happened: acknowledging it closes it.
 
-A plugin may raise codes of its own, as ``acme.something``; they need not stand here, and count as momentary.
+A plugin may raise codes of its own, as ``acme.something``; they need not stand here, and count as momentary. One in a
+process of its own may not raise, or clear, what is the kernel's to say (`is_kernels`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgspec
 
 from penstock_sdk.events.enums import Severity
 
-__all__ = ["CODES", "CODE_PATTERN", "AlertCode", "is_lasting", "known_code", "table"]
+__all__ = ["CODES", "CODE_PATTERN", "AlertCode", "is_kernels", "is_lasting", "known_code", "table"]
 
 CODE_PATTERN = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 """What a code looks like: where it comes from, then what it is."""
@@ -89,6 +90,8 @@ CODES: tuple[AlertCode, ...] = (
               "Set the limit by an operator's command, or mend the file."),
     AlertCode("limit.not_allowed", _ERROR, "A plugin was to switch a kill switch or a pause off; it was not.",
               "Mend the plugin; only an operator's command does that."),
+    AlertCode("listing.no_delivery", _WARNING, "A venue shows a contract without saying what it delivers and when.",
+              "Orders in it are refused; to trade it, let its venue say the delivery intervals."),
     AlertCode("order.foreign_cancel", _WARNING, "A plugin was to cancel another's order; it was not.",
               "Mend the plugin, or cancel by command."),
     AlertCode("order.illegal_transition", _ERROR, "A venue reported what an order's state does not allow.",
@@ -105,6 +108,8 @@ CODES: tuple[AlertCode, ...] = (
               "Look at its log and its load; it runs on, and takes no orders meanwhile.", lasting=True),
     AlertCode("plugin.drain_late", _WARNING, "A plugin did not say its last in time when it was stopped.",
               "See its log; what it had to say last is lost."),
+    AlertCode("plugin.noise", _WARNING, "A plugin printed something on its stdout before its start-up line.",
+              "Have it print to stderr: its stdout is for the start-up line, and what stands there is passed over."),
     AlertCode("plugin.not_allowed", _ERROR, "A plugin said what its manifest or its kind forbids; it was dropped.",
               "Declare it in the manifest if it is meant to; after ten of these the plugin is ended."),
     AlertCode("plugin.quarantined", _ERROR,
@@ -183,6 +188,17 @@ CODES: tuple[AlertCode, ...] = (
 )  # fmt: skip
 
 _BY_CODE = {known.code: known for known in CODES}
+
+_PLUGINS_WORDS = {"deal", "exchange", "orders", "portfolio", "risk", "settlement", "table", "venue"}
+"""First words of codes that plugins raise, ours among them …"""
+_KERNELS = {"orders.left_open", "venue.not_reconciled"}
+"""… and the kernel's own codes that begin with one of these."""
+_KERNELS_WORDS = {known.code.partition(".")[0] for known in CODES} - _PLUGINS_WORDS
+
+
+def is_kernels(code: str) -> bool:
+    """Return whether the kernel alone raises and clears a code: a plugin's own begins with another word."""
+    return code in _KERNELS or code.partition(".")[0] in _KERNELS_WORDS
 
 
 def known_code(code: str) -> AlertCode | None:

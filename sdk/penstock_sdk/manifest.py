@@ -113,6 +113,9 @@ class Resources(Struct, frozen=True, forbid_unknown_fields=True):
     cpu_s: Annotated[int, Meta(ge=0, le=1 << 31, description="processor time of a whole life, in seconds")] = 0
     open_files: Annotated[int, Meta(ge=0, le=1 << 20, description="open files and sockets")] = 0
     processes: Annotated[int, Meta(ge=0, le=1 << 20, description="processes, threads not counted; 0 means one")] = 0
+    disk_mb: Annotated[
+        int, Meta(ge=0, le=1 << 24, description="what its data folder and its caches may hold, in MiB")
+    ] = 0
 
 
 class VenueOffer(Struct, frozen=True, forbid_unknown_fields=True):
@@ -300,7 +303,7 @@ def parse_manifest(text: str, source: ManifestSource) -> list[PluginManifest]:
         tree = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ManifestError([_fault(source, Finding((), f"not TOML: {error}"))]) from error
-    findings = check_typed(tree, ManifestFile)
+    findings = [_below_plugin(finding, source) for finding in check_typed(tree, ManifestFile)]
     entries = tree.get("plugin")
     if not isinstance(entries, list):
         entries = []
@@ -319,6 +322,18 @@ def parse_manifest(text: str, source: ManifestSource) -> list[PluginManifest]:
         )
         for at, entry in enumerate(tree["plugin"])
     ]
+
+
+def _below_plugin(finding: Finding, source: ManifestSource) -> Finding:
+    """Return the finding of a key that belongs into a `[[plugin]]` table, and stands beside it, with how it is said."""
+    tables = ("venue", "needs", "resources", "restart")
+    name = finding.path[0] if len(finding.path) == 1 else ""
+    if name not in tables:
+        return finding
+    way_out = f"write [plugin.{name}] below the [[plugin]] that it belongs to"
+    if source.file.endswith(".py"):
+        way_out = f"write # [[plugin]] above the first key, and # [plugin.{name}] in place of # [{name}]"
+    return Finding(finding.path, "stands outside of its plugin", way_out)
 
 
 def contract_major(manifest: PluginManifest, contracts: Mapping[str, Collection[int]]) -> int | None:

@@ -76,9 +76,9 @@ def closest(name: str, known: Collection[str]) -> str | None:
     return folded[match[0]] if match else None
 
 
-def unknown_key(path: KeyPath, known: Collection[str]) -> Finding:
-    """Return the finding for a key that nothing reads, with the key it was probably meant to be."""
-    match = closest(str(path[-1]), known)
+def unknown_key(path: KeyPath, known: Collection[str], used: Collection[str] = ()) -> Finding:
+    """Return the finding for a key that nothing reads, with the key it was probably meant to be; not one *used*."""
+    match = closest(str(path[-1]), set(known) - set(used))
     if match is not None:
         return Finding(path, "unknown key", f"did you mean {match}?")
     return Finding(path, "unknown key", f"known here: {', '.join(sorted(known))}" if known else "no key is known here")
@@ -165,7 +165,7 @@ def _walk_struct(value: dict[str, Any], shown: Any, type_: Any, path: KeyPath, r
         if key in fields:
             findings += _walk(child, shown[key], fields[key].type, (*path, key), redact)
         elif key not in known:
-            findings.append(unknown_key((*path, key), known - set(value)))
+            findings.append(unknown_key((*path, key), known, value))
     missing = [field for name, field in fields.items() if field.required and name not in value]
     findings += [Finding((*path, f.encode_name), "missing", f"write {f.encode_name} = …") for f in missing]
     return findings

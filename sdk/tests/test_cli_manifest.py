@@ -76,6 +76,37 @@ def test_all_paths_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "no such file or directory" in lines[0] and "no faults: strategy checked_three" in lines[1]
 
 
+def test_faults_of_one_sort_do_not_hide_those_of_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    text = MANIFEST.replace('"order.intent"]', '"order.intents", "acme.moon", "order.*"]') + 'colour = "red"\n'
+    file = plugin(tmp_path, "checked_nine", text.replace("checked_nine:", "x").replace("{id}:Plugin", "chequed_nine:A"))
+    status, lines, _ = asked(capsys, "check", tmp_path)
+    assert status == 2
+    assert [line.removeprefix(f"{file}:") for line in lines] == [
+        f"6: plugin[0].class: chequed_nine.py is not in {tmp_path}, nor is chequed_nine installed; "
+        "did you mean checked_nine?",
+        '9: plugin[0].topics_out[0]: no known record has the topic "order.intents"; did you mean order.intent?',
+        f"11: plugin[0].colour: {lines[2].partition('colour: ')[2]}",
+        '9: warning: plugin[0].topics_out[1]: no known record has the topic "acme.moon"; see docs/records.md; '
+        "a record of your own may have it",
+    ]
+    assert "known here: " in lines[2] and "class" in lines[2], "with the keys that are used already"
+
+
+def test_a_venue_table_in_a_single_file_says_how(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    head = '# /// penstock\n# id = "lonely"\n# version = "1"\n# kind = "venue"\n# contract = "venue/1..1"\n'
+    file = tmp_path / "lonely.py"
+    file.write_text(head + '# class = "Lonely"\n# [venue]\n# real_money = false\n# ///\nclass Lonely: ...\n')
+    status, lines, _ = asked(capsys, "check", file)
+    assert status == 2
+    assert lines[0].endswith(
+        "venue: stands outside of its plugin; write # [[plugin]] above the first key, "
+        "and # [plugin.venue] in place of # [venue]"
+    )
+    assert main(["conform", str(file)], []) == 2
+    out, err = capsys.readouterr()
+    assert "stands outside of its plugin" in err and not out
+
+
 def test_what_had_better_be_said_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     venue = MANIFEST.replace("strategy", "venue").replace('capabilities = ["orders.write"]', "")
     file = plugin(tmp_path, "checked_four", venue.replace('description = "For a test"', ""))

@@ -414,6 +414,69 @@ def test_a_plugin_of_several_processes_is_ended_when_they_take_too_much(greed: s
     assert f" {greed}, " in (said := child.process.stderr.read().decode()) and "are allowed" in said
 
 
+@ENFORCED
+def test_a_keeper_stays_for_nobody_who_does_not_read_its_last_words():
+    reading_end, writing_end = os.pipe()
+    os.set_blocking(writing_end, False)
+    try:
+        while os.write(writing_end, bytes(4096)):
+            pass
+    except BlockingIOError:
+        os.set_blocking(writing_end, True)
+    confinement = Confinement(OWN, processes=2)
+    plugin = "import os, signal; [os.fork() for _ in range(3)]; signal.pause()"
+    child = launch([*PYTHON, plugin], confinement=confinement, env={}, stderr=writing_end)
+    try:
+        assert child.process.wait(WAIT_S) < 0
+    finally:
+        child.process.kill()
+        os.close(reading_end)
+        os.close(writing_end)
+
+
+@ENFORCED
+@pytest.mark.parametrize("way", ["small", "deep", "deleted", "linked"])
+def test_a_plugin_whose_files_take_too_much_is_ended_by_name(way: str, tmp_path: Path, started: list[Child]):
+    limit = 1 << 20
+    does = {
+        "small": "for n in range(400): open(f'{n}', 'w').close()",
+        "deep": "for n in range(400):\n os.mkdir('a' * 200); os.chdir('a' * 200)",
+        "deleted": "kept = [open('x', 'wb', 0) for _ in range(9) if not (os.path.exists('x') and os.unlink('x'))]\n"
+        "for file in kept: file.write(bytes(300_000))",
+        "linked": "open('x', 'wb').write(bytes(600_000)); os.link('x', 'y'); os.symlink('/usr', 'z')",
+    }[way]
+    child = launch(
+        [*PYTHON, f"import os, signal, time\n{does}\nprint('done', flush=True)\nsignal.pause()"],
+        confinement=Confinement(
+            OWN, write=(str(tmp_path),), processes=1, disk_bytes=limit, disk_folders=(str(tmp_path),)
+        ),
+        env={},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    started.append(child)
+    assert child.process.stdout and child.process.stderr
+    assert child.process.stdout.readline() in (b"done\n", b"")  # it may have been ended by then
+    if way == "linked":  # a file of two names counts once, and what a link leads to is not its own
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.process.wait(1.5)
+        return
+    assert child.process.wait(WAIT_S) == -signal.SIGKILL
+    said = child.process.stderr.read().decode()
+    assert "was ended: its f" in said and f"{limit:,}" in said and said.endswith("are allowed\n")
+
+
+@ENFORCED
+def test_no_file_grows_beyond_what_a_plugin_may_hold(tmp_path: Path):
+    path = repr(str(tmp_path / "x"))
+    fits, too_big = f"open({path}, 'wb').write(bytes(1 << 19))", f"open({path}, 'wb', 0).truncate(1 << 21)"
+    limit = "1 // (resource.getrlimit(resource.RLIMIT_FSIZE) == (1 << 20, 1 << 20))"
+    own = Confinement(OWN, write=(str(tmp_path),), processes=1, disk_bytes=1 << 20, disk_folders=(str(tmp_path),))
+    met = attempt([limit, fits, too_big], own)
+    assert met == {limit: "allowed", fits: "allowed", too_big: "OSError"}
+
+
 def test_permissions_become_paths_and_ports(tmp_path: Path):
     permissions = ["read:/srv/curves/../prices", "write:/srv/out", "tcp:443", "listen:9000", "secret:KEY", "write:data"]
     made = confinement_for(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from penstock_sdk.conform.cases import GROUPS, all_cases
+from penstock_sdk.conform.driver import DriverError, ProcessDriver
 from penstock_sdk.conform.host import Patience
-from penstock_sdk.conform.report import FAILED, PASSED, TIERS, Report, tier_of_group
+from penstock_sdk.conform.report import FAILED, PASSED, SKIPPED, TIERS, Report, tier_of_group
 from penstock_sdk.conform.runner import run_kit
 from penstock_sdk.conform.target import ClassOpener
-from sdk.tests.faulty.faults import FAULTS, GOOD_COMMAND, Faulty, ProcessTap
+from penstock_sdk.events import IdKind, ListingDefinition
+from sdk.tests.faulty.faults import FAULTS, GOOD_COMMAND, MORE_FAULTS, Faulty, ProcessTap
 from sdk.tests.faulty.good import (
     GOOD_MANIFEST,
     GoodCheck,
@@ -98,6 +102,66 @@ def test_a_faulty_plugin_fails_its_case(case_id: str):
     assert own.met
     assert own.wanted
     assert own.way_out
+
+
+@pytest.mark.parametrize("what", MORE_FAULTS)
+def test_other_ways_to_fail_a_case_are_found_too(what: str):
+    case_id, faulty = MORE_FAULTS[what]
+    (own,) = run(faulty, (case_id,)).results
+    assert own.outcome == FAILED, own
+
+
+class Contracts(GoodVenue):
+    """Announces a contract without a delivery beside the others, later than all of them."""
+
+    def on_contract_definition(self, contract: Any) -> Any:
+        listing = super().on_contract_definition(contract)
+        assert isinstance(listing, ListingDefinition)
+        listing_id = self.ctx.intern(IdKind.LISTING, listing.name + " INDEX")
+        return [
+            listing,
+            msgspec.structs.replace(
+                listing, listing_id=listing_id, name=listing.name + " INDEX", interval_count=0, reference_only=True,
+                gate_closure_ns=listing.gate_closure_ns + 10**15, cash_micro_per_lot_tick=0,
+            ),
+        ]  # fmt: skip
+
+
+def test_a_listing_without_a_delivery_is_sound_and_is_not_traded():
+    report = run(Faulty(Contracts), ("venue.sound", "venue.takes", "market.as_sent"), PATIENT)
+    assert {each.id: (each.outcome, each.met) for each in report.results} == dict.fromkeys(
+        ("venue.sound", "venue.takes", "market.as_sent"), (PASSED, "")
+    )
+
+
+def test_a_venue_that_lists_nothing_is_not_waited_for_in_each_case():
+    silent = type("Silent", (GoodVenue,), {"on_contract_definition": lambda self, contract: None})
+    report = run(Faulty(silent), ("venue", "market"))
+    met = {each.id: (each.outcome, each.met) for each in report.results}
+    assert met.pop("venue.lists") == (FAILED, "no ListingDefinition of its own after the start")
+    assert set(met.values()) == {(SKIPPED, "venue.lists has found no listing")}
+
+
+def test_a_driver_that_ends_at_once_is_told_with_its_status():
+    with pytest.raises(DriverError, match="status 7"):
+        ProcessDriver([sys.executable, "-c", "raise SystemExit(7)"])
+
+
+class OldDriver(MarketDriver):
+    """Tells of orders only what drivers used to."""
+
+    def _orders(self, **more: Any) -> dict[str, Any]:
+        told = super()._orders(**more)["orders"]
+        return {"orders": [{name: each[name] for name in ("order_id", "leaves_lots", "sent")} for each in told]}
+
+
+def test_a_driver_that_does_not_tell_the_terms_of_orders_is_listed_as_missing_them():
+    opener = Opener(GoodVenue, None, ())
+    only = ("market.as_sent", "market.once", "market.drop")
+    report = run_kit(opener, "venue", driver=OldDriver(), patience=PATIENT, only=only)
+    (skipped,) = (each for each in report.results if each.outcome != PASSED)
+    assert (skipped.id, skipped.outcome, skipped.missing) == ("market.as_sent", SKIPPED, True)
+    assert skipped.met == "the driver's answer to orders has no side, price_ticks, qty_lots, listing"
 
 
 @pytest.mark.long

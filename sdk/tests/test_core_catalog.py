@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from penstock_sdk.core.catalog import Catalog
 from penstock_sdk.events import (
+    Alert,
     ContractDefinition,
     IdKind,
     Interned,
     ListingDefinition,
     PluginFault,
     Quote,
+    Severity,
     Trade,
     ZoneDefinition,
 )
@@ -76,6 +78,25 @@ def test_definitions_come_back_by_id_and_survive_a_restart() -> None:
         assert each.definition(IdKind.CONTRACT, 4) == contract
         assert each.definitions(IdKind.LISTING) == [listings[1], listings[0]]
         assert each.definition(IdKind.LISTING, 8) is None
+
+
+def test_a_listing_without_a_delivery_is_told_once_and_refused() -> None:
+    kernel = SimKernel()
+    kernel.start()
+    listing_id = kernel.add_listing("QH1", 1)
+    whole = kernel.of(ListingDefinition)[-1]
+    bare = msgspec.structs.replace(whole, interval_count=0, segments=[])
+    assert not kernel.of(Alert)
+    for listing in (bare, bare, msgspec.structs.replace(bare, reference_only=True), whole):
+        kernel.feed(listing)
+    (alert,) = [alert for alert in kernel.of(Alert) if alert.code == "listing.no_delivery"]
+    assert (alert.severity, alert.subject.partition(" ")[0]) == (Severity.WARNING, "QH1")
+    assert "NO_DELIVERY" in alert.met and "announce it again with its intervals" in alert.way_out
+    kernel.feed(bare)
+    again = Catalog()
+    again.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(kernel.catalog.snapshot())))
+    assert list(again.no_delivery) == list(kernel.catalog.no_delivery) == [listing_id]
+    assert again.on_listing_definition(bare) is None, "told in the session before"
 
 
 def test_a_new_name_is_an_event_of_the_cascade_and_an_old_one_is_none() -> None:

@@ -104,7 +104,9 @@ def test_a_check_that_does_not_answer_in_time_refuses_and_its_late_word_is_told(
     kernel.run_until(50_000_000)
     assert states(kernel)[1:] == [(REFUSED, Reason.CHECK_TIMEOUT)]
     answer(kernel)
-    assert [alert.code for alert in kernel.of(Alert)] == ["check.unexpected_verdict"]
+    [alert] = kernel.of(Alert)
+    assert (alert.code, alert.subject) == ("check.unexpected_verdict", "check0")
+    assert alert.met == f"verdict passed in the name of check0 on order {kernel.of(Order)[0].order_id}"
     assert len(states(kernel)) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import ssl
@@ -15,6 +16,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from penstock_sdk.process import handshake
 from penstock_sdk.process.engine_lanes import RESUME
 from penstock_sdk.process.grpc_peer import connect_peer, spawn_peer
 from penstock_sdk.process.handshake import Output
@@ -157,50 +159,53 @@ def test_a_plugin_that_is_not_who_it_says_is_refused(served: tuple[Served, Path]
         connect_peer(served[0].address, tls=files, connect_s=1.0)
 
 
-#: What a client of gRPC says first: HTTP/2's preface, settings, and a call of Health/Check, by hand-made HPACK.
-def http2_call() -> bytes:
-    def text(value: bytes) -> bytes:
-        return bytes([len(value)]) + value
-
-    def header(name: bytes, value: bytes) -> bytes:
-        return b"\x00" + text(name) + text(value)
-
-    headers = b"".join(
-        header(name, value)
-        for name, value in (
-            (b":method", b"POST"),
-            (b":scheme", b"https"),
-            (b":path", b"/grpc.health.v1.Health/Check"),
-            (b":authority", b"localhost"),
-            (b"te", b"trailers"),
-            (b"content-type", b"application/grpc"),
-        )
-    )
-    settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-    call = len(headers).to_bytes(3, "big") + b"\x01\x04\x00\x00\x00\x01" + headers
-    data = b"\x00\x00\x05\x00\x01\x00\x00\x00\x01" + b"\x00" * 5
-    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + call + data
-
-
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_only_tls_1_3_is_served(served: tuple[Served, Path], ca: trustme.CA, tmp_path: Path, version: ssl.TLSVersion):
+def test_only_tls_1_3_is_shaken_hands_with(
+    served: tuple[Served, Path], ca: trustme.CA, tmp_path: Path, version: ssl.TLSVersion
+):
     files = written(tmp_path, ca)
+    host, _, port = served[0].address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=WAIT_S) as raw:
+        assert shakes_hands(raw, files, version) == ("TLSv1.3" if version is ssl.TLSVersion.TLSv1_3 else "")
+
+
+def shakes_hands(raw: socket.socket, files: TlsFiles, version: ssl.TLSVersion) -> str:
+    """Return the TLS that a client with a good certificate is let in with, which knows none above *version*, or ""."""
     context = ssl.create_default_context(cafile=files.ca)
     context.load_cert_chain(files.cert, files.key)
+    context.check_hostname = False
     context.maximum_version = version
     context.set_alpn_protocols(["h2"])
-    host, _, port = served[0].address.rpartition(":")
-    got = b""
-    with socket.create_connection((host, int(port)), timeout=WAIT_S) as raw:
+    try:
+        with context.wrap_socket(raw) as wrapped:
+            return wrapped.version() or ""
+    except (ssl.SSLError, ConnectionError):
+        return ""
+
+
+@pytest.mark.parametrize("first", ["", "import grpc; "])
+def test_a_plugin_that_imports_grpc_itself_does_not_open_tls_1_2(tmp_path: Path, ca: trustme.CA, first: str):
+    plugin = tmp_path / "own.py"
+    plugin.write_text(f"{first}from penstock_sdk.plugin import Strategy\n\n\nclass Own(Strategy):\n    pass\n")
+    one, own = one_time_certificate(), tmp_path / "host"
+    own.write_bytes(one.key)
+    (tmp_path / "cert").write_bytes(one.cert)
+    environ = {**os.environ, handshake.COOKIE_KEY: handshake.COOKIE_VALUE, handshake.ENV_CLIENT_CERT: one.cert.decode()}
+    argv = [sys.executable, "-m", "penstock_sdk.process", str(plugin)]
+    with subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
-            with context.wrap_socket(raw, server_hostname="localhost") as wrapped:
-                wrapped.sendall(http2_call())
-                while b"grpc-status" not in got and b"TLSv1.3" not in got and (more := wrapped.recv(4096)):
-                    got += more
-        except ssl.SSLError:
-            got += b"wanted TLSv1.3"  # it was not even let in
-    refused = b"wanted TLSv1.3" in got
-    assert refused == (version is ssl.TLSVersion.TLSv1_2)
+            assert process.stdout is not None
+            said = process.stdout.readline().decode().strip().split("|")
+            (tmp_path / "ca").write_bytes(ssl.DER_cert_to_PEM_cert(base64.b64decode(said[5] + "==")).encode())
+            files = TlsFiles(str(tmp_path / "ca"), str(tmp_path / "cert"), str(own))
+            for version, wanted in ((ssl.TLSVersion.TLSv1_2, ""), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):
+                with socket.socket(socket.AF_UNIX) as raw:
+                    raw.settimeout(WAIT_S)
+                    raw.connect(said[3])
+                    assert shakes_hands(raw, files, version) == wanted
+        finally:
+            process.terminate()
+            process.wait(WAIT_S)
 
 
 def test_a_host_speaks_to_nobody_who_knows_tls_1_2_alone(ca: trustme.CA, tmp_path: Path):

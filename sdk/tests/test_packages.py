@@ -22,6 +22,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock_sdk.cli.main import main
+from penstock_sdk.conform.report import TIERS, Report, result_of
+from penstock_sdk.conform.runner import select
+from penstock_sdk.discovery import read_path
 from penstock_sdk.manifest import ManifestError, Resources, this_platform
 from penstock_sdk.packages import (
     LIST_NAME,
@@ -31,6 +34,7 @@ from penstock_sdk.packages import (
     Packed,
     check_archive,
     environment_of,
+    files_to_try,
     install,
     installed_manifests,
     installed_packages,
@@ -43,6 +47,7 @@ from penstock_sdk.packages import (
     write_archive,
 )
 from penstock_sdk.packages.archive import ARCHIVE_BYTES_MAX, names_faults, read_list
+from penstock_sdk.packages.reported import digest_of_files
 from penstock_sdk.process.permissions import confinement_for, plugin_environment
 from penstock_sdk.process.spawn import launch
 
@@ -67,6 +72,26 @@ def plugin(tmp_path: Path) -> Path:
     (folder / "tables" / "prices.csv").write_text("at,price\n")
     (folder / "LICENSE").write_text("Apache-2.0\n")
     return folder
+
+
+def report_of(folder: Path, file: Path, **said: Any) -> Report:
+    """Write a report of the kit on a folder, silver by its cases, with other things *said*."""
+    (manifest,) = read_path(folder, {"feed": (1,)})
+    files = files_to_try(manifest)
+    gold = next(case for case in select("feed") if case.group in TIERS["gold"])
+    report = Report(
+        target=".", kind="feed", plugin={"id": manifest.id, "version": manifest.version}, files=files,
+        digest=digest_of_files(files),
+        results=[result_of(case, "failed" if case is gold else "passed") for case in select("feed")],
+    )  # fmt: skip
+    file.write_text(json.dumps(json.loads(report.as_json()) | said))
+    return report
+
+
+def drop_failed(tree: dict[str, Any]) -> None:
+    """Leave out of a report what failed."""
+    tree["cases"] = [each for each in tree["cases"] if each["outcome"] != "failed"]
+    tree["counts"]["failed"] = 0
 
 
 @pytest.fixture
@@ -385,7 +410,14 @@ def test_a_list_of_a_later_format_says_what_to_do(packed: Packed):
         (lambda folder: (folder / "hill_feed.py").unlink(), r"hill_feed\.py is not packed; nor is a wheel"),
         (lambda folder: (folder / "link").symlink_to("/etc"), "link: a link or no plain file"),
         (lambda folder: (folder / "conformance.json").write_text("{"), "the report .* cannot be read"),
-        (lambda folder: (folder / "conformance.json").write_text('{"tier": "tin"}'), "says tier 'tin', wanted bronze"),
+        (
+            lambda folder: report_of(folder, folder / "conformance.json", tier="tin"),
+            "says tier 'tin', wanted bronze",
+        ),
+        (
+            lambda folder: (folder / "conformance.json").write_text('{"tier": "gold"}'),
+            r"is of another, wanted hill_feed",
+        ),
         (
             lambda folder: (folder / "conformance.json").write_text('{"plugin": {"id": "x", "version": "1"}}'),
             r"report conformance\.json is of x 1, wanted hill_feed 1\.2\.0; run `penstock conform` again",
@@ -429,9 +461,64 @@ def test_programs_are_packed_by_platform_and_installed_on_theirs_alone(plugin: P
     assert os.access(Path(done.folder) / "bin" / "far", os.X_OK)
 
 
+def test_the_report_goes_along_once_and_junit_does_not(plugin: Path, tmp_path: Path):
+    found = report_of(plugin, plugin / "report.json")
+    (plugin / "junit.xml").write_text(found.as_junit())
+    (plugin / "tables" / "rows.xml").write_text("<rows/>")
+    with pytest.raises(PackageError, match="tables/rows.xml changed since"):
+        pack(plugin, tmp_path, report=plugin / "report.json")
+    report_of(plugin, plugin / "report.json")
+    made = pack(plugin, tmp_path, report=plugin / "report.json")
+    names = {each.path for each in made.listed.files}
+    assert names == {
+        "LICENSE", "conformance.json", "hill_feed.py", "plugin.toml", "tables/prices.csv", "tables/rows.xml",
+    }  # fmt: skip
+    assert made.listed.tier == "silver"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda folder, _: change(folder), r"is of other files: hill_feed\.py changed since; run conform again"),
+        (lambda folder, _: (folder / "more.py").touch(), r"is of other files: more\.py changed since"),
+        (
+            lambda folder, _: (folder / "tables" / "prices.csv").unlink(),
+            r"other files: tables/prices\.csv changed since",
+        ),
+        (lambda _, tree: tree.update(tier="gold"), "says tier gold, its cases say silver"),
+        (lambda _, tree: tree.update(tier=""), "says tier none, its cases say silver"),
+        (lambda _, tree: tree["counts"].update(failed=0), "its cases say .'passed'"),
+        (lambda _, tree: tree["cases"][0].update(outcome="failed"), "says counts"),
+        (lambda _, tree: tree["cases"].append(tree["cases"][0]), "has cases that the kit has not"),
+        (lambda _, tree: tree["cases"][0].update(group="flood"), "has cases that the kit has not"),
+        (lambda _, tree: drop_failed(tree), "says tier silver, its cases say none, with 1 cases not run"),
+        (lambda _, tree: tree.update(cases=[{}]), "has cases that cannot be read"),
+        (lambda _, tree: tree.update(kit="0.1"), "is of the kit '0.1', this is"),
+        (lambda _, tree: tree.update(kind="model"), "is of the kind 'model'"),
+        (lambda _, tree: tree.update(files={}), "names no files; run `penstock conform` on the plugin's folder"),
+        (lambda _, tree: tree["files"].update({"hill_feed.py": "0"}), "has a digest that is not that of the files"),
+    ],
+)
+def test_a_stale_or_forged_report_is_refused(
+    spoil: Callable[[Path, dict[str, Any]], Any], words: str, plugin: Path, tmp_path: Path
+):
+    report_of(plugin, file := tmp_path / "report.json")
+    tree = json.loads(file.read_text())
+    spoil(plugin, tree)
+    file.write_text(json.dumps(tree))
+    with pytest.raises(PackageError, match=words):
+        pack(plugin, tmp_path, report=file)
+
+
+def test_files_that_stay_out_are_no_change(plugin: Path, tmp_path: Path):
+    (plugin / "notes.txt").write_text("tried, not packed")
+    report_of(plugin, tmp_path / "report.json")
+    assert pack(plugin, tmp_path, report=tmp_path / "report.json", exclude=["notes.txt"]).listed.tier == "silver"
+
+
 def test_a_report_and_a_licence_of_elsewhere_are_taken_along(plugin: Path, tmp_path: Path):
     (plugin / "LICENSE").unlink()
-    (tmp_path / "report.json").write_text('{"plugin": {"id": "hill_feed", "version": "1.2.0"}, "tier": "silver"}')
+    report_of(plugin, tmp_path / "report.json")
     (tmp_path / "MPL.txt").write_text("MPL-2.0")
     made = pack(plugin, tmp_path, licence=tmp_path / "MPL.txt", report=tmp_path / "report.json")
     assert (made.listed.licence, made.listed.report, made.listed.tier) == ("LICENSE", "conformance.json", "silver")
@@ -579,3 +666,21 @@ def test_a_single_file_is_a_package_too(tmp_path: Path):
     assert manifest.name == "lone.py" and verify_pin(manifest, made.sha256)
     with pytest.raises(PackageError, match="it holds no manifest"):
         pack(tmp_path / "stranger.py", tmp_path)
+
+
+def test_who_may_not_write_there_is_told_what_to_do(
+    installed: Installation, packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_args: Any, **_more: Any) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(PackageError, match=r"/elsewhere/packages: you may not write there; .*--folder or PENSTOCK_PL"):
+        install(Path(packed.path), tmp_path / "elsewhere")
+    root = Path(installed.folder).parents[1]
+    assert not install(Path(packed.path), root).new
+    manifest = Path(installed.folder) / "plugin.toml"
+    manifest.chmod(0o644)
+    manifest.write_text(manifest.read_text() + "# more\n")
+    with pytest.raises(PackageError, match=r"plugin\.toml was changed; .*; you may not do that in .*: let its"):
+        install(Path(packed.path), root)

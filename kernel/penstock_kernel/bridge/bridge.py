@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from penstock_kernel.bridge.kernel_end import Connection, Framed, connect
-from penstock_kernel.bridge.plan import LAST_WORDS, BridgeExit, BridgePlan
+from penstock_kernel.bridge.plan import LAST_WORDS, NOISE, BridgeExit, BridgePlan
 from penstock_kernel.bridge.pump import Pump
 from penstock_sdk.process.engine_lanes import RESUME
 from penstock_sdk.process.envelope import Kind, Lane
@@ -20,7 +20,7 @@ from penstock_sdk.process.grpc_peer import PluginProcess, start_plugin
 from penstock_sdk.process.handshake import hclog_line
 from penstock_sdk.process.peer import PeerError, PeerGone, PeerTimeout
 from penstock_sdk.process.tls import TlsFiles
-from penstock_sdk.wire.messages import METHODS, PROTOCOL_MAJORS, DescribeReply, DescribeRequest, Message
+from penstock_sdk.wire.messages import METHODS, DescribeReply, DescribeRequest, Message
 
 __all__ = ["Bridge", "run"]
 
@@ -50,15 +50,17 @@ def run(plan: BridgePlan, socket_path: str, token: str) -> int:
         if plan.argv:
             started = start_plugin(
                 plan.argv, cwd=plan.cwd or None, env=plan.env, confinement=plan.confinement, start_s=plan.start_s,
-                tls=plan.auto_tls, on_line=_forward,
+                tls=plan.auto_tls, versions=plan.majors, on_line=_forward,
             )  # fmt: skip
             link = started.link
+            if started.output.noise:
+                print(NOISE + started.output.noise, file=sys.stderr, flush=True)
         else:
             link = _reach(plan)
     except PeerError as error:
         fault = str(error)
     try:
-        connections = connect(socket_path, token)
+        connections = connect(socket_path, token, plan.majors if link is None else (link.major,))
         if link is None:
             end = _refuse(connections[Lane.CONTROL], fault)
         else:
@@ -247,7 +249,7 @@ class Bridge:
             _forward_text("warn", f"{why}; trying to reach {self._plan.address} again")
             self._link.renew()
             _patiently(self._link, self._plan.reconnect_s, self._over)
-            request = DescribeRequest(majors=PROTOCOL_MAJORS).SerializeToString()
+            request = DescribeRequest(majors=self._plan.majors).SerializeToString()
             reply = DescribeReply.FromString(self._link.call("Describe", request, 5.0))
             if reply.incarnation != self._incarnation:
                 self.end(BridgeExit.GONE, f"{why}; the plugin at {self._plan.address} has begun anew meanwhile")
@@ -268,6 +270,7 @@ def _reach(plan: BridgePlan) -> GrpcLink:
     link = GrpcLink(plan.address, token=plan.token, tls=tls)
     try:
         _patiently(link, plan.start_s, threading.Event())
+        link.agree(plan.majors, plan.start_s)
     except BaseException:
         link.close()
         raise

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from penstock_sdk.process.peer import PeerError, PeerGone
 
 __all__ = ["Connection", "Framed", "connect"]
 
-HELLO_S = 10.0
+HELLO_S = 60.0
 _READ_BYTES = 256 << 10
 
 
@@ -78,12 +79,13 @@ class Connection:
         self._sock.close()
 
 
-def connect(path: str, token: str) -> dict[Lane, Connection]:
+def connect(path: str, token: str, majors: Sequence[int]) -> dict[Lane, Connection]:
     """Return the three connections to the kernel, let in.
 
     Args:
         path: of the kernel's socket.
         token: the one-time token.
+        majors: that the plugin speaks.
 
     Raises:
         PeerError: there is nobody, or we are not let in.
@@ -98,7 +100,7 @@ def connect(path: str, token: str) -> dict[Lane, Connection]:
             sock.connect(path)
         except OSError as error:
             raise PeerGone(f"kernel's socket {path} cannot be reached: {error}") from None
-        hello = {"lane": int(lane), "token": token, "incarnation": incarnation}
+        hello = {"lane": int(lane), "token": token, "incarnation": incarnation, "majors": list(majors)}
         connection.write(Kind.HELLO, json.dumps(hello).encode())
         answer = connection.read()
         if answer.kind != Kind.WELCOME:

@@ -7,13 +7,18 @@ from enum import IntEnum
 import msgspec
 
 from penstock_sdk.process.spawn import Confinement
+from penstock_sdk.wire.messages import PROTOCOL_MAJORS
 
-__all__ = ["ENV_PLAN", "LAST_WORDS", "BridgeExit", "BridgePlan", "PlanTls", "bridge_argv", "bridge_environment"]
+__all__ = [
+    "ENV_PLAN", "LAST_WORDS", "NOISE", "BridgeExit", "BridgePlan", "PlanTls", "bridge_argv", "bridge_environment",
+]  # fmt: skip
 
 ENV_PLAN = "PENSTOCK_BRIDGE"
 """The plan, as JSON; in the environment because it may hold secrets of the plugin."""
 LAST_WORDS = "penstock-bridge: "
 """Begins the last line that a bridge writes on stderr; why it ended follows."""
+NOISE = "penstock-noise: "
+"""Begins a line on stderr with what a plugin printed before its start-up line. A plugin's own lines begin otherwise."""
 
 
 class BridgeExit(IntEnum):
@@ -56,6 +61,8 @@ class BridgePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     tls: PlanTls | None = None
     token: str = ""
     """What a plugin at an address wants with every call, if it does."""
+    majors: tuple[int, ...] = PROTOCOL_MAJORS
+    """Of penstock.plugin, that the plugin is offered."""
     start_s: float = 10.0
     """Seconds until the plugin must serve. The bridge says HELLO after that at the latest."""
     reconnect_s: float = 30.0

@@ -109,6 +109,7 @@ def _add_own(add: sdk_cli.Add) -> None:
         "--quarantine", metavar="PLUGIN", action="append", default=[], help="keep a plugin of the instance out"
     )
     run.add_argument("--cause", default="", metavar="TEXT", help="why it is started, for the journal")
+    run.add_argument("--again", action="store_true", help="go on with the deployment that was in force, not the file")
     run.add_argument("--plain", action="store_true", help="progress as plain lines")
     run.add_argument("--quiet", action="store_true", help="no progress")
     run.add_argument("--no-report", action="store_true", help="leave lake, summary and report out")

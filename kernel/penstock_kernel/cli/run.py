@@ -65,7 +65,7 @@ def run_instance(options: argparse.Namespace, console: Console) -> int:
     path = options.deployment
     if path is None and not (Path(options.runs_dir or "runs") / options.instance / "source.toml").exists():
         path = Path("plugins.toml") if Path("plugins.toml").exists() else None
-    starting = Starting(cause=options.cause, quarantine=tuple(options.quarantine))
+    starting = Starting(cause=options.cause, quarantine=tuple(options.quarantine), again=options.again)
     run = Instance.open(options.instance, path, choices, starting)
     if real := real_money_problems(run.deployment):
         with suppress(OSError):  # a full disk
@@ -108,9 +108,23 @@ def _finish(run_dir: Path, info: RunInfo, options: argparse.Namespace, console: 
     finally:
         if info.status == "failed":
             console.print(f"run {info.id} failed: {info.reason}", markup=False)
+        if text := _matters(info):
+            console.print(text, markup=False)
         console.print(f"run {info.id} {info.status}, {info.events:,} events in {info.wall_s:.1f} s", markup=False)
         console.print(f"journal sha256:{info.digest}", markup=False)
     return 1 if failed else 0
+
+
+def _matters(info: RunInfo) -> str:
+    """Return what a person should look at, in a line, or nothing: no sink tells of a run under the simulated clock."""
+    out, alerts = info.quarantined, info.alerts
+    said = []
+    if out:
+        said.append(f"{len(out)} plugin{'s' * (len(out) > 1)} quarantined ({', '.join(out)})")
+    if alerts:
+        said.append(f"{alerts} alert{'s' * (alerts > 1)}")
+    query = f'penstock query {info.id} "SELECT code, subject, met FROM alerts"'
+    return f"{', '.join(said)}: {query}" if said else ""
 
 
 def _report(run_dir: Path, info: RunInfo, console: Console) -> bool:

@@ -179,6 +179,9 @@ def state_lines(state: State) -> list[str]:
         f"orders       {state.orders:,} sent, {state.open_orders:,} open{doubts}, {state.refused:,} refused, "
         f"{state.fills:,} fills; {state.orders_per_s:,.1f} a second",
     ]
+    if state.no_delivery_count:
+        text = f"{state.no_delivery_count:,} shown without a delivery, orders refused"
+        lines.append(f"listings     {text}: {_some(state.no_delivery)}")
     if state.last_stop is not None:
         lines.append(f"last stop    {_since(state.last_stop, state.timezone).replace(' by : ', ', ')}")
     lines += stop_lines(state)
@@ -216,6 +219,6 @@ def _disk(state: State) -> str:
     return ", ".join(parts)
 
 
-def _some(order_ids: Sequence[int]) -> str:
-    shown = ", ".join(map(str, order_ids[:3]))
-    return f"{shown}, …" if len(order_ids) > 3 else shown
+def _some(items: Sequence[int | str]) -> str:
+    shown = ", ".join(map(str, items[:3]))
+    return f"{shown}, …" if len(items) > 3 else shown

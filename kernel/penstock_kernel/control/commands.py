@@ -171,6 +171,14 @@ class Commands:
             return None
         if not asked.same(request.command, request.target, request.argument):
             return _another(request, asked.command, asked.target)
+        in_force = self._run.deployment.digest
+        if asked.change_seq == 0:
+            text = f"not done: the kernel was restarted after it took the command at seq {asked.seq}; apply it again"
+            return Refusal(code="refused", text=text)
+        if asked.change_seq > 0 and asked.deployment != in_force:
+            met = f"changed to {asked.deployment[:12]}" if asked.deployment else "undone"
+            text = f"{met} at seq {asked.change_seq}, and the kernel runs {in_force[:12]} now; see `penstock apply --plan`"
+            return Refusal(code="refused", text=text)
         text = f"done before the kernel was restarted, at seq {asked.seq}"
         return CommandAnswer(outcome="done", text=text, seq=asked.seq, last_seq=asked.seq)
 

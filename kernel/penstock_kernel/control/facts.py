@@ -9,6 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -169,7 +170,7 @@ class Facts:
         doubts = [order_id for order_id, held in desk.open.items() if held.state == OrderState.IN_DOUBT]
         snapshot_seq, snapshot_age_s = self._snapshot()
         days, free_bytes = self._disk()
-        alerts = self.alerts()
+        alerts, undelivered = self.alerts(), kernel.catalog.no_delivery
         wall = kernel.clock.kind == ClockKind.WALL
         machine_ns = time.time_ns()
         return State(
@@ -191,6 +192,8 @@ class Facts:
             snapshot_seq=snapshot_seq, snapshot_age_s=snapshot_age_s,
             journal_error=str(journal.error) if journal is not None and journal.error is not None else "",
             alerts=alerts[-ALERTS_SHOWN:], alerts_open=len(alerts), books=self._books() if books else [],
+            no_delivery=[each.name for each in islice(undelivered.values(), ORDERS_SHOWN)],
+            no_delivery_count=len(undelivered),
         )  # fmt: skip
 
     # -- its parts --------------------------------------------------------------------------------------------------

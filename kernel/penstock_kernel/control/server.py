@@ -60,6 +60,7 @@ PERIOD_MS_MIN = 100
 STATE_AGE_NS_MAX = 100_000_000
 """A state this young is given to the next who asks."""
 DENIED_TOLD_NS = 60_000_000_000
+_WAY_OUT = "find out who that is; the folder of the run should be its owner's alone"
 
 
 class ControlError(RuntimeError):
@@ -115,7 +116,7 @@ class ControlServer:
         self._poll_due_ns = self._sweep_due_ns = self._stream_due_ns = 0
         self._streams = 0
         """Callers who look at `top`."""
-        self._denied_told_ns: dict[int, int] = {}
+        self._denied_told_ns: dict[str, int] = {}
         self._state: tuple[int, bool, bytes] = (0, False, b"")
         self.faults: Counter[str] = Counter()
         """What went wrong in serving, by kind: it is logged at its first time."""
@@ -211,7 +212,7 @@ class ControlServer:
             return Refusal(code="denied", text=text)
         if name := self._plugin_of(peer.pid):
             text = f"pid {peer.pid} is of plugin {name}, and a plugin may not command the run; call from outside of it"
-            self._deny(peer, text, now_ns)
+            self._deny(peer, text, now_ns, name)
             return Refusal(code="denied", text=text)
         if len(self._clients) >= CLIENTS_MAX:
             return Refusal(code="busy", text=f"{CLIENTS_MAX} callers are connected already; hang some up")
@@ -220,23 +221,24 @@ class ControlServer:
     def _plugin_of(self, pid: int) -> str:
         """Return the plugin that a caller is a process of, "" for none: Landlock refuses no socket by its path."""
         hosts = self._kernel.hosts
-        started = hosts.hosts.items() if hosts is not None else ()
-        return next((name for name, host in started if host.child is not None and host.child.owns(pid)), "")
+        return "" if hosts is None else str(hosts.plugin_of(pid))
 
-    def _deny(self, peer: Peer, text: str, now_ns: int) -> None:
-        told_ns = self._denied_told_ns.get(peer.uid)
+    def _deny(self, peer: Peer, text: str, now_ns: int, plugin: str = "") -> None:
+        who = f"plugin {plugin}" if plugin else f"uid {peer.uid}"
+        told_ns = self._denied_told_ns.get(who)
         if (told_ns is not None and now_ns - told_ns < DENIED_TOLD_NS) or len(self._denied_told_ns) > CLIENTS_MAX:
             return
-        self._denied_told_ns[peer.uid] = now_ns
+        self._denied_told_ns[who] = now_ns
         kernel = self._kernel
         kernel.write_log(Severity.WARNING, "control", f"refused uid {peer.uid}, pid {peer.pid}: {text}", {})
+        by = f"pid {peer.pid}, a process of plugin {plugin}" if plugin else f"uid {peer.uid}, pid {peer.pid}"
+        wanted = "calls by people: a plugin may not command the run" if plugin else "calls by the owner or root"
+        way_out = f"ask the vendor of {plugin} what it does there; quarantine it" if plugin else _WAY_OUT
         if self._run.live and not kernel.ended:
             kernel.later(
                 Alert(
-                    code="control.denied", severity=Severity.WARNING, subject=f"uid {peer.uid}",
-                    met=f"a call of the control socket by uid {peer.uid}, pid {peer.pid}",
-                    wanted="calls by the owner of the run, or by root",
-                    way_out="find out who that is; the folder of the run should be its owner's alone",
+                    code="control.denied", severity=Severity.WARNING, subject=plugin or who, met=f"a call of the control socket by {by}",
+                    wanted=wanted, way_out=way_out,
                 )
             )  # fmt: skip
 

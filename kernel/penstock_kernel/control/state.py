@@ -179,3 +179,6 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     alerts_open: int
     books: list[BookTop]
     """Those whose gates close next; only while somebody looks at `top`."""
+    no_delivery: list[str] = []
+    """Names of listings that are shown and not traded, as nobody said what they deliver; some twenty at most."""
+    no_delivery_count: int = 0

@@ -1,7 +1,8 @@
 """Plugins in processes of their own, as a kernel has them: `Hosts` starts, tells, hears and ends them.
 
     hosts = hosts_of(kernel, deployment)
-    hosts.spawn_all()               # they start beside each other
+    hosts.spawn_all()               # they start beside each other …
+    hosts.meet_all()                # … and connect, whoever is first
     cls = hosts.proxy(spec)         # attached like any plugin's class
 
 A kernel without such plugins has none of this, and pays nothing for it.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -29,6 +30,7 @@ from penstock_kernel.hosts.supervisor import Supervisor
 from penstock_sdk.core.faults import fault_text
 from penstock_sdk.core.received import received
 from penstock_sdk.events import Alert, IdKind, Interned, PluginFault, Severity
+from penstock_sdk.process.own_folder import OwnFolder
 from penstock_sdk.schema import ABSENT, Event, Frame, schema_by_id
 from penstock_sdk.wire.frame import Origin, encode_frame, encoder
 
@@ -67,9 +69,13 @@ class Hosts:
         self.reactor = Reactor(self._alive)
         self.hosts: dict[str, ProcessHost] = {}
         self.ready: dict[str, ProcessHost] = {}
-        """Those of a change to come: started beside what runs, configured by nothing yet."""
+        """Those of a change to come: started beside what runs, and told nothing yet."""
         self.inside = 0
         """Above 0 while a cascade waits for a plugin: what follows is a part of it."""
+        self.met_s = 0.0
+        """When one of those that start together was last met: a machine that is busy with them goes on."""
+        self.unmet: dict[str, str] = {}
+        """Those whose processes did not come as all were started, and why, until each is built."""
         self.supervisor = Supervisor(self)
         self.turns: list[Callable[[int], object]] = [self.supervisor.turn]
         """Called with the run's time at every turn in wall time; who looks after lost plugins hooks in here."""
@@ -79,7 +85,7 @@ class Hosts:
         self._encoders: dict[int, Any] = {}
         self._swept_s = 0.0
         self._unprotected: set[str] = set()
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: OwnFolder | None = None
 
     # -- plugins ---------------------------------------------------------------------------------------------------
 
@@ -114,12 +120,34 @@ class Hosts:
     def spawn_all(self) -> None:
         """Start the process of every instance of the deployment that runs out of process; nobody waits for them yet.
 
-        Raises:
-            HostError: one cannot be started; the others are, all the same.
+        Of one that cannot be started `ProcessHost.begin` tells.
         """
         for spec in self.deployment.plugins:
             if spec.run != "inprocess":
-                self.host(spec).spawn()
+                with suppress(HostError):
+                    self.host(spec).spawn()
+
+    def meet_all(self) -> None:
+        """Wait until every process has connected and said what it is, all beside each other.
+
+        Nobody who connects is kept waiting by what the kernel builds next. Each is configured in its turn: the ids that
+        it asks for are given in the order of the deployment. One that does not come within its ``start_s`` of when
+        another last came, or is not what its manifest says, is in `unmet` with the reason: who builds it is told then.
+        """
+        coming = {host.name: host.meet_nowait() for host in self.hosts.values()}
+        while coming:
+            for name in list(coming):
+                try:
+                    met = next(coming[name], True) is True
+                except HostError as error:
+                    self.unmet[name] = str(error)
+                    del coming[name]
+                    continue
+                if met:
+                    del coming[name]
+                    self.met_s = monotonic()
+            if coming:
+                self.reactor.turn(0.05)
 
     def let_go(self, name: str) -> None:
         """End an instance's process and forget it."""
@@ -131,16 +159,20 @@ class Hosts:
     def listener(self) -> Listener:
         """The socket that processes connect to; made when the first is started."""
         if self._listener is None:
-            self._listener = Listener(self.reactor, self._stranger)
+            self._listener = Listener(self.reactor, self._stranger, plugin_of=self.plugin_of)
         return self._listener
+
+    def plugin_of(self, pid: int) -> str:
+        """Return the plugin that a process belongs to, "" for none."""
+        return next((name for name, host in self.hosts.items() if host.child is not None and host.child.owns(pid)), "")
 
     def data_folder(self, name: str) -> Path:
         """Return the folder that belongs to an instance's process."""
         if self.kernel.run_dir is not None:
             return Path(self.kernel.run_dir).resolve() / "plugins" / name
         if self._temporary is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="penstock-data-")
-        return Path(self._temporary.name) / name
+            self._temporary = OwnFolder("penstock-data-", [tempfile.gettempdir()])
+        return self._temporary.path / name
 
     # -- turns of the kernel ---------------------------------------------------------------------------------------
 
@@ -188,7 +220,7 @@ class Hosts:
             self._listener.close()
             self._listener = None
         if self._temporary is not None:
-            self._temporary.cleanup()
+            self._temporary.remove()
             self._temporary = None
         self.reactor.close()
 

@@ -63,7 +63,11 @@ def command_for(spec: PluginSpec, deployment: Deployment, socket_path: str, toke
     except (PermissionsError, ManifestError, PackageError) as error:
         raise HostError(f"plugin {spec.name}: {error}") from error
     # Compiled code is kept where this plugin alone writes: another's could be run in its place.
-    confinement = msgspec.structs.replace(confinement, write=(*confinement.write, str(caches)))
+    confinement = msgspec.structs.replace(
+        confinement,
+        write=(*confinement.write, str(caches)),
+        disk_folders=(*confinement.disk_folders, str(caches)) if confinement.disk_bytes else (),
+    )
     own |= {"NUMBA_CACHE_DIR": str(caches / "numba")}
     own |= {name: os.environ[name] for name in ("PENSTOCK_NO_JIT",) if name in os.environ}
     if not words:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from penstock_sdk.process.peer import PeerError
 from penstock_sdk.schema import FRAME_RECORDS_MAX, USER_IDS, Event, Frame, Layout, SchemaError, schema_by_id
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, padded
 
-__all__ = ["Breach", "events_of"]
+__all__ = ["Breach", "each_event", "events_of", "met_and_wanted"]
 
 _UNPACK = HEADER.unpack_from
 _DEFAULTS: dict[int, bytes] = {}
@@ -23,6 +24,12 @@ class Breach(PeerError):  # noqa: N818 - it tells of a deed
     """A plugin sent what the contract does not allow; it is ended."""
 
 
+def met_and_wanted(text: str) -> tuple[str, str]:
+    """Return what a text says was met and what was wanted, without those words: an alert has them already."""
+    met, _, wanted = text.removeprefix("met ").partition(", wanted ")
+    return met.removesuffix(" met").replace(" met ", ": ", 1), wanted
+
+
 def events_of(frames: bytes) -> list[Event]:
     """Return the records and frames that are packed in *frames*, in order.
 
@@ -31,7 +38,11 @@ def events_of(frames: bytes) -> list[Event]:
 
     Cost: some 1.5 µs a frame, and 1 µs a record of a frame of one.
     """
-    out: list[Event] = []
+    return list(each_event(frames))
+
+
+def each_event(frames: bytes) -> Iterator[Event]:
+    """Yield what `events_of` returns, each as it is unpacked. Raises where the first bad frame stands."""
     at, end = 0, len(frames)
     view = memoryview(frames)
     while at < end:
@@ -45,12 +56,11 @@ def events_of(frames: bytes) -> list[Event]:
             layout = schema_by_id(schema_id)
         except SchemaError:
             raise Breach(
-                f"met a frame of schema {schema_id} version {version}, wanted a schema that this host knows"
+                f"a frame of schema {schema_id} version {version}, wanted a schema that this host knows"
                 f"{_way_out(schema_id)}"
             ) from None
-        out.append(_event(layout, view[at : at + body_bytes], count, stride))
+        yield _event(layout, view[at : at + body_bytes], count, stride)
         at += padded(body_bytes)
-    return out
 
 
 def _way_out(schema_id: int) -> str:

@@ -61,10 +61,14 @@ class HostState:
         self.last_fault = ""
         self._state_asked_s = 0.0
         self.lost_why = ""
-        """Why its last process was lost."""
-        self._prepared = False
+        """Why its last process was lost; empty again once another is started."""
+        self._coming = False
+        """Its process was started, and is not configured yet."""
+        self.prepared = False
         """Described, and its config found right: it is there for what is to come, and was told nothing else."""
         """It handles what it is told; stepped also after Drain, as it would in the kernel."""
+        self._met = False
+        """Its process has connected and said what it is."""
         self.early = False
         """Stepped, and not started yet: it handles what others say before, as it would in the kernel."""
         self._knows = self._drained = self._carried = False

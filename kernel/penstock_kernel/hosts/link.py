@@ -8,12 +8,13 @@ credit that the plugin gave, and what waits for it by as much again (`Outbox`).
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from penstock_kernel.hosts.bounds import STREAM_BYTES_MAX, bound_batch, bound_reply
 from penstock_kernel.hosts.frames import Breach
 from penstock_kernel.hosts.outbox import Outbox
 from penstock_kernel.hosts.reactor import READ, WRITE, Reactor
@@ -29,6 +30,8 @@ CALL_S = 2.0
 READ_BYTES = 1 << 18
 READS_MAX = 16
 """Reads of one connection in a turn: one plugin that talks without end does not keep the others waiting."""
+SHARE_S = 0.02
+"""How long what one connection brought is handled in a turn, in wall time; the rest waits, in the end in the socket."""
 UNSENT_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
 _METHOD_NAMES = list(METHODS)
 _STREAMS = (Lane.EVENTS, Lane.ORDERS)
@@ -74,7 +77,8 @@ class Link:
 
     Args:
         name: the plugin instance's, for errors.
-        on_batch: called with each batch that a stream brings, once and in order, and with its lane.
+        on_batch: called with each batch that a stream brings, once and in order, and with its lane. It may return an
+            iterator: the batch is handled when that is at its end, be it turns later.
         on_lost: called once, with the reason, when a connection has ended or the plugin broke the contract.
     """
 
@@ -82,7 +86,7 @@ class Link:
         self,
         name: str,
         reactor: Reactor,
-        on_batch: Callable[[Lane, Message], object],
+        on_batch: Callable[[Lane, Message], Iterator[None] | None],
         on_lost: Callable[[str, bool], object],
     ) -> None:
         self.name = name
@@ -94,6 +98,8 @@ class Link:
         self.ponged = True
         self.reads_max = READS_MAX
         """How often a connection is read in a turn, `READ_BYTES` each."""
+        self.share_s = float("inf")
+        """How long what a connection brought is handled in a turn."""
         self.paused = False
         """While EVENTS is not read: what it brought before waits to be numbered, and credit runs out meanwhile."""
         self.outbox = {lane: Outbox(lane) for lane in _STREAMS}
@@ -102,6 +108,9 @@ class Link:
         self._on_lost = on_lost
         self._connections: dict[Lane, _Connection] = {}
         self._flows = {lane: Flow() for lane in _STREAMS}
+        self._half: dict[Lane, Iterator[None] | None] = {}
+        """Lanes whose turn was over before all was handled that has been read, with the rest of a batch."""
+        self._share_until_s = 0.0
         self._calls: dict[int, Call] = {}
         self._last_call = self._last_step = 0
         self._answered = 0
@@ -153,6 +162,7 @@ class Link:
             self._reactor.forget(connection.sock)
             connection.sock.close()
         self._connections.clear()
+        self._half.clear()
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
@@ -261,8 +271,8 @@ class Link:
         return sum(flow.acked for flow in self._flows.values())
 
     def settled(self) -> bool:
-        """Return whether the plugin has handled all that was sent, and nothing waits."""
-        return all(f.acked == f.sent for f in self._flows.values()) and not any(self.outbox.values())
+        """Return whether the plugin has handled all that was sent, what it said of it too, and nothing waits."""
+        return not self._half and all(f.acked == f.sent for f in self._flows.values()) and not any(self.outbox.values())
 
     # -- the wire --------------------------------------------------------------------------------------------------
 
@@ -292,13 +302,51 @@ class Link:
             return
         if events & WRITE:
             self._send_rest(lane, connection)
-        if events & READ and not self.lost and not (self.paused and lane == Lane.EVENTS):
-            try:
-                self._read(lane, connection)
-            except (Breach, FlowError) as error:
-                self._lose(str(error), breach=True)
-            except DecodeError:
-                self._lose(f"{lane.name} met a message that is no protobuf of its kind", breach=True)
+        if events & READ and not self.lost and lane not in self._half and not (self.paused and lane == Lane.EVENTS):
+            self._guarded(lane, lambda: self._read(lane, connection))
+
+    def _guarded(self, lane: Lane, call: Callable[[], object]) -> None:
+        self._share_until_s = monotonic() + self.share_s
+        try:
+            call()
+        except (Breach, FlowError) as error:
+            self._lose(str(error), breach=True)
+        except DecodeError:
+            self._lose(f"{lane.name} met a message that is no protobuf of its kind", breach=True)
+
+    # -- more than a turn's share ----------------------------------------------------------------------------------
+
+    @property
+    def behind(self) -> bool:
+        """Whether something that was read waits for another turn."""
+        return bool(self._half)
+
+    def _later(self, lane: Lane, rest: Iterator[None] | None) -> None:
+        self._half[lane] = rest
+        self._reactor.again(lambda: self._guarded(lane, lambda: self._go_on(lane)))
+
+    def _go_on(self, lane: Lane) -> None:
+        """Handle what a turn's share left over: the rest of a batch, then what was read behind it."""
+        connection = self._connections.get(lane)
+        if connection is None or self.lost or lane not in self._half:
+            return
+        rest = self._half.pop(lane)
+        if rest is not None:
+            self._handle(lane, rest)
+        if lane not in self._half:
+            used = self._parse(lane, connection.taken)
+            if used and not self.lost:
+                del connection.taken[:used]
+
+    def _handle(self, lane: Lane, rest: Iterator[None]) -> None:
+        """Go on with a batch, and acknowledge it once it is handled."""
+        for _ in rest:
+            if self.lost:
+                return
+            if monotonic() >= self._share_until_s:
+                self._later(lane, rest)
+                return
+        self._done(lane)
 
     def _send_rest(self, lane: Lane, connection: _Connection) -> None:
         try:
@@ -334,25 +382,29 @@ class Link:
                 used = self._parse(lane, data)
                 if used < len(data):
                     taken += memoryview(data)[used:]
-            if self.lost or len(data) < READ_BYTES:
+            if self.lost or lane in self._half or len(data) < READ_BYTES:
                 return
 
     def _parse(self, lane: Lane, data: bytes | bytearray) -> int:
         """Hear every whole message at the beginning of *data*; return how many bytes they are."""
         at, end = 0, len(data)
-        while end - at >= HEADER_BYTES and not self.lost:
+        longest = STREAM_BYTES_MAX if lane in self._flows else MESSAGE_BYTES_MAX
+        while end - at >= HEADER_BYTES and not self.lost and lane not in self._half:
             length, kind, method, _, number = HEADER.unpack_from(data, at)
-            if length > MESSAGE_BYTES_MAX:
-                raise Breach(f"{lane.name} met a message of {length:,} bytes, wanted at most {MESSAGE_BYTES_MAX:,}")
+            if length > longest:
+                raise Breach(f"{lane.name} met a message of {length:,} bytes, wanted at most {longest:,}")
             begin = at + HEADER_BYTES
             if end - begin < length:
                 break
             at = begin + length
             self._hear(lane, kind, method, number, bytes(data[begin:at]))
+            if end > at and lane not in self._half and monotonic() >= self._share_until_s:
+                self._later(lane, None)
         return at
 
     def _hear(self, lane: Lane, kind: int, method: int, number: int, body: bytes) -> None:
         if kind == Kind.BATCH and lane in self._flows:
+            bound_batch(body, lane.name)
             self._hear_batch(lane, Batch.FromString(body))
         elif kind in (Kind.REPLY, Kind.REFUSED) and lane == Lane.CONTROL:
             self._hear_reply(kind, method, number, body)
@@ -364,16 +416,19 @@ class Link:
             raise Breach(f"{lane.name} met a message of kind {kind}, wanted a batch on a stream or a reply on CONTROL")
 
     def _hear_reply(self, kind: int, method: int, number: int, body: bytes) -> None:
-        call = self._calls.pop(number, None)
+        call = self._calls.get(number)
         if call is None:
             return  # too late
         if kind == Kind.REFUSED:
+            del self._calls[number]
             text = body[:4096].decode("utf-8", "replace")
             call.error = PeerError(f"plugin {self.name} refused {call.method}: {text}")
             return
         if method and _METHOD_NAMES[method - 1 : method] != [call.method]:
             raise Breach(f"CONTROL met a reply of method {method} to {call.method}")
+        bound_reply(body, call.method)
         reply: Any = METHODS[call.method][1].FromString(body)
+        del self._calls[number]  # not before: a breach above ends the call with the link
         call.reply = reply
 
     def _hear_batch(self, lane: Lane, batch: Message) -> None:
@@ -382,10 +437,20 @@ class Link:
             return
         if batch.answers > self._last_step:
             raise Breach(f"{lane.name} met an answer to step {batch.answers}, wanted at most {self._last_step}")
-        self._on_batch(lane, batch)
-        flow.done()
-        if batch.answers > self._answered:
-            self._answered = batch.answers
+        rest = self._on_batch(lane, batch)
+        if rest is not None:
+            self._handle(lane, self._answered_after(rest, batch.answers))
+            return
+        self._answered = max(self._answered, batch.answers)
+        self._done(lane)
+
+    def _answered_after(self, rest: Iterator[None], step: int) -> Iterator[None]:
+        """Handle the rest of a batch; the step that it answers, as before a start in wall time, is over after that."""
+        yield from rest
+        self._answered = max(self._answered, step)
+
+    def _done(self, lane: Lane) -> None:
+        self._flows[lane].done()
         if not self.lost:
             self._tell(lane)
 

@@ -10,20 +10,20 @@ import hmac
 import json
 import os
 import secrets
-import shutil
 import socket
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from penstock_kernel.hosts.reactor import READ, Reactor
 from penstock_sdk.process.envelope import HEADER, HEADER_BYTES, Kind, Lane, pack
+from penstock_sdk.process.own_folder import OwnFolder
+from penstock_sdk.wire.messages import FAMILY, PROTOCOL_MAJORS
 
 __all__ = ["HELLO_S", "Listener", "Welcomed"]
 
@@ -57,6 +57,8 @@ class _Caller:
         self.sock = sock
         self.until_s = until_s
         self.data = b""
+        self.plugin = ""
+        """The plugin that it is a process of: asked at once, for it may be gone before it is refused."""
 
 
 class Listener:
@@ -64,14 +66,25 @@ class Listener:
 
     Args:
         told: called with a sentence for each connection that is refused.
+        majors: of penstock.plugin, that this host speaks.
+        plugin_of: returns the plugin that a process id is of, or "".
     """
 
-    def __init__(self, reactor: Reactor, told: Callable[[str], object] = lambda text: None) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        told: Callable[[str], object] = lambda text: None,
+        majors: Sequence[int] = PROTOCOL_MAJORS,
+        plugin_of: Callable[[int], str] = lambda pid: "",
+    ) -> None:
+        self._plugin_of = plugin_of
+        self._majors = tuple(majors)
         self._reactor = reactor
         self._told = told
         self._expected: dict[str, _Expected] = {}
         self._callers: dict[int, _Caller] = {}
-        self.folder = _own_folder()
+        self._own = _own_folder()
+        self.folder = self._own.path
         self.path = str(self.folder / "s")
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._sock.setblocking(False)
@@ -108,6 +121,7 @@ class Listener:
                 return
             sock.setblocking(False)
             caller = _Caller(sock, monotonic() + HELLO_S)
+            caller.plugin = self._plugin_of(_peer(sock)[0])
             if len(self._callers) >= WAITING_MAX:
                 self._refuse(caller, f"came when {WAITING_MAX} others had not said HELLO yet")
                 continue
@@ -147,8 +161,9 @@ class Listener:
         try:
             hello: Any = json.loads(body)
             lane, token, incarnation = _lane(hello["lane"]), str(hello["token"]), str(hello.get("incarnation", ""))
+            spoken = [int(each) for each in hello.get("majors", (1,))]
         except (ValueError, KeyError, TypeError, AttributeError):
-            self._refuse(caller, "said a HELLO that is no JSON object of lane (1, 2 or 3), token and incarnation")
+            self._refuse(caller, "said a HELLO that is no JSON object of lane (1, 2 or 3), token, incarnation, majors")
             return
         known = next((t for t in self._expected if hmac.compare_digest(t.encode(), token.encode())), "")
         expected = self._expected.get(known)
@@ -159,17 +174,26 @@ class Listener:
             self._refuse(caller, f"has {expected.name}'s token, which has opened {lane.name} before")
         elif not expected.owns(pid):
             self._refuse(caller, f"has {expected.name}'s token, but is not the process that was given it")
+        elif not (shared := set(spoken) & set(self._majors)):
+            why = (
+                f"speaks majors {', '.join(map(str, spoken))[:100]} of {FAMILY}, this host "
+                f"{', '.join(map(str, self._majors))}; install another version of penstock-sdk with the plugin"
+            )
+            with suppress(OSError):
+                caller.sock.send(pack(Kind.REFUSED, f"{expected.name} {why}".encode()))
+            self._refuse(caller, f"has {expected.name}'s token, but {why}")
         else:
             expected.lanes.discard(lane)
             if not expected.lanes:
                 self.forget(known)
-            self._let_in(caller, expected, lane, incarnation)
+            self._let_in(caller, expected, lane, incarnation, max(shared))
 
-    def _let_in(self, caller: _Caller, expected: _Expected, lane: Lane, incarnation: str) -> None:
+    def _let_in(self, caller: _Caller, expected: _Expected, lane: Lane, incarnation: str, major: int) -> None:
         sock = caller.sock
         self._callers.pop(sock.fileno(), None)
         self._reactor.forget(sock)
-        welcome = json.dumps({"name": expected.name, "host": f"penstock-kernel {version('penstock-kernel')}"}).encode()
+        host = f"penstock-kernel {version('penstock-kernel')}"
+        welcome = json.dumps({"name": expected.name, "host": host, "major": major}).encode()
         try:
             sock.send(pack(Kind.WELCOME, welcome))
         except OSError:
@@ -182,7 +206,8 @@ class Listener:
         self._callers.pop(caller.sock.fileno(), None)
         self._reactor.forget(caller.sock)
         caller.sock.close()
-        self._told(f"a connection of process {pid}, user {uid}, {why}")
+        of = f" of plugin {caller.plugin}" if caller.plugin else ""
+        self._told(f"a connection of process {pid}{of}, user {uid}, {why}")
 
     def close(self) -> None:
         """Close the socket and every connection that nobody took, and remove the folder. Again is harmless."""
@@ -194,16 +219,21 @@ class Listener:
         if self._sock.fileno() >= 0:
             self._reactor.forget(self._sock)
             self._sock.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._own.remove()
 
 
-def _own_folder() -> Path:
-    """Return a new folder of mode 0700, where a socket's path is short enough."""
-    for parent in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):
-        if parent and len(os.fsencode(parent)) < _PATH_BYTES_MAX - 24:
-            with suppress(OSError):
-                return Path(tempfile.mkdtemp(prefix="penstock-", dir=parent))  # mkdtemp makes it 0700
-    raise OSError(f"no folder for the plugins' socket: {tempfile.gettempdir()} is too long or cannot be written")
+def _own_folder() -> OwnFolder:
+    """Return a new folder, where a socket's path is short enough; those that killed kernels left there are removed."""
+    parents = (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp")
+    try:
+        return OwnFolder(
+            "penstock-", [each for each in parents if each and len(os.fsencode(each)) < _PATH_BYTES_MAX - 24]
+        )
+    except OSError as error:
+        raise OSError(
+            f"no folder for the plugins' socket: {tempfile.gettempdir()} is too long or cannot be written "
+            f"({error.strerror or error})"
+        ) from None
 
 
 def _lane(said: Any) -> Lane:

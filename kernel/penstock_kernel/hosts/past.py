@@ -23,6 +23,8 @@ __all__ = ["Past", "Told"]
 
 RECORDS_MAX = 4096
 BYTES_MAX = 256 << 10
+FRAMES_MAX = 64
+"""Frames read, after which whoever reads may do something else, also when none of them is to be told."""
 _NEW = int(IntentAction.NEW)
 
 
@@ -36,6 +38,9 @@ class Told(NamedTuple):
     records: int
     last_seq: int
     start: FrameView | None = None
+
+
+_PAUSE = Told(None, 0, -1)
 
 
 class Past:
@@ -61,11 +66,16 @@ class Past:
         self._addresses: dict[int, str | None] = {}
 
     def batches(self, frames: Iterable[FrameView]) -> Iterator[Told]:
-        """Yield what is to be told of *frames*; the last one may hold nothing, and says how far they went."""
+        """Yield what is to be told of *frames*; the last one may hold nothing, and says how far they went.
+
+        Between them come some that hold nothing and say nothing: there the reading may pause.
+        """
         parts: list[bytes] = []
         records = size = 0
         last_seq, last_ns = -1, 0
-        for frame in frames:
+        for number, frame in enumerate(frames, 1):
+            if number % FRAMES_MAX == 0:
+                yield _PAUSE
             for told in self._of(frame):
                 if isinstance(told, bytes):
                     parts.append(told)

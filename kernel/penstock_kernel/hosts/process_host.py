@@ -10,16 +10,18 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from subprocess import TimeoutExpired
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from penstock_kernel.bridge.plan import NOISE
 from penstock_kernel.deployment_files import resolve_references
 from penstock_kernel.hosts.commands import HostError, command_for
-from penstock_kernel.hosts.link import Link
+from penstock_kernel.hosts.frames import met_and_wanted
+from penstock_kernel.hosts.link import SHARE_S, Call, Link
 from penstock_kernel.hosts.returning import drive, returning
 from penstock_kernel.hosts.rights import Rights
 from penstock_kernel.hosts.stderr import Stderr
@@ -81,19 +83,23 @@ class ProcessHost(Telling):
             except PackageError as error:
                 raise HostError(f"plugin {self.name}: {error}") from error
         listener = hosts.listener
+        self._coming, self.lost_why = True, ""
         self.link = Link(self.name, hosts.reactor, self._on_batch, self._on_link_lost)
         if not self.stepped:
             self.link.reads_max = 1  # a plugin that floods holds the kernel up for milliseconds at most
+            self.link.share_s = SHARE_S
         self._token = listener.expect(self.name, self.link.adopt, lambda pid: self.child is None or self._owns(pid))
         command = command_for(self.spec, self.deployment, listener.path, self._token, hosts.data_folder(self.name))
+        by_bridge = command.confinement is None
         self._stderr = Stderr(
-            hosts.reactor, lambda text: kernel.write_log(Severity.INFO, self.name, text, {"stream": "stderr"})
-        )
+            hosts.reactor, lambda text: kernel.write_log(Severity.INFO, self.name, text, {"stream": "stderr"}),
+            noise=NOISE if by_bridge else "",
+        )  # fmt: skip
         try:
             self.child = launch(
                 command.argv, confinement=command.confinement, env=command.env, cwd=command.cwd,
                 stdout=self._stderr.writing, stderr=self._stderr.writing,
-                keeper=command.confinement is not None,  # without one it is our bridge, which keeps what it starts
+                keeper=not by_bridge,  # it keeps what it starts
             )  # fmt: skip
         except OSError as error:
             self._let_go()
@@ -141,45 +147,90 @@ class ProcessHost(Telling):
             self.end(0.0)
             raise HostError(f"plugin {self.name} refuses its config: {'; '.join(self.faults)}")
 
+    def meet_nowait(self) -> Iterator[None]:
+        """As `begin` without waiting, up to what it says that it is; `begin` goes on with this very process.
+
+        Raises:
+            HostError: it does not come, or is not what its manifest says.
+        """
+        with self._ended_where_it_fails():
+            yield from self._meet()
+
     def _begin(self, *, validate_only: bool = False) -> Iterator[None]:
-        try:
-            self.spawn()
-            link, until_s = self.link, monotonic() + self.spec.start_s
-            assert link is not None
-            configure_s = min(CONFIGURE_S, self.spec.start_s)
-            while not link.complete:
-                self._check_child()
-                if monotonic() >= until_s:
-                    raise HostError(
-                        f"plugin {self.name}: its process did not connect within {self.spec.start_s:g} s"
-                        f"{self._last_words()}; see what it prints, or give it more start_s"
-                    )
-                yield
-            if not self._prepared:
-                call = link.begin_call(
-                    "Describe", DescribeRequest(majors=PROTOCOL_MAJORS, host_version=self.hosts.version), configure_s
-                )
-                while not call.done:
-                    link.overdue()
-                    yield
-                self._take_described(call.result())
-            call = link.begin_call("Configure", self.configure_request(validate_only=validate_only), configure_s)
-            while not call.done:
-                link.overdue()
-                yield
+        with self._ended_where_it_fails():
+            yield from self._meet()
+            call = self._begin_call("Configure", self.configure_request(validate_only=validate_only))
+            yield from self._awaited(call)
             self.faults = list(call.result().faults)
             if self.faults and not validate_only:
                 raise HostError(f"plugin {self.name} refuses its config: {'; '.join(self.faults)}")
+        self.up = not validate_only
+        self._coming = validate_only
+        self.prepared = validate_only
+        if self.up:
+            self._tell_noise()
+        assert self.link is not None
+        self.incarnation = self.link.incarnation
+
+    def _meet(self) -> Iterator[None]:
+        """Wait until its process has connected and said what it is."""
+        self.spawn()
+        link, begun_s = self.link, monotonic()
+        assert link is not None
+        while not link.complete:
+            self._check_child()
+            if monotonic() >= max(begun_s, self.hosts.met_s) + self.spec.start_s:
+                raise HostError(
+                    f"plugin {self.name}: its process did not connect within {self.spec.start_s:g} s"
+                    f"{self._last_words()}; see what it prints, or give it more start_s"
+                )
+            yield
+        if not self._met:
+            request = DescribeRequest(majors=PROTOCOL_MAJORS, host_version=self.hosts.version)
+            call = self._begin_call("Describe", request)
+            yield from self._awaited(call)
+            self._take_described(call.result())
+            self._met = True
+
+    def _begin_call(self, method: str, request: Message) -> Call:
+        assert self.link is not None
+        return self.link.begin_call(method, request, min(CONFIGURE_S, self.spec.start_s))
+
+    def _awaited(self, call: Call) -> Iterator[None]:
+        while not call.done:
+            assert self.link is not None
+            self.link.overdue()
+            yield
+
+    @contextmanager
+    def _ended_where_it_fails(self) -> Iterator[None]:
+        try:
+            yield
         except PeerError as error:
-            text = f"{error}{self._last_words()}"
+            why = self.lost_why
+            text = f"plugin {self.name}: {why}" if why else f"{error}{self._last_words()}"
             self.end(0.0)
             raise HostError(text) from None
         except HostError:
             self.end(0.0)
             raise
-        self.up = not validate_only
-        self._prepared = validate_only
-        self.incarnation = link.incarnation
+
+    def _tell_noise(self) -> None:
+        """Say what it printed where it must not, once for each start; its bridge has told it before it connected."""
+        if self._stderr is None:
+            return
+        self._stderr.read()
+        if self._stderr.noise:
+            self.hosts.say_later(
+                Alert(
+                    code="plugin.noise",
+                    severity=Severity.WARNING,
+                    subject=self.name,
+                    met=f"before its start-up line it printed {shown(self._stderr.noise)}",
+                    wanted="nothing but the start-up line on stdout",
+                    way_out="have it print to stderr; what stood there was passed over, and is in its log",
+                )
+            )
 
     def _check_child(self) -> None:
         status = self.child.poll() if self.child is not None else None
@@ -235,9 +286,9 @@ class ProcessHost(Telling):
     def attached(self, ctx: Context) -> None:
         """Know who it is in this run; called when the kernel attaches it."""
         self.ctx = ctx
-        limits = self.hosts.kernel.limits
+        limits, alerts = self.hosts.kernel.limits, self.hosts.kernel.alerts
         self.rights = Rights(
-            self.spec.manifest, ctx.plugin_id, ctx.identity.book_id, lambda key: limits.values.get(key)
+            self.spec.manifest, ctx.plugin_id, ctx.identity, lambda key: limits.values.get(key), alerts.opener
         )
 
     def start(self, resumed: bool) -> list[Any] | None:
@@ -422,6 +473,7 @@ class ProcessHost(Telling):
                 )
             )
             return None
+        self.hosts.reactor.turn_until(lambda: not link.behind, DRAIN_S)  # what it said before it said its last
         self.started, self._drained = self.stepped and self.throughout, True
         self._hold_last(link)
         return self.said(reply.said)
@@ -440,7 +492,7 @@ class ProcessHost(Telling):
 
     def ask_to_end(self, deadline_s: float = 2.0) -> None:
         """Say Stop, without waiting for what comes of it."""
-        self.up = self.started = self.early = False
+        self.up = self.started = self.early = self._coming = False
         if self.link is not None and self.link.complete and not self.link.lost:
             self.link.begin_call("Stop", StopRequest(), deadline_s)
 
@@ -477,7 +529,8 @@ class ProcessHost(Telling):
             self._stderr.close()
             self._stderr = None
         self.child = None
-        self.up = self.started = self._prepared = self.early = self._knows = self._drained = False
+        self._coming = False
+        self.up = self.started = self.prepared = self._met = self.early = self._knows = self._drained = False
         self._for_start.clear()
         self._before.clear()
         self._answers.clear()
@@ -489,8 +542,8 @@ class ProcessHost(Telling):
         self._asked_ahead = self._taken_all = False
 
     def _on_link_lost(self, text: str, breach: bool) -> None:
-        if not self.up:
-            return  # `begin` tells
+        if not self.up and not self._coming:
+            return  # it was told to end
         child = self.child
         status = None
         if child is not None:
@@ -502,20 +555,23 @@ class ProcessHost(Telling):
         words = self._last_words()
         if status is not None:
             text = f"its process {_ended(status)}{words}"
-        self.up = self.started = self.early = False
+        was_up, self.up = self.up, False
+        self.started = self.early = False
         self.lost_why = text
         if breach:
+            met, wanted = met_and_wanted(text)
             self.hosts.say_later(
                 Alert(
                     code="plugin.breach",
                     severity=Severity.ERROR,
                     subject=self.name,
-                    met=text,
-                    wanted="what the plugin contract allows",
+                    met=met,
+                    wanted=wanted or "what the plugin contract allows",
                     way_out="tell its vendor; `penstock conform` finds such faults",
                 )
             )
-        self.on_lost(self, text)
+        if was_up:
+            self.on_lost(self, text)  # of one that is only coming, whoever waits for it is told
 
     def clear_away(self) -> None:
         """Wait for a killed process and let go of it, so that another can be started."""

@@ -41,10 +41,28 @@ class Proxy(Plugin):
         self.host.attached(ctx)
         kernel = self.host.hosts.kernel
         if kernel.live:
-            self.host.begin()
+            self._begin()
             self.host.early = self.host.stepped and self.host.throughout
         elif kernel.undone is not None and kernel.is_undone_here():
             raise HostError(kernel.undone.why)  # as then: it did not come up
+        elif why := kernel.failed_then(ctx.name):
+            raise HostError(why)
+
+    def _begin(self) -> None:
+        """Have its process come up; in wall time a start goes on without one that does not, as when it is lost later.
+
+        Raises:
+            HostError: it does not come up under the simulated clock, or in the middle of a run.
+        """
+        host = self.host
+        try:
+            if why := host.hosts.unmet.pop(host.name, ""):
+                raise HostError(why)
+            host.begin()
+        except HostError as error:
+            if host.stepped or host.hosts.kernel.started:
+                raise
+            host.hosts.lost(host, str(error))
 
     def on_start(self) -> Any:
         """Let the plugin begin; return what it says first."""

@@ -27,6 +27,7 @@ class Reactor:
         self._selector = selectors.DefaultSelector()
         self._on_wait = on_wait
         """Called after every wait: who waits is alive."""
+        self._again: list[Callable[[], object]] = []
 
     def watch(self, file: Any, events: int, call: Callable[[int], object]) -> None:
         """Call *call* with the events that are ready, from now on; again changes them."""
@@ -42,14 +43,21 @@ class Reactor:
         except (KeyError, ValueError):
             return
 
+    def again(self, call: Callable[[], object]) -> None:
+        """Call *call* once, in the next turn, which then waits for nobody: one turn's share was not all there is."""
+        self._again.append(call)
+
     def turn(self, timeout_s: float) -> bool:
         """Call back all who are ready, waiting at most *timeout_s* for the first; return whether any was."""
-        ready = self._selector.select(timeout_s)
+        again, self._again = self._again, []
+        ready = self._selector.select(0.0 if again else timeout_s)
         if timeout_s > 0:
             self._on_wait()
+        for call in again:
+            call()
         for key, events in ready:
             key.data(events)
-        return bool(ready)
+        return bool(ready or again)
 
     def turn_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
         """Turn until *done* or until the time is over; return whether it is done."""

@@ -27,6 +27,8 @@ from penstock_sdk.wire.segment import read_frames
 __all__ = ["Comes", "drive", "returning"]
 
 RESTORE_S = 10.0
+SLICE_S = 0.01
+"""How long the journal is read in one piece: the kernel has others to serve."""
 T = TypeVar("T")
 
 
@@ -97,6 +99,7 @@ def returning(
     started = False
     if journal is None and held is None:
         _tell_state_lost(kernel, host, "the run keeps no journal, and the plugin had given no state")
+    pause_s = monotonic() + SLICE_S
     while True:
         kernel.write()
         frames = _frames_after(journal, told_seq) if journal is not None else iter(())
@@ -111,6 +114,9 @@ def returning(
             elif told.batch is not None:
                 yield from _send(host, link, told)
             told_seq = max(told_seq, told.last_seq)
+            if monotonic() >= pause_s:
+                yield
+                pause_s = monotonic() + SLICE_S
         if before_seq is not None:
             return None
         if not started:
@@ -137,15 +143,17 @@ def drive(steps: Generator[None, None, T], reactor: Reactor, timeout_s: float) -
     """
     until_s = monotonic() + timeout_s
     while True:
+        began_s = monotonic()
         try:
             next(steps)
         except StopIteration as end:
             value: T = end.value
             return value
-        if monotonic() >= until_s:
+        now_s = monotonic()
+        if now_s >= until_s:
             steps.close()
             raise PeerTimeout(f"it has not come up within {timeout_s:g} s")
-        reactor.turn(0.01)
+        reactor.turn(0.0 if now_s >= began_s + SLICE_S else 0.01)  # it paused, and waits for nothing
 
 
 def _restore(host: Comes, link: Link, kernel: Any, held: tuple[bytes, int]) -> Iterator[None]:

@@ -10,8 +10,14 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
+
 from penstock_kernel.strictest import strictness
+from penstock_sdk.alerts import is_kernels
+from penstock_sdk.context import Identity
+from penstock_sdk.core.faults import shown
 from penstock_sdk.events import (
+    Alert,
     CaptureRef,
     CheckVerdict,
     ClockStep,
@@ -55,6 +61,7 @@ _ONLY: dict[type, tuple[str, ...]] = {
     ExecutionReport: ("venue",), Reconciled: ("venue",), CheckVerdict: _CHECKS, OrderIntent: _TRADERS,
     ListingDefinition: ("venue", "refdata", "operations"),
 }  # fmt: skip
+_PERSONS = ("trader_id", "account_id")
 _SWITCHES = (LimitKind.KILL, LimitKind.PAUSE)
 
 
@@ -62,23 +69,26 @@ class Rights:
     """The rights of one plugin instance.
 
     Args:
-        plugin_id, book_id: who its orders must be for.
+        plugin_id, identity: who its orders must be for.
         limit_value: returns the value in force of (kind, strategy, listing), or None.
+        alert_opener: returns the plugin that opened the open alert (code, subject), or None.
     """
 
     def __init__(
         self,
         manifest: PluginManifest,
         plugin_id: int,
-        book_id: int,
+        identity: Identity,
         limit_value: Callable[[tuple[int, int, int]], int | None] = lambda key: None,
+        alert_opener: Callable[[str, str], int | None] = lambda code, subject: None,
     ) -> None:
         self.manifest = manifest
         self.plugin_id = plugin_id
-        self.book_id = book_id
+        self.identity = identity
         self.refused = 0
         """How often it said what it may not."""
         self._limit_value = limit_value
+        self._alert_opener = alert_opener
         self._of_type: dict[int, str] = {}
         """Why a type may not be said at all, by schema id; empty: it may."""
 
@@ -93,7 +103,13 @@ class Rights:
         check = _VALUES.get(layout.cls)
         if check is None:
             return ""
-        records = event.records() if type(event) is Frame else (event,)
+        if type(event) is not Frame:
+            return check(self, event)
+        columns = _COLUMNS.get(layout.cls)
+        if columns is not None:
+            suspects = np.flatnonzero(columns(self, event.array))
+            return check(self, layout.unpack(event.array[suspects[0]].tobytes())) if len(suspects) else ""
+        records = event.records()
         return next((found for record in records if (found := check(self, record))), "")
 
     def _refused_type(self, layout: Layout) -> str:
@@ -120,9 +136,35 @@ class Rights:
 
     def _intent(self, intent: OrderIntent) -> str:
         found = self._own(intent, "strategy_id")
-        if not found and intent.action == IntentAction.NEW and intent.book_id != self.book_id:
-            return f"met an OrderIntent for book {intent.book_id}, wanted its own, {self.book_id}"
-        return found
+        if found or intent.action != IntentAction.NEW:
+            return found  # a cancel names an order, and the desk knows whose that is
+        me = self.identity
+        if intent.book_id != me.book_id:
+            return f"met an OrderIntent for book {intent.book_id}, wanted its own, {me.book_id}"
+        for field in _PERSONS:  # 0 names nobody
+            met, own = getattr(intent, field), getattr(me, field)
+            if met not in (0, own):
+                return f"met an OrderIntent with {field} {met}, wanted its own, {own}"
+        return ""
+
+    def _foreign_intents(self, intents: Any) -> Any:
+        """Return which of an array of intents `_intent` refuses."""
+        me = self.identity
+        foreign = intents["book_id"] != me.book_id
+        for field in _PERSONS:
+            foreign |= (intents[field] != 0) & (intents[field] != getattr(me, field))
+        return (intents["strategy_id"] != self.plugin_id) | (foreign & (intents["action"] == int(IntentAction.NEW)))
+
+    def _alert(self, alert: Alert) -> str:
+        """A plugin speaks for itself: not as the kernel, and it closes nobody else's alerts."""
+        code = alert.code
+        if is_kernels(code):
+            return f"met an alert {shown(code)}, wanted a code of its own: those of that word are the kernel's"
+        if code.startswith("venue.") and self.manifest.kind != "venue":
+            return f"met an alert {shown(code)} of a {self.manifest.kind} plugin, wanted it of venue only"
+        if alert.cleared and self._alert_opener(code, alert.subject) not in (None, self.plugin_id):
+            return f"met {shown(code)} of {shown(alert.subject)} cleared, wanted that of whoever raised it"
+        return ""
 
     def _limit(self, limit: Limit) -> str:
         """A plugin may tighten a limit, never loosen one."""
@@ -140,7 +182,15 @@ class Rights:
         return self._own(listing, "venue_id") if self.manifest.kind == "venue" else ""
 
 
+_COLUMNS: dict[type, Callable[[Rights, Any], Any]] = {
+    OrderIntent: Rights._foreign_intents,
+    CheckVerdict: lambda rights, verdicts: verdicts["check_id"] != rights.plugin_id,
+    ConnectionState: lambda rights, states: states["plugin_id"] != rights.plugin_id,
+}
+"""The same of a whole frame at once: which of its records are to be refused, of those `_VALUES` says why."""
+
 _VALUES: dict[type, Callable[[Rights, Any], str]] = {
+    Alert: Rights._alert,
     OrderIntent: Rights._intent,
     Limit: Rights._limit,
     ListingDefinition: Rights._listing,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from penstock_kernel.hosts.frames import Breach, events_of
+from penstock_kernel.hosts.bounds import TIMERS_MAX
+from penstock_kernel.hosts.frames import Breach, each_event, events_of, met_and_wanted
 from penstock_kernel.hosts.rights import REFUSALS_MAX
 from penstock_sdk.core.faults import Raised, RecordedFault, shown
 from penstock_sdk.events import Alert, IdKind, Severity, TaskResult
@@ -30,6 +32,8 @@ __all__ = ["Saying"]
 
 LOG_LINES_MAX = 500
 """Lines of the log that one plugin writes in a second; more are passed over."""
+FIELDS_JSON_MAX = 16_384
+"""Characters of one line's fields; more are passed over."""
 NAMES_MAX = 100_000
 """Names that one plugin may bring into a session …"""
 NAME_BYTES_MAX = 1024
@@ -39,23 +43,25 @@ NAME_BYTES_MAX = 1024
 class Saying(HostState):
     """A plugin as it is heard."""
 
-    def _on_batch(self, lane: Lane, batch: Message) -> None:
+    def _on_batch(self, lane: Lane, batch: Message) -> Iterator[None] | None:
         if batch.asks:
             self._answer_names(lane, batch)
         if self.link is None or self.link.lost:
-            return
+            return None
         if not self.stepped:
-            self.take_said(lane, batch)
-            return
+            return self.take_said(batch)
         if batch.answers:
+            for task_id in batch.tasks_begun:  # a result may come before anybody takes this answer
+                self._tasks.setdefault(task_id, None)
             self._answers.append(batch)
-            return
+            return None
         self._take_rest(batch)
         for event in self._decoded(batch):
             if type(event) is TaskResult and event.task_id in self._tasks:
                 self._tasks[event.task_id] = event
             else:
                 self.lose(f"it said {type(event).__name__} outside of a step", breach=True)
+        return None
 
     def said(self, batch: Message) -> list[Any] | None:
         """Return the events of a batch that it may say, faults in their places; take timers, log lines and the rest.
@@ -79,6 +85,12 @@ class Saying(HostState):
             self.lose(str(error), breach=True)
             return []
 
+    def _each(self, batch: Message) -> Iterator[Event]:
+        try:
+            yield from each_event(batch.frames)
+        except Breach as error:
+            self.lose(str(error), breach=True)
+
     def _allowed(self, event: Event) -> Event:
         """Return the event, or where it may not say that, an alert in its place."""
         rights = self.rights
@@ -89,7 +101,7 @@ class Saying(HostState):
         rights.refused += 1
         if rights.refused >= REFUSALS_MAX:
             self.lose(f"it said {rights.refused} times what it may not, the last: {why}")
-        met, _, wanted = why.removeprefix("met ").partition(", wanted ")
+        met, wanted = met_and_wanted(why)
         return Alert(
             code="plugin.not_allowed", severity=Severity.ERROR, subject=self.name, met=met, wanted=wanted,
             way_out="declare it in the plugin's manifest, or tell its vendor; it was dropped",
@@ -107,13 +119,13 @@ class Saying(HostState):
                 break
             severity = Severity(line.severity) if line.severity in Severity._value2member_map_ else Severity.INFO
             try:
-                fields = json.loads(line.fields_json) if line.fields_json else {}
-            except ValueError:
+                fields = json.loads(line.fields_json) if 0 < len(line.fields_json) <= FIELDS_JSON_MAX else {}
+            except (ValueError, RecursionError):
                 fields = {}
             kernel.write_log(severity, self.name, line.text[:4096], fields if isinstance(fields, dict) else {})
         if batch.tasks_begun and self.stepped:
             for task_id in batch.tasks_begun:
-                self._tasks.setdefault(task_id, None)
+                self._tasks.setdefault(task_id, None)  # an answer to a call, as of Start, was not queued
                 kernel.tasks.expect(partial(self._has_result, task_id), partial(self._result, task_id))
         if batch.effects_waiting:
             if not self.stepped:
@@ -131,9 +143,14 @@ class Saying(HostState):
 
     def _set_timers(self, timers: Any) -> None:
         assert self.ctx is not None
+        held = self.hosts.kernel.timers
+        if timers and held.live(self.ctx.plugin_id) + len(timers) > TIMERS_MAX:
+            met = held.live(self.ctx.plugin_id)
+            self.lose(f"it set {len(timers):,} timers beside {met:,}, wanted at most {TIMERS_MAX:,}", breach=True)
+            return
         for timer in timers:
             try:
-                self.hosts.kernel.timers.set(self.ctx.plugin_id, timer.due_ns, timer.tag, timer.timer_id)
+                held.set(self.ctx.plugin_id, timer.due_ns, timer.tag, timer.timer_id)
             except (ValueError, OverflowError) as error:
                 self.lose(f"timer {timer.timer_id}: {error}", breach=True)
 
@@ -152,8 +169,8 @@ class Saying(HostState):
             )
         return result
 
-    def take_said(self, lane: Lane, batch: Message) -> None:
-        """Take what it says in wall time, as inputs to come."""
+    def take_said(self, batch: Message) -> Iterator[None]:
+        """Take what it says in wall time, as inputs to come: an event, or a fault, with each step."""
         hosts = self.hosts
         self._take_rest(batch)
         origin = Origin.EXTERNAL if batch.from_outside else Origin.REPLY
@@ -163,9 +180,11 @@ class Saying(HostState):
         if batch.due_ns or batch.taken_all or (self._asked_ahead and batch.from_outside and not batch.frames):
             self._take_recorded(batch)
             return
-        for event in self._decoded(batch):
+        for event in self._each(batch):
             hosts.offer(self._allowed(event), slot, origin)
+            yield
         for fault in batch.faults:
+            yield
             self.faults_told, self.last_fault = self.faults_told + 1, f"{fault.handler}: {fault.error[:200]}"
             hosts.fault(slot, fault.handler, RecordedFault(fault.handler, fault.error[:1000]))
 

@@ -22,11 +22,17 @@ class Stderr:
 
     Args:
         log: takes a line.
+        noise: what a line begins with that is no line of its own but tells of one: see `noise`.
+
+    Attributes:
+        noise: what the first such line told; "" without one.
     """
 
-    def __init__(self, reactor: Reactor, log: Callable[[str], object]) -> None:
+    def __init__(self, reactor: Reactor, log: Callable[[str], object], *, noise: str = "") -> None:
         self._reactor = reactor
         self._log = log
+        self._begins_noise = noise
+        self.noise = ""
         self._rest = b""
         self._lines = 0
         self.words: deque[str] = deque(maxlen=WORDS_KEPT)
@@ -55,6 +61,9 @@ class Stderr:
         text = line[:LINE_MAX].decode("utf-8", "replace").strip()
         if not text:
             return
+        if self._begins_noise and text.startswith(self._begins_noise):
+            self.noise = self.noise or text.removeprefix(self._begins_noise)
+            return  # the line itself is in the log already
         self.words.append(text)
         self._lines += 1
         if self._lines <= LINES_MAX:

@@ -26,7 +26,7 @@ from penstock_kernel.hosts.returning import drive, returning
 from penstock_sdk.core.faults import RecordedFault, error_text
 from penstock_sdk.events import Alert, PluginStatus, Severity
 from penstock_sdk.manifest import RestartPolicy
-from penstock_sdk.process.peer import PeerError
+from penstock_sdk.process.peer import PeerError, PeerGone
 from penstock_sdk.wire.frame import Origin
 
 if TYPE_CHECKING:
@@ -295,8 +295,10 @@ class Supervisor:
     def _failed(self, care: _Care, error: Exception) -> None:
         """A start that failed counts as a loss."""
         care.coming = None
+        # A connection ends before anybody knows how its process did: that has been looked up meanwhile.
+        why = care.host.lost_why if isinstance(error, PeerGone) else ""
+        why = why or error_text(error).removeprefix("HostError: ")
         care.host.clear_away()
-        why = error_text(error).removeprefix("HostError: ")
         if self._status(care) in (PluginStatus.STARTING, PluginStatus.CONFIGURED):
             self._say(care, PluginStatus.FAILED, why)
         self._down(care, why)

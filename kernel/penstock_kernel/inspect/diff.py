@@ -1,11 +1,13 @@
 """Where two runs part: their headers, then the first event that differs, field by field, and what led to it.
 
 The bytes of both journals are compared batch by batch; only the frame in which they differ is decoded. Where commits
-fell does not matter: a run and its resumed twin are equal when their events are.
+fell does not matter: a run and its resumed twin are equal when their events are. Nor does where a plugin ran: what one
+in a process of its own says is a reply (REPLY), what one in the kernel says is derived (DERIVED); that is told apart.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,11 @@ from penstock_sdk.schema import ABSENT, layout_of
 from penstock_sdk.wire.frame import DIAGNOSTIC, HEADER, HEADER_BYTES, Origin, padded
 from penstock_sdk.wire.segment import Batch, FrameView
 
-__all__ = ["EventSide", "FieldDifference", "RunDifference", "RunSide", "diff_runs"]
+__all__ = ["EventSide", "FieldDifference", "OriginDifference", "RunDifference", "RunSide", "diff_runs"]
 
 _CHAIN_MAX = 6
+_ORIGIN, _COUNT, _PRODUCER = 3, 8, 10
+"""Places in an unpacked header."""
 _HEADER_FIELDS = ("version", "origin", "at_ns", "cause_seq", "correlation_seq", "count", "stride", "producer")
 
 
@@ -48,6 +52,14 @@ class EventSide(msgspec.Struct, frozen=True):
     """What led to it, from the input at the root, one sentence an event."""
 
 
+class OriginDifference(msgspec.Struct, frozen=True):
+    """Events that are the same but came another way, because a plugin ran elsewhere."""
+
+    a: str
+    b: str
+    events: int
+
+
 class RunSide(msgspec.Struct, frozen=True):
     """One of the two runs."""
 
@@ -62,7 +74,7 @@ class RunDifference(msgspec.Struct, frozen=True):
     """What two runs have in common, and where they part."""
 
     equal: bool
-    """True when every event but the run headers is the same."""
+    """True when every event but the run headers is the same, in all but where the plugin ran that said it."""
     a: RunSide
     b: RunSide
     equal_events: int
@@ -75,6 +87,8 @@ class RunDifference(msgspec.Struct, frozen=True):
     event_a: EventSide | None = None
     """None when run A ends before it."""
     event_b: EventSide | None = None
+    origins: list[OriginDifference] = []
+    """Of the equal events, those that plugins said in their own process in one run and in the kernel in the other."""
 
 
 class _Side:
@@ -147,9 +161,10 @@ def diff_runs(run_a: Path, run_b: Path) -> RunDifference:
     """
     a, b = _Side(run_a), _Side(run_b)
     headers: list[FieldDifference] = []
+    elsewhere: Counter[tuple[int, int]] = Counter()
     passed_over = 0
     while True:
-        _skip_equal(a, b)
+        _skip_equal(a, b, elsewhere)
         frame_a, frame_b = a.frame(), b.frame()
         if frame_a is None or frame_b is None:
             break
@@ -162,37 +177,59 @@ def diff_runs(run_a: Path, run_b: Path) -> RunDifference:
         passed_over += 1
     a.finish()
     b.finish()
+    origins = [OriginDifference(_origin(x), _origin(y), count) for (x, y), count in sorted(elsewhere.items())]
     if frame_a is None and frame_b is None:
         told_a, told_b = (side.told(side.view.digest()) for side in (a, b))
-        return RunDifference(True, told_a, told_b, a.view.records - passed_over, headers)
+        return RunDifference(True, told_a, told_b, a.view.records - passed_over, headers, origins=origins)
     here = frame_a or frame_b
     assert here is not None
     equal = (a if frame_a is not None else b).view.records_before(here.seq) - passed_over
-    return _parted(a, b, frame_a, frame_b, equal, headers)
+    return msgspec.structs.replace(_parted(a, b, frame_a, frame_b, equal, headers), origins=origins)
 
 
-def _skip_equal(a: _Side, b: _Side) -> None:
+def _skip_equal(a: _Side, b: _Side, elsewhere: Counter[tuple[int, int]]) -> None:
     """Pass over what is the same in both. Both then stand at a frame, or at their end."""
     while size := min(len(a.data), len(b.data)):
         # Copies compare at the speed of memory; views compare byte by byte.
-        same = bytes(a.data[:size]) == bytes(b.data[:size])
-        if not same:
-            size = _equal_frames(a.data, b.data)
-        a.advance(size)
-        b.advance(size)
-        if not same:
+        same = size
+        if bytes(a.data[:size]) != bytes(b.data[:size]):
+            same = _equal_frames(a.data, b.data, elsewhere)
+        a.advance(same)
+        b.advance(same)
+        if same < size:
             return
 
 
-def _equal_frames(a: memoryview, b: memoryview) -> int:
-    """Return how many bytes of whole frames two stretches, which differ, have in common."""
+def _equal_frames(a: memoryview, b: memoryview, elsewhere: Counter[tuple[int, int]]) -> int:
+    """Return how many bytes of whole frames two stretches have in common; note in *elsewhere* what came another way."""
     at = 0
     while at < len(a) and at < len(b):
         size = HEADER_BYTES + padded(HEADER.unpack_from(a, at)[0])
         if bytes(a[at : at + size]) != bytes(b[at : at + size]):
-            break
+            head_a, head_b = HEADER.unpack_from(a, at), HEADER.unpack_from(b, at)
+            body = slice(at + HEADER_BYTES, at + size)
+            if not _ran_elsewhere(head_a, head_b) or bytes(a[body]) != bytes(b[body]):
+                break
+            elsewhere[head_a[_ORIGIN], head_b[_ORIGIN]] += head_a[_COUNT]
         at += size
     return at
+
+
+def _ran_elsewhere(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Return whether two headers say the same of an event, but that a plugin said it in its own process in one run."""
+    if a[:_ORIGIN] != b[:_ORIGIN] or a[_ORIGIN + 1 : _PRODUCER] != b[_ORIGIN + 1 : _PRODUCER]:
+        return False
+    return _is_place(a[_ORIGIN], b[_ORIGIN], a[_PRODUCER], b[_PRODUCER])
+
+
+def _is_place(origin_a: int, origin_b: int, producer_a: int, producer_b: int) -> bool:
+    """Return whether origins and producers differ by nothing but where a plugin ran.
+
+    An id that a plugin asked for is given by the kernel itself when the plugin is in it: producer 0.
+    """
+    if {origin_a, origin_b} != {Origin.DERIVED, Origin.REPLY}:
+        return False
+    return producer_a == producer_b or (producer_a if origin_a == Origin.DERIVED else producer_b) == 0
 
 
 def _only(frame: FrameView) -> Entry:
@@ -236,16 +273,23 @@ def _first_record(a: FrameView, b: FrameView) -> int:
 def _header_differences(a: FrameView, b: FrameView) -> list[FieldDifference]:
     """Return what differs in the frames' headers: number, kind, time, cause, origin, who."""
     found = [FieldDifference("seq", a.seq, b.seq)] if a.seq != b.seq else []
+    place = _is_place(a.origin, b.origin, a.producer, b.producer)
     for name in _HEADER_FIELDS:
+        if place and name in ("origin", "producer"):
+            continue
         values = getattr(a, name), getattr(b, name)
         if values[0] != values[1]:
             found.append(FieldDifference(name, *(_shown(name, value) for value in values)))
     return found
 
 
+def _origin(value: int) -> str:
+    return Origin(value).name if value in Origin._value2member_map_ else str(value)
+
+
 def _shown(name: str, value: int) -> Any:
-    if name == "origin" and value in Origin._value2member_map_:
-        return Origin(value).name
+    if name == "origin":
+        return _origin(value)
     return None if value == ABSENT else value
 
 

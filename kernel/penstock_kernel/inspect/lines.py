@@ -96,6 +96,11 @@ def difference_lines(found: RunDifference) -> list[str]:
     lines = [_side_line("A", found.a), _side_line("B", found.b)]
     if found.headers:
         lines += ["run headers differ", *(_field_line(field) for field in found.headers)]
+    lines += [
+        f"{each.events:,} events came another way, {each.a} in A and {each.b} in B: their plugins ran in the kernel in "
+        "one run, in processes of their own in the other"
+        for each in found.origins
+    ]
     if found.equal:
         return [*lines, f"equal: {found.equal_events:,} events the same, and neither has more"]
     lines.append(f"the first {found.equal_events:,} events are the same")

@@ -130,7 +130,7 @@ class Applying:
         wanted = Preparing.wanted([spec for spec in after.plugins if spec.name in names])
         hosts = hosts_of(self._run.kernel, self._run.deployment)
         ready = hosts.ready
-        if all(spec.name in ready and ready[spec.name].spec == spec for spec in wanted):
+        if all((host := ready.get(spec.name)) and host.prepared and host.spec == spec for spec in wanted):
             return None
         return Preparing(hosts, after, wanted)
 

@@ -27,7 +27,7 @@ class Preparing:
         hosts.drop_ready()
         self._coming: list[tuple[ProcessHost, Iterator[None]]] = []
         for spec in specs:
-            host = ProcessHost(spec, hosts, deployment)
+            host = hosts.ready[spec.name] = ProcessHost(spec, hosts, deployment)
             self._coming.append((host, host.prepare_nowait()))
 
     @staticmethod
@@ -42,7 +42,6 @@ class Preparing:
                 next(steps)
             except StopIteration:
                 self._coming.remove((host, steps))
-                self._hosts.ready[host.name] = host
             except HostError as error:
                 self._coming.remove((host, steps))
                 self.faults.append(str(error))
@@ -57,7 +56,5 @@ class Preparing:
 
     def end(self) -> None:
         """End all that was started; again is harmless."""
-        for host, _ in self._coming:
-            host.end(0.0)
         self._coming.clear()
         self._hosts.drop_ready()

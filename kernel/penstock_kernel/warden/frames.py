@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any
 
+from penstock_kernel.hosts.host_state import HostState
+from penstock_kernel.hosts.link import Link
 from penstock_kernel.kernel import Kernel
 from penstock_kernel.warden.held import JOURNAL, Held
 from penstock_sdk.core.cascade import Cascade
@@ -30,7 +32,8 @@ def name_held(frame: FrameType | None, slots: Iterable[Slot], input_seq: int) ->
     stack = list(_outwards(frame))
     slots = [slot for slot in slots if slot.plugin_id]
     debugged, compiling = _debugged(), any(_compiles(str(inner.f_globals.get("__name__"))) for inner in stack)
-    found = _by_self(stack, slots) or _by_dispatch(stack) or _by_effect(stack, slots) or _by_module(stack, slots)
+    found = _by_self(stack, slots) or _by_dispatch(stack) or _by_host(stack, slots)
+    found = found or _by_effect(stack, slots) or _by_module(stack, slots)
     if found is not None:
         named, handler = found
         names = tuple(slot.name for slot in named)
@@ -87,6 +90,18 @@ def _dispatched(frame: FrameType) -> Slot | None:
     """Return whose handler the dispatch loop calls, when *frame* is that loop."""
     slot = frame.f_locals.get("slot") if frame.f_code in _DISPATCH else None
     return slot if isinstance(slot, Slot) else None
+
+
+def _by_host(stack: list[FrameType], slots: list[Slot]) -> _Found:
+    """Return the plugin out of process whose connection, or whose batch, the kernel is at."""
+    for frame in stack:
+        code = frame.f_code
+        if "self" in code.co_varnames[: code.co_argcount] or "self" in code.co_freevars:
+            at: Any = frame.f_locals.get("self")
+            if isinstance(at, (Link, HostState)):
+                named = [slot for slot in slots if slot.name == at.name]
+                return (named, f"what its process says, {code.co_name.lstrip('_')}") if named else None
+    return None
 
 
 def _by_effect(stack: list[FrameType], slots: list[Slot]) -> _Found:

@@ -76,6 +76,8 @@ class Warden:
         """The kill switch was asked for, and no kernel has taken it yet."""
         self._quarantine: tuple[str, ...] = ()
         self._cause = ""
+        self._ran = False
+        """A kernel of this watchdog's has run: the next goes on with the deployment that was in force."""
         self._venues: tuple[str, ...] = ()
         """Those that can cancel without the kernel, as the last kernel said that knew."""
 
@@ -169,6 +171,7 @@ class Warden:
         """Start a kernel and watch it to its end."""
         more = [word for name in self._quarantine for word in ("--quarantine", name)]
         more += ["--cause", self._cause] if self._cause else []
+        more += ["--again"] if self._ran else []
         child = self._child = Child([*self._command, *more], self.run_dir)
         if self._stop:  # it came while there was none
             child.send(signal.SIGTERM)
@@ -217,6 +220,7 @@ class Warden:
         if self._kill_waits and observer.can_be_asked:
             self._kill_waits = False
             child.send(signal.SIGUSR1)
+        self._ran = self._ran or observer.phase in (Phase.READY, Phase.RECONCILING)
         if observer.phase in (Phase.READY, Phase.RECONCILING) and (self._quarantine or self._cause):
             # It has journaled why it was started and whom it left out: the next need not be told so again.
             self._know_for_next("", ())

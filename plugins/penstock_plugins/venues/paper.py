@@ -152,8 +152,8 @@ class PaperVenue(Venue):
             held = state.orders[order_id] = known.get(order_id) or OurOrder(order_id)
             held.filled_lots, held.by_cancel = filled_lots, False
         state.question, state.changed = question.epoch, set()
-        if state.synced:
-            self._ask()
+        if state.synced or state.hello_ns:
+            self._ask()  # an answer under way is of a question that did not name these orders
         return None
 
     # -- orders ----------------------------------------------------------------------------------------------------

@@ -209,14 +209,22 @@ class PaperDriver:
         """End drop, silence and throttle."""
         self._silent, self._down, self._per_s = False, False, None
 
-    def orders(self, **_: Any) -> dict[str, Any]:
-        """Tell every order of the account, of those that have ended too."""
+    def orders(self, listing: str = "", **_: Any) -> dict[str, Any]:
+        """Tell every order of the account, of those that have ended too; *listing*: what the kit calls one of ours."""
+        contracts = {each.number: each.contract for each in self._market.listed()}
+
+        def name(number: int) -> str:
+            contract = contracts.get(number, str(number))
+            return listing if listing.endswith(f" {contract}") else contract
+
         account = self._market.accounts.get(self._account)
         held = [] if account is None else [each for each in account.orders.values() if each.state]
         return {
             "orders": [
                 {
                     "order_id": each.order_id, "sent": self._sent[each.order_id],
+                    "side": "buy" if each.side == Side.BUY else "sell", "price_ticks": each.price_ticks,
+                    "qty_lots": each.qty_lots, "listing": name(each.listing),
                     "leaves_lots": each.qty_lots - each.filled_lots if each.state in _REST_STATES else 0,
                 }
                 for each in held

@@ -38,6 +38,7 @@ def add_commands(add: Add) -> None:
     parser.add_argument("--config", metavar="FILE", help="the plugin's config, as TOML or JSON")
     parser.add_argument("--driver", metavar="COMMAND", help="of a venue: the program that moves its test market")
     parser.add_argument("--manifest", metavar="FILE", help="of a command or an address: its plugin.toml (:ID after it)")
+    parser.add_argument("--process", action="store_true", help="start a Python plugin as a process for each case")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="these cases or groups alone")
     parser.add_argument("--skip", action="append", default=[], metavar="PATTERN", help="not these cases or groups")
     parser.add_argument("--list", action="store_true", help="say which cases there are for KIND, and end")
@@ -55,6 +56,8 @@ def conform(options: argparse.Namespace) -> int:
     from penstock_sdk.conform.host import Patience
     from penstock_sdk.conform.runner import run_kit, select
     from penstock_sdk.conform.target import TargetError, manifest_at, opener_of
+    from penstock_sdk.packages.pack import files_to_try
+    from penstock_sdk.packages.reported import digest_of_files
     from penstock_sdk.process.peer import PeerError
 
     if options.list:
@@ -67,10 +70,14 @@ def conform(options: argparse.Namespace) -> int:
             opener.manifest = manifest_at(options.manifest)
     except TargetError as error:
         raise CliError(str(error)) from error
+    digest = opener.digest()
+    if options.process and not opener.command:
+        opener = _in_process(options.target, opener)
     kind = options.kind or opener.kind or (opener.manifest.kind if opener.manifest is not None else "")
     if not kind:
         raise CliError(f"--kind is missing; wanted one of {', '.join(_KINDS)}")
     config = _config(options.config)
+    files = files_to_try(opener.manifest) if opener.manifest is not None else {}
     driver = _driver(options.driver)
     to_error = options.json == "-"
     screen = _Screen(quiet=options.quiet, file=sys.stderr if to_error else sys.stdout)
@@ -78,7 +85,7 @@ def conform(options: argparse.Namespace) -> int:
         report = run_kit(
             opener, kind, target=shlex.join(options.target), config=config, driver=driver,
             patience=Patience(options.answer_s, options.quiet_s), only=options.only, skip=options.skip,
-            on_result=screen.tell, digest=opener.digest(),
+            on_result=screen.tell, digest=digest_of_files(files) or digest,
         )  # fmt: skip
     except PeerError as error:
         print(f"penstock conform: {shlex.join(options.target)}: {error}", file=sys.stderr)
@@ -88,6 +95,7 @@ def conform(options: argparse.Namespace) -> int:
             driver.close()
     if not report.results:
         raise CliError("no case is left; see penstock conform --list --kind " + kind)
+    report.files = files
     screen.sum_up(report)
     if options.json:
         _write(options.json, report.as_json())
@@ -132,6 +140,17 @@ class _Screen:
 
     def _say(self, text: str) -> None:
         print(text, file=self._file, flush=True)
+
+
+def _in_process(target: list[str], known: Any) -> Any:
+    """Return what starts a Python plugin of ours as a process of its own."""
+    from penstock_sdk.conform.target import ClassOpener, CommandOpener
+
+    if not isinstance(known, ClassOpener):
+        raise CliError(f"--process met {target[0]}, which runs already; wanted a Python plugin")
+    opener = CommandOpener((sys.executable, "-m", "penstock_sdk.process", target[0]))
+    opener.kind, opener.manifest = known.kind, known.manifest
+    return opener
 
 
 def _config(path: str | None) -> dict[str, Any]:

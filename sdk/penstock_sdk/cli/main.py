@@ -165,4 +165,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from penstock_sdk.cli.main import main as named  # its errors are those that commands raise, not this copy's
+
+    sys.exit(named())

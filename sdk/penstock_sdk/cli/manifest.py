@@ -51,16 +51,73 @@ def check_manifests(path: Path, *, load: bool = False) -> tuple[list[str], int]:
     from penstock_sdk.discovery import read_path
     from penstock_sdk.manifest import KINDS, ManifestError
 
+    found: list[ManifestProblem] = []
     try:
         manifests = read_path(path, dict.fromkeys(KINDS, (1,)))  # the contract of this SDK's base classes
     except ManifestError as error:
-        problems = sorted(error.problems, key=lambda problem: (problem.file, _line_number(problem)))
-        return [_line(problem) for problem in problems], len(problems)
-    found = [problem for each in manifests for problem in _loaded(each)] if load else []
+        found += error.problems
+        manifests = _sound_entries(Path(found[0].file))
     warnings = [warning for each in manifests for warning in _warnings(each)]
+    for each in manifests:
+        faults, doubts = _static(each, found, load)
+        found += faults
+        warnings += doubts
+    found.sort(key=lambda problem: (problem.file, _line_number(problem)))
     told = ", ".join(f"{each.kind} {each.id} {each.version}" for each in manifests)
     lines = [_line(problem) for problem in found] + [_line(warning, "warning: ") for warning in warnings]
     return lines or [f"{path}: no faults: {told}"], len(found)
+
+
+def _static(
+    manifest: PluginManifest, before: list[ManifestProblem], load: bool
+) -> tuple[list[ManifestProblem], list[ManifestProblem]]:
+    """Return (faults, warnings) of what files, records and, with *load*, the class say; not of keys faulty *before*."""
+    from penstock_sdk.manifest_static import module_findings, topic_findings
+
+    where: KeyPath = ("plugin", manifest.source.entry_at)
+    entry = {"class": manifest.class_path, "topics_in": manifest.topics_in, "topics_out": manifest.topics_out}
+    findings = module_findings(entry, Path(manifest.source.folder), where)
+    found = [_problem(manifest, each.path, each.message, each.way_out) for each in findings]
+    if load and not found:
+        found += _loaded(manifest)
+    faults, doubts = topic_findings(entry, where)  # once the class is imported, records of its own are known, too
+    warnings: list[ManifestProblem] = []
+    for into, topics in ((found, faults), (warnings, doubts)):
+        into += [_problem(manifest, each.path, each.message, each.way_out) for each in topics]
+    known = {problem.path for problem in before}
+    return [problem for problem in found if problem.path not in known], warnings
+
+
+def _sound_entries(file: Path) -> list[PluginManifest]:
+    """Return the plugins of a faulty manifest that are sound enough to be looked at further."""
+    import tomllib
+
+    import msgspec
+
+    from penstock_sdk.discovery import manifest_text
+    from penstock_sdk.manifest import ManifestSource, PluginEntry, PluginManifest
+
+    try:
+        entries = tomllib.loads(manifest_text(file)).get("plugin")
+    except (OSError, ValueError):
+        return []
+    keys = {field.encode_name: field.type for field in msgspec.structs.fields(PluginEntry)}
+    found = []
+    for at, entry in enumerate(entries if isinstance(entries, list) else ()):
+        sound: dict[str, object] = {"version": "0", "contract": "", "id": "unnamed"}
+        for key, value in entry.items() if isinstance(entry, dict) else ():
+            if key in keys:
+                try:
+                    msgspec.convert(value, keys[key])
+                except msgspec.ValidationError:
+                    continue  # told already
+                sound[key] = value
+        sound["source"] = ManifestSource(str(file), str(file.parent.resolve()), entry_at=at)
+        try:
+            found.append(msgspec.convert(sound, PluginManifest, from_attributes=True, strict=False))
+        except msgspec.ValidationError:
+            continue
+    return found
 
 
 def _warnings(manifest: PluginManifest) -> list[ManifestProblem]:

@@ -41,15 +41,20 @@ class Failure(Exception):  # noqa: N818 - an outcome, not an error of the kit
 class Skip(Exception):  # noqa: N818 - an outcome
     """The case does not apply to the plugin as it is; the text says why. A skip is no pass."""
 
+    def __init__(self, reason: str, *, missing: bool = False) -> None:
+        super().__init__(reason)
+        self.missing = missing
+        """It is for want of something that the plugin, or who tests it, could offer: it keeps from gold."""
+
 
 def fail(met: str) -> NoReturn:
     """End the case: this was met."""
     raise Failure(met)
 
 
-def skip(reason: str) -> NoReturn:
-    """End the case: it does not apply, for this reason."""
-    raise Skip(reason)
+def skip(reason: str, *, missing: bool = False) -> NoReturn:
+    """End the case: it does not apply, for this reason; *missing*: which somebody could mend."""
+    raise Skip(reason, missing=missing)
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from penstock_sdk.conform.cases import case, fail, skip
 from penstock_sdk.conform.floor import ENDINGS, Floor, name_of
 from penstock_sdk.conform.kit import Kit
+from penstock_sdk.conform.world import HOUR_NS
 from penstock_sdk.events import (
     AuctionResult,
     BookLevel,
@@ -51,7 +53,8 @@ def _lists(kit: Kit) -> None:
 @case(
     "venue.sound",
     "A listing's numbers make sense.",
-    wanted="tick and lot above 0, prices from low to high, opening before gate, a contract that is known, intervals",
+    wanted="tick and lot above 0, prices from low to high, opening before gate, a contract that is known; of a delivery "
+    "in MW (interval_count above 0, no segments): cash_micro_per_lot_tick = tick_micro × lot_kw ÷ 1000 × hours",
     way_out="compare the definition with the market's rule book",
     kinds=VENUE,
 )
@@ -60,10 +63,26 @@ def _sound(kit: Kit) -> None:
     for each in rig.of(ListingDefinition):
         if each.tick_micro < 1 or each.lot_kw < 1 or each.price_min_ticks >= each.price_max_ticks:
             fail(f"listing {each.name}: tick {each.tick_micro}, lot {each.lot_kw}")
-        if each.opens_ns >= each.gate_closure_ns or each.interval_count < 1 or each.interval_ns < 1:
+        if each.opens_ns >= each.gate_closure_ns:
             fail(f"listing {each.name}: opens {each.opens_ns}, gate {each.gate_closure_ns}")
-        if each.contract_id not in rig.world.contracts:
+        contract = rig.world.contracts.get(each.contract_id)
+        if contract is None:
             fail(f"listing {each.name} of contract {each.contract_id}, which nobody defined")
+        if each.interval_count < 0 or (each.interval_count and each.interval_ns < 1):
+            fail(f"listing {each.name}: {each.interval_count} intervals of {each.interval_ns} ns")
+        if each.interval_count and contract.qty_unit == "MW" and not each.segments:
+            _money(each)
+
+
+def _money(listing: ListingDefinition) -> None:
+    """Fail where money per lot and tick is not tick × MW × hours; a fraction of 10⁻⁶ may be dropped or rounded."""
+    delivery_ns = listing.interval_count * listing.interval_ns
+    exact = Fraction(listing.tick_micro * listing.lot_kw * delivery_ns, 1_000 * HOUR_NS)
+    if abs(listing.cash_micro_per_lot_tick - exact) >= 1:
+        fail(
+            f"listing {listing.name}: cash_micro_per_lot_tick {listing.cash_micro_per_lot_tick}; a tick of "
+            f"{listing.tick_micro} on {listing.lot_kw} kW for {delivery_ns / HOUR_NS:g} h is {float(exact):.10g}"
+        )
 
 
 @case(

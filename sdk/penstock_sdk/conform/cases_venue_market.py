@@ -8,7 +8,8 @@ from penstock_sdk.conform.cases import case, fail, skip
 from penstock_sdk.conform.cases_venue import VENUE, check_life
 from penstock_sdk.conform.floor import ENDINGS, Floor, name_of
 from penstock_sdk.conform.kit import Kit
-from penstock_sdk.events import ExecutionReport, Reason, Reconciled, ReportKind
+from penstock_sdk.events import ExecutionReport, Reason, Reconciled, ReportKind, Side
+from penstock_sdk.process.envelope import Lane
 
 __all__: list[str] = []
 
@@ -136,6 +137,66 @@ def _once(kit: Kit) -> None:
         fail(f"sent {held.get('sent', 0)} times")
 
 
+_AS_SENT = ("side", "price_ticks", "qty_lots", "listing")
+
+
+@case(
+    "market.as_sent",
+    "An order reaches the market as it was sent.",
+    wanted="side, price, quantity and listing of a buy and of a sell as in the Order",
+    way_out="compare the message that you make with the Order, field by field",
+    kinds=VENUE,
+    verbs=("orders",),
+)
+def _as_sent(kit: Kit) -> None:
+    floor = Floor.open(kit)
+    for side, price_ticks in (("buy", floor.listing.price_min_ticks), ("sell", floor.listing.price_max_ticks)):
+        if kit.driver is not None and "accept" in kit.driver.verbs:
+            order = floor.order(side=int(Side.BUY if side == "buy" else Side.SELL))  # at a price that the driver chose
+        else:
+            order = floor.order(side=int(Side.BUY if side == "buy" else Side.SELL), price_ticks=price_ticks)
+        reports = floor.send(order)
+        if not reports or reports[0].kind not in (ReportKind.ACCEPTED, ReportKind.FILL):
+            fail(f"{name_of(reports[0]) if reports else 'nothing'} on a {side} at {order.price_ticks} ticks")
+        held = floor.held().get(order.order_id)
+        if held is None:
+            fail(f"the market does not know the {side}, order {order.order_id}")
+        lacking = [name for name in _AS_SENT if name not in held]
+        if lacking:
+            skip(f"the driver's answer to orders has no {', '.join(lacking)}", missing=True)
+        wanted = (side, order.price_ticks, order.qty_lots, floor.listing.name)
+        met = tuple(held[name] for name in _AS_SENT)
+        if met != wanted:
+            at = next(i for i, pair in enumerate(zip(met, wanted, strict=True)) if pair[0] != pair[1])
+            fail(f"{_AS_SENT[at]} {met[at]!r} at the market of a {side} with {wanted[at]!r}")
+
+
+@case(
+    "market.after_written",
+    "An order leaves only after it is written.",
+    wanted="nothing at the market before written_seq has reached the Order, and the order there afterwards",
+    way_out="send from an effect (ctx.effect, AfterWritten, afterWritten), not from the handler",
+    kinds=VENUE,
+    verbs=("orders",),
+)
+def _after_written(kit: Kit) -> None:
+    floor = Floor.open(kit)
+    rig, order = floor.rig, floor.order()
+    floor.sent[order.order_id] = order
+    rig.hold_back()
+    rig.step(order)
+    rig.settle(Lane.ORDERS)
+    floor.settle()
+    if order.order_id in floor.held():
+        fail(f"order {order.order_id} is at the market, and not written")
+    rig.write()
+    until = time.monotonic() + kit.patience.answer_s
+    while order.order_id not in floor.held():
+        floor.let_pass(1)
+        if time.monotonic() > until:
+            fail("it never came to the market, although it was written then")
+
+
 @case(
     "market.hearing",
     "What is only heard does not reach the market.",
@@ -178,28 +239,46 @@ def _silence(kit: Kit) -> None:
 
 @case(
     "market.drop",
-    "After the connection broke it tells what became of what rested, and takes orders again.",
-    wanted="CANCELLED where the market cancels on disconnect, else the order as it was; then a new order taken",
-    way_out="connect again, ask the market where your orders stand, and report what has changed",
+    "After the connection broke it tells what became of what rested, each thing once, and takes orders again.",
+    wanted="CANCELLED where the market cancels on disconnect, else the order as it was; each fill told once, each order "
+    "sent once; then a new order taken",
+    way_out="connect again, ask the market where your orders stand, and report what has changed since your last report",
     kinds=VENUE,
     verbs=("drop", "resume"),
 )
 def _drop(kit: Kit) -> None:
     floor = Floor.open(kit)
     order = floor.rest()
+    assert kit.driver is not None
+    filled = 3 if "part_fill" in kit.driver.verbs else 0
+    if filled:
+        floor.do("part_fill", order, lots=filled)
+        if floor.await_report(order.order_id, ReportKind.FILL) is None:
+            fail("no fill")
     cancels = bool(floor.do("drop").get("cancels"))
     floor.do("resume")
     if cancels and floor.await_report(order.order_id, *ENDINGS) is None:
         fail("the market has cancelled the order, nothing was reported")
-    if not cancels:
-        floor.rig.await_said(lambda: bool(floor.reports(order.order_id)[1:]), 10_000_000_000)
-        offer = kit.manifest.venue if kit.manifest is not None else None
-        emulated = offer is not None and offer.cancel_on_disconnect == "emulated"
-        if not emulated and any(each.kind in ENDINGS for each in floor.reports(order.order_id)):
-            fail(f"{name_of(floor.reports(order.order_id)[-1])} although the order rests")
+    _takes_again(floor)
+    floor.settle()
+    offer = kit.manifest.venue if kit.manifest is not None else None
+    emulated = offer is not None and offer.cancel_on_disconnect == "emulated"
+    if not cancels and not emulated and any(each.kind in ENDINGS for each in floor.reports(order.order_id)):
+        fail(f"{name_of(floor.reports(order.order_id)[-1])} although the order rests")
+    fills = [each for each in floor.reports(order.order_id) if each.kind == ReportKind.FILL]
+    if sum(each.last_lots for each in fills) != filled or len({each.trade_id for each in fills}) != len(fills):
+        fail(f"fills {[(each.trade_id, each.last_lots) for each in fills]} (trade, lots), {filled} lots were dealt")
+    check_life(floor)
+    if "orders" in kit.driver.verbs:
+        for number, held in floor.held().items():
+            if number in floor.sent and held.get("sent") != 1:
+                fail(f"order {number} sent {held.get('sent', 0)} times")
+
+
+def _takes_again(floor: Floor) -> None:
+    """Fail where no order is taken any more."""
     for _ in range(20):
-        again = floor.order()
-        reports = floor.send(again)
+        reports = floor.send(floor.order())
         if reports and reports[-1].kind != ReportKind.REJECTED:
             return
         floor.let_pass(1)

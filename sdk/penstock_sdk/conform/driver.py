@@ -31,8 +31,9 @@ VERBS: dict[str, str] = {
     "silence": "go on taking orders, and say nothing of them",
     "resume": "end drop, silence and throttle; what was not said is said now where the market's protocol does so",
     "throttle": "take at most `per_s` messages a second, in the market's own way",
-    "orders": "tell what the market holds: `orders`, a list of {order_id, leaves_lots, sent}; `sent` counts how often "
-    "it came, of ended ones too",
+    "orders": "tell what the market holds: `orders`, a list of {order_id, leaves_lots, sent, side, price_ticks, "
+    "qty_lots, listing}; `sent` counts how often it came, of ended ones too; `side` is buy or sell, `listing` the name "
+    "that the kit uses, and both and the numbers are as the order came",
 }
 """What the kit may ask, by verb."""
 
@@ -83,7 +84,7 @@ class ProcessDriver:
         try:
             self._child.stdin.write(json.dumps({"verb": verb, **arguments}).encode() + b"\n")
         except OSError as error:
-            raise DriverError(f"driver ended with status {self._child.poll()} before {verb}") from error
+            raise DriverError(f"driver ended before {verb}{self._status()}") from error
         line = self._line(verb)
         try:
             answer = json.loads(line)
@@ -92,6 +93,13 @@ class ProcessDriver:
         if not isinstance(answer, dict) or not answer.get("ok"):
             raise DriverError(f"driver refused {verb}: {answer}")
         return answer
+
+    def _status(self) -> str:
+        """Return how it ended, for people; what it wrote to standard error stands above already."""
+        try:
+            return f", with status {self._child.wait(2.0)}; its standard error says why"
+        except subprocess.TimeoutExpired:
+            return ""
 
     def _line(self, verb: str) -> bytes:
         assert self._child.stdout is not None
@@ -103,7 +111,7 @@ class ProcessDriver:
                     raise DriverError(f"driver did not answer {verb} within {self._answer_s:g} s")
                 more = self._child.stdout.read(65_536)
                 if not more:
-                    raise DriverError(f"driver ended before it answered {verb}")
+                    raise DriverError(f"driver ended before it answered {verb}{self._status()}")
                 self._rest += more
         line, _, self._rest = self._rest.partition(b"\n")
         return line

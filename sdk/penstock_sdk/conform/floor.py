@@ -26,9 +26,10 @@ from penstock_sdk.events import (
 )
 from penstock_sdk.process.peer import PeerError
 
-__all__ = ["ENDINGS", "STRATEGY_ID", "Floor"]
+__all__ = ["ENDINGS", "NOTHING_LISTED", "STRATEGY_ID", "Floor"]
 
 STRATEGY_ID, OTHER_STRATEGY_ID = 12, 13
+NOTHING_LISTED = "no ListingDefinition of its own after the start"
 ENDINGS = (ReportKind.CANCELLED, ReportKind.EXPIRED, ReportKind.REJECTED)
 _KINDS = {"limit": 1, "ioc": 2, "fok": 3, "market": 4}
 _LOTS = 10
@@ -81,7 +82,7 @@ class Floor:
     def _tradable(self) -> ListingDefinition:
         rig = self.rig
         if not rig.await_said(lambda: bool(self._own()), 60 * SECOND_NS):
-            fail("no ListingDefinition of its own after the start")
+            fail(NOTHING_LISTED)
         if rig.of(ConnectionState):
             rig.await_said(lambda: rig.of(ConnectionState)[-1].status == ConnectionStatus.UP)
         found = self._open_now()
@@ -110,7 +111,8 @@ class Floor:
             if each.opens_ns <= rig.now_ns < each.gate_closure_ns
             and rig.world.sessions.get(each.listing_id, SessionStatus.OPEN) == SessionStatus.OPEN
         ]
-        return max(live, key=lambda each: each.gate_closure_ns, default=None)
+        tradable = [each for each in live if each.interval_count and not each.reference_only]
+        return max(tradable or live, key=lambda each: each.gate_closure_ns, default=None)
 
     # -- orders ----------------------------------------------------------------------------------------------------
 
@@ -126,7 +128,8 @@ class Floor:
         }  # fmt: skip
         driver = self.kit.driver
         if driver is not None and "accept" in driver.verbs:
-            fields.update(_terms(driver.do("accept", listing=self.listing.name).get("order", {})))
+            side = "sell" if more.get("side") == Side.SELL else "buy"
+            fields.update(_terms(driver.do("accept", listing=self.listing.name, side=side).get("order", {})))
         return Order(**{"order_id": (7 << 32) + number, **fields, **more})
 
     def send(self, order: Order, *, wait: bool = True) -> list[ExecutionReport]:
@@ -181,6 +184,13 @@ class Floor:
         else:
             self.rig.quiet()
             self.rig.await_said(lambda: True)
+
+    def settle(self) -> None:
+        """Let come what has not yet: simulated time by 20 s, or up to a second of real time."""
+        if self.rig.simulated:
+            self.let_pass(20)
+        else:
+            self.rig.quiet(max(self.kit.patience.quiet_s, min(self.kit.patience.answer_s / 10, 1.0)))
 
     # -- the other side --------------------------------------------------------------------------------------------
 

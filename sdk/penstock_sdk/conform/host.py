@@ -110,6 +110,8 @@ class Rig:
         self.credit = credit
         self.renew = True
         """Grant what was used again with each batch; False: the slow consumer."""
+        self.written_up_to: int | None = None
+        """The last event that is written; None: all of them are at once."""
         self.instance = {
             "name": "kit", "plugin_id": PLUGIN_ID, "book_id": 5, "algo_id": 6, "algo_version": 1, "trader_id": 8,
             "account_id": 9, "run_seed": 7, "seed": 11, "simulated": simulated, **(instance or {}),
@@ -454,7 +456,7 @@ class Rig:
         self.steps += 1
         step = self.steps
         before = len(self.said), len(self.faults)
-        batch = Batch(frames=frames, step=step, now_ns=self.now_ns, written_seq=self.seq, **fields)
+        batch = Batch(frames=frames, step=step, now_ns=self.now_ns, written_seq=self.written_seq, **fields)
         self.send(batch, count)
         self.await_answer(step)
         met = self.answers[step]
@@ -485,18 +487,35 @@ class Rig:
             lane = Lane.ORDERS if topic.startswith(("order.", "risk.")) else Lane.EVENTS
             frames, count = self.pack([event])
             if count and lane == Lane.ORDERS:
-                self._settle()
+                self.settle()
             if count:
-                self.send(Batch(frames=frames, now_ns=self.now_ns, written_seq=self.seq), count, lane)
+                self.send(Batch(frames=frames, now_ns=self.now_ns, written_seq=self.written_seq), count, lane)
         if wait:
             while self.pump(self.patience.quiet_s / 4):
                 self._echo_fresh()
         records = [each.record for each in self.said[before[0] :]]
         return Answer(records, self.faults[before[1] :], []) if wait else records
 
-    def _settle(self) -> None:
-        """Let it handle what it was told of the market before an order comes, which has a stream of its own."""
-        side, until = self.sides[Lane.EVENTS], time.monotonic() + min(self.patience.answer_s, 1.0)
+    @property
+    def written_seq(self) -> int:
+        """Return up to which event all is written."""
+        return self.seq if self.written_up_to is None else self.written_up_to
+
+    def hold_back(self) -> None:
+        """From now on nothing that it is told is written, until `write`."""
+        self.written_up_to = self.seq - 1
+
+    def write(self) -> None:
+        """Tell it that all is written: what waits for that may leave."""
+        self.written_up_to = None
+        if self.simulated:
+            self.step()
+        else:
+            self.send(Batch(now_ns=self.now_ns, written_seq=self.written_seq), 0)
+
+    def settle(self, lane: int = Lane.EVENTS) -> None:
+        """Let it handle what it was told on a stream, within a second: the other stream does not wait for it."""
+        side, until = self.sides[lane], time.monotonic() + min(self.patience.answer_s, 1.0)
         while side.acked < side.sent and time.monotonic() < until:
             self.pump(0.005)
 

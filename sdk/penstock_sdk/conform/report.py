@@ -56,6 +56,8 @@ class Report(msgspec.Struct, kw_only=True):
     """What it says it is: id, version, kind, made_with, capabilities, deterministic, embedded."""
     digest: str = ""
     """SHA-256 of the plugin's files where the kit knows them."""
+    files: dict[str, str] = {}
+    """SHA-256 of each by path, where what was tried is a folder or a .py file with a manifest."""
     kit: str = KIT_VERSION
     selected: bool = False
     """Not all cases were run: no tier follows."""
@@ -73,6 +75,7 @@ class Report(msgspec.Struct, kw_only=True):
         """Return the report as JSON, keys in order."""
         tree = {
             "kit": self.kit, "target": self.target, "kind": self.kind, "plugin": self.plugin, "digest": self.digest,
+            "files": self.files,
             "tier": self.tier, "counts": {each: self.count(each) for each in (PASSED, FAILED, SKIPPED)},
             "cases": [msgspec.structs.asdict(each) for each in self.results],
         }  # fmt: skip

@@ -79,7 +79,7 @@ class ClassOpener:
     command: tuple[str, ...] = ()
 
     def __init__(self, cls: type[Any], *, id: str = "", version: str = "", wrap: Callable[[Peer], Peer] | None = None):
-        self.cls, self.id, self.version, self._wrap = cls, id or "plugin", version or "0", wrap
+        self.cls, self.id, self.version, self._wrap = cls, id or _id_of(cls), version or "0.0.0", wrap
         self.kind = str(cls.kind)
         self.manifest: PluginManifest | None = None
 
@@ -94,6 +94,11 @@ class ClassOpener:
         """Return the SHA-256 of the file of its class."""
         file = getattr(sys.modules.get(self.cls.__module__), "__file__", None)
         return digest_of([Path(file)] if file else [])
+
+
+def _id_of(cls: type[Any]) -> str:
+    """Return an id for a class that no manifest names: its own name, as ids are written."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower().strip("_")
 
 
 def digest_of(files: Sequence[Path]) -> str:
@@ -215,8 +220,11 @@ def _of_class(word: str) -> ClassOpener:
         cls, plugin_id, version = load_target(word)
     except (PluginImportError, PeerError) as error:
         raise TargetError(str(error)) from error
+    manifest = _manifest_beside(cls)
+    if manifest is not None:
+        plugin_id, version = plugin_id or manifest.id, version or manifest.version
     opener = ClassOpener(cls, id=plugin_id, version=version)
-    opener.manifest = _manifest_beside(cls)
+    opener.manifest = manifest
     return opener
 
 

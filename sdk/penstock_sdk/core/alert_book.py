@@ -51,6 +51,8 @@ class OpenAlert(msgspec.Struct, kw_only=True):
     acked_reason: str = ""
     acked_seq: int = 0
     """The number of the command, 0 when nobody has acknowledged it."""
+    opened_by: int = 0
+    """The plugin that raised it first; 0 is the kernel."""
     told_ns: int = 0
     """When a change of it was last told."""
 
@@ -119,6 +121,11 @@ class AlertBook:
         """The open alerts, oldest first."""
         return sorted(self._open.values(), key=lambda alert: alert.id)
 
+    @property
+    def opened(self) -> int:
+        """How many were opened so far, in all sessions."""
+        return self._next_id - 1
+
     def find(self, words: str) -> list[OpenAlert]:
         """Return the open alerts that *words* names: an id, ``code``, ``code:subject``, or ``all``; oldest first."""
         if words == "all":
@@ -129,6 +136,11 @@ class AlertBook:
             for alert in self.open
             if words == str(alert.id) or (alert.code == code and (not colon or alert.subject == subject))
         ]
+
+    def opener(self, code: str, subject: str) -> int | None:
+        """Return which plugin opened an alert, 0 for the kernel; None when no such alert is open."""
+        held = self._open.get((code, subject))
+        return None if held is None else held.opened_by
 
     # -- what it hears ---------------------------------------------------------------------------------------------
 
@@ -182,6 +194,7 @@ class AlertBook:
         fresh = OpenAlert(
             id=self._next_id, code=alert.code, subject=alert.subject, severity=alert.severity, met=alert.met,
             wanted=alert.wanted, way_out=alert.way_out, first_seq=seq, first_ns=now_ns, last_seq=seq, last_ns=now_ns,
+            opened_by=self._moment.producer,
         )  # fmt: skip
         overflow = None
         if len(self._open) >= self._open_max:

@@ -36,6 +36,8 @@ class Catalog:
         self._ids: dict[int, dict[str, int]] = {int(kind): {} for kind in IdKind}
         self._names: dict[int, list[str]] = {int(kind): [""] for kind in IdKind}
         self._definitions: dict[int, dict[int, Any]] = {int(kind): {} for kind in IdKind}
+        self.no_delivery: dict[int, ListingDefinition] = {}
+        """Listings of which nobody has said what they deliver and when, by id."""
 
     def intern(self, kind: IdKind, name: str) -> tuple[int, Interned | None]:
         """Return the id of *name*, and the event to emit when it is new.
@@ -76,9 +78,15 @@ class Catalog:
         """Keep a contract's definition."""
         self._definitions[IdKind.CONTRACT][contract.contract_id] = contract
 
-    def on_listing_definition(self, listing: ListingDefinition) -> None:
-        """Keep a listing's definition."""
+    def on_listing_definition(self, listing: ListingDefinition) -> Alert | None:
+        """Keep a listing's definition; tell, once, of one that says no delivery: orders in it are refused."""
         self._definitions[IdKind.LISTING][listing.listing_id] = listing
+        if listing.interval_count or listing.segments or listing.reference_only:
+            self.no_delivery.pop(listing.listing_id, None)
+            return None
+        known = listing.listing_id in self.no_delivery
+        self.no_delivery[listing.listing_id] = listing
+        return None if known else _no_delivery(listing, self.name_of(IdKind.PLUGIN, listing.venue_id))
 
     @property
     def reference(self) -> Reference:
@@ -125,7 +133,7 @@ class Catalog:
         for kind, names in state["names"].items():
             self._names[int(kind)] = ["", *names]
             self._ids[int(kind)] = {name: number for number, name in enumerate(names, 1)}
-        keep: dict[IdKind, tuple[Any, Callable[[Any], None]]] = {
+        keep: dict[IdKind, tuple[Any, Callable[[Any], Any]]] = {
             IdKind.ZONE: (ZoneDefinition, self.on_zone_definition),
             IdKind.CONTRACT: (ContractDefinition, self.on_contract_definition),
             IdKind.LISTING: (ListingDefinition, self.on_listing_definition),
@@ -134,6 +142,15 @@ class Catalog:
             for body in state["definitions"][str(int(kind_id))]:
                 take(cls.layout.unpack(body))
         self._lost = self._reference.restore(state.get("reference"))  # not kept before 0.3.0
+
+
+def _no_delivery(listing: ListingDefinition, venue: str) -> Alert:
+    return Alert(
+        code="listing.no_delivery", severity=Severity.WARNING, subject=f"{listing.name} at {venue}",
+        met="interval_count 0 and no segments; every order in it is refused (NO_DELIVERY)",
+        wanted="the delivery intervals of the contract",
+        way_out="if it is to be traded, let the venue announce it again with its intervals; else acknowledge this",
+    )  # fmt: skip
 
 
 def _refused(event: Said, error: EnergyError) -> Alert:

@@ -153,6 +153,10 @@ class Desk:
         self.cancels = 0
         """Cancels sent since this process began."""
 
+    def plugin_name(self, plugin_id: int) -> str:
+        """Return a plugin's name, or ``plugin#id`` for an id that none has."""
+        return self._catalog.name_of(IdKind.PLUGIN, plugin_id)
+
     def wire(self, slots: list[Slot]) -> None:
         """Learn who checks and who trades; called whenever a plugin joins or leaves."""
         self.checks = [s for s in slots if s.kind in ("risk", "compliance")]

@@ -37,6 +37,7 @@ ANSWER_MS = 200
 """How long an order waits for one check, unless the check's ``answer_ms`` says otherwise."""
 _MS = 1_000_000
 _END_OF = {OrderState.REFUSED: OrderEvent.REFUSED, OrderState.CANCELLED: OrderEvent.CANCEL_REQUESTED}
+_RESULTS = {int(result): result.name.lower() for result in CheckResult}
 
 
 class Waiting(NamedTuple):
@@ -96,15 +97,15 @@ class LateChecks:
         self.missed[held.check_id] += 1
         return self._end(held, OrderState.REFUSED, Reason.CHECK_TIMEOUT)
 
-    @staticmethod
-    def _unexpected(verdict: CheckVerdict, producer: int, held: Waiting | None) -> Alert:
+    def _unexpected(self, verdict: CheckVerdict, producer: int, held: Waiting | None) -> Alert:
+        name_of = self._desk.plugin_name
         wanted = "the verdict of an order that waits for it"
         if held is not None:
-            wanted = f"the verdict of plugin {held.check_id}, which was asked about it"
+            wanted = f"the verdict of {name_of(held.check_id)}, which was asked about it"
         return Alert(
-            code="check.unexpected_verdict", severity=Severity.WARNING, subject=str(producer),
-            met=f"verdict {int(verdict.result)} of check {verdict.check_id} on order {verdict.order_id} "
-            f"by plugin {producer}",
+            code="check.unexpected_verdict", severity=Severity.WARNING, subject=name_of(producer),
+            met=f"verdict {_RESULTS.get(verdict.result, verdict.result)} in the name of {name_of(verdict.check_id)} on "
+            f"order {verdict.order_id}",
             wanted=wanted, way_out="it changes nothing; a verdict that often comes too late wants a longer answer_ms",
         )  # fmt: skip
 

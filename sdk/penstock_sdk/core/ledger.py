@@ -17,6 +17,7 @@ from penstock_sdk.core.desk import loosens
 from penstock_sdk.events import (
     ConnectionState,
     ConnectionStatus,
+    DeploymentChange,
     Limit,
     OperatorCommand,
     PluginState,
@@ -49,16 +50,22 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     target: str = ""
     argument_digest: str = ""
     """Of its argument, which may be long; empty for none."""
+    change_seq: int = -1
+    """Of an ``apply``: where the change stands that it made, 0 while there is none; -1: not known, or no apply."""
+    deployment: str = ""
+    """Digest of what it changed to; empty where that was undone, or is not known."""
 
     @classmethod
     def of(cls, seq: int, command: str, target: str, argument: str) -> Request:
         """Return what is kept of a command."""
         digest = hashlib.sha256(argument.encode(errors="replace")).hexdigest()[:32] if argument else ""
-        return cls(seq, command, target, digest)
+        return cls(seq, command, target, digest, 0 if command == "apply" else -1)
 
     def same(self, command: str, target: str, argument: str) -> bool:
         """Return whether a command is the one that this id was given to, as far as that is known."""
-        return not self.command or self == Request.of(self.seq, command, target, argument)
+        other = Request.of(self.seq, command, target, argument)
+        met = (self.command, self.target, self.argument_digest)
+        return not self.command or met == (other.command, other.target, other.argument_digest)
 
 
 class Ledger:
@@ -76,6 +83,8 @@ class Ledger:
         self._moment = moment
         self._name_of = name_of
         self._command: tuple[int, str, str] = (-1, "", "")
+        self._applies = ""
+        """Request of the last ``apply``: a change of the deployment is what came of it."""
         self.limits: dict[tuple[int, int, int], Change] = {}
         self.quarantines: dict[str, Change] = {}
         self.links: dict[int, Change] = {}
@@ -99,8 +108,19 @@ class Ledger:
             self.requests[command.request] = asked
             while len(self.requests) > REQUESTS_KEPT:
                 del self.requests[next(iter(self.requests))]
+        if command.command == "apply":
+            self._applies = command.request
         if command.command == "release":
             self.quarantines.pop(command.target, None)
+
+    def on_deployment_change(self, change: DeploymentChange) -> None:
+        """Keep what came of an ``apply``: a change, or one that was undone."""
+        asked = self.requests.get(self._applies)
+        if asked is not None:
+            digest = "" if change.rolled_back else change.digest
+            self.requests[self._applies] = msgspec.structs.replace(
+                asked, change_seq=self._moment.seq, deployment=digest
+            )
 
     def on_limit(self, limit: Limit) -> None:
         """Keep who changed it; said again with the same value it stands since it was said first."""
@@ -138,6 +158,7 @@ class Ledger:
             "limits": [[list(key), plain(change)] for key, change in self.limits.items()],
             "quarantines": [[name, plain(change)] for name, change in self.quarantines.items()],
             "links": [[plugin_id, plain(change)] for plugin_id, change in self.links.items()],
+            "applies": self._applies,
             "requests": [[request, *plain(asked)] for request, asked in self.requests.items()],
             "stopped": None if self.stopped is None else plain(self.stopped),
         }
@@ -152,4 +173,5 @@ class Ledger:
         self.quarantines = {name: Change(*change) for name, change in state["quarantines"]}
         self.links = {plugin_id: Change(*change) for plugin_id, change in state["links"]}
         self.requests = {request: Request(*asked) for request, *asked in state["requests"]}
+        self._applies = state.get("applies", "")
         self.stopped = None if state["stopped"] is None else Change(*state["stopped"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Container
 from operator import index
 from typing import Any
@@ -26,12 +27,18 @@ class Timers:
         self._heap: list[tuple[int, int, int, int, int]] = []
         self._live: set[tuple[int, int]] = set()
         """(plugin_id, timer_id) of every timer that is to fire: a subset of the heap's."""
+        self._count: Counter[int] = Counter()
+        """How many of these each plugin has."""
         self._last_ids: dict[int, int] = {}
         self._order = 0
 
     def __len__(self) -> int:
         """Return how many timers are to fire."""
         return len(self._live)
+
+    def live(self, plugin_id: int) -> int:
+        """Return how many timers of a plugin are to fire. Cost: O(1)."""
+        return self._count[plugin_id]
 
     def set(self, plugin_id: int, due_ns: int, tag: int, timer_id: int = 0) -> int:
         """Add a timer; return its id, which is the plugin's own. Cost: O(log n).
@@ -55,11 +62,12 @@ class Timers:
         self._order += 1
         heapq.heappush(self._heap, (due_ns, self._order, plugin_id, timer_id, tag))
         self._live.add((plugin_id, timer_id))
+        self._count[plugin_id] += 1
         return timer_id
 
     def cancel(self, plugin_id: int, timer_id: int) -> None:
         """Forget a timer; unknown and fired ones are no error. Cost: O(1), amortized."""
-        self._live.discard((plugin_id, timer_id))
+        self._gone(plugin_id, timer_id)
         if len(self._heap) > 2 * len(self._live) + _GONE_KEPT:
             self._heap = self._wanted()
 
@@ -68,11 +76,13 @@ class Timers:
         gone = {key for key in self._live if key[0] == plugin_id}
         if gone:
             self._live -= gone
+            del self._count[plugin_id]
             self._heap = self._wanted()
 
     def drop(self, keep: Container[int]) -> None:
         """Forget the timers of every plugin but those of *keep*."""
         self._live = {(plugin, number) for plugin, number in self._live if plugin in keep}
+        self._count = Counter(plugin for plugin, _ in self._live)
         self._heap = self._wanted()
 
     def next_ns(self) -> int | None:
@@ -85,8 +95,13 @@ class Timers:
     def pop(self) -> Timer:
         """Return the next timer's event, and forget it. `next_ns` said that there is one."""
         due_ns, _, plugin_id, timer_id, tag = heapq.heappop(self._heap)
-        self._live.discard((plugin_id, timer_id))
+        self._gone(plugin_id, timer_id)
         return Timer(plugin_id, timer_id, due_ns, tag)
+
+    def _gone(self, plugin_id: int, timer_id: int) -> None:
+        if (plugin_id, timer_id) in self._live:
+            self._live.discard((plugin_id, timer_id))
+            self._count[plugin_id] -= 1
 
     def _wanted(self) -> list[tuple[int, int, int, int, int]]:
         """Return the live entries, sorted, which is a heap too."""
@@ -104,5 +119,6 @@ class Timers:
         """Take back what `snapshot` returned."""
         self._heap = [(due, order, plugin, number, tag) for due, order, plugin, number, tag in state["heap"]]
         self._live = {(entry[2], entry[3]) for entry in self._heap}
+        self._count = Counter(plugin for plugin, _ in self._live)
         self._last_ids = dict(state["last"])
         self._order = state["order"]

@@ -18,8 +18,9 @@ from penstock_sdk.packages.archive import (
 )
 from penstock_sdk.packages.environments import Environment, make_environment, needs_environment
 from penstock_sdk.packages.installed import installed_packages, package_folder, plugins_folder, verify_pin
-from penstock_sdk.packages.pack import read_manifests, report_tier
+from penstock_sdk.packages.pack import read_manifests
 from penstock_sdk.packages.reader import ArchiveReader
+from penstock_sdk.packages.reported import report_tier, tried_files
 
 __all__ = ["Installation", "check_archive", "install"]
 
@@ -109,9 +110,12 @@ def _is_sound(place: Path, sha256: str) -> bool:
         return False
     try:
         verify_pin(place, sha256)
-    except PackageError:
-        aside = Path(tempfile.mkdtemp(prefix=".broken-", dir=place.parent))
-        place.rename(aside / place.name)
+    except PackageError as error:
+        try:
+            aside = Path(tempfile.mkdtemp(prefix=".broken-", dir=place.parent))
+            place.rename(aside / place.name)
+        except PermissionError:
+            raise PackageError(f"{error}; you may not do that in {place.parent}: let its owner do it") from None
         shutil.rmtree(aside, ignore_errors=True)
         return False
     return True
@@ -126,8 +130,12 @@ def _refuse_another(root: Path, listed: PackageList, sha256: str) -> None:
 
 def _unpack(archive: Path, listed: PackageList, place: Path) -> None:
     """Unpack beside the place and check the manifest there, then rename: nobody sees half a package."""
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    part = Path(tempfile.mkdtemp(prefix=".installing-", dir=place.parent))
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        part = Path(tempfile.mkdtemp(prefix=".installing-", dir=place.parent))
+    except PermissionError:
+        text = f"{place.parent}: you may not write there; let its owner install it, or name a folder of yours"
+        raise PackageError(f"{text} by --folder or PENSTOCK_PLUGINS") from None
     try:
         with ArchiveReader(archive) as opened:
             (part / LIST_NAME).write_bytes(listed.encoded())
@@ -155,7 +163,8 @@ def _verify_unpacked(part: Path, listed: PackageList) -> None:
     if met != wanted or (listed.id, listed.version) != met[0][:2]:
         text = f"{listed.id} {listed.version}: its manifest declares {', '.join(' '.join(each) for each in met)}"
         raise PackageError(f"{text}, its list another; pack it again")
-    tier, faults = report_tier(part / listed.report if listed.report else None, plugins)
+    files = {each.path: part / each.path for each in listed.files if listed.report and each.path != listed.report}
+    tier, faults = report_tier(part / listed.report if listed.report else None, plugins, tried_files(files))
     if tier != listed.tier:
         faults.append(f"{listed.id} {listed.version}: its list says tier {listed.tier!r}, its report {tier!r}")
     if faults:

@@ -1,11 +1,10 @@
 """Makes a package of a plugin's folder, or of a single `.py` file: one archive, the same bytes for the same input."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
 from msgspec import Struct
@@ -27,11 +26,10 @@ from penstock_sdk.packages.archive import (
     names_faults,
     write_archive,
 )
+from penstock_sdk.packages.reported import REPORT_NAME, is_report, report_tier, reported_files, tried_files
 
-__all__ = ["Packed", "pack", "read_manifests"]
+__all__ = ["Packed", "files_to_try", "is_licence", "pack", "read_manifests"]
 
-REPORT_NAME = "conformance.json"
-TIERS = ("bronze", "silver", "gold")
 _LICENCE = re.compile(r"(LICEN[CS]E|COPYING)([-.].*)?", re.IGNORECASE)
 _LEFT_OUT = (".*", "__pycache__", "*.pyc", f"*{ARCHIVE_SUFFIX}", LIST_NAME)
 
@@ -70,13 +68,18 @@ def pack(
         OSError: something cannot be read or written.
     """
     files = _chosen(source, tuple(exclude))
+    for name in [name for name, path in files.items() if name != REPORT_NAME and is_report(path)]:
+        del files[name]  # the one that counts goes along as conformance.json
     for name, extra in (("LICENSE", licence), (REPORT_NAME, report)):
         if extra is not None:
             files[name] = extra
     manifest = source.name if source.is_file() else MANIFEST_NAME
     plugins = read_manifests(source if source.is_file() else source / MANIFEST_NAME)
     licence_name = _licence_name(source, files)
-    tier, faults = report_tier(files.get(REPORT_NAME), plugins)
+    used = files.get(REPORT_NAME)
+    out = {name for name in reported_files(used) - set(files) if not _is_out(PurePosixPath(name), tuple(exclude))}
+    tried = tried_files({name: path for name, path in files.items() if name != REPORT_NAME}) if used else {}
+    tier, faults = report_tier(used, plugins, tried, sorted(out))
     faults += [*names_faults(list(files)), *_plugin_faults(plugins), *_program_faults(plugins, files)]
     if not licence_name:
         faults.append("there is no licence; write LICENSE beside the manifest, or give --licence FILE")
@@ -140,7 +143,25 @@ def _chosen(source: Path, exclude: tuple[str, ...]) -> dict[str, Path]:
     return chosen
 
 
-def _is_out(path: Path, exclude: tuple[str, ...]) -> bool:
+def files_to_try(manifest: PluginManifest) -> dict[str, str]:
+    """Return the sha256 of a plugin's files by path, as a report of the kit names them; none where some are no files.
+
+    Raises:
+        OSError: something cannot be read.
+    """
+    file = Path(manifest.source.file)
+    try:
+        return tried_files(_chosen(file if file.suffix == ".py" else Path(manifest.source.folder), ()))
+    except PackageError:
+        return {}  # what cannot be packed can be tried all the same
+
+
+def is_licence(name: str) -> bool:
+    """Return whether a file at the top of a package is its licence."""
+    return _LICENCE.fullmatch(name) is not None
+
+
+def _is_out(path: PurePath, exclude: tuple[str, ...]) -> bool:
     return any(fnmatch(path.name, p) for p in (*_LEFT_OUT, *exclude)) or any(
         fnmatch(path.as_posix(), pattern) for pattern in exclude
     )
@@ -153,27 +174,6 @@ def _licences(folder: Path) -> list[Path]:
 def _licence_name(source: Path, files: dict[str, Path]) -> str:
     found = sorted(name for name in files if _LICENCE.fullmatch(name))
     return next((name for name in found if files[name].stat().st_size), "")
-
-
-def report_tier(report: Path | None, plugins: Sequence[PluginManifest]) -> tuple[str, list[str]]:
-    """Return the tier that a conformance report of one of *plugins* says, and what is wrong with it."""
-    if report is None:
-        return "", []
-    try:
-        tree = json.loads(report.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        return "", [f"the report {report.name} cannot be read: {error}; make it by `penstock conform --json`"]
-    tree = tree if isinstance(tree, dict) else {}
-    said = tree.get("plugin") or {}
-    ours = {(each.id, each.version) for each in plugins}
-    if not isinstance(said, dict) or (said and (said.get("id"), said.get("version")) not in ours):
-        met = f"{said.get('id')} {said.get('version')}" if isinstance(said, dict) else "another"
-        wanted = ", ".join(" ".join(each) for each in sorted(ours))
-        return "", [f"the report {report.name} is of {met}, wanted {wanted}; run `penstock conform` again"]
-    tier = tree.get("tier", "")
-    if tier not in ("", *TIERS):
-        return "", [f"the report {report.name} says tier {tier!r}, wanted {', '.join(TIERS)} or none"]
-    return tier, []
 
 
 def _plugin_faults(plugins: Sequence[PluginManifest]) -> list[str]:

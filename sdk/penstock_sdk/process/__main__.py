@@ -44,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(_USAGE.format(target=args[0]), file=sys.stderr)
             return 2
     kept = _give_up_stdout()
+    if not by_socket:
+        from penstock_sdk.process import serve_grpc  # before the plugin: whoever imports grpc first says which TLS
+
     from penstock_sdk.discovery import PluginImportError
     from penstock_sdk.process.target import load_target
 
@@ -57,8 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         os.close(kept)
         return serve_socket.main(cls, plugin_id, version)
-    from penstock_sdk.process import serve_grpc
-
     sys.stdout.flush()
     os.dup2(kept, 1)  # for the start-up line; what a plugin prints after it is a host's to pass over
     os.close(kept)

@@ -4,16 +4,19 @@ A script of its own that imports the standard library alone, so that a plugin of
 some 30 ms, and the kernel forks nothing (`spawn.launch` runs it). What the JSON asks for and the machine has is set, or
 the command does not run: exit status 126, the cause on stderr. What this machine lacks, `spawn.probe` says beforehand.
 
-The command takes this process over when it may make no processes (`"processes": 1`); there is nothing else to end then.
-Else this process stays as its keeper: whatever the command leaves behind, detached or not, ends with it or with us.
+The command takes this process over when it may make no processes (`"processes": 1`) and as many files as it likes;
+there is nothing else to end or to count then. Else this process stays as its keeper: whatever the command leaves
+behind, detached or not, ends with it or with us.
 """
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import resource
 import signal
+import stat
 import struct
 import sys
 import time
@@ -32,6 +35,11 @@ _MAKE_CHAR, _MAKE_BLOCK, _TRUNCATE, _IOCTL_DEV = 1 << 6, 1 << 11, 1 << 14, 1 << 
 _OF_A_FILE = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _BIND, _CONNECT = 1, 2
 _WATCH_S = 0.5
+_PARENT_S = 2.0
+"""How often a keeper without limits to watch looks after its parent, beside the signal that tells it."""
+_LAST_WORDS_S = 1
+_FILE_BYTES_MIN = 4096
+"""What the smallest file or folder counts: they use up a disk, too."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -91,6 +99,8 @@ def _set_limits(wanted: dict[str, Any]) -> None:
         _limit(resource.RLIMIT_CPU, cpu_s, cpu_s + 1)
     if open_files := wanted["open_files"]:
         _limit(resource.RLIMIT_NOFILE, open_files, open_files)
+    if disk_bytes := wanted["disk_bytes"]:  # of one file; the keeper counts all of them
+        _limit(resource.RLIMIT_FSIZE, disk_bytes, disk_bytes)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")  # when the machine runs out of memory, the plugin goes before the kernel
 
@@ -160,7 +170,8 @@ def _filter_calls(program: bytes) -> None:
 def _keep(argv: list[str], wanted: dict[str, Any]) -> int:
     """Run the command as a child; return its exit status when nothing of it is left.
 
-    SIGUSR1 ends everything; so does the end of our parent, and a command that goes beyond its memory or processes.
+    SIGUSR1 ends everything; so does the end of our parent, and a command that goes beyond its memory, processes or
+    files.
     """
     signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD, signal.SIGCONT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
@@ -180,8 +191,12 @@ def _keep(argv: list[str], wanted: dict[str, Any]) -> int:
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
     os.closerange(3, 1 << 16)  # sockets and pipes are the command's alone: their other end sees when it closes them
-    status = _wait(child, wanted, signals)
+    status, cause = _wait(child, wanted, signals)
     _end_all()
+    if cause:
+        signal.alarm(_LAST_WORDS_S)  # nobody may be reading, and we must not stay for that
+        with contextlib.suppress(OSError):
+            print(f"penstock: {wanted['name']} was ended: {cause}", file=sys.stderr, flush=True)
     if status < 0:
         if status != -signal.SIGKILL:
             signal.signal(-status, signal.SIG_DFL)
@@ -190,22 +205,29 @@ def _keep(argv: list[str], wanted: dict[str, Any]) -> int:
     return status if status >= 0 else 128 - status
 
 
-def _wait(child: int, wanted: dict[str, Any], signals: set[signal.Signals]) -> int:
-    """Return the child's exit status, negative for a signal; it is killed when it must go."""
-    memory_bytes, processes = wanted["memory_bytes"], wanted["processes"]
-    watch_s = _WATCH_S if memory_bytes or processes else 3600.0
+def _wait(child: int, wanted: dict[str, Any], signals: set[signal.Signals]) -> tuple[int, str]:
+    """Return the child's exit status, negative for a signal, and which limit it went beyond; "" for none.
+
+    The child may live on then: it must go, with all that it started.
+    """
+    memory_bytes, processes, disk_bytes = wanted["memory_bytes"], wanted["processes"], wanted["disk_bytes"]
+    watch_s = _WATCH_S if memory_bytes or processes or disk_bytes else _PARENT_S
+    look_at_disk_s = 0.0
     while True:
         # The parent may have ended before signals were blocked: then none comes.
         caught = signal.sigtimedwait(signals, watch_s) if os.getppid() == wanted["parent"] else None
         if os.getppid() != wanted["parent"] or (caught and caught.si_signo == signal.SIGUSR1):
-            return -signal.SIGKILL
+            return -signal.SIGKILL, ""
         status = _reap(child)
         if status is not None:
-            return status
+            return status, ""
         cause = _excess(memory_bytes, processes) if memory_bytes or processes else ""
+        if not cause and disk_bytes and (began_s := time.monotonic()) >= look_at_disk_s:
+            cause = _excess_on_disk(disk_bytes, wanted["disk_folders"])
+            ended_s = time.monotonic()
+            look_at_disk_s = ended_s + 20 * (ended_s - began_s)  # many files: seldom, not all the time
         if cause:
-            print(f"penstock: {wanted['name']} was ended: {cause}", file=sys.stderr)
-            return -signal.SIGKILL
+            return -signal.SIGKILL, cause
 
 
 def _reap(child: int) -> int | None:
@@ -229,6 +251,49 @@ def _excess(memory_bytes: int, processes: int) -> str:
         return f"it had {len(below)} processes, {processes} are allowed"
     used = sum(map(_own_bytes, below)) if memory_bytes else 0
     return f"its processes held {used:,} bytes, {memory_bytes:,} are allowed" if used > memory_bytes > 0 else ""
+
+
+def _excess_on_disk(disk_bytes: int, folders: Sequence[str]) -> str:
+    """Return that the files in *folders*, and those of them that are deleted and still open, are too much; else ""."""
+    used, fault = 0, ""
+    counted: set[tuple[int, int]] = set()
+    """Files of several names, or of none."""
+    devices = set()
+    pending = list(folders)
+    while pending and used <= disk_bytes and not fault:
+        folder = pending.pop()
+        try:
+            devices.add(os.lstat(folder).st_dev)
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    with contextlib.suppress(FileNotFoundError):
+                        used += _blocks(entry.stat(follow_symlinks=False), counted)
+                    if used > disk_bytes:
+                        break
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # gone meanwhile
+        except OSError as error:  # nested beyond the length of a path, or closed to us: nothing may hide there
+            why = errno.errorcode.get(error.errno or 0, str(error))
+            fault = f"its folder {folder[-80:]!a} cannot be counted ({why}), and {disk_bytes:,} bytes are allowed"
+    for pid in _descendants() if os.path.isdir("/proc/self/fd") and used <= disk_bytes and not fault else ():
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    found = os.stat(f"/proc/{pid}/fd/{name}")
+                    if found.st_nlink == 0 and found.st_dev in devices and stat.S_ISREG(found.st_mode):
+                        used += _blocks(found, counted)
+    return f"its files hold {used:,} bytes or more, {disk_bytes:,} are allowed" if used > disk_bytes else fault
+
+
+def _blocks(found: os.stat_result, counted: set[tuple[int, int]]) -> int:
+    """Return what a file takes of its disk; 0 for one that was counted."""
+    if found.st_nlink != 1 and not stat.S_ISDIR(found.st_mode):
+        if (found.st_dev, found.st_ino) in counted:
+            return 0
+        counted.add((found.st_dev, found.st_ino))
+    return max(_FILE_BYTES_MIN, found.st_blocks * 512)
 
 
 def _own_bytes(pid: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -67,10 +68,13 @@ def capabilities_of(cls: type[Plugin]) -> list[str]:
     return sorted(found)
 
 
-def config_of(cls: type[Plugin], config_json: str, folder: Path, reference: Reference) -> tuple[Any, list[str]]:
+def config_of(
+    cls: type[Plugin], config_json: str, folder: Path, reference: Callable[[], Reference]
+) -> tuple[Any, list[str]]:
     """Return the config of *cls* that a JSON object gives, and everything that is wrong with it.
 
     One fault each, as ``KEY: what was met and wanted; the way out``; the config is None where there are faults.
+    *reference* is asked only for a class that looks at it: to read the built-in rules takes 20 ms.
     """
     try:
         tree = json.loads(config_json) if config_json else {}
@@ -86,10 +90,14 @@ def config_of(cls: type[Plugin], config_json: str, folder: Path, reference: Refe
         return None, [_words(finding) for finding in findings]
     try:
         config = msgspec.convert(tree, cls.Config)
-        faults = [str(fault) for fault in cls.faults(config, folder, reference)]
+        faults = [str(fault) for fault in cls.faults(config, folder, reference())] if _looks(cls) else []
     except Exception as error:
         return None, [f"config cannot be checked: {error_text(error)}"]
     return (None, faults) if faults else (config, [])
+
+
+def _looks(cls: type[Plugin]) -> bool:
+    return getattr(cls.faults, "__func__", None) is not vars(Plugin)["faults"].__func__
 
 
 def _words(finding: Finding) -> str:

@@ -120,7 +120,7 @@ class Engine:
             self._want("Configure", "new", "configured")
         instance = request.instance
         folder = Path(instance.folder) if instance.folder else Path()
-        config, faults = config_of(self.cls, request.config_json, folder, FarHost(0, False, None).reference)
+        config, faults = config_of(self.cls, request.config_json, folder, lambda: FarHost(0, False, None).reference)
         try:
             limits = json.loads(instance.limits_json) if instance.limits_json else {}
             if not isinstance(limits, dict):

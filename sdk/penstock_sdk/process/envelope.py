@@ -54,15 +54,18 @@ class Kind(IntEnum):
 
     UNKNOWN = 0
     HELLO = 1
-    """First on each connection, from the plugin's side: JSON of lane, token, and `incarnation`."""
+    """First on each connection, from the plugin's side: JSON of lane, token, `incarnation` and `majors` it speaks."""
     WELCOME = 2
-    """The host's answer: JSON of the plugin's name and the host's version. Refused, the connection is closed."""
+    """The host's answer: JSON of the plugin's name, the host's version, and `major`, the highest that both speak.
+
+    A connection that is not let in is closed; where no major is shared, with the reason as REFUSED before.
+    """
     BATCH = 3
     CALL = 4
     """From the host, on CONTROL."""
     REPLY = 5
     REFUSED = 6
-    """A call that failed: UTF-8 text of why."""
+    """A call that failed, or a HELLO: UTF-8 text of why."""
     PING = 7
     PONG = 8
 

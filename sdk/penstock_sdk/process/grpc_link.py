@@ -8,21 +8,29 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from penstock_sdk.process.engine_lanes import SESSION_METADATA
 from penstock_sdk.process.envelope import MESSAGE_BYTES_MAX, TOKEN_METADATA, Lane
 from penstock_sdk.process.peer import PeerError, PeerGone, PeerTimeout
 from penstock_sdk.process.tls import OneTime, TlsFiles, only_tls_1_3, pem_of
-from penstock_sdk.wire.messages import PACKAGE, HealthCheckRequest, HealthCheckResponse, StopRequest
+from penstock_sdk.wire.messages import (
+    FAMILY,
+    PROTOCOL_MAJORS,
+    DescribeRequest,
+    HealthCheckRequest,
+    HealthCheckResponse,
+    StopRequest,
+    package_of,
+)
 
 STRICT_TLS = only_tls_1_3()
 """Whether this process speaks TLS 1.3 alone; False where gRPC had been imported before."""
 
 import grpc  # noqa: E402 - its import reads what the line above sets
 
-__all__ = ["STRICT_TLS", "GrpcLink", "RpcError", "peer_error"]
+__all__ = ["STRICT_TLS", "GrpcLink", "NotServedError", "RpcError", "peer_error"]
 
 RpcError: type[Exception] = grpc.RpcError
 """What a stream raises; not imported from grpc itself, whose import must come after `only_tls_1_3`."""
@@ -44,6 +52,10 @@ _SERVING = 1
 _STOP = StopRequest().SerializeToString()
 
 
+class NotServedError(PeerError):
+    """The plugin knows no such call; of the service Plugin: it serves another major."""
+
+
 class GrpcLink:
     """A connection to a plugin at an address. Safe for threads.
 
@@ -51,6 +63,7 @@ class GrpcLink:
         target: as gRPC wants it: unix:/path, HOST:PORT.
         token: goes with every call; empty: none.
         session: tells this host from others; by default made up.
+        major: of the service Plugin that is called: the start-up line's, or what `agree` finds.
         tls: certificates for a plugin on another machine, read again as they change.
         one_time: our certificate for a plugin that we started, and *plugin_cert*, its own, DER.
         gone: says more of a plugin that does not answer, for errors: that its process has ended.
@@ -65,6 +78,7 @@ class GrpcLink:
         *,
         token: str = "",
         session: str = "",
+        major: int = max(PROTOCOL_MAJORS),
         tls: TlsFiles | None = None,
         one_time: OneTime | None = None,
         plugin_cert: bytes = b"",
@@ -72,6 +86,7 @@ class GrpcLink:
     ) -> None:
         self.target = target
         self.session = session or secrets.token_hex(16)
+        self.major = major
         self._tls, self._one_time, self._plugin_cert, self._gone = tls, one_time, plugin_cert, gone
         self._metadata = [(SESSION_METADATA, self.session)] + ([(TOKEN_METADATA, token)] if token else [])
         self._lock = threading.Lock()
@@ -85,16 +100,41 @@ class GrpcLink:
         Raises:
             PeerTimeout, PeerGone, PeerError: as `peer_error` says.
         """
-        return self._unary(f"/{PACKAGE}.Plugin/{method}", request, timeout_s, method)
+        try:
+            return self._unary(self._path(method), request, timeout_s, method)
+        except NotServedError as error:
+            raise NotServedError(f"{error}; this host calls {package_of(self.major)}") from None
+
+    def agree(self, majors: Sequence[int], timeout_s: float) -> None:
+        """Find the highest of *majors* that a plugin serves which printed no start-up line: one at an address.
+
+        Raises:
+            PeerError: it serves none of them.
+            PeerTimeout, PeerGone: it does not answer.
+        """
+        request = DescribeRequest(majors=majors).SerializeToString()
+        for major in sorted(majors, reverse=True):
+            self.major = major
+            try:
+                self.call("Describe", request, timeout_s)
+            except NotServedError:
+                continue
+            except (PeerTimeout, PeerGone):
+                raise
+            except PeerError:
+                pass  # whatever it refuses, it serves the call; whoever asks next is told
+            return
+        raise PeerError(
+            f"plugin at {self.target} serves no major of {FAMILY} that this host speaks, which are "
+            f"{', '.join(map(str, majors))}; build it for one of them"
+        )
 
     def stream(self, lane: Lane, requests: Iterator[bytes]) -> Any:
         """Return the stream Events or Orders, opened: an iterator of bytes, with `cancel`; it raises grpc.RpcError.
 
         gRPC takes from *requests* in a thread of its own, one after the other as the plugin makes room.
         """
-        return self._channel_now().stream_stream(f"/{PACKAGE}.Plugin/{lane.name.capitalize()}")(
-            requests, metadata=self._metadata
-        )
+        return self._channel_now().stream_stream(self._path(lane.name.capitalize()))(requests, metadata=self._metadata)
 
     def health(self, timeout_s: float) -> bool:
         """Return whether the plugin says that it serves.
@@ -130,7 +170,7 @@ class GrpcLink:
 
     def shutdown(self, timeout_s: float) -> None:
         """Ask the plugin to end, as its life's last call and as go-plugin's hosts do; no answer is an answer."""
-        for path, body in ((f"/{PACKAGE}.Plugin/Stop", _STOP), ("/plugin.GRPCController/Shutdown", b"")):
+        for path, body in ((self._path("Stop"), _STOP), ("/plugin.GRPCController/Shutdown", b"")):
             try:
                 self._unary(path, body, timeout_s, "Stop")
             except PeerError:
@@ -163,6 +203,9 @@ class GrpcLink:
     def error_of(self, error: Any, what: str) -> PeerError:
         """Return what a grpc.RpcError means."""
         return peer_error(error, what, self._gone())
+
+    def _path(self, method: str) -> str:
+        return f"/{package_of(self.major)}.Plugin/{method}"
 
     def _unary(self, path: str, request: bytes, timeout_s: float, what: str) -> bytes:
         try:
@@ -216,6 +259,8 @@ def peer_error(error: Any, what: str, gone: str = "", timeout_s: float = 0.0) ->
         return PeerError(f"{what}: {details}; a message has at most {MESSAGE_BYTES_MAX} bytes")
     if code is grpc.StatusCode.FAILED_PRECONDITION:
         return PeerError(details)
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return NotServedError(f"{what}: {code.name}: {details}")
     return PeerError(f"{what}: {code.name}: {details}")
 
 

@@ -13,7 +13,6 @@ import contextlib
 import os
 import queue
 import secrets
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -29,6 +28,7 @@ from penstock_sdk.process import handshake
 from penstock_sdk.process.envelope import ENV_TOKEN, Lane
 from penstock_sdk.process.grpc_link import GrpcLink, RpcError
 from penstock_sdk.process.handshake import HandshakeError, Output
+from penstock_sdk.process.own_folder import OwnFolder
 from penstock_sdk.process.peer import PeerError, PeerGone
 from penstock_sdk.process.spawn import Child, Confinement, launch
 from penstock_sdk.process.tls import TlsFiles, one_time_certificate
@@ -45,7 +45,7 @@ _HELD_BATCHES = 64
 class PluginProcess:
     """A plugin's process that has said where it serves, and the link to it."""
 
-    def __init__(self, child: Child, output: Output, folder: str) -> None:
+    def __init__(self, child: Child, output: Output, folder: OwnFolder) -> None:
         self.child, self.output = child, output
         self.link: GrpcLink | None = None
         self._folder = folder
@@ -93,7 +93,7 @@ class PluginProcess:
         if self.link is not None:
             self.link.close()
         self.output.join(1.0)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
 
 def start_plugin(
@@ -128,30 +128,38 @@ def start_plugin(
     """
     end = time.monotonic() + start_s
     own = one_time_certificate() if tls else None
-    folder = tempfile.mkdtemp(prefix="penstock-", dir=None if len(tempfile.gettempdir()) < 48 else "/tmp")
+    parent = tempfile.gettempdir()
+    own_folder = OwnFolder("penstock-", [parent if len(parent) < 48 else "/tmp"])
+    folder = str(own_folder.path)
     token = token or secrets.token_hex(16)
     environment = dict(os.environ if env is None else env) | handshake.host_environment(
         versions, own.cert if own else b""
     )
     environment |= {ENV_TOKEN: token, handshake.ENV_SOCKET_DIR: folder, "TMPDIR": folder}
     if confinement is not None:
-        confinement = msgspec.structs.replace(confinement, write=(*confinement.write, folder))
+        confinement = msgspec.structs.replace(
+            confinement,
+            write=(*confinement.write, folder),
+            disk_folders=(*confinement.disk_folders, folder) if confinement.disk_bytes else (),
+        )
     try:
         pipe = subprocess.PIPE
         child = launch(argv, confinement=confinement, env=environment, cwd=cwd, stdout=pipe, stderr=pipe)
     except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        own_folder.remove()
         if isinstance(error, OSError):
             raise HandshakeError(f"plugin {argv[0]} cannot be started: {error}") from None
         raise
-    started = PluginProcess(child, Output(child.process.stdout, child.process.stderr, on_line), folder)
+    started = PluginProcess(child, Output(child.process.stdout, child.process.stderr, on_line), own_folder)
     try:
         line = handshake.wait_start_line(started.output, versions, deadline_s=end - time.monotonic())
         if own is not None and not line.certificate:
             raise HandshakeError(
                 "plugin answered without a certificate though TLS was asked for; wanted AutoMTLS, or tls = false"
             )
-        started.link = GrpcLink(line.target, token=token, one_time=own, plugin_cert=line.certificate, gone=started.gone)
+        started.link = GrpcLink(
+            line.target, token=token, major=line.version, one_time=own, plugin_cert=line.certificate, gone=started.gone
+        )
         started.link.wait_healthy(end - time.monotonic())
         threading.Thread(
             target=started.link.stdio, args=(started.output.feed,), name="penstock-plugin-stdio", daemon=True
@@ -270,7 +278,14 @@ def spawn_peer(
     return GrpcPeer(started.link, started)
 
 
-def connect_peer(address: str, *, tls: TlsFiles | None = None, token: str = "", connect_s: float = 10.0) -> GrpcPeer:
+def connect_peer(
+    address: str,
+    *,
+    tls: TlsFiles | None = None,
+    token: str = "",
+    connect_s: float = 10.0,
+    versions: Sequence[int] = PROTOCOL_MAJORS,
+) -> GrpcPeer:
     """Return a plugin that serves at an address.
 
     Args:
@@ -278,6 +293,7 @@ def connect_peer(address: str, *, tls: TlsFiles | None = None, token: str = "", 
         tls: certificates of both sides; None only for a plugin on this machine.
         token: what the plugin wants with every call, if it does.
         connect_s: seconds until it must answer.
+        versions: majors that we speak.
 
     Raises:
         PeerError: it does not answer, or is not who the certificates say; the text says why.
@@ -285,6 +301,7 @@ def connect_peer(address: str, *, tls: TlsFiles | None = None, token: str = "", 
     link = GrpcLink(address, tls=tls, token=token)
     try:
         link.wait_healthy(connect_s)
+        link.agree(versions, connect_s)
     except BaseException:
         link.close()
         raise

@@ -189,6 +189,7 @@ class Output:
     Attributes:
         start: the start-up line comes here, once; None when stdout ended without one.
         lines: the last `KEPT_LINES` lines of log, stdout's noise included.
+        noise: the first line on stdout that stood before the start-up line; "" when there was none.
         on_line: told every line of log, from the reading threads.
     """
 
@@ -197,6 +198,7 @@ class Output:
     ) -> None:
         self.start: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.lines: deque[Message] = deque(maxlen=KEPT_LINES)
+        self.noise = ""
         self.on_line = on_line
         self._fed: dict[int, tuple[LogReader, bytearray]] = {}
         self._threads = [
@@ -240,7 +242,10 @@ class Output:
                     waits = False
                     self.start.put(raw)
                     continue
-                self._note(reader.line(raw))
+                line = reader.line(raw)
+                if waits and not self.noise:
+                    self.noise = line.text.strip()
+                self._note(line)
         if waits:
             self.start.put(None)
 

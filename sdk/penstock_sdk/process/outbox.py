@@ -14,7 +14,7 @@ from penstock_sdk.schema import ABSENT, Frame, SchemaError, schema_by_id
 from penstock_sdk.wire.frame import Encode, Origin, encode_frame, encoder
 from penstock_sdk.wire.messages import Batch, Fault, LogLine, Message, TimerSet
 
-__all__ = ["ANSWER_BYTES_MAX", "ANSWER_RECORDS_MAX", "Outbox"]
+__all__ = ["ANSWER_BYTES_MAX", "ANSWER_RECORDS_MAX", "ITEMS_MAX", "Outbox"]
 
 SPLIT_BYTES = 1 << 20
 SPLIT_RECORDS = 16_384
@@ -22,6 +22,8 @@ SPLIT_RECORDS = 16_384
 ANSWER_BYTES_MAX = 8 << 20
 ANSWER_RECORDS_MAX = 32_768
 """The answer to a step is one batch: a plugin that says more at once is told so. Half of what a host grants."""
+ITEMS_MAX = 2048
+"""Timers, faults or log lines that go in one batch: a host bounds what a batch may hold beside frames."""
 _ORDER_TOPICS = ("order", "risk")
 _REPLY = int(Origin.REPLY)
 
@@ -85,7 +87,12 @@ class Outbox:
     def fault(self, handler: str, text: str) -> None:
         """Take a fault; it stands where what it is about would have stood."""
         if not self.muted:
-            box = self._boxes[Lane.EVENTS if self._stepped else self.lane]
+            lane = Lane.EVENTS if self._stepped else self.lane
+            box = self._boxes[lane]
+            if len(box.faults) >= ITEMS_MAX:
+                if self._stepped or self.one_lane:
+                    return  # of one event: what more it raised says nothing new
+                box = self._close(lane)
             box.faults.append((handler, text, len(box.parts)))
 
     @property
@@ -167,9 +174,21 @@ class Outbox:
             if box.parts or box.faults or (each == lane and self._has_more(answers, effects)):
                 boxes.append((each, box))
                 self._boxes[each] = _Box()
-        out = [(each, self._batch(box, answers)) for each, box in boxes]
+        first = [] if self.one_lane else self._first_items()
+        out = [(lane, batch) for batch in first] + [(each, self._batch(box, answers)) for each, box in boxes]
         if out and out[-1][0] == lane:
             self._add_more(out[-1][1], answers, effects)
+        return out
+
+    def _first_items(self) -> list[Message]:
+        """Take off timers, and cancels of timers, that are too many for one batch; they go ahead of the rest."""
+        out = []
+        while len(self.timers) > ITEMS_MAX or (self.timers and len(self.forgotten) > ITEMS_MAX):
+            now, self.timers = self.timers[:ITEMS_MAX], self.timers[ITEMS_MAX:]
+            out.append(Batch(timers=[TimerSet(timer_id=n, due_ns=due, tag=tag) for n, due, tag in now]))
+        while len(self.forgotten) > ITEMS_MAX:
+            out.append(Batch(timers_forgotten=self.forgotten[:ITEMS_MAX]))
+            self.forgotten = self.forgotten[ITEMS_MAX:]
         return out
 
     def _has_more(self, answers: int, effects: int) -> bool:
@@ -213,7 +232,7 @@ class Outbox:
         if self.log:
             batch.log.extend(
                 LogLine(severity=severity, text=text, fields_json=_fields_json(fields) if fields else "")
-                for severity, text, fields in self.log
+                for severity, text, fields in self.log[:ITEMS_MAX]  # the host takes fewer in a second
             )
             self.log.clear()
         if self.tasks_begun:

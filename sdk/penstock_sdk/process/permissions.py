@@ -86,6 +86,8 @@ def confinement_for(
         cpu_s=resources.cpu_s,
         open_files=resources.open_files,
         processes=resources.processes or 1,
+        disk_bytes=resources.disk_mb * _MIB,
+        disk_folders=(str(data_folder),) if resources.disk_mb else (),
     )
 
 

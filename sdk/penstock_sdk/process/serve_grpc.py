@@ -20,8 +20,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import Any, TextIO
 
-import grpc
-
 from penstock_sdk.discovery import PluginImportError
 from penstock_sdk.process import handshake
 from penstock_sdk.process.engine import Engine
@@ -40,17 +38,23 @@ from penstock_sdk.process.engine_lanes import (
 from penstock_sdk.process.envelope import ENV_TOKEN, MESSAGE_BYTES_MAX, TOKEN_METADATA, Lane
 from penstock_sdk.process.peer import PeerError
 from penstock_sdk.process.target import load_target
-from penstock_sdk.process.tls import TlsFiles, one_time_certificate, reloading_server_credentials
+from penstock_sdk.process.tls import TlsFiles, one_time_certificate, only_tls_1_3, reloading_server_credentials
 from penstock_sdk.wire.messages import (
     METHODS,
-    PACKAGE,
+    PROTOCOL_MAJORS,
     Batch,
     HealthCheckRequest,
     HealthCheckResponse,
     Message,
+    package_of,
 )
 
-__all__ = ["PluginServer", "listen", "listen_command", "main"]
+STRICT_TLS = only_tls_1_3()
+"""Whether handshakes of TLS 1.2 are refused; False where gRPC had been imported before: then each call of one is."""
+
+import grpc  # noqa: E402 - its import reads what the line above sets
+
+__all__ = ["STRICT_TLS", "PluginServer", "listen", "listen_command", "main"]
 
 CALL_S = 600.0
 """A call of a host that set no deadline."""
@@ -176,16 +180,22 @@ class PluginServer:
         make_engine: makes the engine, given its port.
         token: what every call must bear as metadata; empty: none is asked for.
         lasting: hosts come and go, see `EngineLanes`; a Stop then ends the host's use of it, not the process.
+        majors: of the service Plugin that are served, each at its own path.
     """
 
     def __init__(
-        self, make_engine: Callable[[EngineLanes], EngineLike], *, token: str = "", lasting: bool = False
+        self,
+        make_engine: Callable[[EngineLanes], EngineLike],
+        *,
+        token: str = "",
+        lasting: bool = False,
+        majors: Sequence[int] = PROTOCOL_MAJORS,
     ) -> None:
         self.lanes = EngineLanes(make_engine, lasting=lasting)
         self._token, self._lasting = token.encode(), lasting
         self._tls = False
         self._server = grpc.server(futures.ThreadPoolExecutor(_THREADS, "penstock-grpc"), options=_OPTIONS)
-        self._server.add_generic_rpc_handlers((_Handlers(self),))
+        self._server.add_generic_rpc_handlers((_Handlers(self, majors),))
 
     def serve(self, target: str, credentials: Any) -> int:
         """Begin to listen at an address of gRPC's; return the port, 1 for a Unix socket.
@@ -235,7 +245,7 @@ class PluginServer:
         return hmac.compare_digest(said.encode() if isinstance(said, str) else said, self._token)
 
     def check_tls(self, context: Any) -> None:
-        """Abort a call that came by TLS 1.2, which gRPC would let in."""
+        """Abort a call that came by TLS 1.2, which a gRPC that was imported before us lets in."""
         version = context.auth_context().get("ssl_tls_version", [b""])[0]
         if self._tls and version and version != b"TLSv1.3":
             context.abort(grpc.StatusCode.UNAUTHENTICATED, f"{version.decode()} met, wanted TLSv1.3")
@@ -320,18 +330,20 @@ class _Outlet:
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Which method serves which call."""
 
-    def __init__(self, server: PluginServer) -> None:
+    def __init__(self, server: PluginServer, majors: Sequence[int]) -> None:
         self._server = server
         self._known = {
-            f"/{PACKAGE}.Plugin/{name}": grpc.unary_unary_rpc_method_handler(
+            f"/{package_of(major)}.Plugin/{name}": grpc.unary_unary_rpc_method_handler(
                 _calling(server, name), request.FromString, reply.SerializeToString
             )
+            for major in majors
             for name, (request, reply) in METHODS.items()
         }
-        for name, lane in (("Events", Lane.EVENTS), ("Orders", Lane.ORDERS)):
-            self._known[f"/{PACKAGE}.Plugin/{name}"] = grpc.stream_stream_rpc_method_handler(
-                _streaming(server, lane), Batch.FromString, Batch.SerializeToString
-            )
+        for major in majors:
+            for name, lane in (("Events", Lane.EVENTS), ("Orders", Lane.ORDERS)):
+                self._known[f"/{package_of(major)}.Plugin/{name}"] = grpc.stream_stream_rpc_method_handler(
+                    _streaming(server, lane), Batch.FromString, Batch.SerializeToString
+                )
         self._known["/grpc.health.v1.Health/Check"] = grpc.unary_unary_rpc_method_handler(
             server.health, HealthCheckRequest.FromString, HealthCheckResponse.SerializeToString
         )

@@ -15,10 +15,12 @@ from penstock_sdk.process.engine import Engine
 from penstock_sdk.process.envelope import ENV_SOCKET, ENV_TOKEN, HEADER, HEADER_BYTES, Kind, Lane, pack
 from penstock_sdk.process.peer import PeerError, PeerGone
 from penstock_sdk.process.socket_server import Server
+from penstock_sdk.wire.messages import PROTOCOL_MAJORS
 
 __all__ = ["connect", "main"]
 
-HELLO_S = 10.0
+HELLO_S = 60.0
+"""A host may be busy with other plugins; how long it waits for this one is its own `start_s`, and then it ends it."""
 WELCOME_BYTES_MAX = 4096
 
 
@@ -36,6 +38,13 @@ def connect(path: str, token: str, incarnation: str) -> tuple[socket.socket, soc
             sock.settimeout(HELLO_S)
             sock.connect(path)
             _say_hello(sock, lane, token, incarnation)
+    except TimeoutError:
+        for sock in opened:
+            sock.close()
+        raise PeerGone(
+            f"host's socket {path}: no answer within {HELLO_S:g} s: the host is busy or hangs; give the plugin more "
+            f"start_s, or start fewer at once"
+        ) from None
     except OSError as error:
         for sock in opened:
             sock.close()
@@ -49,10 +58,12 @@ def connect(path: str, token: str, incarnation: str) -> tuple[socket.socket, soc
 
 
 def _say_hello(sock: socket.socket, lane: Lane, token: str, incarnation: str) -> None:
-    hello = {"lane": int(lane), "token": token, "incarnation": incarnation}
+    hello = {"lane": int(lane), "token": token, "incarnation": incarnation, "majors": list(PROTOCOL_MAJORS)}
     sock.sendall(pack(Kind.HELLO, json.dumps(hello).encode()))
     # One message and no more: what comes after WELCOME is for the server.
     length, kind, *_ = HEADER.unpack(_exactly(sock, HEADER_BYTES))
+    if kind == Kind.REFUSED and length <= WELCOME_BYTES_MAX:
+        raise PeerGone(f"host refused HELLO on {lane.name}: {_exactly(sock, length).decode('utf-8', 'replace')}")
     if kind != Kind.WELCOME or length > WELCOME_BYTES_MAX:
         raise PeerGone(f"host answered HELLO on {lane.name} with kind {kind} and {length} bytes, wanted WELCOME")
     _exactly(sock, length)

@@ -37,7 +37,8 @@ class Confinement(Struct, frozen=True):
     but not executing. Ports are TCP ports, of whatever host. Without any port there are no sockets of the internet at
     all; with one, UDP is free as well (names are looked up by it). `memory_bytes` counts what the process writes to;
     with `processes` above 1 that of all its processes. `processes` 1 means that none may be made; threads do not count.
-    `cpu_s` is processor time over the whole life. Without `landlock` files, ports and sockets are not limited.
+    `cpu_s` is processor time over the whole life. `disk_bytes` is what one file may hold, and all in `disk_folders`
+    together: that is looked at now and then. Without `landlock` files, ports and sockets are not limited.
     """
 
     read: tuple[str, ...] = ()
@@ -49,6 +50,8 @@ class Confinement(Struct, frozen=True):
     open_files: int = 0
     processes: int = 0
     landlock: bool = True
+    disk_bytes: int = 0
+    disk_folders: tuple[str, ...] = ()
 
 
 class Child:
@@ -125,7 +128,7 @@ def launch(
     lost = _lost(confinement)
     limits = confinement or Confinement(landlock=False)
     filtered = confinement is not None and _can_filter()
-    alone = (filtered and limits.processes == 1) or (confinement is None and not keeper)
+    alone = (filtered and limits.processes == 1 and not limits.disk_bytes) or (confinement is None and not keeper)
     # Linux tells a child of its parent's death when the thread ends that started it: only a keeper tells the two apart.
     kept = not alone or threading.current_thread() is not threading.main_thread()
     wanted = {
@@ -144,6 +147,8 @@ def launch(
         "cpu_s": limits.cpu_s,
         "open_files": limits.open_files,
         "processes": limits.processes,
+        "disk_bytes": limits.disk_bytes,
+        "disk_folders": limits.disk_folders,
     }
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", _CONFINE, json.dumps(wanted), "--", *argv],

@@ -11,6 +11,7 @@ from types import ModuleType
 from penstock_sdk.discovery import PluginImportError, load_class, read_path
 from penstock_sdk.manifest import KINDS, MANIFEST_NAME, ManifestError, PluginManifest
 from penstock_sdk.plugin import Plugin
+from penstock_sdk.single_file import BLOCK_BEGIN
 
 __all__ = ["load_target"]
 
@@ -58,7 +59,9 @@ def _from_file(file: Path, name: str) -> tuple[type[Plugin], str, str]:
         raise PluginImportError(f"{file}: no such file; give the plugin's .py file")
     try:
         manifests = read_path(file, _CONTRACTS)
-    except ManifestError:
+    except ManifestError as error:
+        if BLOCK_BEGIN in file.read_text("utf-8", "replace"):
+            raise PluginImportError(str(error)) from error  # its own
         manifests = []  # it has none of its own, and what stands beside it is another plugin's
     wanted = [m for m in manifests if not name or m.class_path.partition(":")[2] == name]
     if len(wanted) == 1:

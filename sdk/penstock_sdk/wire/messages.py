@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 __all__ = [
+    "FAMILY",
     "METHODS",
     "PACKAGE",
     "PROTOCOL_MAJORS",
@@ -39,14 +40,21 @@ __all__ = [
     "StopRequest",
     "TimerSet",
     "descriptor_set",
+    "package_of",
 ]
 
 Message: TypeAlias = Any
 """A protobuf message; its classes exist at run time only."""
 
-PACKAGE = "penstock.plugin.v1"
+FAMILY = "penstock.plugin"
+PACKAGE = f"{FAMILY}.v1"
 PROTOCOL_MAJORS = (1,)
 """Majors of the package that hosts and plugins of this SDK speak: the current one, and the one before once there is."""
+
+
+def package_of(major: int) -> str:
+    """Return the package whose service a plugin of a major serves; messages on the wire do not say theirs."""
+    return f"{FAMILY}.v{major}"
 
 
 def descriptor_set() -> bytes:

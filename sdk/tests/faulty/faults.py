@@ -56,7 +56,7 @@ from sdk.tests.faulty.good import (
 )
 from sdk.tests.faulty.tap import Tap, add_frame, fault, heads, records_in, tap
 
-__all__ = ["FAULTS", "GOOD_COMMAND", "Faulty"]
+__all__ = ["FAULTS", "GOOD_COMMAND", "MORE_FAULTS", "Faulty"]
 
 HOUR_NS = 3_600_000_000_000
 
@@ -71,6 +71,8 @@ class Faulty(NamedTuple):
 
 
 FAULTS: dict[str, Faulty] = {}
+MORE_FAULTS: dict[str, tuple[str, Faulty]] = {}
+"""Other ways to fail a case: what is broken, then the case."""
 _counter = itertools.count(1)
 
 
@@ -666,6 +668,10 @@ def venue(case_id: str, **members: Any) -> None:
     of_class(case_id, GoodVenue, **members)
 
 
+def more(what: str, case_id: str, **members: Any) -> None:
+    MORE_FAULTS[what] = case_id, Faulty(type("Faulty", (GoodVenue,), {**members, "__module__": __name__}))
+
+
 def _define(change: Callable[[Any, ListingDefinition], Any]) -> Callable[..., Any]:
     return lambda self, contract: change(self, GoodVenue.on_contract_definition(self, contract))
 
@@ -762,6 +768,11 @@ def _fifty(self: Any, order: Order) -> Any:
 
 venue("venue.lists", on_contract_definition=_define(lambda self, d: replace(d, listing_id=d.listing_id + 5_000)))
 venue("venue.sound", on_contract_definition=_define(lambda self, d: replace(d, tick_micro=0)))
+more(
+    "money 1000 times too high", "venue.sound",
+    on_contract_definition=_define(lambda self, d: replace(d, cash_micro_per_lot_tick=1_000_000)),
+)  # fmt: skip
+more("a delivery of no time", "venue.sound", on_contract_definition=_define(lambda self, d: replace(d, interval_ns=0)))
 venue("venue.defined_first", on_contract_definition=_define(lambda self, d: [Quote(d.listing_id), d]))
 venue("venue.takes", told=_told(lambda self, r: replace(r, listing_id=0) if r and r.kind == 1 else r))
 venue("venue.rejects_size", refusal=_passes(lambda order: True, Reason.MALFORMED))
@@ -797,6 +808,36 @@ def _sends_again(self: Any, order: Order) -> Any:
     return GoodVenue.take(self, order)
 
 
+def _sends(change: Callable[[Order], Order]) -> Callable[..., Any]:
+    return lambda self, order: GoodVenue.take(self, change(order))
+
+
+def _sends_at_once(self: Any, order: Order) -> Any:
+    self.market.new(order)
+    self.ctx.state["sent"][str(order.order_id)] = [order.listing_id, order.side, order.qty_lots]
+    self._look(1)
+
+
+def _again_after_a_drop(what: str) -> Callable[..., Any]:
+    """Return an on_timer that sends its orders again, or tells its fills again, when the connection is back."""
+
+    def on_timer(self: Any, timer: Any) -> Any:
+        said, state = list(GoodVenue.on_timer(self, timer) or []), self.ctx.state
+        dropped = any(each.reason == Reason.UNSOLICITED for each in said)
+        if what == "fills":
+            again = state.setdefault("fills", [])
+            if dropped:
+                told = [ExecutionReport(*each) for each in again]
+                return [each for fill in told for each in [replace(fill, trade_id=fill.trade_id + 50)]] + said
+            again += [list(msgspec.structs.astuple(each)) for each in said if each.kind == ReportKind.FILL]
+        elif dropped:
+            for order_id in state["sent"]:
+                self.ctx.effect(self.market.new, Order(int(order_id)))
+        return said or None
+
+    return on_timer
+
+
 def _makes_up(self: Any, order: Order) -> Any:
     fresh = str(order.order_id) not in self.ctx.state["sent"]
     GoodVenue.take(self, order)
@@ -827,9 +868,16 @@ venue("market.part_fill_cancel", cancel_order=_partly_stuck)
 venue("market.reject", told=_told(lambda self, r: replace(r, reason=0) if r and r.kind == 5 and r.reason == 33 else r))
 venue("market.cancelled_unasked", told=_silent_if(ReportKind.CANCELLED, Reason.UNSOLICITED))
 venue("market.once", take=_sends_again)
+venue("market.as_sent", take=_sends(lambda order: replace(order, side=3 - order.side)))
+venue("market.after_written", take=_sends_at_once)
 FAULTS["market.hearing"] = Faulty(GoodVenue, tap(sending=_deaf_hearing))
 venue("market.silence", take=_makes_up, told=_told(lambda self, r: None if r and r.kind == 1 else r))
 venue("market.drop", told=_silent_if(ReportKind.CANCELLED, Reason.UNSOLICITED))
+for _what in ("orders", "fills"):
+    more(f"tells or sends its {_what} again after a drop", "market.drop", on_timer=_again_after_a_drop(_what))
+more("a price that is off", "market.as_sent", take=_sends(lambda order: replace(order, price_ticks=order.price_ticks + 7)))
+more("a quantity that is off", "market.as_sent", take=_sends(lambda order: replace(order, qty_lots=order.qty_lots * 10)))
+more("another listing", "market.as_sent", take=_sends(lambda order: replace(order, listing_id=order.listing_id + 1)))
 venue("market.throttle", told=_silent_if(ReportKind.REJECTED, Reason.MESSAGE_RATE))
 venue("market.foreign", told=_foreign_told)
 

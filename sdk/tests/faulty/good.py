@@ -199,6 +199,7 @@ class Market:
     """A market outside of any plugin: it lives on when the adapter ends."""
 
     def __init__(self) -> None:
+        self.names: dict[int, str] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -213,7 +214,11 @@ class Market:
         if held is not None:
             held["sent"] += 1
             return
-        held = {"order_id": order.order_id, "leaves_lots": order.qty_lots, "sent": 1, "ours": True}
+        held = {
+            "order_id": order.order_id, "leaves_lots": order.qty_lots, "sent": 1, "ours": True,
+            "side": "buy" if order.side == Side.BUY else "sell", "price_ticks": order.price_ticks,
+            "qty_lots": order.qty_lots, "listing": self.names.get(order.listing_id, ""),
+        }  # fmt: skip
         self.orders[order.order_id] = held
         self.room -= 1
         reason = Reason.VENUE_CAPACITY if self.rejects else Reason.MESSAGE_RATE if self.room < 0 else Reason.NONE
@@ -339,6 +344,7 @@ class GoodVenue(Venue):
     def on_contract_definition(self, contract: ContractDefinition) -> Outcome:
         name = f"{self.ctx.name} {contract.name}"
         listing_id, begins_ns = self.ctx.intern(IdKind.LISTING, name), contract.delivery_start_ns
+        self.market.names[listing_id] = name
         return ListingDefinition(
             listing_id=listing_id, contract_id=contract.contract_id, venue_id=self.ctx.plugin_id, name=name,
             tick_micro=10_000, lot_kw=100, price_min_ticks=-999_900, price_max_ticks=999_900,

@@ -191,3 +191,16 @@ class ToyWorker(Model):
     def on_task_result(self, result: TaskResult) -> Outcome:
         """Say it."""
         return self.ctx.alert("toy.worked", Severity.INFO, met=str(result.value))
+
+
+class ToyManyWorker(Model):
+    """Submits work that takes no time at every quote: its result is there before the kernel has taken the answer."""
+
+    def on_quote(self, quote: Quote) -> Outcome:
+        """Submit."""
+        self.ctx.state["asked"] = self.ctx.state.get("asked", 0) + 1
+        self.ctx.submit(pow, self.ctx.state["asked"], 2)
+
+    def on_task_result(self, result: TaskResult) -> Outcome:
+        """Say it."""
+        return self.ctx.alert("toy.worked", Severity.INFO, met=str(result.value))

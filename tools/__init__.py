@@ -1,0 +1,1 @@
+"""What is run to make or check the repository; no part of any distribution."""
