@@ -129,7 +129,7 @@ def test_the_practice_venue_passes_with_the_driver_of_a_market_outside():
     cases = {
         "venue.takes", "venue.cancel_ended", "reconcile.foreign", "offer.kinds_taken", "offer.amend", "offer.throttle",
         "offer.disconnect", "market.reject", "market.part_fill", "market.cancelled_unasked", "market.once",
-        "market.drop", "market.silence", "market.foreign",
+        "market.drop", "market.silence", "market.foreign", "market.as_sent", "market.after_written",
     }  # fmt: skip
     report = conform_paper(*cases)
     assert failures(report) == []

@@ -173,7 +173,7 @@ def test_names_work_and_faults_are_the_same_out_of_process(tmp_path: Path, monke
     kinds = (*LOGICAL, PluginFault, ListingDefinition)
     assert [e for _, _, e in outside.events if type(e) in kinds] == [e for _, _, e in inside.events if type(e) in kinds]
     assert [a.met for a in outside.of(Alert) if a.code == "toy.worked"] == ["49"]
-    assert "ValueError: the second quote (process_toys.py:" in outside.of(PluginFault)[0].error
+    assert "ValueError: the second quote (host_toys.py:" in outside.of(PluginFault)[0].error
     assert [listing.name for listing in outside.of(ListingDefinition)] == ["one", "two"]
     verify(outside, monkeypatch)
 

@@ -77,7 +77,7 @@ def test_all_paths_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_faults_of_one_sort_do_not_hide_those_of_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    text = MANIFEST.replace('"order.intent"]', '"order.intents", "acme.moon", "order.*"]') + 'colour = "red"\n'
+    text = MANIFEST.replace('"order.intent"]', '"order.intents", "acme.moon", "order.intent"]') + 'colour = "red"\n'
     file = plugin(tmp_path, "checked_nine", text.replace("checked_nine:", "x").replace("{id}:Plugin", "chequed_nine:A"))
     status, lines, _ = asked(capsys, "check", tmp_path)
     assert status == 2

@@ -119,6 +119,19 @@ def test_the_embedded_driver_has_the_other_side_sent_through_the_venue():
     assert not answer({"verb": "fly"})["ok"]
 
 
+def test_a_class_has_id_and_version_of_the_manifest_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "plugin.toml").write_text(
+        '[[plugin]]\nid = "northerly"\nversion = "3.1"\nkind = "feed"\ncontract = "feed/1..1"\n'
+        'class = "north_of:North"\n'
+    )
+    (tmp_path / "north_of.py").write_text("from penstock_sdk.plugin import Feed\n\n\nclass North(Feed): ...\n")
+    found = opener_of(["north_of:North"])
+    assert isinstance(found, ClassOpener)
+    assert (found.id, found.version) == ("northerly", "3.1")
+    assert ClassOpener(found.cls).id == "north"
+
+
 def test_a_target_is_a_command_an_address_or_a_class():
     assert isinstance(opener_of(["127.0.0.1:7443"]), AddressOpener)
     assert isinstance(opener_of(["unix:/tmp/plugin.sock"]), AddressOpener)

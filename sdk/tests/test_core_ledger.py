@@ -10,6 +10,7 @@ from penstock_sdk.core.ledger import REQUESTS_KEPT, Ledger, Request
 from penstock_sdk.events import (
     ConnectionState,
     ConnectionStatus,
+    DeploymentChange,
     Limit,
     LimitKind,
     OperatorCommand,
@@ -38,6 +39,7 @@ class Told:
         names = {
             OperatorCommand: "on_operator_command", Limit: "on_limit", PluginState: "on_plugin_state",
             ConnectionState: "on_connection_state", RunEnd: "on_run_end",
+            DeploymentChange: "on_deployment_change",
         }  # fmt: skip
         getattr(self.ledger, names[type(event)])(event)
         return self.moment.seq
@@ -153,3 +155,16 @@ def test_a_restart_knows_all_of_it(told: Told):
 def test_a_run_of_before_it_was_kept_begins_empty(told: Told):
     told.ledger.restore(None)
     assert (told.ledger.limits, told.ledger.stopped) == ({}, None)
+
+
+def test_what_came_of_an_apply_is_known_after_a_restart(told: Told) -> None:
+    told.tell(OperatorCommand(command="apply", who="me", why="to see", request="r1"))
+    assert told.ledger.requests["r1"].change_seq == 0
+    again = Told()
+    again.moment = told.moment
+    again.ledger = Ledger(told.moment, str)
+    again.ledger.restore(told.ledger.snapshot())
+    seq = again.tell(DeploymentChange(digest="d", who="me", why="to see"))
+    assert (again.ledger.requests["r1"].change_seq, again.ledger.requests["r1"].deployment) == (seq, "d")
+    again.tell(DeploymentChange(digest="d", who="me", why="failed", rolled_back=True))
+    assert again.ledger.requests["r1"].deployment == ""

@@ -128,3 +128,21 @@ def test_one_plugin_cannot_cancel_the_timers_of_another() -> None:
     kernel.feed(quote())
     kernel.run_until(10)
     assert heard == ["keeps"]
+
+
+def test_how_many_are_live_is_known_for_each_plugin() -> None:
+    timers = Timers()
+    first = timers.set(1, 10, 0)
+    timers.set(1, 20, 0)
+    timers.set(2, 30, 0)
+    timers.cancel(1, first)
+    timers.cancel(1, first)
+    assert (timers.live(1), timers.live(2), timers.live(3)) == (1, 1, 0)
+    again = Timers()
+    again.restore(timers.snapshot())
+    assert (again.live(1), again.live(2)) == (1, 1)
+    assert timers.next_ns() == 20
+    timers.pop()
+    again.forget(2)
+    again.drop({1})
+    assert (timers.live(1), again.live(1), again.live(2)) == (0, 1, 0)

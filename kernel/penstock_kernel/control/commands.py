@@ -177,7 +177,8 @@ class Commands:
             return Refusal(code="refused", text=text)
         if asked.change_seq > 0 and asked.deployment != in_force:
             met = f"changed to {asked.deployment[:12]}" if asked.deployment else "undone"
-            text = f"{met} at seq {asked.change_seq}, and the kernel runs {in_force[:12]} now; see `penstock apply --plan`"
+            runs = f"the kernel runs {in_force[:12]} now"
+            text = f"{met} at seq {asked.change_seq}, and {runs}; see `penstock apply --plan`"
             return Refusal(code="refused", text=text)
         text = f"done before the kernel was restarted, at seq {asked.seq}"
         return CommandAnswer(outcome="done", text=text, seq=asked.seq, last_seq=asked.seq)

@@ -237,8 +237,8 @@ class ControlServer:
         if self._run.live and not kernel.ended:
             kernel.later(
                 Alert(
-                    code="control.denied", severity=Severity.WARNING, subject=plugin or who, met=f"a call of the control socket by {by}",
-                    wanted=wanted, way_out=way_out,
+                    code="control.denied", severity=Severity.WARNING, subject=plugin or who,
+                    met=f"a call of the control socket by {by}", wanted=wanted, way_out=way_out,
                 )
             )  # fmt: skip
 

@@ -53,7 +53,7 @@ def _lists(kit: Kit) -> None:
 @case(
     "venue.sound",
     "A listing's numbers make sense.",
-    wanted="tick and lot above 0, prices from low to high, opening before gate, a contract that is known; of a delivery "
+    wanted="tick and lot above 0, prices from low to high, opening before gate, a contract that is known; of delivery "
     "in MW (interval_count above 0, no segments): cash_micro_per_lot_tick = tick_micro × lot_kw ÷ 1000 × hours",
     way_out="compare the definition with the market's rule book",
     kinds=VENUE,

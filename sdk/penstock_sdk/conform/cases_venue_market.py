@@ -240,8 +240,8 @@ def _silence(kit: Kit) -> None:
 @case(
     "market.drop",
     "After the connection broke it tells what became of what rested, each thing once, and takes orders again.",
-    wanted="CANCELLED where the market cancels on disconnect, else the order as it was; each fill told once, each order "
-    "sent once; then a new order taken",
+    wanted="CANCELLED where the market cancels on disconnect, else the order as it was; each fill told once, each order"
+    " sent once; then a new order taken",
     way_out="connect again, ask the market where your orders stand, and report what has changed since your last report",
     kinds=VENUE,
     verbs=("drop", "resume"),

@@ -875,8 +875,14 @@ venue("market.silence", take=_makes_up, told=_told(lambda self, r: None if r and
 venue("market.drop", told=_silent_if(ReportKind.CANCELLED, Reason.UNSOLICITED))
 for _what in ("orders", "fills"):
     more(f"tells or sends its {_what} again after a drop", "market.drop", on_timer=_again_after_a_drop(_what))
-more("a price that is off", "market.as_sent", take=_sends(lambda order: replace(order, price_ticks=order.price_ticks + 7)))
-more("a quantity that is off", "market.as_sent", take=_sends(lambda order: replace(order, qty_lots=order.qty_lots * 10)))
+more(
+    "a price that is off",
+    "market.as_sent",
+    take=_sends(lambda order: replace(order, price_ticks=order.price_ticks + 7)),
+)
+more(
+    "a quantity that is off", "market.as_sent", take=_sends(lambda order: replace(order, qty_lots=order.qty_lots * 10))
+)
 more("another listing", "market.as_sent", take=_sends(lambda order: replace(order, listing_id=order.listing_id + 1)))
 venue("market.throttle", told=_silent_if(ReportKind.REJECTED, Reason.MESSAGE_RATE))
 venue("market.foreign", told=_foreign_told)
