@@ -55,7 +55,7 @@ def bad(folder: Path, clock: str, manifest: str, code: str) -> Path:
 
 @pytest.mark.parametrize(
     ("manifest", "code", "why"),
-    [(OTHER_ID, TOLD, "its manifest has")],
+    [(MANIFEST, RAISES, "not today"), (OTHER_ID, TOLD, "its manifest has")],
 )
 def test_in_wall_time_one_that_does_not_come_up_is_lost_and_the_rest_trades_on(
     tmp_path: Path, manifest: str, code: str, why: str

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from penstock_kernel.deployment import load_deployment
-from penstock_kernel.instance import Instance
+from penstock_kernel.instance import Instance, Starting
 from penstock_kernel.reload.applying import ApplyArgument
 from penstock_kernel.reload.plan import plan_change
 from penstock_kernel.replay import event_of, replay
@@ -369,3 +369,26 @@ def pid_of(desk: Desk, name: str) -> int:
     child = hosts.hosts[name].child
     assert child is not None
     return child.pid
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_watchdogs_restart_keeps_what_was_applied_and_a_persons_start_reads_the_file(
+    tmp_path: Path, again: bool
+) -> None:
+    desk = Desk(tmp_path, instance=True)
+    begun_with = desk.path.read_text()
+    desk.go(30)
+    desk.add("count")
+    desk.apply()
+    desk.go()
+    digest = desk.run.deployment.digest
+    desk.run.kernel.write()
+    desk.run.abort()
+    desk.path.write_text(begun_with)
+    options = RunOptions(runs_dir=str(tmp_path / "runs"), lake=False, for_s=3600)
+    run = Instance.open("desk", desk.path, options, Starting(again=again))
+    assert ("count" in run.kernel.slots) == again
+    assert (run.deployment.digest == digest) == again
+    run.go()
+    run.close()
+    assert replay(run.dir).digest == run.info.digest

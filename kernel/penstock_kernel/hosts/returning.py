@@ -109,7 +109,9 @@ def returning(
             if told.start is not None:
                 request = host.start_request(False)
                 request.now_ns, request.seq = told.start.at_ns, told.start.seq
-                yield from _answer(host, link.begin_call("Start", request, host.answer_s))
+                again = yield from _answer(host, link.begin_call("Start", request, host.answer_s))
+                for fault in again.said.faults:  # a start that raised once, and does so again, is no start
+                    raise PeerError(f"it raised in {fault.handler}: {fault.error}")
                 started = True
             elif told.batch is not None:
                 yield from _send(host, link, told)
