@@ -142,6 +142,7 @@ class Wire:
             self.reactor.turn_until(lambda: bool(self.lost), 2.0)
         self.link.close()
         self.child.kill()
+        self.child.process.wait(10)
         self.listener.close()
         self.reactor.close()
 
