@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from penstock_kernel.hosts.bounds import TIMERS_MAX
 from penstock_kernel.hosts.frames import Breach, each_event, events_of, met_and_wanted
+from penstock_kernel.hosts.host_state import HostState
 from penstock_kernel.hosts.rights import REFUSALS_MAX
 from penstock_sdk.core.faults import Raised, RecordedFault, shown
 from penstock_sdk.events import Alert, IdKind, Severity, TaskResult
@@ -18,15 +19,7 @@ from penstock_sdk.process.envelope import Lane
 from penstock_sdk.process.peer import PeerError
 from penstock_sdk.schema import Event, Frame
 from penstock_sdk.wire.frame import Origin
-from penstock_sdk.wire.messages import (
-    Batch,
-    Message,
-)
-
-if TYPE_CHECKING:
-    pass
-
-from penstock_kernel.hosts.host_state import HostState
+from penstock_sdk.wire.messages import Batch, Message
 
 __all__ = ["Saying"]
 

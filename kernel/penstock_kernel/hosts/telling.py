@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from penstock_kernel.hosts.commands import HostError
 from penstock_kernel.hosts.link import Link
+from penstock_kernel.hosts.saying import Saying
 from penstock_sdk.core.faults import RecordedFault
 from penstock_sdk.events import Alert, Severity
 from penstock_sdk.process.envelope import Lane
@@ -15,15 +17,7 @@ from penstock_sdk.process.flow import count_records
 from penstock_sdk.process.peer import PeerError
 from penstock_sdk.schema import Event, Frame
 from penstock_sdk.wire.frame import Origin
-from penstock_sdk.wire.messages import (
-    Batch,
-    Message,
-)
-
-if TYPE_CHECKING:
-    pass
-
-from penstock_kernel.hosts.saying import Saying
+from penstock_sdk.wire.messages import Batch, Message
 
 __all__ = ["Telling"]
 
@@ -40,7 +34,7 @@ KEPT_BYTES_MAX = 32 << 20
 """What is kept for a plugin that has not started yet."""
 
 
-class Telling(Saying):
+class Telling(Saying, ABC):
     """A plugin as it is told."""
 
     def tell(self, event: Event, schema_id: int) -> list[Any] | None:
@@ -81,9 +75,9 @@ class Telling(Saying):
             self.lose(str(error))
         return self.early
 
+    @abstractmethod
     def catch_up(self, before_seq: int) -> bool:
         """Let it know what holds by now, and give it what it left; False where only its start can do that."""
-        raise NotImplementedError
 
     def _step(self, batch: Message) -> list[Any] | None:
         link = self.link
