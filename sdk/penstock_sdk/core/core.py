@@ -7,7 +7,6 @@ from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from penstock_sdk.context import Context, Identity, Moment
 from penstock_sdk.core.alert_book import AlertBook
@@ -18,10 +17,10 @@ from penstock_sdk.core.desk import Desk, loosens
 from penstock_sdk.core.history import History
 from penstock_sdk.core.ledger import Ledger
 from penstock_sdk.core.lifecycle import Lifecycle
+from penstock_sdk.core.lookups import Lookups
 from penstock_sdk.core.timers import Timers
 from penstock_sdk.core.wiring import Slot, Target
 from penstock_sdk.energy.exact import EnergyError
-from penstock_sdk.energy.rules import Reference
 from penstock_sdk.events import (
     Alert,
     ExecutionReport,
@@ -37,7 +36,7 @@ from penstock_sdk.events import (
     Timer,
 )
 from penstock_sdk.plugin import Plugin
-from penstock_sdk.schema import Event, Frame, Record, layouts
+from penstock_sdk.schema import Event, Frame, layouts
 from penstock_sdk.wire.frame import Origin
 
 __all__ = ["REFUSED_BY_CATALOG", "Core", "plugin_state"]
@@ -169,7 +168,7 @@ def _odd_command(command: OperatorCommand, wanted: str, known: str) -> Alert:
     )  # fmt: skip
 
 
-class Core:
+class Core(Lookups):
     """One order of events, and all state that follows from it.
 
     Subclasses give what touches the world: where bytes go, how submitted work runs, when effects happen, the log.
@@ -418,27 +417,6 @@ class Core:
         if told is not None:
             self.cascade.run(told, Origin.KERNEL, self.cascade.kernel_slot)
         return number
-
-    def name_of(self, kind: IdKind, id: int) -> str:
-        """Return what an id names."""
-        return self.catalog.name_of(kind, id)
-
-    def definition(self, kind: IdKind, id: int) -> Any:
-        """Return the definition announced under an id, or None."""
-        return self.catalog.definition(kind, id)
-
-    def definitions(self, kind: IdKind) -> list[Any]:
-        """Return every definition of a kind, by id."""
-        return self.catalog.definitions(kind)
-
-    @property
-    def reference(self) -> Reference:
-        """Rules and calendars as they hold now."""
-        return self.catalog.reference
-
-    def history(self, listing_id: int, window_ns: int, of: type[Record]) -> npt.NDArray[np.void]:
-        """Return what was known of a listing in the window that ends now."""
-        return self.history_kept.query(listing_id, window_ns, of)
 
     def submit(self, plugin_id: int, fn: Callable[..., Any], args: tuple[Any, ...]) -> int:
         """Number a task, from 1 for each plugin; subclasses run it."""

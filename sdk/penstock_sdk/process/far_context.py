@@ -11,20 +11,17 @@ from collections.abc import Callable
 from operator import index
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from penstock_sdk.context import Moment
 from penstock_sdk.core.catalog import Catalog
 from penstock_sdk.core.faults import error_text
 from penstock_sdk.core.history import History
+from penstock_sdk.core.lookups import Lookups
 from penstock_sdk.core.wiring import handlers_of
-from penstock_sdk.energy.rules import Reference
 from penstock_sdk.events import IdKind, Interned, Severity, Timer
 from penstock_sdk.process.outbox import Outbox
 from penstock_sdk.process.peer import PeerError
 from penstock_sdk.process.work import Work
-from penstock_sdk.schema import Record, schema_by_id
+from penstock_sdk.schema import schema_by_id
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, padded
 from penstock_sdk.wire.messages import Batch, Message, Name, TimerSet
 
@@ -59,7 +56,7 @@ class FarCatalog(Catalog):
         return self._ids[kind].get(name, 0)
 
 
-class FarHost:
+class FarHost(Lookups):
     """The `Host` of a plugin's context, out of process.
 
     Args:
@@ -67,6 +64,8 @@ class FarHost:
         stepped: the run's clock is simulated, batches come as steps.
         port: how names are asked for; None: it cannot.
     """
+
+    catalog: FarCatalog
 
     def __init__(self, plugin_id: int, stepped: bool, port: Port | None) -> None:
         self.moment = Moment()
@@ -169,27 +168,6 @@ class FarHost:
             if keep is not None:
                 keep(schema_by_id(schema_id).unpack(frames[at + HEADER_BYTES :][:body_bytes]))
             at += HEADER_BYTES + padded(body_bytes)
-
-    def name_of(self, kind: IdKind, id: int) -> str:
-        """Return what an id names."""
-        return self.catalog.name_of(kind, id)
-
-    def definition(self, kind: IdKind, id: int) -> Any:
-        """Return the definition announced under an id, or None."""
-        return self.catalog.definition(kind, id)
-
-    def definitions(self, kind: IdKind) -> list[Any]:
-        """Return every definition of a kind, by id."""
-        return self.catalog.definitions(kind)
-
-    @property
-    def reference(self) -> Reference:
-        """Rules and calendars as they hold now."""
-        return self.catalog.reference
-
-    def history(self, listing_id: int, window_ns: int, of: type[Record]) -> npt.NDArray[np.void]:
-        """Return what was known of a listing in the window that ends now."""
-        return self.history_kept.query(listing_id, window_ns, of)
 
     def write_log(self, severity: Severity, name: str, text: str, fields: dict[str, Any]) -> None:
         """Send the line to the run's log; the past has been told."""
