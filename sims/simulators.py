@@ -11,20 +11,55 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-__all__ = ["PACKAGE", "ROOT", "RTL", "need_icarus", "need_verilator", "run", "run_bench", "verilator_on_path"]
+__all__ = [
+    "PACKAGES", "ROOT", "RTL", "file_of", "need_icarus", "need_verilator", "run", "run_bench", "sources_of",
+    "verilator_on_path",
+]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent
 RTL = ROOT / "rtl"
-PACKAGE = RTL / "penstock_pkg.sv"
-"""Comes first in every list of sources: the others read its constants."""
+PACKAGES = (RTL / "penstock_pkg.sv", RTL / "tick_pkg.sv")
+"""Come first in every list of sources: the others read their constants."""
 
 _VERILATOR_LEAST = (5, 36)  # what cocotb 2 can drive
+
+
+@cache
+def _modules() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(RTL.rglob("*.sv")) if path not in PACKAGES}
+
+
+def file_of(module: str) -> Path:
+    """Return the file of a module below rtl/; it has the module's name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _modules()[module]
+
+
+def sources_of(top: str) -> list[Path]:
+    """Return what a simulator reads for *top*: the packages, then each module before those that instantiate it."""
+    found: list[Path] = []
+
+    def visit(module: str) -> None:
+        text = re.sub(r"//.*", "", file_of(module).read_text())
+        for name in _modules():
+            # An instance is a module's name, its parameters or its own name, and an opening bracket.
+            if name != module and re.search(rf"^\s*{name}\s+(#\s*\(|\w+\s*\()", text, re.MULTILINE):
+                visit(name)
+        if file_of(module) not in found:
+            found.append(file_of(module))
+
+    visit(top)
+    return [*PACKAGES, *found]
 
 
 def need_icarus() -> None:
@@ -83,18 +118,16 @@ def run_bench(
     build_dir: Path,
     *,
     simulator: str = "icarus",
-    sources: Sequence[Path] = (),
     parameters: Mapping[str, int] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> None:
-    """Build rtl/TOP.sv and run every cocotb test of the Python module *bench* on it.
+    """Build *top* with all that it instantiates, and run every cocotb test of the Python module *bench* on it.
 
     Args:
         top: name of the module and of its file.
-        bench: importable name, as ``sims.test_frame_header``.
+        bench: importable name, as ``sims.frame_header.test_frame_header``.
         build_dir: where everything made goes; with WAVES=1 in the environment, the waveform too.
         simulator: ``icarus`` or ``verilator``.
-        sources: further files, before the top's.
         parameters: of the top module.
         env: read by the bench in the simulator's process.
     """
@@ -112,7 +145,7 @@ def run_bench(
     with verilator_on_path() if simulator == "verilator" else nullcontext():
         runner = get_runner(simulator)
         runner.build(
-            sources=[PACKAGE, *sources, RTL / f"{top}.sv"],
+            sources=sources_of(top),
             hdl_toplevel=top,
             parameters=dict(parameters or {}),
             build_dir=build_dir,

@@ -1,4 +1,4 @@
-"""rtl/frame_header.sv passes, refuses and counts frames as the model below says, under idle gaps and back-pressure."""
+"""frame_header passes, refuses and counts frames as the model below says, under idle gaps and back-pressure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from penstock_sdk.schema import FRAME_RECORDS_MAX, Frame, Layout, layout_of
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, encode_frame, encoder
 from penstock_sdk.wire.systemverilog import packed_layouts
 from sims.axis import Pause, Sink, Source, one_in_three, two_in_three
-from sims.simulators import PACKAGE, RTL, need_icarus, run, run_bench
+from sims.simulators import need_icarus, run, run_bench, sources_of
 
 TRUNCATED, SCHEMA, VERSION, STRIDE, COUNT, LENGTH = range(1, 7)
 PASSED, REFUSED, BROKEN = "passed", "refused", "broken"
@@ -271,7 +271,7 @@ def test_many_frames_pass_or_are_refused(
 def test_an_illegal_parameter_stops_the_simulation(parameter: str, message: str, tmp_path: Path) -> None:
     need_icarus()
     out = tmp_path / "frame_header.vvp"
-    run("iverilog", "-g2012", f"-Pframe_header.{parameter}", "-o", out, PACKAGE, RTL / "frame_header.sv", cwd=tmp_path)
+    run("iverilog", "-g2012", f"-Pframe_header.{parameter}", "-o", out, *sources_of("frame_header"), cwd=tmp_path)
     done = subprocess.run(["vvp", "-n", out], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.returncode != 0
     assert message in done.stdout + done.stderr
