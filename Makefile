@@ -10,8 +10,11 @@ BIN := .venv/bin
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-setup: ## Make the private environment .venv (ARGS="synth" adds a group of requirements/)
-	@tools/setup.sh $(if $(filter setup,$(MAKECMDGOALS)),$(ARGS))
+# Synthesis and proofs are heavy to install: only what needs them asks for them, and from then on they stay.
+HEAVY := test test-long sim coverage mutants timing-ecp5 timing-xc7
+
+setup: ## Make the private environment .venv (ARGS="gpu" adds a group of requirements/)
+	@tools/setup.sh $(if $(filter setup,$(MAKECMDGOALS)),$(ARGS)) $(if $(filter $(HEAVY),$(MAKECMDGOALS)),synth)
 
 system:
 	@tools/system.sh
@@ -19,8 +22,8 @@ system:
 run: setup ## Trade the default deployment (ARGS="plugins.toml --seed 7")
 	@$(BIN)/penstock run $(ARGS)
 
-test: setup system lint ## Lint, then the tests; ends with what was skipped and why
-	$(BIN)/python -m pytest $(ARGS)
+test: setup system lint ## Lint, then the tests in two lanes; ends with what was skipped and why
+	@tools/test.sh $(ARGS)
 
 # pytest's exit status 5 says that no test has the marker.
 test-long: setup system ## The long matrices: kill loops, large sweeps

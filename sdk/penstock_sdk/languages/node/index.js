@@ -17,7 +17,7 @@ const COOKIE = ['PENSTOCK_PLUGIN', 'penstock.plugin.v1'];
 const MAJORS = [1];
 const MESSAGE_BYTES_MAX = 64 << 20;
 const TOKEN_METADATA = 'penstock-token';
-const MADE_WITH = `penstock node shim 0.4.0 (node ${process.versions.node})`;
+const MADE_WITH = `penstock node shim 0.5.0 (node ${process.versions.node})`;
 
 /** Numbers that count stay numbers; those that may be long come as text and are made BigInt where they are read. */
 const LOAD = { longs: String, defaults: true, arrays: true, oneofs: false };

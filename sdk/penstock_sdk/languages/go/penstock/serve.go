@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	madeWith        = "penstock go shim 0.4.0 (go-plugin)"
+	madeWith        = "penstock go shim 0.5.0 (go-plugin)"
 	messageBytesMax = 64 << 20
 	tokenMetadata   = "penstock-token"
 	tokenVariable   = "PENSTOCK_TOKEN"

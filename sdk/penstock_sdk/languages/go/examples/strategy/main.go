@@ -90,7 +90,7 @@ func (s *strategy) Restore(state []byte) error { return json.Unmarshal(state, s)
 
 func main() {
 	penstock.Serve(penstock.Plugin{
-		ID: "go_strategy", Version: "0.4.0", Kind: "strategy", Deterministic: true, ConfigSchema: configSchema,
+		ID: "go_strategy", Version: "0.5.0", Kind: "strategy", Deterministic: true, ConfigSchema: configSchema,
 		Hears:  []penstock.Record{&penstock.Quote{}, &penstock.ExecutionReport{}, &penstock.Order{}},
 		Faults: func(text []byte) []string { _, faults := readConfig(text); return faults },
 		New: func(ctx *penstock.Context, text []byte) penstock.Handler {

@@ -266,7 +266,7 @@ func (v *venue) Restore(state []byte) error { return json.Unmarshal(state, v) }
 
 func main() {
 	penstock.Serve(penstock.Plugin{
-		ID: "go_venue", Version: "0.4.0", Kind: "venue", Embedded: true, Deterministic: true, ConfigSchema: configSchema,
+		ID: "go_venue", Version: "0.5.0", Kind: "venue", Embedded: true, Deterministic: true, ConfigSchema: configSchema,
 		Hears: []penstock.Record{
 			&penstock.Order{}, &penstock.ContractDefinition{}, &penstock.Timer{}, &penstock.Reconcile{},
 		},

@@ -62,6 +62,6 @@ class Strategy {
 }
 
 serve({
-  id: 'node_strategy', version: '0.4.0', kind: 'strategy', deterministic: true, configSchema, Handler: Strategy,
+  id: 'node_strategy', version: '0.5.0', kind: 'strategy', deterministic: true, configSchema, Handler: Strategy,
   hears: [Quote, ExecutionReport, Order],
 });

@@ -180,7 +180,7 @@ class Venue {
 }
 
 serve({
-  id: 'node_venue', version: '0.4.0', kind: 'venue', embedded: true, deterministic: true, configSchema,
+  id: 'node_venue', version: '0.5.0', kind: 'venue', embedded: true, deterministic: true, configSchema,
   Handler: Venue,
   hears: [Order, ContractDefinition, Timer, Reconcile],
 });
