@@ -6,27 +6,41 @@ benches faster. A simulator that is missing skips the test and names the package
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sims.builds import BUILD_TIMEOUT_S, BuildError, build_once, digest_of, execute, version_of
+from sims.results import Result, failures_text, read_results, tell
+
 __all__ = [
-    "PACKAGES", "ROOT", "RTL", "file_of", "need_icarus", "need_verilator", "run", "run_bench", "sources_of",
-    "verilator_on_path",
+    "PACKAGES", "ROOT", "RTL", "SIM_TIMEOUT_S", "bench_seed", "file_of", "need_icarus", "need_verilator", "run",
+    "run_bench", "sources_of", "verilator_on_path",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent
 RTL = ROOT / "rtl"
 PACKAGES = (RTL / "penstock_pkg.sv", RTL / "tick_pkg.sv")
 """Come first in every list of sources: the others read their constants."""
+
+SIM_TIMEOUT_S = float(os.environ.get("BENCH_TIMEOUT_S") or 540.0)
+"""A simulation that goes round within one instant never ends by itself."""
+
+_MAKE = "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
+_PYTEST = "PYTEST_CURRENT_TEST"
 
 _VERILATOR_LEAST = (5, 36)  # what cocotb 2 can drive
 
@@ -45,12 +59,17 @@ def file_of(module: str) -> Path:
     return _modules()[module]
 
 
-def sources_of(top: str) -> list[Path]:
-    """Return what a simulator reads for *top*: the packages, then each module before those that instantiate it."""
+def sources_of(top: str, formal: bool = False) -> list[Path]:
+    """Return what a tool reads for *top*: the packages, then each module before those that instantiate it.
+
+    *formal* counts what stands under ``FORMAL`` as well, which a simulator does not read.
+    """
     found: list[Path] = []
 
     def visit(module: str) -> None:
         text = re.sub(r"//.*", "", file_of(module).read_text())
+        if not formal:
+            text = re.sub(r"`ifdef FORMAL\b.*?`endif", "", text, flags=re.DOTALL)
         for name in _modules():
             # An instance is a module's name, its parameters or its own name, and an opening bracket.
             if name != module and re.search(rf"^\s*{name}\s+(#\s*\(|\w+\s*\()", text, re.MULTILINE):
@@ -91,10 +110,17 @@ def verilator_on_path() -> Iterator[None]:
     folder = need_verilator()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(folder), prepend=os.pathsep)
+        flags = f"{os.environ.get('MAKEFLAGS', '')} {_MAKE}"
         if folder.parent.name == "verilator":
             # The Python package was made without the flag that takes a precompiled header in, so that large models
             # fail with "linker input file not found"; make takes it from here.
-            patch.setenv("MAKEFLAGS", f"{os.environ.get('MAKEFLAGS', '')} CFG_CXXFLAGS_PCH_I=-include".strip())
+            flags += " CFG_CXXFLAGS_PCH_I=-include"
+        patch.setenv("MAKEFLAGS", flags.strip())
+        if shutil.which("ccache"):
+            patch.setenv("OBJCACHE", "ccache")
+            patch.setenv("CCACHE_DIR", str(ROOT / ".cache" / "ccache"))
+            patch.setenv("CCACHE_MAXSIZE", "1G")
+            patch.setenv("CCACHE_SLOPPINESS", "pch_defines,time_macros")
         yield
 
 
@@ -112,6 +138,11 @@ def run(*command: str | Path, cwd: Path, timeout_s: float = 60) -> str:
     return done.stdout
 
 
+def bench_seed(default: int) -> int:
+    """Return the seed that the environment gives, else *default*; a bench draws all that is random from it."""
+    return int(os.environ.get("BENCH_SEED") or default)
+
+
 def run_bench(
     top: str,
     bench: str,
@@ -123,51 +154,165 @@ def run_bench(
 ) -> None:
     """Build *top* with all that it instantiates, and run every cocotb test of the Python module *bench* on it.
 
+    What was built before is used again (`sims.builds`). The environment may say more: ``BENCH_SIMULATOR`` runs
+    everything on that one, ``BENCH_SEED`` seeds the bench, ``WAVES=1`` records waves, ``BENCH_COVERAGE`` names a folder
+    that gets Verilator's coverage, ``BENCH_REPORT`` a file that is told what happens, ``COCOTB_TEST_FILTER`` chooses
+    tests.
+
     Args:
         top: name of the module and of its file.
         bench: importable name, as ``sims.frame_header.test_frame_header``.
-        build_dir: where everything made goes; with WAVES=1 in the environment, the waveform too.
+        build_dir: where the log, the results and the waves go.
         simulator: ``icarus`` or ``verilator``.
         parameters: of the top module.
         env: read by the bench in the simulator's process.
     """
     # Only a bench needs cocotb; the tests of the package's constants run the simulator alone.
     import find_libpython
-    from cocotb_tools.check_results import get_results
-    from cocotb_tools.runner import get_runner
 
     if find_libpython.find_libpython() is None:
         pytest.skip(
             "the simulator cannot load Python: libpython3 is not installed; as root: apt-get install libpython3-dev"
         )
-    if simulator == "icarus":
-        need_icarus()
+    if forced := os.environ.get("BENCH_SIMULATOR"):
+        asked = (top, bench, forced, *sorted((parameters or {}).items()), *sorted((env or {}).items()))
+        if asked in _asked:  # a test for Icarus and one for Verilator are the same test now
+            return
+        _asked.add(asked)
+        simulator = forced
     with verilator_on_path() if simulator == "verilator" else nullcontext():
-        runner = get_runner(simulator)
-        runner.build(
-            sources=sources_of(top),
-            hdl_toplevel=top,
-            parameters=dict(parameters or {}),
-            build_dir=build_dir,
-            timescale=("1ns", "1ps"),
-            # Verilator takes a parameter from the command line as 32 bits, whatever its own width.
-            build_args=["-Wall", *(["-Wno-WIDTHTRUNC"] if simulator == "verilator" else [])],
-            log_file=build_dir / "build.log",
-        )
-        # The runner hands sys.path on as PYTHONPATH; a bench is found from the repository's root.
-        with pytest.MonkeyPatch.context() as patch:
-            patch.syspath_prepend(str(ROOT))
-            try:
-                results = runner.test(
-                    hdl_toplevel=top,
-                    test_module=bench,
-                    build_dir=build_dir,
-                    test_dir=build_dir,
-                    extra_env=dict(env or {}),
-                )
-            except SystemExit:
-                pytest.fail(
-                    f"the bench {bench} failed on {simulator}; the simulator's output says where", pytrace=False
-                )
-    tests, failed = get_results(results)
-    assert tests and not failed, f"the bench {bench} ran {tests} tests, of which {failed} failed"
+        if simulator == "icarus":
+            need_icarus()
+        _Run(top, bench, build_dir, simulator, dict(parameters or {})).go(dict(env or {}))
+
+
+_asked: set[tuple[object, ...]] = set()
+
+
+class _Run:
+    """One run of one bench on one build."""
+
+    def __init__(self, top: str, bench: str, folder: Path, simulator: str, parameters: dict[str, int]) -> None:
+        self.top, self.bench, self.folder, self.simulator, self.parameters = top, bench, folder, simulator, parameters
+        self.waves = os.environ.get("WAVES", "0") not in ("", "0")
+        self.coverage = os.environ.get("BENCH_COVERAGE") if simulator == "verilator" else None
+        # pytest numbers the folders of a test's variants; a test that runs several benches gives each a place here.
+        self.place = folder / f"{top}-{simulator}-{_digest([bench, parameters])}"
+
+    def go(self, env: dict[str, str]) -> None:
+        """Build, run, read the results; fail the test with what the bench said."""
+        began = time.monotonic()
+        name = f"{self.top}-{self.simulator}{'-waves' * self.waves}{'-coverage' * bool(self.coverage)}"
+        built, was_there = build_once(name, self._inputs(), self._build)
+        self.place.mkdir(parents=True, exist_ok=True)
+        waves = self.place / (f"{self.top}.fst" if self.simulator == "icarus" else f"{self.top}.vcd")
+        log, xml = self.place / "sim.log", self.place / "results.xml"
+        about = {"top": self.top, "bench": self.bench, "simulator": self.simulator, "parameters": self.parameters}
+        tell(
+            event="start", at_s=time.time(), **about, log=log, waves=waves if self.waves else "",
+            test=os.environ.get(_PYTEST, ""), build_s=time.monotonic() - began, was_built=was_there,
+        )  # fmt: skip
+        seed = os.environ.get("BENCH_SEED", "1")
+        began = time.monotonic()
+        status = self._simulate(built, env | {"BENCH_SEED": seed, "COCOTB_RANDOM_SEED": seed}, log, xml, waves)
+        results = read_results(xml, log)
+        tell(event="end", **about, wall_s=time.monotonic() - began, results=[each._asdict() for each in results])
+        if self.coverage and (data := self.place / "coverage.dat").is_file():
+            target = Path(self.coverage) / f"{self.place.name}-{_digest([str(self.folder)])}.dat"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(data, target)
+        self._judge(results, status, seed, log)
+
+    def _judge(self, results: list[Result], status: int | None, seed: str, log: Path) -> None:
+        chosen = "COCOTB_TEST_FILTER" in os.environ
+        if chosen and not results and status == 0:
+            return  # none of this bench was chosen
+        failed = [each for each in results if each.outcome == "failed"]
+        if not failed and results and status == 0:
+            return
+        lines = [f"{len(failed)} of {len(results)} tests of {self.bench} failed on {self.simulator}, seed {seed}"]
+        if self.parameters:
+            lines[0] += ", " + " ".join(f"{name}={value}" for name, value in self.parameters.items())
+        if status is None:
+            lines.append(f"the simulation did not end within {SIM_TIMEOUT_S:.0f} s")
+        if failed:
+            lines.append(failures_text(failed))
+        else:
+            tail = log.read_text(errors="replace").splitlines()[-40:] if log.is_file() else []
+            lines += [f"the simulator ended with {status}; the end of its log:", *tail]
+        lines.append(f"again: penstock sim run {self.top} --simulator {self.simulator} --seed {seed} --waves")
+        lines.append(f"log: {log}")
+        pytest.fail("\n".join(lines), pytrace=False)
+
+    def _inputs(self) -> dict[str, object]:
+        tool = ("iverilog", "-V") if self.simulator == "icarus" else ("verilator", "--version")
+        return {
+            "sources": digest_of(sources_of(self.top)),
+            "parameters": self.parameters,
+            "tool": [shutil.which(tool[0]), version_of(*tool)],
+            "flags": self._build_args(),
+            "make": _MAKE,
+            "waves": self.waves,
+            "cocotb": version_of(sys.executable, "-c", "import cocotb; print(cocotb.__version__, cocotb.__file__)"),
+        }
+
+    def _build_args(self) -> list[str]:
+        if self.simulator == "icarus":
+            return ["-Wall"]
+        # Verilator takes a parameter from the command line as 32 bits, whatever its own width.
+        flags = ["-Wall", "-Wno-WIDTHTRUNC", "--quiet-stats", *map(str, sorted(RTL.glob("*.vlt")))]
+        return flags + (["--coverage-line", "--coverage-toggle"] if self.coverage else [])
+
+    def _runner(self, log: Path, timeout_s: float) -> Any:
+        from cocotb_tools.runner import get_runner
+
+        runner = get_runner(self.simulator)
+        runner.status = 0
+
+        def execute_all(commands: Sequence[Sequence[str]], cwd: str | Path, _: object = None) -> None:
+            for i, command in enumerate(commands):
+                runner.status = execute(command, Path(cwd), runner.env, log, timeout_s, append=i > 0)
+                if runner.status:
+                    return
+
+        # cocotb's own has no time limit, and leaves the simulator behind when the test is ended.
+        runner._execute_cmds = execute_all
+        return runner
+
+    def _build(self, folder: Path) -> None:
+        log = folder / "build.log"
+        runner = self._runner(log, BUILD_TIMEOUT_S)
+        try:
+            runner.build(
+                sources=sources_of(self.top), hdl_toplevel=self.top, parameters=self.parameters, build_dir=folder,
+                timescale=("1ns", "1ps"), build_args=self._build_args(), waves=self.waves, always=True,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise BuildError(
+                f"{self.simulator} did not build {self.top} within {BUILD_TIMEOUT_S:.0f} s; {log}"
+            ) from None
+        if runner.status:
+            said = "\n".join(log.read_text(errors="replace").splitlines()[-60:])
+            raise BuildError(f"{self.simulator} cannot build {self.top} {self.parameters or ''}:\n{said}")
+
+    def _simulate(self, built: Path, env: dict[str, str], log: Path, xml: Path, waves: Path) -> int | None:
+        """Run the simulation; return its exit status, None when it was ended for want of an end."""
+        runner = self._runner(log, SIM_TIMEOUT_S)
+        icarus = self.simulator == "icarus"
+        try:
+            # The runner hands sys.path on as PYTHONPATH; a bench is found from the repository's root.
+            with pytest.MonkeyPatch.context() as patch, suppress(SystemExit, RuntimeError):
+                patch.syspath_prepend(str(ROOT))
+                runner.test(
+                    hdl_toplevel=self.top, hdl_toplevel_lang="verilog", test_module=self.bench, build_dir=built,
+                    test_dir=self.place, results_xml=str(xml), extra_env=env, waves=self.waves,
+                    plusargs=[f"+dumpfile_path={waves}"] if icarus and self.waves else [],
+                    test_args=["--trace-file", str(waves)] if self.waves and not icarus else [],
+                )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return None
+        return int(runner.status)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:8]

@@ -12,7 +12,7 @@ import pytest
 from penstock_sdk.schema import Layout
 from penstock_sdk.wire.systemverilog import localparams, packed_layouts
 from sdk.tests.record_values import bits, extremes, from_bytes
-from sims.simulators import PACKAGE, RTL, need_icarus, need_verilator, run, verilator_on_path
+from sims.simulators import PACKAGES, RTL, need_icarus, need_verilator, run, verilator_on_path
 
 RANDOM_VECTORS = 8
 
@@ -97,7 +97,7 @@ def compare(printed: str, wanted: list[str]) -> None:
 def test_icarus_and_python_read_and_write_the_same_bytes(tmp_path: Path) -> None:
     need_icarus()
     source, wanted = write_vectors(tmp_path)
-    run("iverilog", "-g2012", "-o", "vectors.vvp", PACKAGE, source, cwd=tmp_path)
+    run("iverilog", "-g2012", "-o", "vectors.vvp", PACKAGES[0], source, cwd=tmp_path)
     compare(run("vvp", "-n", "vectors.vvp", cwd=tmp_path), wanted)
     assert len(wanted) > 20_000
 
@@ -108,7 +108,7 @@ def test_verilator_and_python_read_and_write_the_same_bytes(tmp_path: Path) -> N
     source, wanted = write_vectors(tmp_path)
     options = ("--binary", "-Wall", "-Wno-DECLFILENAME", "-j", "2", "-o", "vectors")
     with verilator_on_path():
-        run("verilator", *options, PACKAGE, source, cwd=tmp_path, timeout_s=500)
+        run("verilator", *options, PACKAGES[0], source, cwd=tmp_path, timeout_s=500)
     compare(run(tmp_path / "obj_dir" / "vectors", cwd=tmp_path), wanted)
 
 
@@ -120,7 +120,7 @@ def test_icarus_gives_every_constant_its_value(tmp_path: Path) -> None:
     source.write_text(
         "\n".join(["module constants;", "initial begin", *lines, "end", "endmodule", ""]), encoding="ascii"
     )
-    run("iverilog", "-g2012", "-Wall", "-o", "constants.vvp", PACKAGE, source, cwd=tmp_path)
+    run("iverilog", "-g2012", "-Wall", "-o", "constants.vvp", PACKAGES[0], source, cwd=tmp_path)
     printed = run("vvp", "-n", "constants.vvp", cwd=tmp_path).split("\n")
     assert printed[:-1] == [f"{p.name} {p.value}" for p in parameters]
 
@@ -128,7 +128,7 @@ def test_icarus_gives_every_constant_its_value(tmp_path: Path) -> None:
 def test_verilator_finds_nothing_to_complain_of_in_a_user_of_every_constant(tmp_path: Path) -> None:
     verilator = need_verilator() / "verilator"
     source, _ = write_vectors(tmp_path)
-    run(verilator, "--lint-only", "--timing", "-Wall", PACKAGE, source, cwd=tmp_path)
+    run(verilator, "--lint-only", "--timing", "-Wall", PACKAGES[0], source, cwd=tmp_path)
 
 
 @pytest.mark.parametrize("module", sorted(set(RTL.glob("*.sv")) - {PACKAGE}), ids=lambda path: path.stem)

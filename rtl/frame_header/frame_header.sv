@@ -167,5 +167,30 @@ module frame_header #(
             sts_broken_count  <= '0;
         end
     end
+
+`ifdef FORMAL
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    axis_rules #(.WIDTH(65), .ASSUME(1)) s_axis_i (
+        .clk, .rst, .tvalid(s_axis_tvalid), .tready(s_axis_tready), .payload({s_axis_tlast, s_axis_tdata})
+    );
+    axis_rules #(.WIDTH(66)) m_axis_i (
+        .clk, .rst, .tvalid(m_axis_tvalid), .tready(m_axis_tready), .payload({m_axis_tuser, m_axis_tlast, m_axis_tdata})
+    );
+    counter_rules #(.WIDTH(COUNT_W)) passed_i (.clk, .rst, .count(sts_passed_count));
+    counter_rules #(.WIDTH(COUNT_W)) refused_i (.clk, .rst, .count(sts_refused_count));
+    counter_rules #(.WIDTH(COUNT_W)) broken_i (.clk, .rst, .count(sts_broken_count));
+
+    // rd <= commit <= wr <= rd + DEPTH round the ring, and only a header's beats wait uncommitted.
+    wire logic [PTR_W-1:0] ready_beats = commit_q - rd_q;
+    wire logic [PTR_W-1:0] header_beats = wr_q - commit_q;
+    always_comb if (ran_q) begin
+        room:    assert (32'(used) <= DEPTH);
+        order:   assert (ready_beats <= used);
+        waiting: assert (header_beats == (state_q == IN_HEADER ? PTR_W'(beat_q) : '0));
+        place:   assert (beat_q <= 3'(HEADER_LAST) && state_q <= IN_WASTE && (state_q == IN_HEADER || beat_q == 0));
+        length:  assert (state_q != IN_BODY || left_q != 0);
+    end
+`endif
 endmodule
 `default_nettype wire

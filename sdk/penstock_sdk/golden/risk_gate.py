@@ -27,9 +27,11 @@ duplicate intent id. The first that fails decides.
       limit. So it holds when all of one side fills and nothing of the other. An order towards zero passes even where
       the other side's limit, lowered meanwhile, is already exceeded.
     * Rate: a token bucket in integers; `at_ns` is the only clock.
-    * Ids: a set of fifteen per hash value, the oldest forgotten first, so that hardware can hold it too.
+    * Ids: a set of fifteen per hash value, or as many as `set_widths` says, the oldest forgotten first, so that
+      hardware can hold it too.
     * An order needs a price: a market order cannot be held against a collar and is refused as malformed.
-    * What does not fit int64 is refused, never wrapped.
+    * What does not fit int64 is refused, never wrapped. After `set_widths` the same holds for the widths of a device: a
+      price or quantity beyond is refused right after the check of the form, kW where they are added up.
 
 Cost: O(intervals of the listing).
 """
@@ -61,6 +63,22 @@ def _sum(a: int, b: int) -> int:
     if a < 0 and b < -INT64_MAX - a:
         return -INT64_MAX
     return a + b
+
+
+def _kw_max(gate: Table) -> int:
+    """Return the number of kW that none may reach."""
+    bits = gate[0, HEAD_KW_BITS]
+    return INT64_MAX if bits == 0 else (1 << (bits - 1)) - 1
+
+
+def _lots_fit(gate: Table, qty_lots: int) -> bool:
+    bits = gate[0, HEAD_QTY_BITS]
+    return bool(bits == 0 or qty_lots < 1 << bits)
+
+
+def _price_fits(gate: Table, price_ticks: int) -> bool:
+    bits = gate[0, HEAD_PRICE_BITS]
+    return bool(bits == 0 or -(1 << (bits - 1)) <= price_ticks < 1 << (bits - 1))
 
 
 def _interval_row(gate: Table, listing: int, nth: int) -> int:
@@ -128,8 +146,8 @@ def _check_notional(gate: Table, listing: int, price_ticks: int, qty_lots: int, 
 
 
 def _check_position(gate: Table, listing: int, side: int, qty_lots: int, verdicts: Table, at: int) -> int:
-    qty_kw = _product(qty_lots, gate[LISTING_ROW + listing, LISTING_KW_PER_LOT])
-    if qty_kw < 0:
+    qty_kw, kw_max = _product(qty_lots, gate[LISTING_ROW + listing, LISTING_KW_PER_LOT]), _kw_max(gate)
+    if qty_kw < 0 or qty_kw > kw_max:
         return _verdict(verdicts, at, REASON_OVERFLOW, ABSENT, ABSENT, -1)
     sign = 1 if side == BUY else -1
     for nth in range(gate[LISTING_ROW + listing, LISTING_LINK_COUNT]):
@@ -137,7 +155,7 @@ def _check_position(gate: Table, listing: int, side: int, qty_lots: int, verdict
         limit = gate[row, INTERVAL_LONG_MAX if side == BUY else INTERVAL_SHORT_MAX]
         working = _sum(gate[row, INTERVAL_WORKING + side], qty_kw)
         worst = _sum(working, sign * gate[row, INTERVAL_NET])
-        if working == INT64_MAX or worst == INT64_MAX:
+        if working >= kw_max or worst >= kw_max:
             return _verdict(verdicts, at, REASON_OVERFLOW, ABSENT, limit, row - gate[0, HEAD_INTERVAL_BASE])
         if worst > limit or limit <= 0:
             interval = row - gate[0, HEAD_INTERVAL_BASE]
@@ -198,6 +216,10 @@ def _evaluate(
         return reason
     if (side != BUY and side != SELL) or price_ticks == ABSENT or at_ns < 0 or intent_id <= 0:
         return _verdict(verdicts, at, REASON_MALFORMED, ABSENT, ABSENT, -1)
+    if not _price_fits(gate, price_ticks):
+        return _verdict(verdicts, at, REASON_OVERFLOW, price_ticks, gate[0, HEAD_PRICE_BITS], -1)
+    if not _lots_fit(gate, qty_lots):
+        return _verdict(verdicts, at, REASON_OVERFLOW, qty_lots, gate[0, HEAD_QTY_BITS], -1)
     row = LISTING_ROW + listing
     if qty_lots < gate[row, LISTING_QTY_MIN]:
         return _verdict(verdicts, at, REASON_QTY_MIN, qty_lots, gate[row, LISTING_QTY_MIN], -1)
@@ -229,9 +251,9 @@ def _enter(gate: Table, listing: int, side: int, qty_lots: int, at_ns: int, inte
     if gate[0, HEAD_RATE_BURST] != UNLIMITED:
         gate[0, HEAD_RATE_EMPTY_NS] = max(gate[0, HEAD_RATE_EMPTY_NS], at_ns) + gate[0, HEAD_RATE_NS]
     row = _seen_row(gate, intent_id)
-    place = gate[row, 0]
+    place, ways = gate[row, 0], gate[0, HEAD_WAYS]
     gate[row, 1 + place] = intent_id
-    gate[row, 0] = 0 if place == 14 else place + 1
+    gate[row, 0] = 0 if place == (14 if ways == 0 else ways - 1) else place + 1
     _add_working(gate, listing, side, qty_lots * gate[LISTING_ROW + listing, LISTING_KW_PER_LOT])
 
 
@@ -308,8 +330,10 @@ def _exposure_kw(gate: Table, listing: int, side: int, qty_lots: int) -> int:
         return -REASON_LISTING
     if (side != BUY and side != SELL) or qty_lots <= 0:
         return -REASON_MALFORMED
+    if not _lots_fit(gate, qty_lots):
+        return -REASON_OVERFLOW
     qty_kw = _product(qty_lots, gate[LISTING_ROW + listing, LISTING_KW_PER_LOT])
-    return -REASON_OVERFLOW if qty_kw < 0 else qty_kw
+    return -REASON_OVERFLOW if qty_kw < 0 or qty_kw > _kw_max(gate) else qty_kw
 
 
 def reserve(gate: Table, listing: int, side: int, qty_lots: int) -> int:
@@ -321,7 +345,7 @@ def reserve(gate: Table, listing: int, side: int, qty_lots: int) -> int:
     if qty_kw < 0:
         return -qty_kw
     for nth in range(gate[LISTING_ROW + listing, LISTING_LINK_COUNT]):
-        if _sum(gate[_interval_row(gate, listing, nth), INTERVAL_WORKING + side], qty_kw) == INT64_MAX:
+        if _sum(gate[_interval_row(gate, listing, nth), INTERVAL_WORKING + side], qty_kw) >= _kw_max(gate):
             return REASON_OVERFLOW
     _add_working(gate, listing, side, qty_kw)
     return OK
@@ -355,7 +379,7 @@ def fill(gate: Table, listing: int, side: int, qty_lots: int) -> int:
         return -qty_kw
     signed_kw = qty_kw if side == BUY else -qty_kw
     for nth in range(gate[LISTING_ROW + listing, LISTING_LINK_COUNT]):
-        if abs(_sum(gate[_interval_row(gate, listing, nth), INTERVAL_NET], signed_kw)) == INT64_MAX:
+        if abs(_sum(gate[_interval_row(gate, listing, nth), INTERVAL_NET], signed_kw)) >= _kw_max(gate):
             return REASON_OVERFLOW
     status = OK
     for nth in range(gate[LISTING_ROW + listing, LISTING_LINK_COUNT]):
@@ -371,12 +395,15 @@ def fill(gate: Table, listing: int, side: int, qty_lots: int) -> int:
 def mark_reference(gate: Table, listing: int, price_ticks: int, at_ns: int) -> int:
     """Give a listing its reference price and the time it was seen; ABSENT takes the price away.
 
-    Returns OK; or REASON_LISTING, or REASON_MALFORMED for a time before 0, and nothing changed.
+    Returns OK; or, with nothing changed, REASON_LISTING, REASON_MALFORMED for a time before 0, or REASON_OVERFLOW for a
+    price that the device's width does not hold.
     """
     if not _known(gate, listing):
         return REASON_LISTING
     if at_ns < 0:
         return REASON_MALFORMED
+    if price_ticks != ABSENT and not _price_fits(gate, price_ticks):
+        return REASON_OVERFLOW
     gate[LISTING_ROW + listing, LISTING_REF] = price_ticks
     gate[LISTING_ROW + listing, LISTING_REF_AT] = at_ns
     return OK
@@ -386,6 +413,9 @@ KERNELS = (
     _verdict,
     _product,
     _sum,
+    _kw_max,
+    _lots_fit,
+    _price_fits,
     _interval_row,
     _known,
     _seen_row,

@@ -13,8 +13,11 @@ from penstock_sdk.golden.risk_gate_layout import (
     BUY,
     HEAD_INTERVAL_BASE,
     HEAD_KILL,
+    HEAD_KW_BITS,
     HEAD_LISTINGS,
     HEAD_PAUSED,
+    HEAD_PRICE_BITS,
+    HEAD_QTY_BITS,
     HEAD_RATE_BURST,
     HEAD_RATE_EMPTY_NS,
     HEAD_RATE_NS,
@@ -100,6 +103,7 @@ def explain(
     rules.append(Rule(REASON_MALFORMED, formed))
     if not formed:
         return rules
+    rules += _width_rules(gate, price_ticks, qty_lots)
     rules.append(Rule(REASON_QTY_MIN, qty_lots >= row[LISTING_QTY_MIN], qty_lots, row[LISTING_QTY_MIN]))
     rules.append(Rule(REASON_QTY_MAX, qty_lots <= row[LISTING_QTY_MAX], qty_lots, row[LISTING_QTY_MAX]))
     rules += _price_rules(row, price_ticks)
@@ -108,6 +112,17 @@ def explain(
     rules.append(_rate_rule(gate, at_ns))
     rules.append(_age_rule(row, at_ns))
     rules.append(Rule(REASON_DUPLICATE, not _seen(gate, intent_id), intent_id))
+    return rules
+
+
+def _width_rules(gate: Table, price_ticks: int, qty_lots: int) -> list[Rule]:
+    """Return what the widths of a device refuse; nothing where none are set."""
+    price_bits, qty_bits = int(gate[0, HEAD_PRICE_BITS]), int(gate[0, HEAD_QTY_BITS])
+    rules = []
+    if price_bits and not -(1 << (price_bits - 1)) <= price_ticks < 1 << (price_bits - 1):
+        rules.append(Rule(REASON_OVERFLOW, False, price_ticks, price_bits))
+    if qty_bits and qty_lots >= 1 << qty_bits:
+        rules.append(Rule(REASON_OVERFLOW, False, qty_lots, qty_bits))
     return rules
 
 
@@ -140,7 +155,9 @@ def _notional_rule(row: list[int], price_ticks: int, qty_lots: int) -> Rule:
 def _position_rule(gate: Table, listing: int, side: int, qty_lots: int) -> Rule:
     """Return the first interval that would leave its limit, else the one that comes nearest to it."""
     qty_kw = qty_lots * int(gate[LISTING_ROW + listing, LISTING_KW_PER_LOT])
-    if qty_kw > INT64_MAX:
+    kw_bits = int(gate[0, HEAD_KW_BITS])
+    kw_max = (1 << (kw_bits - 1)) - 1 if kw_bits else INT64_MAX
+    if qty_kw > kw_max:
         return Rule(REASON_OVERFLOW, False)
     sign, column = (1, INTERVAL_LONG_MAX) if side == BUY else (-1, INTERVAL_SHORT_MAX)
     base, nearest, least_room = int(gate[0, HEAD_INTERVAL_BASE]), Rule(REASON_POSITION, True), None
@@ -148,7 +165,7 @@ def _position_rule(gate: Table, listing: int, side: int, qty_lots: int) -> Rule:
         cells = [int(cell) for cell in gate[base + interval]]
         limit, working = cells[column], cells[INTERVAL_WORKING + side] + qty_kw
         worst = working + sign * cells[INTERVAL_NET]
-        if working >= INT64_MAX or worst >= INT64_MAX:
+        if working >= kw_max or worst >= kw_max:
             return Rule(REASON_OVERFLOW, False, ABSENT, limit, interval)
         if worst > limit or limit <= 0:
             return Rule(REASON_POSITION, False, sign * worst, sign * limit, interval)

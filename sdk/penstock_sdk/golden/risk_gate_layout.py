@@ -8,7 +8,7 @@ this order:
 * one row per listing (``LISTING_*``)
 * one row per delivery interval (``INTERVAL_*``)
 * link cells, sixteen to a row: the intervals that a listing delivers in, found by LISTING_LINK and LISTING_LINK_COUNT
-* one row per set of remembered intent ids: fifteen ids, and in column 0 the place of the next
+* one row per set of remembered intent ids: up to fifteen ids, and in column 0 the place of the next
 
 A limit that was never set is 0, and 0 means no trading; UNLIMITED switches a check off.
 """
@@ -28,15 +28,19 @@ __all__ = [
     "HEAD_INTERVALS",
     "HEAD_INTERVAL_BASE",
     "HEAD_KILL",
+    "HEAD_KW_BITS",
     "HEAD_LINKS",
     "HEAD_LINK_BASE",
     "HEAD_LISTINGS",
     "HEAD_PAUSED",
+    "HEAD_PRICE_BITS",
+    "HEAD_QTY_BITS",
     "HEAD_RATE_BURST",
     "HEAD_RATE_EMPTY_NS",
     "HEAD_RATE_NS",
     "HEAD_SEEN_BASE",
     "HEAD_SEEN_MASK",
+    "HEAD_WAYS",
     "INT64_MAX",
     "INTERVAL_LONG_MAX",
     "INTERVAL_NET",
@@ -108,6 +112,7 @@ __all__ = [
     "set_position_limit",
     "set_rate",
     "set_switches",
+    "set_widths",
     "state_arrays",
 ]
 
@@ -131,6 +136,11 @@ HEAD_SEEN_MASK: Final = 8  # number of sets, a power of two, less one
 HEAD_RATE_BURST: Final = 9
 HEAD_RATE_NS: Final = 10  # one message comes free in this time
 HEAD_RATE_EMPTY_NS: Final = 11  # when all messages taken so far will have come free again
+# The widths of a device that this gate stands for; 0: none, the numbers are int64 and a set holds fifteen ids.
+HEAD_PRICE_BITS: Final = 12  # of a signed price
+HEAD_QTY_BITS: Final = 13  # of an unsigned number of lots
+HEAD_KW_BITS: Final = 14  # of a signed number of kW
+HEAD_WAYS: Final = 15  # ids in a set
 
 COUNTS_ROW: Final = 1
 LISTING_ROW: Final = 4
@@ -402,6 +412,30 @@ def set_switches(gate: Table, *, kill: bool, paused: bool) -> None:
     """Set the kill switch and the pause of all trading."""
     gate[0, HEAD_KILL] = int(kill)
     gate[0, HEAD_PAUSED] = int(paused)
+
+
+def set_widths(gate: Table, *, price_bits: int = 0, qty_bits: int = 0, kw_bits: int = 0, ways: int = 0) -> None:
+    """Let the gate answer as a device of these widths does; 0 is no bound, and fifteen ids in a set.
+
+    Set them before the first order: ids and exposures that are there already are not looked at again.
+
+    Args:
+        price_bits: of a signed price; an order beyond is refused for REASON_OVERFLOW, once its form is right.
+        qty_bits: of an unsigned number of lots; more, likewise. Fewer than 0 are fewer than the least, as ever.
+        kw_bits: of signed kW; REASON_OVERFLOW at 2**(kw_bits - 1) - 1, where it is said of int64 else.
+        ways: ids remembered of one hash value.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+    for name, bits in (("price_bits", price_bits), ("qty_bits", qty_bits), ("kw_bits", kw_bits)):
+        if bits != 0:
+            _wanted(name, bits, 2, 63)
+    _wanted("ways", ways, 0, 15)
+    gate[0, HEAD_PRICE_BITS] = price_bits
+    gate[0, HEAD_QTY_BITS] = qty_bits
+    gate[0, HEAD_KW_BITS] = kw_bits
+    gate[0, HEAD_WAYS] = ways
 
 
 def exposures(gate: Table) -> Table:

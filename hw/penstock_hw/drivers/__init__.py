@@ -1,0 +1,1 @@
+"""Drivers: one module a block, written against `penstock_hw.RegisterBus` alone."""

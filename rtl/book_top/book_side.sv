@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// One side of every slot's book: its LEVELS best levels, sorted, in one wide row of block RAM.
+//
+// An operation takes three clocks: `load` brings a slot's row (or a quote in its place) into registers; `compare` holds the
+// price against each level and makes the new best price; `update` moves the levels, and says what was wrong. The next
+// operation on the same row may follow without a load, else the row is to be written back first (`store`).
+//
+//   op        what it does with lots at price
+//   ADD       lots more at price
+//   SET       lots at price, whatever was there
+//   ZERO      nothing at price any more; no matter if nothing was there
+//   TAKE      lots less at price
+//   NONE      nothing
+// A level that falls off the end sets `more`: from then on levels worse than the worst kept are not kept, and not missed.
+`default_nettype none
+module book_side #(
+    parameter bit BUY        = 1,   // 1: the highest price is the best
+    parameter int LEVELS     = 4,   // kept levels, 2 or more
+    parameter int SLOT_W     = 8,   // bits of a slot's number
+    parameter int PRICE_W    = 32,  // bits of a signed price, ticks
+    parameter int BOOK_QTY_W = 32   // bits of a level's lots
+) (
+    input  wire logic                      clk,
+
+    input  wire logic [SLOT_W-1:0]         read_slot,   // its row can be loaded in the next clock
+    input  wire logic                      store,       // write the row that is held …
+    input  wire logic                      clear,       // … or an empty one …
+    input  wire logic [SLOT_W-1:0]         store_slot,  // … to this slot
+
+    input  wire logic                      load,        // take the row that was read …
+    input  wire logic                      load_quote,  // … or this one level
+    input  wire logic                      quote_has,
+    input  wire logic signed [PRICE_W-1:0] quote_ticks,
+    input  wire logic [BOOK_QTY_W-1:0]     quote_lots,
+
+    input  wire logic                      op_add,      // at most one of these, from compare to update
+    input  wire logic                      op_set,
+    input  wire logic                      op_zero,
+    input  wire logic                      op_take,
+    input  wire logic signed [PRICE_W-1:0] op_ticks,
+    input  wire logic [BOOK_QTY_W-1:0]     op_lots,
+    input  wire logic                      best,        // with compare: show the new best level from the next clock on
+    input  wire logic                      update,
+
+    output      logic                      best_has,
+    output      logic signed [PRICE_W-1:0] best_ticks,  // any value while best_has is low
+    output      logic [BOOK_QTY_W-1:0]     best_lots,
+    output wire logic                      missing,     // with update: there is less than is to be taken
+    output wire logic                      range,       // with update: the sum does not fit
+    output wire logic                      exhausted,   // with update: the last kept level goes, and more were cut off
+
+    output wire logic                      held_has,    // the best level of the row that is held …
+    output wire logic signed [PRICE_W-1:0] held_ticks,
+    output wire logic [BOOK_QTY_W-1:0]     held_lots,
+    output wire logic                      read_has,    // … and of the row that was read
+    output wire logic signed [PRICE_W-1:0] read_ticks,
+    output wire logic [BOOK_QTY_W-1:0]     read_lots
+);
+    localparam int LEVEL_W = PRICE_W + BOOK_QTY_W;
+    localparam int ROW_W   = 1 + LEVELS + LEVELS * LEVEL_W;  // {more, valid, levels}; level 0 is the best, the lowest
+
+    initial if (LEVELS < 2) $fatal(1, "%m: LEVELS=%0d, wanted 2 or more", LEVELS);
+
+    logic [ROW_W-1:0] rows_q [0:(1<<SLOT_W)-1];
+    logic [ROW_W-1:0] read_q;
+
+    logic                      more_q;
+    logic [LEVELS-1:0]         valid_q;   // a thermometer: level i + 1 is there only if level i is
+    logic [LEVELS*PRICE_W-1:0] ticks_q;
+    logic [LEVELS*BOOK_QTY_W-1:0] lots_q;
+
+    always_ff @(posedge clk) begin
+        if (store || clear) rows_q[store_slot] <= clear ? '0 : {more_q, valid_q, lots_q, ticks_q};
+        read_q <= rows_q[read_slot];
+    end
+
+    assign held_has   = valid_q[0];
+    assign held_ticks = ticks_q[PRICE_W-1:0];
+    assign held_lots  = lots_q[BOOK_QTY_W-1:0];
+    assign read_has   = read_q[LEVELS*LEVEL_W];
+    assign read_ticks = read_q[PRICE_W-1:0];
+    assign read_lots  = read_q[LEVELS*PRICE_W +: BOOK_QTY_W];
+
+    // compare: each level against the price
+    wire logic [LEVELS-1:0] equal, better, short, same, over;  // better: the price is better than that of the level
+    wire logic [LEVELS*BOOK_QTY_W-1:0] moved;                  // lots of each level after ADD or TAKE
+    logic [LEVELS-1:0] equal_q, better_q, short_q, same_q, over_q;
+    logic [LEVELS*BOOK_QTY_W-1:0] moved_q;
+
+    generate
+        for (genvar i = 0; i < LEVELS; i++) begin : g_compare
+            wire logic signed [PRICE_W-1:0] ticks = ticks_q[i*PRICE_W +: PRICE_W];
+            wire logic [BOOK_QTY_W-1:0] lots = lots_q[i*BOOK_QTY_W +: BOOK_QTY_W];
+            wire logic [BOOK_QTY_W:0] sum = {1'b0, lots} + ({1'b0, op_lots} ^ {(BOOK_QTY_W + 1){op_take}})
+                                          + {{BOOK_QTY_W{1'b0}}, op_take};
+            assign equal[i]  = valid_q[i] && ticks == op_ticks;
+            assign better[i] = !valid_q[i] || (BUY ? op_ticks > ticks : op_ticks < ticks);
+            assign same[i]   = lots == op_lots;
+            assign short[i]  = sum[BOOK_QTY_W] && op_take;
+            assign over[i]   = sum[BOOK_QTY_W] && op_add;
+            assign moved[i*BOOK_QTY_W +: BOOK_QTY_W] = sum[BOOK_QTY_W-1:0];
+        end
+    endgenerate
+
+    // The best level is needed a clock before the others, so it is made of the comparisons with level 0 alone.
+    wire logic top_goes  = op_zero || op_take && same[0];
+    wire logic top_comes = (op_add || op_set) && better[0];
+    wire logic signed [PRICE_W-1:0] other_ticks = top_goes ? ticks_q[PRICE_W +: PRICE_W] : op_ticks;
+    wire logic [BOOK_QTY_W-1:0] other_lots = top_goes ? lots_q[BOOK_QTY_W +: BOOK_QTY_W] : op_lots;
+    wire logic take_other = top_goes ? equal[0] : top_comes;
+
+    always_ff @(posedge clk) begin
+        equal_q  <= equal;
+        better_q <= better;
+        same_q   <= same;
+        short_q  <= short;
+        over_q   <= over;
+        moved_q  <= moved;
+        if (best) begin
+            best_has   <= top_goes && equal[0] ? valid_q[1] : valid_q[0] || op_add || op_set;
+            best_ticks <= take_other ? other_ticks : ticks_q[PRICE_W-1:0];
+            best_lots  <= take_other ? other_lots
+                        : !equal[0] ? lots_q[BOOK_QTY_W-1:0]
+                        : op_add || op_take ? moved[BOOK_QTY_W-1:0]
+                        : op_set ? op_lots : lots_q[BOOK_QTY_W-1:0];
+        end
+    end
+
+    // update: every level stays, takes the new one, or takes that of its neighbour
+    wire logic              found   = |equal_q;
+    wire logic              inserts = (op_add || op_set) && !found;
+    wire logic [LEVELS-1:0] leaves  = equal_q & ({LEVELS{op_zero}} | {LEVELS{op_take}} & same_q);
+    wire logic              behind  = !(|(better_q & valid_q));  // worse than all kept, where it is not found
+    wire logic              refuses = inserts && behind && more_q;  // nobody knows what was cut off before it
+    wire logic              cuts    = inserts && valid_q[LEVELS-1];
+    wire logic [LEVELS-1:0] below;    // a level that leaves stands here or before
+    wire logic [LEVELS-1:0] pushed;   // the level before moves here
+    wire logic [LEVELS-1:0] new_here;
+
+    assign missing   = op_take && (found ? |(equal_q & short_q) : !(more_q && behind));
+    assign range     = |(equal_q & over_q);
+    assign exhausted = leaves[0] && !valid_q[1] && more_q;
+
+    generate
+        for (genvar i = 0; i < LEVELS; i++) begin : g_update
+            assign below[i] = |leaves[i:0];
+            if (i == 0) begin : g_first
+                assign pushed[i]   = 1'b0;
+                assign new_here[i] = inserts && better_q[i];
+            end else begin : g_other
+                assign pushed[i]   = inserts && better_q[i-1];
+                assign new_here[i] = inserts && better_q[i] && !better_q[i-1] && !refuses;
+            end
+
+            wire logic signed [PRICE_W-1:0] after_ticks;
+            wire logic [BOOK_QTY_W-1:0] after_lots;
+            wire logic after_valid;
+            if (i == LEVELS - 1) begin : g_last
+                assign after_ticks = ticks_q[i*PRICE_W +: PRICE_W];
+                assign after_lots  = lots_q[i*BOOK_QTY_W +: BOOK_QTY_W];
+                assign after_valid = 1'b0;
+            end else begin : g_not_last
+                assign after_ticks = ticks_q[(i+1)*PRICE_W +: PRICE_W];
+                assign after_lots  = lots_q[(i+1)*BOOK_QTY_W +: BOOK_QTY_W];
+                assign after_valid = valid_q[i+1];
+            end
+
+            wire logic signed [PRICE_W-1:0] before_ticks;
+            wire logic [BOOK_QTY_W-1:0] before_lots;
+            wire logic before_valid;
+            if (i == 0) begin : g_none_before
+                assign before_ticks = op_ticks;
+                assign before_lots  = op_lots;
+                assign before_valid = 1'b1;
+            end else begin : g_before
+                assign before_ticks = ticks_q[(i-1)*PRICE_W +: PRICE_W];
+                assign before_lots  = lots_q[(i-1)*BOOK_QTY_W +: BOOK_QTY_W];
+                assign before_valid = valid_q[i-1];
+            end
+
+            wire logic [BOOK_QTY_W-1:0] same_lots =
+                equal_q[i] && (op_add || op_take) ? moved_q[i*BOOK_QTY_W +: BOOK_QTY_W] :
+                equal_q[i] && op_set ? op_lots : lots_q[i*BOOK_QTY_W +: BOOK_QTY_W];
+
+            always_ff @(posedge clk) begin
+                if (load) begin
+                    ticks_q[i*PRICE_W +: PRICE_W] <= load_quote ? quote_ticks : read_q[i*PRICE_W +: PRICE_W];
+                    lots_q[i*BOOK_QTY_W +: BOOK_QTY_W] <=
+                        load_quote ? quote_lots : read_q[LEVELS*PRICE_W + i*BOOK_QTY_W +: BOOK_QTY_W];
+                    valid_q[i] <= load_quote ? quote_has && i == 0 : read_q[LEVELS*LEVEL_W + i];
+                end else if (update) begin
+                    ticks_q[i*PRICE_W +: PRICE_W] <=
+                        below[i] ? after_ticks : pushed[i] ? before_ticks : new_here[i] ? op_ticks :
+                        ticks_q[i*PRICE_W +: PRICE_W];
+                    lots_q[i*BOOK_QTY_W +: BOOK_QTY_W] <=
+                        below[i] ? after_lots : pushed[i] ? before_lots : new_here[i] ? op_lots : same_lots;
+                    valid_q[i] <= below[i] ? after_valid : pushed[i] ? before_valid : valid_q[i] || new_here[i];
+                end
+            end
+        end
+    endgenerate
+
+    always_ff @(posedge clk) begin
+        if (load) more_q <= !load_quote && read_q[ROW_W-1];
+        else if (update && cuts) more_q <= 1'b1;
+    end
+endmodule
+`default_nettype wire

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// A message of the shape of NASDAQ's ITCH 5.0 to the fields of an update, complete in the beat that ends it. Big-endian;
+// the first two bytes are the message's length. Bytes of the frame, and so beat and byte in it:
+//
+//   0 length u16, 2 type, 3 locate u16 (the listing), 5 tracking u16, 7 timestamp u48 (ns since midnight), 13 order u64
+//   A add 36      21 side 'B' or 'S', 22 lots u32, 26 name, 34 price i32
+//   E executed 31 21 lots u32, 25 match u64
+//   X cancel 23   21 lots u32
+//   D delete 19
+//   U replace 35  21 new order u64, 29 lots u32, 33 price i32
+//
+// ITCH's own price is unsigned; energy trades below zero, so it is signed here. An add of neither side and a value beyond
+// PRICE_W or BOOK_QTY_W gives UPDATE_POISON (range). Combinational from registers and from the beat that ends the message.
+`default_nettype none
+module itch_decoder #(
+    parameter int PRICE_W    = 32,
+    parameter int BOOK_QTY_W = 32
+) (
+    input  wire logic                      clk,
+    input  wire logic                      take,   // a beat moves …
+    input  wire logic                      first,  // … the first of a frame …
+    input  wire logic                      itch,   // … of this format
+    input  wire logic [3:1]                beat,   // … or a later one: which
+    input  wire logic [63:0]               tdata,
+    input  wire logic [61:0]               cfg_base_ns,  // midnight, in ns since 1970 UTC
+
+    output wire logic                      known_d,    // with the first beat: a type of ours with its own length
+    output      logic                      other,      // of the latest first beat: a type that is not ours …
+    output      logic                      malformed,  // … or a length that is not the type's
+    output wire logic [31:0]               listing_d,  // with the first beat
+    output wire logic [13:0]               left_d,     // with the first beat: beats that follow it
+    output wire logic                      range,      // with the last beat, as all that follows
+    output wire logic [3:0]                kind,
+    output wire logic [1:0]                side,
+    output wire logic                      has_price,
+    output wire logic signed [PRICE_W-1:0] price_ticks,
+    output wire logic [BOOK_QTY_W-1:0]     lots,
+    output wire logic [63:0]               order_ref,
+    output wire logic [63:0]               new_ref,
+    output      logic [63:0]               at_ns
+);
+    // The first byte on top: fields that go on into the next byte are then whole.
+    wire logic [63:0] word = {
+        tdata[7:0], tdata[15:8], tdata[23:16], tdata[31:24], tdata[39:32], tdata[47:40], tdata[55:48], tdata[63:56]
+    };
+    wire logic [15:0] length = word[63:48];
+    wire logic [7:0]  letter = word[47:40];
+
+    wire logic is_add     = letter == "A";
+    wire logic is_exec    = letter == "E";
+    wire logic is_cancel  = letter == "X";
+    wire logic is_delete  = letter == "D";
+    wire logic is_replace = letter == "U";
+    wire logic is_ours = is_add || is_exec || is_cancel || is_delete || is_replace;
+    assign known_d = (is_add && length == 16'd36) || (is_exec && length == 16'd31) || (is_cancel && length == 16'd23)
+        || (is_delete && length == 16'd19) || (is_replace && length == 16'd35);
+    assign listing_d = {16'd0, word[39:24]};
+    // (2 + length) rounded up to beats, without the first: (length + 1) / 8.
+    assign left_d = {1'b0, length[15:3]} + 14'(length[2:0] == 3'd7);
+
+    logic        add_q, exec_q, cancel_q, delete_q, replace_q;
+    logic [7:0]  ns_high_q;
+    logic [63:0] ref_q, new_ref_q;
+    logic [31:0] lots_q;
+    logic        buy_q, sell_q;
+
+    always_ff @(posedge clk) begin
+        if (take && first) begin
+            add_q     <= itch && is_add;
+            exec_q    <= itch && is_exec;
+            cancel_q  <= itch && is_cancel;
+            delete_q  <= itch && is_delete;
+            replace_q <= itch && is_replace;
+            other     <= itch && !is_ours && length != 0;
+            malformed <= itch && !known_d && (is_ours || length == 0);
+            ns_high_q <= word[7:0];
+        end
+        if (take && beat[1]) begin
+            at_ns        <= {2'b00, cfg_base_ns} + {16'd0, ns_high_q, word[63:24]};
+            ref_q[63:40] <= word[23:0];
+        end
+        if (take && beat[2]) begin
+            ref_q[39:0]      <= word[63:24];
+            buy_q            <= word[23:16] == "B";
+            sell_q           <= word[23:16] == "S";
+            lots_q           <= add_q ? {word[15:0], 16'd0} : {word[23:0], 8'd0};
+            new_ref_q[63:40] <= word[23:0];
+        end
+        if (take && beat[3]) begin
+            if (add_q) lots_q[15:0] <= word[63:48];
+            if (exec_q) lots_q[7:0] <= word[63:56];
+            if (replace_q) lots_q[31:8] <= word[23:0];
+            new_ref_q[39:0] <= word[63:24];
+        end
+    end
+
+    // Some fields end in the message's last beat: the order of D, the lots of X and U, the price of A and U.
+    wire logic [31:0] price_raw = add_q ? word[47:16] : word[55:24];
+    wire logic [31:0] lots_raw  = {lots_q[31:8], cancel_q || replace_q ? word[63:56] : lots_q[7:0]};
+    wire logic signed [63:0] price_wide = {{32{price_raw[31]}}, price_raw};
+    wire logic [63:0]        lots_wide  = {32'd0, lots_raw};
+    wire logic price_fits = price_wide[63:PRICE_W-1] == '0 || price_wide[63:PRICE_W-1] == '1;
+    wire logic lots_fit   = lots_wide[63:BOOK_QTY_W] == '0;
+
+    wire logic add     = add_q && (buy_q || sell_q) && price_fits && lots_fit;
+    wire logic reduce  = (exec_q || cancel_q) && lots_fit;
+    wire logic replace = replace_q && price_fits && lots_fit;
+    wire logic ours_q  = add_q || exec_q || cancel_q || delete_q || replace_q;
+
+    assign range = ours_q && !(add || reduce || replace || delete_q);
+    assign kind = add ? tick_pkg::UPDATE_ADD : reduce ? tick_pkg::UPDATE_REDUCE : delete_q ? tick_pkg::UPDATE_DELETE
+        : replace ? tick_pkg::UPDATE_REPLACE : ours_q ? tick_pkg::UPDATE_POISON : 4'd0;
+    assign side        = add ? {sell_q, buy_q} : 2'd0;
+    assign has_price   = add || replace;
+    assign price_ticks = has_price ? price_wide[PRICE_W-1:0] : '0;
+    assign lots        = add || reduce || replace ? lots_wide[BOOK_QTY_W-1:0] : '0;
+    assign order_ref   = {
+        add || reduce || replace || delete_q ? ref_q[63:40] : 24'd0,
+        delete_q ? word[63:24] : add || reduce || replace ? ref_q[39:0] : 40'd0
+    };
+    assign new_ref = replace ? new_ref_q : 64'd0;
+endmodule
+`default_nettype wire

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each delivery interval holds and may hold, in kW: one RAM row per interval and side, compared and updated here.
+//
+// Of a side a row has what its orders may yet add (working), the position in its direction (net: bought less sold for
+// buyers, the opposite for sellers), both together (worst), the limit, and the room left: limit - worst. So an order needs
+// one comparison, and each update puts all of them right. 2**(KW_W-1) - 1 is the first number that does not fit.
+//
+// Latency: `ask` reads a row; two cycles later row fields stand, three cycles later the answers. With `update` the row is
+// changed by `change` and written six cycles after it was asked for; rows may be asked for in every cycle, each row again
+// only after that. `enter` adds the product to the row last asked for, which stands for four cycles or more by then.
+`default_nettype none
+module position_check #(
+    parameter int INTERVALS  = 1024,              // delivery intervals
+    parameter int KW_W       = 32,                // bits of a signed exposure
+    parameter int W          = 42,                // bits of the product's rows
+    parameter int INTERVAL_W = $clog2(INTERVALS)  // not to be set
+) (
+    input  wire logic                   clk,
+    input  wire logic                   rst,
+    input  wire logic                   clear,      // empty row clear_row
+    input  wire logic [INTERVAL_W:0]    clear_row,
+
+    input  wire logic                   ask,
+    input  wire logic                   update,
+    input  wire logic [INTERVAL_W-1:0]  interval,
+    input  wire logic                   sell,
+    input  wire logic                   order_sell, // side of the order that updates
+    input  wire logic [2:0]             change,
+    input  wire logic                   enter,
+
+    input  wire logic [W-1:0]           rows_a,     // the order's quantity in kW: as rows …
+    input  wire logic [W-1:0]           rows_b,
+    input  wire logic [KW_W-2:0]        number,     // … and as a number
+
+    input  wire logic [KW_W-2:0]        cfg_long_max_kw,
+    input  wire logic [KW_W-2:0]        cfg_short_max_kw,
+    input  wire logic signed [KW_W-1:0] cfg_net_kw,
+    input  wire logic [KW_W-2:0]        cfg_buy_working_kw,
+    input  wire logic [KW_W-2:0]        cfg_sell_working_kw,
+
+    output wire logic                   busy,         // an update is on its way
+    output wire logic                   working_over, // working and the order do not fit
+    output wire logic                   worst_over,   // worst and the order do not fit
+    output wire logic                   net_over,     // net and the order do not fit
+    output wire logic                   beyond,       // the order goes beyond the limit, or the limit is 0
+    output wire logic                   short_of,     // less is working than the order has
+
+    output wire logic [KW_W-2:0]        row_working,
+    output wire logic signed [KW_W-1:0] row_net,
+    output wire logic [KW_W-2:0]        row_limit
+);
+    localparam logic [2:0] CHANGE_ADD = 3'd0, CHANGE_TAKE = 3'd1, CHANGE_FILL = 3'd2, CHANGE_LIMIT = 3'd3;
+    localparam logic [2:0] CHANGE_EXPOSURE = 3'd4;
+    localparam int ROW_W = (KW_W-1) + KW_W + (KW_W+1) + (KW_W-1) + (KW_W+1);
+    localparam int K = KW_W;
+
+    (* ram_style = "block" *)
+    logic [ROW_W-1:0]      table_q [0:2*(1 << INTERVAL_W)-1];
+    logic [ROW_W-1:0]      raw_q;
+    logic [INTERVAL_W:0]   raw_at_q, row_at_q, at_1_q, at_2_q, at_3_q;
+    logic                  raw_update_q, row_update_q, update_1_q, update_2_q, update_3_q;
+
+    // the row asked for
+    logic        [K-2:0] working_q, limit_q;
+    logic signed [K-1:0] net_q;
+    logic signed [K:0]   worst_q, room_q;
+    logic                unlimited_none_q;
+
+    assign row_working = working_q;
+    assign row_net     = net_q;
+    assign row_limit   = limit_q;
+    assign busy = raw_update_q || row_update_q || update_1_q || update_2_q || update_3_q;
+
+    // - 2**(K-1) changes the top bits alone; with plus_one that is less the first number that does not fit.
+    wire logic signed [2:0] worst_top = $signed({worst_q[K], worst_q[K:K-1]}) - 3'sd1;
+    wire logic signed [W-1:0] worst_less = {{(W-K-2){worst_top[2]}}, worst_top, worst_q[K-2:0]};
+    wire logic signed [W-1:0] net_less = {{(W-K){1'b1}}, !net_q[K-1], net_q[K-2:0]};
+    wire logic signed [W-1:0] working_less = {{(W-K+1){1'b1}}, working_q};
+    wire logic signed [W-1:0] working_not = {{(W-K+1){1'b1}}, ~working_q};
+    wire logic signed [W-1:0] room_not = {{(W-K-1){!room_q[K]}}, ~room_q};
+    wire logic beyond_room;
+    sum_reaches #(.W(W)) u_working_over (
+        .clk(clk), .rows_a(rows_a), .rows_b(rows_b), .number(working_less), .plus_one(1'b1), .reaches(working_over)
+    );
+    sum_reaches #(.W(W)) u_worst_over (
+        .clk(clk), .rows_a(rows_a), .rows_b(rows_b), .number(worst_less), .plus_one(1'b1), .reaches(worst_over)
+    );
+    sum_reaches #(.W(W)) u_net_over (
+        .clk(clk), .rows_a(rows_a), .rows_b(rows_b), .number(net_less), .plus_one(1'b1), .reaches(net_over)
+    );
+    sum_reaches #(.W(W)) u_beyond (
+        .clk(clk), .rows_a(rows_a), .rows_b(rows_b), .number(room_not), .plus_one(1'b0), .reaches(beyond_room)
+    );
+    sum_reaches #(.W(W)) u_short_of (
+        .clk(clk), .rows_a(rows_a), .rows_b(rows_b), .number(working_not), .plus_one(1'b0), .reaches(short_of)
+    );
+    assign beyond = beyond_room || unlimited_none_q;
+
+    // an order that passed: everything moves by its quantity
+    logic        [K-2:0] entered_working_q;
+    logic signed [K:0]   entered_worst_q, entered_room_q;
+
+    // any other change, in three steps
+    wire logic own = row_at_q[0] == order_sell;
+    wire logic [K-1:0] less = {1'b0, working_q} - {1'b0, number};
+    wire logic [K-2:0] set_working = row_at_q[0] ? cfg_sell_working_kw : cfg_buy_working_kw;
+    logic        [K-2:0] working_1_q, limit_1_q, working_2_q, limit_2_q, working_3_q, limit_3_q;
+    logic signed [K-1:0] net_1_q, net_2_q, net_3_q;
+    logic signed [K:0]   worst_2_q, worst_3_q, room_3_q;
+
+    wire logic write = clear || enter || update_3_q;
+    wire logic [INTERVAL_W:0] write_at = clear ? clear_row : enter ? row_at_q : at_3_q;
+    wire logic [ROW_W-1:0] write_row =
+        clear ? '0 :
+        enter ? {entered_working_q, net_q, entered_worst_q, limit_q, entered_room_q} :
+                {working_3_q, net_3_q, worst_3_q, limit_3_q, room_3_q};
+
+    always_ff @(posedge clk) begin
+        if (write) table_q[write_at] <= write_row;
+        if (ask) raw_q <= table_q[{interval, sell}];
+    end
+
+    always_ff @(posedge clk) begin
+        if (ask) raw_at_q <= {interval, sell};
+        raw_update_q <= ask && update;
+        row_at_q <= raw_at_q;
+        row_update_q <= raw_update_q;
+        {working_q, net_q, worst_q, limit_q, room_q} <= raw_q;
+        unlimited_none_q <= limit_q == 0;
+
+        entered_working_q <= working_q + number;
+        entered_worst_q   <= worst_q + $signed({2'b0, number});
+        entered_room_q    <= room_q - $signed({2'b0, number});
+
+        working_1_q <= working_q;
+        net_1_q     <= net_q;
+        limit_1_q   <= limit_q;
+        case (change)
+            CHANGE_ADD:  working_1_q <= working_q + number;
+            CHANGE_TAKE: working_1_q <= less[K-2:0];
+            CHANGE_FILL: begin
+                if (own) working_1_q <= less[K-1] ? '0 : less[K-2:0];
+                net_1_q <= own ? net_q + $signed({1'b0, number}) : net_q - $signed({1'b0, number});
+            end
+            CHANGE_LIMIT: limit_1_q <= row_at_q[0] ? cfg_short_max_kw : cfg_long_max_kw;
+            CHANGE_EXPOSURE: begin
+                working_1_q <= set_working;
+                net_1_q     <= row_at_q[0] ? -cfg_net_kw : cfg_net_kw;
+            end
+            default: ;
+        endcase
+        at_1_q     <= row_at_q;
+        update_1_q <= row_update_q;
+
+        {working_2_q, net_2_q, limit_2_q} <= {working_1_q, net_1_q, limit_1_q};
+        worst_2_q  <= $signed({2'b0, working_1_q}) + (K+1)'(net_1_q);
+        at_2_q     <= at_1_q;
+        update_2_q <= update_1_q;
+
+        {working_3_q, net_3_q, limit_3_q, worst_3_q} <= {working_2_q, net_2_q, limit_2_q, worst_2_q};
+        room_3_q   <= $signed({2'b0, limit_2_q}) - worst_2_q;
+        at_3_q     <= at_2_q;
+        update_3_q <= update_2_q;
+
+        if (rst) begin
+            raw_update_q <= 1'b0;
+            row_update_q <= 1'b0;
+            update_1_q   <= 1'b0;
+            update_2_q   <= 1'b0;
+            update_3_q   <= 1'b0;
+        end
+    end
+endmodule
+`default_nettype wire

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each listing's reference price and its time, and whether an order keeps to the collar around it and to its age.
+//
+// A reference is taken at any edge, at most at every second one, and none is refused; of a listing that is unknown, or from
+// before 1970, it changes nothing. An order sees the references of the edges before the one that took it.
+//
+// Latency: slot, price and at_ns of an order are taken with `load`; `look` follows in the next cycle, and one cycle later
+// the listing's collar and age limit must stand. The answers stand three cycles after `load` and stay. One order at a time.
+`default_nettype none
+module reference_check #(
+    parameter int SLOT_W  = 8,   // bits of a slot
+    parameter int PRICE_W = 32   // bits of a signed price
+) (
+    input  wire logic                      clk,
+    input  wire logic                      rst,
+    input  wire logic                      clear,  // make clear_slot unknown, without a reference
+    input  wire logic [SLOT_W-1:0]         clear_slot,
+
+    input  wire logic                      s_ref_tvalid,
+    input  wire logic [SLOT_W-1:0]         s_ref_slot,
+    input  wire logic                      s_ref_has_price,
+    input  wire logic signed [PRICE_W-1:0] s_ref_price_ticks,
+    input  wire logic [63:0]               s_ref_at_ns,
+
+    input  wire logic                      known_write,  // is a listing known?
+    input  wire logic [SLOT_W-1:0]         known_slot,
+    input  wire logic                      known,
+
+    input  wire logic                      cfg_write,  // stays until cfg_done
+    input  wire logic [SLOT_W-1:0]         cfg_index,
+    input  wire logic                      cfg_has_price,
+    input  wire logic signed [PRICE_W-1:0] cfg_price_ticks,
+    input  wire logic [62:0]               cfg_at_ns,
+    output wire logic                      cfg_done,
+
+    input  wire logic                      load,
+    input  wire logic                      look,
+    input  wire logic [SLOT_W-1:0]         slot,
+    input  wire logic signed [PRICE_W-1:0] price_ticks,
+    input  wire logic [62:0]               at_ns,
+    input  wire logic [PRICE_W-1:0]        collar_ticks,
+    input  wire logic [62:0]               age_max_ns,
+
+    output      logic                      present,     // two cycles after `look`
+    output wire logic                      outside,     // present, and the price beyond the collar
+    output wire logic                      too_old      // present, and older than age_max_ns
+);
+    localparam int ROW_W = 1 + PRICE_W + 63;
+
+    (* ram_style = "block" *)
+    logic [ROW_W-1:0] table_q [0:(1 << SLOT_W)-1];  // {present, price, at}
+    (* ram_style = "distributed" *)
+    logic             known_q [0:(1 << SLOT_W)-1];
+
+    // a reference waits a cycle while it is looked up whether the listing is known
+    logic              ref_valid_q, ref_has_price_q;
+    logic [SLOT_W-1:0] ref_slot_q;
+    logic signed [PRICE_W-1:0] ref_price_q;
+    logic [62:0]       ref_at_q;
+
+    wire logic mark = ref_valid_q && known_q[ref_slot_q];
+    assign cfg_done = cfg_write && !ref_valid_q && !clear;
+    wire logic write = clear || mark || cfg_done;
+    wire logic [SLOT_W-1:0] write_slot = clear ? clear_slot : ref_valid_q ? ref_slot_q : cfg_index;
+    wire logic [ROW_W-1:0] write_row =
+        clear       ? '0 :
+        ref_valid_q ? {ref_has_price_q, ref_price_q, ref_at_q} : {cfg_has_price, cfg_price_ticks, cfg_at_ns};
+
+    logic [ROW_W-1:0]  raw_q;
+    logic [SLOT_W-1:0] slot_q;
+    always_ff @(posedge clk) begin
+        if (write) table_q[write_slot] <= write_row;
+        if (look) raw_q <= table_q[slot_q];
+    end
+    always_ff @(posedge clk) if (clear || known_write) known_q[clear ? clear_slot : known_slot] <= !clear && known;
+
+    logic signed [PRICE_W-1:0] price_q, ref_q;
+    logic [62:0]               at_q, marked_q;
+    logic signed [PRICE_W+1:0] low_q, high_q;  // with the collar taken off and added
+    logic signed [64:0]        oldest_q;       // a reference from before this is too old
+    logic                      below_q, above_q, too_old_q, present_q;
+
+    assign outside = present_q && (below_q || above_q);
+    assign too_old = present_q && too_old_q;
+
+    always_ff @(posedge clk) begin
+        ref_valid_q     <= s_ref_tvalid && !s_ref_at_ns[63];
+        ref_slot_q      <= s_ref_slot;
+        ref_has_price_q <= s_ref_has_price;
+        ref_price_q     <= s_ref_price_ticks;
+        ref_at_q        <= s_ref_at_ns[62:0];
+
+        if (load) begin
+            slot_q  <= slot;
+            price_q <= price_ticks;
+            at_q    <= at_ns;
+        end
+        {present, ref_q, marked_q} <= raw_q;
+        low_q    <= (PRICE_W+2)'(price_q) - $signed({2'b0, collar_ticks});
+        high_q   <= (PRICE_W+2)'(price_q) + $signed({2'b0, collar_ticks});
+        oldest_q <= $signed({2'b0, at_q}) - $signed({2'b0, age_max_ns});
+        // price < reference - collar is price + collar < reference, and the other side likewise
+        below_q   <= high_q < (PRICE_W+2)'(ref_q);
+        above_q   <= low_q > (PRICE_W+2)'(ref_q);
+        too_old_q <= oldest_q > $signed({2'b0, marked_q});
+        present_q <= present;
+
+        if (rst) ref_valid_q <= 1'b0;
+    end
+endmodule
+`default_nettype wire

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reference price: the mid of every known top that has both prices, (bid + ask) / 2 rounded down, for the risk gate.
+//
+// A top that is unknown, or lacks a side, gives no reference: the last one stays, and grows old.
+// The gate is to see a top's reference before the order that the top causes, and after those that earlier tops caused,
+// however long an order waits. So a reference waits while an order does: the trigger decides on no top meanwhile, takes
+// at most one, and offers an order 2 clocks after its top or later.
+// Latency 1 clock, 1 top per clock; s_top_taken is the clock in which the trigger takes the top.
+`default_nettype none
+module reference #(
+    parameter int SLOTS   = 256,  // listings
+    parameter int PRICE_W = 32,   // bits of a signed price in ticks
+    localparam int SLOT_W = $clog2(SLOTS)
+) (
+    input  wire logic                      clk,
+    input  wire logic                      rst,  // synchronous, active high
+
+    input  wire logic                      s_top_taken,
+    input  wire logic [SLOT_W-1:0]         s_top_slot,
+    input  wire logic                      s_top_known,
+    input  wire logic                      s_top_has_bid,
+    input  wire logic signed [PRICE_W-1:0] s_top_bid_ticks,
+    input  wire logic                      s_top_has_ask,
+    input  wire logic signed [PRICE_W-1:0] s_top_ask_ticks,
+    input  wire logic [63:0]               s_top_at_ns,
+
+    input  wire logic                      order_waits,  // an order is offered to the gate
+
+    output wire logic                      m_ref_tvalid,  // always taken
+    output      logic [SLOT_W-1:0]         m_ref_slot,
+    output wire logic                      m_ref_has_price,
+    output      logic signed [PRICE_W-1:0] m_ref_price_ticks,
+    output      logic [63:0]               m_ref_at_ns
+);
+    initial if (SLOTS < 2) $fatal(1, "%m: SLOTS=%0d, wanted 2 or more", SLOTS);
+
+    // One bit more than a price: the sum of two prices fits, and its half is a price again.
+    wire logic signed [PRICE_W:0] sum = {s_top_bid_ticks[PRICE_W-1], s_top_bid_ticks}
+                                      + {s_top_ask_ticks[PRICE_W-1], s_top_ask_ticks};
+
+    logic held_q;
+
+    assign m_ref_tvalid    = held_q && !order_waits;
+    assign m_ref_has_price = 1'b1;
+
+    always_ff @(posedge clk) begin
+        if (s_top_taken) begin
+            m_ref_slot        <= s_top_slot;
+            m_ref_price_ticks <= PRICE_W'(sum >>> 1);
+            m_ref_at_ns       <= s_top_at_ns;
+        end
+        if (s_top_taken) held_q <= s_top_known && s_top_has_bid && s_top_has_ask;
+        else if (!order_waits) held_q <= 1'b0;
+        if (rst) held_q <= 1'b0;
+    end
+
+`ifdef FORMAL
+    logic ran_q;
+    initial ran_q = 1'b0;
+    always_ff @(posedge clk) ran_q <= 1'b1;
+    always_comb if (!ran_q) assume (rst);
+
+    // No reference is lost: the next top comes in the clock in which this one's leaves, or later.
+    logic waited_q;
+    always_ff @(posedge clk) waited_q <= held_q && order_waits && !rst;
+    always_comb begin
+        if (held_q && order_waits) assume (!s_top_taken);
+        if (ran_q && waited_q) kept: assert (held_q);
+    end
+`endif
+endmodule
+`default_nettype wire

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// One rule lane of `trigger`: its table of rows by slot, its copy of the latest tops, and the comparison.
+//
+// The comparison is one sum whose sign decides: a row holds a bias that was made from its threshold when it was written.
+//   at least   operand - threshold     >= 0       bias -threshold
+//   at most    operand - threshold - 1 <  0       bias -threshold - 1
+//   pairs      bid + ~ask + 1 - threshold >= 0    bias 1 - threshold; the other listing's price is added last
+// What is computed with stands in distributed RAM (`compare`), as block RAM is too slow to be added to in the clock after its
+// read; what is only handed on (`rest`), and the other listing's top, in block RAM.
+//
+// Clocks: `take` reads the row; with `phase` 0 … 2 after it, the other slot's top is read, registered and compared with.
+// `load` registers the outputs, of a pair in phase 2, of all others in any.
+`default_nettype none
+module trigger_lane #(
+    parameter int SLOT_W  = 8,   // bits of a slot
+    parameter int RULES   = 64,  // rules that can be armed
+    parameter int RULE_W  = 6,   // bits of a rule's number
+    parameter int PRICE_W = 32,  // bits of a signed price, ticks
+    parameter int QTY_W   = 24,  // bits of an order's lots
+    parameter int COMPARE_W  = 10 + RULE_W + 2 * PRICE_W,
+    parameter int REST_W  = 2 * SLOT_W + 2 + QTY_W,
+    parameter int KEEP_W  = 3 + 2 * PRICE_W
+) (
+    input  wire logic                      clk,
+
+    input  wire logic                      row_write,
+    input  wire logic [SLOT_W-1:0]         row_index,
+    input  wire logic [COMPARE_W-1:0]         row_compare, // as taken apart below
+    input  wire logic [REST_W-1:0]         row_rest,
+    input  wire logic                      keep_write,
+    input  wire logic [SLOT_W-1:0]         keep_index,
+    input  wire logic [KEEP_W-1:0]         keep_value, // {known, has_bid, has_ask, bid_ticks, ask_ticks}
+
+    input  wire logic                      take,       // read the row of this slot
+    input  wire logic [SLOT_W-1:0]         slot,
+    input  wire logic [1:0]                phase,      // clocks since
+    input  wire logic                      top_known,  // the top that was taken, registered
+    input  wire logic                      top_has_bid,
+    input  wire logic                      top_has_ask,
+    input  wire logic signed [PRICE_W-1:0] top_bid_ticks,
+    input  wire logic signed [PRICE_W-1:0] top_ask_ticks,
+    input  wire logic signed [PRICE_W:0]   top_spread_ticks,
+    input  wire logic [RULES-1:0]          armed,
+    output wire logic                      is_pair,    // of the row that was read
+
+    input  wire logic                      load,       // register what follows
+    output      logic                      unknown,    // its rule is armed, but a top is not known …
+    output      logic                      absent,     // … or a price is absent …
+    output      logic                      watches,    // … or all is there; and …
+    output      logic                      holds,      // … the condition holds
+    output      logic [RULE_W-1:0]         rule,
+    output      logic [SLOT_W-1:0]         order_slot,
+    output      logic [1:0]                order_side,
+    output      logic signed [PRICE_W-1:0] order_price_ticks,
+    output      logic                      order_fits,
+    output      logic [QTY_W-1:0]          order_lots
+);
+    // what a row compares; the pairs have the highest bit
+    localparam logic [2:0] TEST_ASK = 3'd0, TEST_BID = 3'd1, COMPARE_WIDE = 3'd2, TEST_NARROW = 3'd3, TEST_BID_ASK = 3'd4;
+
+    (* ram_style = "distributed" *) logic [COMPARE_W-1:0] compare_ram [0:(1 << SLOT_W)-1];
+    (* ram_style = "block" *)       logic [REST_W-1:0] rest_ram [0:(1 << SLOT_W)-1];
+    (* ram_style = "block" *)       logic [KEEP_W-1:0] keep_ram [0:(1 << SLOT_W)-1];
+    logic [COMPARE_W-1:0] compare_q;
+    logic [REST_W-1:0] rest_q;
+    logic [KEEP_W-1:0] keep_q, other_q;
+
+    wire logic                      row_valid, row_needs_bid, row_needs_ask;
+    wire logic [2:0]                row_test;
+    wire logic [RULE_W-1:0]         row_rule;
+    wire logic signed [PRICE_W+1:0] row_bias;
+    wire logic                      row_add_bid, row_add_ask;  // to the row's price
+    wire logic signed [PRICE_W-1:0] row_price;
+    assign {row_valid, row_test, row_needs_bid, row_needs_ask, row_rule, row_bias,
+            row_add_bid, row_add_ask, row_price} = compare_q;
+    assign is_pair = row_test[2];
+
+    wire logic [SLOT_W-1:0] row_other, row_slot;  // a pair's other slot; the order's slot
+    wire logic [1:0]        row_side;
+    wire logic [QTY_W-1:0]  row_lots;
+    assign {row_other, row_slot, row_side, row_lots} = rest_q;
+
+    wire logic                      other_known, other_has_bid, other_has_ask;
+    wire logic signed [PRICE_W-1:0] other_bid_ticks, other_ask_ticks;
+    assign {other_known, other_has_bid, other_has_ask, other_bid_ticks, other_ask_ticks} = other_q;
+
+    // The sums run over PRICE_W + 2 bits, which hold bias and operand at their furthest. There is one for each operand, as
+    // selecting among their signs takes less time than selecting among operands.
+    wire logic signed [PRICE_W+1:0] ask_sum    = row_bias + {{2{top_ask_ticks[PRICE_W-1]}}, top_ask_ticks};
+    wire logic signed [PRICE_W+1:0] bid_sum    = row_bias + {{2{top_bid_ticks[PRICE_W-1]}}, top_bid_ticks};
+    wire logic signed [PRICE_W+1:0] spread_sum = row_bias + {top_spread_ticks[PRICE_W], top_spread_ticks};
+
+    // A pair's bid and ~ask are added one after the other.
+    wire logic signed [PRICE_W-1:0] own_operand = row_test == TEST_BID_ASK ? top_bid_ticks : ~top_ask_ticks;
+    logic signed [PRICE_W+1:0] own_sum_q;
+    wire logic signed [PRICE_W-1:0] other_operand = row_test == TEST_BID_ASK ? ~other_ask_ticks : other_bid_ticks;
+    wire logic signed [PRICE_W+1:0] pair_sum = own_sum_q + {{2{other_operand[PRICE_W-1]}}, other_operand};
+
+    wire logic known     = top_known && (!is_pair || other_known);
+    wire logic present   = (!row_needs_bid || top_has_bid) && (!row_needs_ask || top_has_ask) &&
+                           (!is_pair || (row_test == TEST_BID_ASK ? other_has_ask : other_has_bid));
+    wire logic condition =
+        row_test == TEST_ASK    ? ask_sum[PRICE_W+1] :
+        row_test == TEST_BID    ? !bid_sum[PRICE_W+1] :
+        row_test == COMPARE_WIDE   ? !spread_sum[PRICE_W+1] :
+        row_test == TEST_NARROW ? spread_sum[PRICE_W+1] : !pair_sum[PRICE_W+1];
+    wire logic armed_here = row_valid && armed[row_rule];
+
+    // A price that needs one bit more than there are does not fit, and says so.
+    wire logic signed [PRICE_W-1:0] touched = row_add_ask ? top_ask_ticks : row_add_bid ? top_bid_ticks : '0;
+    wire logic signed [PRICE_W:0] price = {row_price[PRICE_W-1], row_price} + {touched[PRICE_W-1], touched};
+
+    always_ff @(posedge clk) begin
+        if (row_write) compare_ram[row_index] <= row_compare;
+        if (take) compare_q <= compare_ram[slot];
+    end
+    always_ff @(posedge clk) begin
+        if (row_write) rest_ram[row_index] <= row_rest;
+        if (take) rest_q <= rest_ram[slot];
+    end
+    always_ff @(posedge clk) begin
+        if (keep_write) keep_ram[keep_index] <= keep_value;
+        if (phase == 2'd0) keep_q <= keep_ram[row_other];
+    end
+
+    always_ff @(posedge clk) begin
+        if (phase == 2'd1) other_q <= keep_q;
+        own_sum_q <= row_bias + {{2{own_operand[PRICE_W-1]}}, own_operand};
+        if (load) begin
+            watches    <= armed_here && known && present;
+            unknown    <= armed_here && !known;
+            absent     <= armed_here && known && !present;
+            holds      <= condition;
+            rule       <= row_rule;
+            order_slot <= row_slot;
+            order_side <= row_side;
+            order_lots <= row_lots;
+            order_price_ticks <= price[PRICE_W-1:0];
+            order_fits        <= price[PRICE_W] == price[PRICE_W-1];
+        end
+    end
+endmodule
+`default_nettype wire

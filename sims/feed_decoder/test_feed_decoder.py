@@ -1,0 +1,449 @@
+"""feed_decoder gives the updates and the counters of its golden model, under idle gaps, back-pressure and bad frames."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
+
+import penstock_sdk.events as events
+from penstock_sdk.golden import feed_decoder as golden
+from penstock_sdk.schema import ABSENT, layout_of
+from sims.axis import Pause, one_in_three, two_in_three
+from sims.feed_decoder.feed_traffic import (
+    Sent, bad_lengths, itch_edges, packed_edges, packed_frame, random_itch, random_packed, spoiled,
+)  # fmt: skip
+from sims.fields import FieldSink, FieldSource, fields_of
+from sims.simulators import bench_seed, run_bench
+
+SLOTS_OF = {0: 0, 5: 1, 6: 2, 7: 3, 0xFFFF_FFFF: 3, 0x10005: 2}
+"""Listings that the bench maps, in this order: the last is in the row of 5 and takes it where the map is small."""
+
+HEX = ("order_ref", "new_ref", "at_ns")
+
+
+def mask(value: int, bits: int = 64) -> int:
+    return int(value) & ((1 << bits) - 1)
+
+
+def as_fields(row: Sequence[int]) -> dict[str, int]:
+    """Return a golden row as the fields of the update stream; the stamp is the bench's to add."""
+    price, ask = int(row[golden.UPDATE_PRICE]), int(row[golden.UPDATE_ASK])
+    return {
+        "kind": int(row[golden.UPDATE_KIND]),
+        "slot": int(row[golden.UPDATE_SLOT]),
+        "side": int(row[golden.UPDATE_SIDE]),
+        "has_price": int(price != ABSENT),
+        "price_ticks": 0 if price == ABSENT else price,
+        "lots": int(row[golden.UPDATE_LOTS]),
+        "has_ask": int(ask != ABSENT),
+        "ask_ticks": 0 if ask == ABSENT else ask,
+        "ask_lots": int(row[golden.UPDATE_ASK_LOTS]),
+        "order_ref": mask(row[golden.UPDATE_REF]),
+        "new_ref": mask(row[golden.UPDATE_NEW_REF]),
+        "at_ns": mask(row[golden.UPDATE_AT_NS]),
+    }
+
+
+class Bench:
+    """A clock and its count, a source, a sink, and a golden decoder that gets the frames that were taken."""
+
+    def __init__(self, dut: Any, idle: Pause | None, backpressure: Pause | None) -> None:
+        self.dut = dut
+        self.rng = random.Random(bench_seed(7))
+        self.slots, self.map_bits = int(dut.SLOTS.value), int(dut.MAP_W.value)
+        self.records_max = int(dut.RECORDS_MAX.value)
+        self.price_bits, self.lots_bits = len(dut.m_update_price_ticks), len(dut.m_update_lots)
+        self.count_max = 2 ** len(dut.sts_accepted_count) - 1
+        self.base_ns = 1_790_000_000_000_000_000
+        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+        dut.rst.value = 1
+        for name in ("format_itch", "map_write", "map_read", "map_listing", "map_slot", "map_valid"):
+            getattr(dut, f"cfg_{name}").value = 0
+        dut.cfg_itch_base_ns.value = self.base_ns
+        self.source = FieldSource(dut, "s_axis", ("tdata", "tlast", "tid"), idle)
+        names = [name for name in fields_of(dut, "m_update")]
+        self.sink = FieldSink(dut, "m_update", names, ("price_ticks", "ask_ticks"), backpressure)
+        self.frames: deque[Sent] = deque()
+        self.format: bool | None = None
+        self.decoder = self.new_golden()
+        self.cycle = 0
+        cocotb.start_soon(self._count())
+
+    def new_golden(self) -> golden.Table:
+        return golden.new_decoder(
+            slots=self.slots, map_bits=self.map_bits, records_max=self.records_max, price_bits=self.price_bits,
+            lots_bits=self.lots_bits, itch_base_ns=self.base_ns,
+        )  # fmt: skip
+
+    @classmethod
+    async def start(cls, dut: Any, idle: Pause | None = None, backpressure: Pause | None = None) -> Bench:
+        """Return a bench whose module has been reset, and whose map holds SLOTS_OF."""
+        bench = cls(dut, idle, backpressure)
+        await bench.reset()
+        for listing, slot in SLOTS_OF.items():
+            await bench.map(listing, slot)
+        return bench
+
+    async def _count(self) -> None:
+        """Drive the device's clock count, and know it: it counts as the sinks do."""
+        while True:
+            await FallingEdge(self.dut.clk)
+            self.cycle += 1
+            self.dut.cycle.value = self.cycle
+
+    async def reset(self, cycles: int = 2) -> None:
+        """Hold reset, and wait until the map is empty."""
+        dut = self.dut
+        await FallingEdge(dut.clk)
+        dut.rst.value = 1
+        await ClockCycles(dut.clk, cycles)
+        await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        self.decoder = self.new_golden()
+        self.source.taken.clear()
+        self.sink.taken.clear()
+        await FallingEdge(dut.clk)
+        assert dut.sts_hold.value == 1
+        assert dut.s_axis_tready.value == 0
+        await ClockCycles(dut.clk, 2**self.map_bits)
+        await FallingEdge(dut.clk)
+        assert dut.sts_hold.value == 0
+
+    async def map(self, listing: int, slot: int, valid: bool = True) -> None:
+        """Write one row, here and in the golden map."""
+        dut = self.dut
+        await FallingEdge(dut.clk)
+        dut.cfg_map_listing.value, dut.cfg_map_slot.value, dut.cfg_map_valid.value = listing, slot, valid
+        dut.cfg_map_write.value = 1
+        await FallingEdge(dut.clk)
+        dut.cfg_map_write.value = 0
+        golden.map_listing(self.decoder, listing, slot if valid else -1)
+
+    async def read_map(self, listing: int) -> tuple[int, int, int]:
+        """Return listing, slot and valid of a row."""
+        dut = self.dut
+        await FallingEdge(dut.clk)
+        dut.cfg_map_listing.value, dut.cfg_map_read.value = listing, 1
+        await FallingEdge(dut.clk)
+        dut.cfg_map_read.value = 0
+        for _ in range(8):
+            if dut.sts_hold.value == 0:
+                break
+            await FallingEdge(dut.clk)
+        return int(dut.sts_map_listing.value), int(dut.sts_map_slot.value), int(dut.sts_map_valid.value)
+
+    def queue(self, sent: Sent) -> None:
+        """Offer the beats of one frame after those that are queued."""
+        tids = 1 << len(self.dut.s_axis_tid)
+        tid = self.rng.randrange(tids)
+        words = np.frombuffer(sent.frame, "<u8").tolist()
+        self.source.send(
+            {"tdata": word, "tlast": i == len(words) - 1, "tid": (tid + (i in sent.strange)) % tids}
+            for i, word in enumerate(words)
+        )
+
+    async def send(self, frames: Sequence[Sent]) -> None:
+        """Send *frames*; the format changes between frames, while none is under way."""
+        for format_itch, group in grouped(frames):
+            await FallingEdge(self.dut.clk)
+            self.dut.cfg_format_itch.value = format_itch
+            for sent in group:
+                self.queue(sent)
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until all is sent and nothing has come for 40 cycles."""
+        while self.source.queue:
+            await ClockCycles(self.dut.clk, 4)
+        seen = -1
+        while seen != len(self.sink.taken):
+            seen = len(self.sink.taken)
+            await ClockCycles(self.dut.clk, 40)
+
+    def expect(self, frames: Sequence[Sent]) -> list[dict[str, int]]:
+        """Return the updates of frames that were all taken, in order; the golden decoder has counted them then."""
+        ends = [beat.cycle for beat in self.source.taken if beat.fields["tlast"]]
+        assert len(ends) == len(frames), "a frame was lost or cut"
+        updates, out = golden.new_updates(self.records_max), []
+        for sent, stamp in zip(frames, ends, strict=True):
+            beats = np.frombuffer(sent.frame, "<i8")
+            strange = [i in sent.strange for i in range(len(beats))]
+            mixed = golden.INTERLEAVED if any(one != strange[0] for one in strange) else golden.ONE_STREAM
+            rows = golden.decode_frame(self.decoder, beats, int(sent.itch), mixed, updates)
+            out += [as_fields(row) | {"stamp": stamp} for row in updates[:rows].tolist()]
+        return out
+
+    async def check(self, frames: Sequence[Sent]) -> list[dict[str, int]]:
+        """Send *frames*; compare updates and counters with the golden decoder's; return the updates."""
+        self.source.taken.clear()
+        self.sink.taken.clear()
+        await self.send(frames)
+        wanted = self.expect(frames)
+        met = [taken.fields for taken in self.sink.taken]
+        for at, (left, right) in enumerate(zip(met, wanted, strict=False)):
+            assert left == right, f"update {at}"
+        assert len(met) == len(wanted)
+        await self.check_counters()
+        return met
+
+    async def check_counters(self) -> None:
+        """Compare all counters with the golden ones, which do not end."""
+        await ClockCycles(self.dut.clk, 4)
+        await FallingEdge(self.dut.clk)
+        for column, name in enumerate(golden.COUNTERS):
+            met = int(getattr(self.dut, f"sts_{name}_count").value)
+            assert met == min(int(self.decoder[1, column]), self.count_max), name
+
+
+def grouped(frames: Sequence[Sent]) -> list[tuple[bool, list[Sent]]]:
+    """Return runs of frames of one format."""
+    runs: list[tuple[bool, list[Sent]]] = []
+    for sent in frames:
+        if not runs or runs[-1][0] != sent.itch:
+            runs.append((sent.itch, []))
+        runs[-1][1].append(sent)
+    return runs
+
+
+def traffic(bench: Bench, count: int, seq: int = 1) -> list[Sent]:
+    """Return frames of both formats in runs, every third with something wrong."""
+    rng, frames, itch = bench.rng, [], False
+    for _ in range(count):
+        itch ^= rng.random() < 0.1
+        if itch:
+            sent = random_itch(rng, None, bench.price_bits, bench.lots_bits)
+        else:
+            seq += rng.choice([1, 1, 1, 5, 2**40])
+            sent = random_packed(rng, seq, bench.records_max, bench.price_bits, bench.lots_bits)
+        frames.append(spoiled(rng, sent, seq) if rng.random() < 1 / 3 else sent)
+    return frames
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(idle=[None, one_in_three], backpressure=[None, two_in_three])
+async def random_traffic_matches_the_model(dut: Any, idle: Any, backpressure: Any) -> None:
+    bench = await Bench.start(dut, idle and idle(1), backpressure and backpressure(2))
+    met = await bench.check(traffic(bench, int(os.environ["BENCH_FRAMES"])))
+    assert {update["kind"] for update in met} >= {1, 2, 3, 4, 5, 6, 7, 8, 9}
+    # With that, every counter has moved; where the narrow ones end, the check is that they stay there.
+    assert all(bench.decoder[1, : len(golden.COUNTERS)])
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(itch=[False, True])
+async def both_sides_of_every_bound_match_the_model(dut: Any, itch: bool) -> None:
+    bench = await Bench.start(dut)
+    edges = itch_edges if itch else packed_edges
+    await bench.check(edges(bench.records_max, bench.price_bits, bench.lots_bits))
+    assert bench.decoder[1, golden.COUNT_RANGE] > 0
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def lengths_that_do_not_fit_are_told_apart(dut: Any) -> None:
+    bench = await Bench.start(dut)
+    await bench.check(bad_lengths(bench.rng, bench.records_max))
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def one_clock_after_the_last_beat_and_no_gap_between_frames(dut: Any) -> None:
+    bench = await Bench.start(dut)
+    rng, most = bench.rng, bench.records_max
+    quote = events.Quote(listing_id=5, bid_ticks=1, bid_lots=1)
+    packed = [
+        packed_frame([quote] * n, seq) for seq, n in enumerate([1, most, most, 1, 1, most, 2 if most > 1 else 1, most])
+    ]
+    itch = [random_itch(rng, letter) for letter in "DDDDXDAEDUUXDDDDDD"]
+    for frames in (packed, itch):
+        await bench.check(frames)
+        beats, updates = bench.source.taken, bench.sink.taken
+        assert [beat.cycle - beats[0].cycle for beat in beats] == list(range(len(beats))), "a beat waited"
+        first = {update.fields["stamp"]: update.cycle for update in reversed(updates)}
+        assert {cycle - stamp for stamp, cycle in first.items()} == {1}
+        dut._log.info("latency_clocks=1 over %d frames", len(first))
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def a_stopped_sink_loses_nothing_and_stops_the_source(dut: Any) -> None:
+    stopped = [True]
+    bench = await Bench.start(dut, None, lambda: stopped[0])
+    frames = [packed_frame([events.Quote(listing_id=6, bid_ticks=1, bid_lots=n + 1)], n) for n in range(40)]
+    dut.cfg_format_itch.value = 0
+    for sent in frames:
+        bench.queue(sent)
+    await ClockCycles(dut.clk, 40 * 13 + 50)
+    assert bench.source.queue, "more was taken than the ring can hold"
+    taken = len(bench.source.taken)
+    await ClockCycles(dut.clk, 200)
+    assert len(bench.source.taken) == taken
+    assert not bench.sink.taken
+    stopped[0] = False
+    await bench.settle()
+    assert [taken.fields for taken in bench.sink.taken] == bench.expect(frames)
+    await bench.check_counters()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(backpressure=[None, one_in_three])
+async def a_reset_at_any_clock_forgets_all(dut: Any, backpressure: Any) -> None:
+    bench = await Bench.start(dut, None, backpressure and backpressure(4))
+    resync = int(dut.RESYNC_EN.value)
+    most = bench.records_max
+    for after in range(1, int(os.environ["BENCH_RESETS"])):
+        frames = [
+            random_packed(bench.rng, seq, most, bench.price_bits, bench.lots_bits, min(2, most)) for seq in (7, 8)
+        ]
+        dut.cfg_format_itch.value = 0
+        for sent in frames:
+            bench.queue(sent)
+        await ClockCycles(dut.clk, after)
+        await bench.reset(1)
+        for name in golden.COUNTERS:
+            assert getattr(dut, f"sts_{name}_count").value == 0
+        assert dut.m_update_tvalid.value == 0
+        # The map is empty, the latest seq forgotten; with RESYNC_EN what comes until tlast is the rest of a frame.
+        again = packed_frame([events.Quote(listing_id=5, bid_ticks=1, bid_lots=1)], 3)
+        if resync:
+            bench.queue(again._replace(frame=again.frame[-8 * bench.rng.randint(1, 13) :]))
+            await bench.settle()
+            bench.source.taken.clear()
+        await bench.check([again])
+        assert bench.decoder[1, golden.COUNT_UNMAPPED] == 1
+        await bench.map(5, 1)
+        await bench.check([again._replace(frame=packed_frame([events.Quote(listing_id=5)], 4).frame)])
+        assert bench.decoder[1, golden.COUNT_UPDATES] == 1
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def the_map_changes_while_frames_flow(dut: Any) -> None:
+    """A record has the slot that the map holds as its first beat is taken; the golden map is changed just there."""
+    bench = await Bench.start(dut, one_in_three(9))
+    writes: list[tuple[int, int, int]] = []  # cycle, listing, slot or -1
+    frames = [random_itch(bench.rng, letter) for letter in "DXAEUD" * 12]
+    dut.cfg_format_itch.value = 1
+    bench.source.taken.clear()
+    for sent in frames:
+        bench.queue(sent)
+    while bench.source.queue:
+        listing, slot = bench.rng.choice([5, 5, 0x405, 6, 7]), bench.rng.randrange(-1, 4)
+        await FallingEdge(dut.clk)
+        dut.cfg_map_listing.value, dut.cfg_map_slot.value, dut.cfg_map_valid.value = listing, max(slot, 0), slot >= 0
+        dut.cfg_map_write.value = 1
+        await ReadOnly()  # the cycle's number is up to date then
+        writes.append((bench.cycle, listing, slot))
+        await FallingEdge(dut.clk)
+        dut.cfg_map_write.value = 0
+        await ClockCycles(dut.clk, bench.rng.randrange(1, 4))
+    await bench.settle()
+
+    updates, wanted, begins = golden.new_updates(1), [], True
+    starts = []
+    for beat in bench.source.taken:
+        if begins:
+            starts.append(beat.cycle)
+        begins = bool(beat.fields["tlast"])
+    for sent, start in zip(frames, starts, strict=True):
+        while writes and writes[0][0] < start:
+            _, listing, slot = writes.pop(0)
+            golden.map_listing(bench.decoder, listing, slot)
+        rows = golden.decode_frame(bench.decoder, np.frombuffer(sent.frame, "<i8"), 1, 0, updates)
+        wanted += [as_fields(row) for row in updates[:rows].tolist()]
+    met = [{name: value for name, value in taken.fields.items() if name != "stamp"} for taken in bench.sink.taken]
+    assert met == wanted
+    assert bench.decoder[1, golden.COUNT_UNMAPPED] > 0
+    await bench.check_counters()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def the_format_is_that_of_the_first_beat(dut: Any) -> None:
+    bench = await Bench.start(dut, one_in_three(5))
+    frames = [sent for sent in traffic(bench, 60) if not sent.strange]
+    formats: dict[int, int] = {}
+    bench.source.taken.clear()
+    for sent in frames:
+        bench.queue(sent)
+    while bench.source.queue:
+        await FallingEdge(dut.clk)
+        itch = bench.rng.randrange(2)
+        dut.cfg_format_itch.value = itch
+        await ReadOnly()
+        formats[bench.cycle] = itch
+    await bench.settle()
+    beats = bench.source.taken
+    starts = [beat.cycle for at, beat in enumerate(beats) if at == 0 or beats[at - 1].fields["tlast"]]
+    met_as = [sent._replace(itch=bool(formats[start])) for sent, start in zip(frames, starts, strict=True)]
+    assert met_as != frames
+    assert [taken.fields for taken in bench.sink.taken] == bench.expect(met_as)
+    await bench.check_counters()
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def the_map_reads_back_and_takes_no_slot_that_is_not_there(dut: Any) -> None:
+    bench = await Bench.start(dut)
+    low = 2**bench.map_bits - 1
+    assert await bench.read_map(7) == (7, 3, 1)
+    assert await bench.read_map(6) == (6, 2, 1)
+    assert (await bench.read_map(0x10005))[::2] == (0x10005, 1)
+    top = bench.slots - 1
+    await bench.map(9, top)
+    assert await bench.read_map(9) == (9, top, 1)
+    if bench.slots < 2 ** len(dut.cfg_map_slot):
+        await bench.map(9, bench.slots)
+        assert (await bench.read_map(9))[2] == 0
+    await bench.map(9, top, valid=False)
+    assert (await bench.read_map(9))[2] == 0
+    other = 9 + low + 1
+    await bench.map(other, 1)
+    assert await bench.read_map(9) == (other, 1, 1)
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def it_names_the_layouts_it_accepts(dut: Any) -> None:
+    await Bench.start(dut)
+    for name, cls in (
+        ("quote", events.Quote),
+        ("book_order", events.BookOrderDelta),
+        ("book_price", events.BookPriceDelta),
+    ):
+        assert int(getattr(dut, f"sts_{name}_layout").value) == layout_of(cls).hash
+
+
+ODD = {
+    "SLOTS": 5, "MAP_W": 3, "RECORDS_MAX": 3, "PRICE_W": 8, "BOOK_QTY_W": 7, "COUNT_W": 4, "TID_W": 1, "RESYNC_EN": 1,
+}  # fmt: skip
+
+
+def simulate(folder: Path, simulator: str, frames: int, resets: int, **parameters: int) -> None:
+    env = {"BENCH_FRAMES": str(frames), "BENCH_RESETS": str(resets)}
+    run_bench("feed_decoder", __name__, folder, simulator=simulator, parameters=parameters, env=env)
+
+
+@pytest.mark.parametrize("parameters", [{}, ODD], ids=["default", "odd"])
+def test_updates_and_counters_match_the_model_on_icarus(parameters: dict[str, int], tmp_path: Path) -> None:
+    simulate(tmp_path, "icarus", 60, 8, **parameters)
+
+
+def test_updates_and_counters_match_the_model_on_verilator(tmp_path: Path) -> None:
+    simulate(tmp_path, "verilator", 150, 30)
+
+
+EVEN_ODDER = {"SLOTS": 1000, "MAP_W": 1, "RECORDS_MAX": 2, "PRICE_W": 63, "BOOK_QTY_W": 63, "COUNT_W": 64, "TID_W": 5}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize(
+    "parameters", [{}, ODD, EVEN_ODDER, {"RECORDS_MAX": 1, "MAP_W": 4, "PRICE_W": 2, "BOOK_QTY_W": 1}]
+)
+def test_much_traffic_matches_the_model(simulator: str, parameters: dict[str, int], tmp_path: Path) -> None:
+    simulate(tmp_path, simulator, 2_000, 60, **parameters)

