@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup system run test test-long test-interop chaos lint format bench soak docs requirements clean
+.PHONY: help setup system run test test-long test-interop chaos lint format bench soak timing-ecp5 timing-xc7 prove docs requirements clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -11,7 +11,7 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 # Synthesis and proofs are heavy to install: only what needs them asks for them, and from then on they stay.
-HEAVY := test test-long sim coverage mutants timing-ecp5 timing-xc7
+HEAVY := test test-long sim coverage mutants timing-ecp5 timing-xc7 prove
 
 setup: ## Make the private environment .venv (ARGS="gpu" adds a group of requirements/)
 	@tools/setup.sh $(if $(filter setup,$(MAKECMDGOALS)),$(ARGS)) $(if $(filter $(HEAVY),$(MAKECMDGOALS)),synth)
@@ -50,6 +50,15 @@ chaos: setup ## Break simulated deployments on purpose, for some minutes (ARGS="
 
 soak: setup ## Days of an instance with restarts between: what stays as it is, and what grows
 	@$(BIN)/penstock bench soak $(ARGS)
+
+timing-ecp5: setup ## Measure every block and top on the ECP5, against rtl/budgets.toml (ARGS="risk_gate --write")
+	@$(BIN)/python tools/figures.py --device ecp5 --check $(ARGS)
+
+timing-xc7: setup ## The same on the xc7z020 (tools: rtl/timing/README.md)
+	@$(BIN)/python tools/figures.py --device xc7 --seeds 5 --check $(ARGS)
+
+prove: setup ## The proofs of rtl/proofs.toml (ARGS="risk_gate --only limits")
+	@$(BIN)/python tools/prove.py $(ARGS)
 
 docs: setup ## The pages and the API reference, into site/
 	@$(BIN)/python tools/docs.py

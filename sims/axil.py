@@ -175,7 +175,7 @@ class AxilMaster:
 
 
 class AxilBus:
-    """A `penstock_hw.RegisterBus` over a master, for a driver in a thread of its own: ``await bridge(function)(bus)``."""
+    """A `penstock_hw.RegisterBus` over a master, for a driver in its own thread: ``await bridge(function)(bus)``."""
 
     def __init__(self, master: AxilMaster, base: int = 0) -> None:
         self._master, self._base = master, base

@@ -46,39 +46,40 @@ _VERILATOR_LEAST = (5, 36)  # what cocotb 2 can drive
 
 
 @cache
-def _modules() -> dict[str, Path]:
-    return {path.stem: path for path in sorted(RTL.rglob("*.sv")) if path not in PACKAGES}
+def _modules(rtl: Path) -> dict[str, Path]:
+    packages = {path.name for path in PACKAGES}
+    return {path.stem: path for path in sorted(rtl.rglob("*.sv")) if path.name not in packages}
 
 
-def file_of(module: str) -> Path:
-    """Return the file of a module below rtl/; it has the module's name.
+def file_of(module: str, rtl: Path = RTL) -> Path:
+    """Return the file of a module below *rtl*; it has the module's name.
 
     Raises:
         KeyError: there is none.
     """
-    return _modules()[module]
+    return _modules(rtl)[module]
 
 
-def sources_of(top: str, formal: bool = False) -> list[Path]:
-    """Return what a tool reads for *top*: the packages, then each module before those that instantiate it.
+def sources_of(top: str, rtl: Path = RTL, *, formal: bool = False) -> list[Path]:
+    """Return what a simulator reads for *top*: the packages, then each module before those that instantiate it.
 
-    *formal* counts what stands under ``FORMAL`` as well, which a simulator does not read.
+    What stands under `ifdef FORMAL` counts for proofs alone.
     """
     found: list[Path] = []
 
     def visit(module: str) -> None:
-        text = re.sub(r"//.*", "", file_of(module).read_text())
+        text = re.sub(r"//.*", "", file_of(module, rtl).read_text())
         if not formal:
-            text = re.sub(r"`ifdef FORMAL\b.*?`endif", "", text, flags=re.DOTALL)
-        for name in _modules():
+            text = re.sub(r"^`ifdef FORMAL$.*?^`endif$", "", text, flags=re.MULTILINE | re.DOTALL)
+        for name in _modules(rtl):
             # An instance is a module's name, its parameters or its own name, and an opening bracket.
             if name != module and re.search(rf"^\s*{name}\s+(#\s*\(|\w+\s*\()", text, re.MULTILINE):
                 visit(name)
-        if file_of(module) not in found:
-            found.append(file_of(module))
+        if file_of(module, rtl) not in found:
+            found.append(file_of(module, rtl))
 
     visit(top)
-    return [*PACKAGES, *found]
+    return [*(path for each in PACKAGES if (path := rtl / each.name).is_file()), *found]
 
 
 def need_icarus() -> None:

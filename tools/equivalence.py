@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 import tomllib
@@ -25,8 +26,8 @@ def prove_equivalent(
 ) -> bool:
     """Return whether *after* is proven to do what *before* does, from any state that both can be in.
 
-    Registers of the same name are taken to hold the same; by induction over five clocks every output and every next state
-    must be equal. False means not proven, which is not unequal.
+    Registers of the same name are taken to hold the same; by induction over five clocks every output and every next
+    state must be equal. False means not proven, which is not unequal.
 
     Args:
         yosys: the program.
@@ -36,11 +37,12 @@ def prove_equivalent(
         parameters: of the top.
     """
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "equal.ys"
-        script.write_text(_script(module, before, after, parameters))
+        # Copied beside the script: Yosys from a wheel sees the folder that it runs in, and not every other.
+        gold, gate = _copied(before, Path(folder), "gold"), _copied(after, Path(folder), "gate")
+        (Path(folder) / "equal.ys").write_text(_script(module, gold, gate, parameters))
         try:
             done = subprocess.run(
-                [yosys, "-Q", "-T", "-q", "-s", script.name], cwd=folder, capture_output=True, text=True,
+                [yosys, "-Q", "-T", "-q", "-s", "equal.ys"], cwd=folder, capture_output=True, text=True,
                 timeout=TIMEOUT_S,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
@@ -48,13 +50,19 @@ def prove_equivalent(
     return done.returncode == 0
 
 
-def _script(module: str, before: Sequence[Path], after: Sequence[Path], parameters: Mapping[str, int]) -> str:
+def _copied(sources: Sequence[Path], folder: Path, name: str) -> list[str]:
+    """Copy *sources* into a folder of that name; return their places from *folder*."""
+    (folder / name).mkdir()
+    return [str(Path(shutil.copy(source, folder / name)).relative_to(folder)) for source in sources]
+
+
+def _script(module: str, before: Sequence[str], after: Sequence[str], parameters: Mapping[str, int]) -> str:
     lines = []
     chosen = " ".join(f"-chparam {name} {value}" for name, value in parameters.items())
     for name, sources in (("gold", before), ("gate", after)):
         lines += [
             "design -reset",
-            f"read_verilog -sv {' '.join(map(str, sources))}",
+            f"read_verilog -sv {' '.join(sources)}",
             f"hierarchy -check -top {module} {chosen}",
             "prep -flatten",
             "async2sync",
@@ -63,10 +71,7 @@ def _script(module: str, before: Sequence[Path], after: Sequence[Path], paramete
             f"rename -top {name}",
             f"design -stash {name}",
         ]
-    return "\n".join(
-        [
-            *lines, "design -reset", "design -copy-from gold -as gold gold", "design -copy-from gate -as gate gate",
-            "equiv_make gold gate equiv", "hierarchy -top equiv", "clean -purge", "equiv_simple -undef",
-            "equiv_induct -undef -seq 5", "equiv_status -assert",
-        ]  # fmt: skip
-    )  # fmt: skip
+    lines += ["design -reset", "design -copy-from gold -as gold gold", "design -copy-from gate -as gate gate"]
+    lines += ["equiv_make gold gate equiv", "hierarchy -top equiv", "clean -purge"]
+    lines += ["equiv_simple -undef", "equiv_induct -undef -seq 5", "equiv_status -assert"]
+    return "\n".join(lines)

@@ -3,9 +3,9 @@
     python tools/mutants.py [--seed N] [--count N] [--module NAME …] [--list] [--only ID …]
 
 Each mutant is made in a copy of rtl/ and sims/, and the short benches of its module run on it on Icarus, those of the
-modules that it is a part of if its own do not notice. One that none notices has survived: then Yosys tries to prove that
-it does the same as before, and what it cannot prove must be explained in rtl/equivalents.toml. The exit status is 1 when
-one survived without either, 2 when a bench fails on what is not changed.
+modules that it is a part of if its own do not notice. One that none notices has survived: then Yosys tries to prove
+that it does the same as before; what it cannot prove must be explained in rtl/equivalents.toml. The exit status is 1
+when one survived without either, 2 when a bench fails on what is not changed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Verdict:
         return self.outcome == "survived"
 
 
-class BenchFails(RuntimeError):
+class BenchError(RuntimeError):
     """A bench fails on what is not changed, so it tells nothing of mutants."""
 
 
@@ -72,7 +72,7 @@ class Bench:
         """Run it once on what is not changed.
 
         Raises:
-            BenchFails: it does not pass.
+            BenchError: it does not pass.
         """
         with self._lock:
             if self.baseline_s:
@@ -80,7 +80,7 @@ class Bench:
             began = time.monotonic()
             passed, said = tree.run(self, 300.0)
             if not passed:
-                raise BenchFails(f"{self.path.relative_to(tree.root)} fails without any change:\n{said[-3000:]}")
+                raise BenchError(f"{self.path.relative_to(tree.root)} fails without any change:\n{said[-3000:]}")
             self.baseline_s = time.monotonic() - began
 
 
@@ -135,7 +135,7 @@ class Tree:
         if process.returncode and ("did not end within" in said or "Timeout (>" in said):
             raise TimeoutError
         if process.returncode not in (0, 1):
-            raise BenchFails(f"pytest ended with {process.returncode} on {bench.path.name}:\n{said[-2000:]}")
+            raise BenchError(f"pytest ended with {process.returncode} on {bench.path.name}:\n{said[-2000:]}")
         return process.returncode == 0, said
 
     def builds(self, mutant: Mutant, sources: Sequence[Path]) -> bool:
@@ -168,10 +168,10 @@ class Judge:
         from sims.simulators import file_of, sources_of
 
         try:
-            file_of(module)
+            file_of(module, self.rtl)
         except KeyError:
             return []
-        return sources_of(module)
+        return sources_of(module, self.rtl)
 
     def _uses(self, top: str, module: str) -> bool:
         return any(source.stem == module for source in self.sources(top))
@@ -194,7 +194,7 @@ class Judge:
     def _outcome(self, mutant: Mutant, tree: Tree, benches: Sequence[Bench]) -> tuple[str, str]:
         for bench in benches:
             try:
-                passed, said = tree.run(bench, 20.0 + 4 * bench.baseline_s)
+                passed, said = tree.run(bench, 10.0 + 3 * bench.baseline_s)
             except TimeoutError:
                 return "timeout", f"{bench.path.stem} did not end"
             if not passed:
@@ -276,7 +276,7 @@ def run(mutants: Iterator[Mutant], count: int, judge: Judge, workers: int = WORK
     """Judge the first *count* mutants that build, *workers* at a time; say what becomes of each.
 
     Raises:
-        BenchFails: a bench fails without any change.
+        BenchError: a bench fails without any change.
     """
     verdicts: list[Verdict] = []
     errors: queue.Queue[BaseException] = queue.Queue()
@@ -380,7 +380,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     print(f"{count} of {len(mutants)} mutants, seed {options.seed}", flush=True)
     try:
         verdicts = run(iter(chosen), count, judge, options.workers)
-    except BenchFails as error:
+    except BenchError as error:
         print(f"mutants: {error}", file=sys.stderr)
         return 2
     print("\n".join(["", *table(verdicts)]))

@@ -1,8 +1,8 @@
 """Small wrong changes to a module of rtl/, found in its syntax tree: what benches must notice.
 
-A mutant is one change at one place. Its id is made of the module, the operator, the text of the line and what the change
-does, so it stays the same when other lines move. Nothing is changed where no bench could see it or should: comments, what
-stands under ``ifdef FORMAL``, the checks of parameters in ``initial`` blocks, widths of declarations, defaults.
+A mutant is one change at one place. Its id is made of the module, the operator, the text of the line and what the
+change does, so it stays the same when other lines move. Nothing is changed where no bench could see it or should:
+comments, what stands under ``ifdef FORMAL``, checks of parameters in ``initial`` blocks, declared widths, defaults.
 """
 
 from __future__ import annotations

@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
-# Yosys and nextpnr for the xc7z020, which no Python wheel carries: from PATH, or from a Debian forky below PENSTOCK_XC7_ROOT.
+# Yosys and nextpnr for the xc7z020, which no Python wheel carries: from PATH, from a Debian forky below PENSTOCK_XC7_ROOT,
+# or from the container image PENSTOCK_XC7_IMAGE.
 #   tools/xc7.sh where             say which will be used and their versions; fails when there are none
 #   tools/xc7.sh run DIR COMMAND   run a shell command in DIR with the tools, DIR's files before it
 #   tools/xc7.sh make ROOT         make such a root (as root; debootstrap from apt; some two minutes, 3 GB)
-# rtl/timing/README.md has the same as a container.
+# rtl/timing/README.md says how to make the image.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/lib.sh
 
 packages=(yosys nextpnr-himbaechel-xilinx nextpnr-himbaechel-xilinx-chipdb)
 root="${PENSTOCK_XC7_ROOT:-}"
+image="${PENSTOCK_XC7_IMAGE:-}"
 say_versions='yosys -V | cut -d" " -f1,2; nextpnr-himbaechel-xilinx --version 2>&1 | sed "s/.*(Version \([^)]*\)).*/nextpnr-himbaechel-xilinx \1/"'
 
 have_tools() { command -v yosys > /dev/null && command -v nextpnr-himbaechel-xilinx > /dev/null; }
 have_root() { [ -n "$root" ] && [ -x "$root/usr/bin/nextpnr-himbaechel-xilinx" ]; }
 
+have_image() { [ -n "$image" ] && engine="$(command -v podman || command -v docker)"; }
+
 find_tools() {
-    have_tools || have_root || die "nextpnr-himbaechel-xilinx is neither on PATH nor below PENSTOCK_XC7_ROOT (${root:-not set}); rtl/timing/README.md says how to get it"
+    have_tools || have_root || have_image || die "nextpnr-himbaechel-xilinx is not on PATH, not below PENSTOCK_XC7_ROOT" \
+        "(${root:-not set}), and PENSTOCK_XC7_IMAGE (${image:-not set}) or podman is missing; rtl/timing/README.md says how to get it"
 }
 
 # Yosys stops where /proc is not mounted.
@@ -25,12 +30,15 @@ mount_proc() { mountpoint -q "$1/proc" || mount -t proc proc "$1/proc"; }
 case "${1:-}" in
     where)
         find_tools
-        if have_tools; then bash -c "$say_versions"; else mount_proc "$root"; chroot "$root" bash -c "$say_versions"; fi
+        if have_tools; then bash -c "$say_versions"
+        elif have_root; then mount_proc "$root"; chroot "$root" bash -c "$say_versions"
+        else "$engine" run --rm "$image" bash -c "$say_versions"; fi
         ;;
     run)
         [ $# -eq 3 ] || die "wanted: tools/xc7.sh run DIR COMMAND"
         find_tools
         if have_tools; then cd "$2"; exec bash -c "$3"; fi
+        have_root || exec "$engine" run --rm --volume "$(realpath "$2")":/work --workdir /work "$image" bash -c "$3"
         mount_proc "$root"
         work="$(mktemp -d "$root/tmp/penstock-xc7.XXXXXX")"
         trap 'rm -rf "$work"' EXIT

@@ -29,10 +29,9 @@ module order_store #(
     input  wire logic                      fetch_rest,   // with fetch: side, price and lots too
     input  wire logic                      compare,
     input  wire logic                      compare_next, // the way found before is leaving: it counts as free
-    input  wire logic [63:0]               ref_of,       // with compare and insert
+    input  wire logic [63:0]               ref_of,       // with compare, change and insert
     input  wire logic [SLOT_W-1:0]         slot,         // with compare, change and insert
     input  wire logic [GEN_W-1:0]          gen,          // with compare and change
-    input  wire logic [63:0]               change_ref,   // with change: its ref
     input  wire logic [BOOK_QTY_W-1:0]     less_lots,    // with compare: how many lots `change` takes away
 
     input  wire logic                      change,       // after compare: take less_lots from the order that was found …
@@ -123,7 +122,7 @@ module order_store #(
             wire logic keep         = !clear && !write_sweep && (write_insert || !change_all && !empty_q);
             wire logic [TAG_W+REST_W-1:0] order =
                 write_insert ? {keep, insert_gen, slot, ref_of, insert_sell, insert_ticks, insert_lots}
-                             : {keep, gen, slot, change_ref, sell_q, ticks_q, left_q};
+                             : {keep, gen, slot, ref_of, sell_q, ticks_q, left_q};
 
             always_ff @(posedge clk) begin
                 if (write_insert || write_change || write_sweep || clear)

@@ -4,8 +4,8 @@
 // Page p has bit p of m_axil_…valid and …ready, bits [32p +: 32] of m_axil_rdata and [2p +: 2] of its responses; address
 // and data of a request go to all. One write and one read at a time, each beside the other.
 //
-// Latency: 2 cycles to the page (address and data both there), 1 back; 2 in all to SLVERR. Every valid and every s_axil_…ready
-// comes from a register. A page that never answers holds its direction up for ever.
+// Latency: 2 cycles to the page (address and data both there), 1 back; 2 in all to SLVERR. Every valid and ready comes
+// from registers. A page that never answers holds its direction up for ever.
 `default_nettype none
 module axil_split #(
     parameter int PAGES  = 2,
@@ -79,7 +79,7 @@ module axil_split #(
     assign m_axil_wstrb   = wstrb_q;
     assign m_axil_awvalid = aw_out_q ? write_page_q : '0;
     assign m_axil_wvalid  = w_out_q ? write_page_q : '0;
-    assign m_axil_bready  = write_sent_q ? write_page_q : '0;
+    assign m_axil_bready  = write_sent_q && !aw_out_q && !w_out_q ? write_page_q : '0;
     wire logic write_answered = |(m_axil_bvalid & m_axil_bready);
 
     // A read.
@@ -95,7 +95,7 @@ module axil_split #(
     assign s_axil_arready = !ar_q && !s_axil_rvalid;
     assign m_axil_araddr  = araddr_q[11:0];
     assign m_axil_arvalid = ar_out_q ? read_page_q : '0;
-    assign m_axil_rready  = read_sent_q ? read_page_q : '0;
+    assign m_axil_rready  = read_sent_q && !ar_out_q ? read_page_q : '0;
     wire logic read_answered = |(m_axil_rvalid & m_axil_rready);
 
     always_ff @(posedge clk) begin
@@ -157,5 +157,55 @@ module axil_split #(
             s_axil_rvalid <= 1'b0;
         end
     end
+
+`ifdef FORMAL
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    wire logic [3:0] aw_open, w_open, ar_open;
+    axil_rules #(.ADDR_W(ADDR_W), .OPEN_MAX(1)) s_axil_i (
+        .clk, .rst, .aw_open, .w_open, .ar_open,
+        .awaddr(s_axil_awaddr), .awvalid(s_axil_awvalid), .awready(s_axil_awready),
+        .wdata(s_axil_wdata), .wstrb(s_axil_wstrb), .wvalid(s_axil_wvalid), .wready(s_axil_wready),
+        .bresp(s_axil_bresp), .bvalid(s_axil_bvalid), .bready(s_axil_bready),
+        .araddr(s_axil_araddr), .arvalid(s_axil_arvalid), .arready(s_axil_arready),
+        .rdata(s_axil_rdata), .rresp(s_axil_rresp), .rvalid(s_axil_rvalid), .rready(s_axil_rready)
+    );
+
+    // One page, any.
+    (* anyconst *) logic [PAGE_W-1:0] any_page;
+    always_comb assume (32'(any_page) < 32'(PAGES));
+    axis_rules #(.WIDTH(12)) m_aw_i (
+        .clk, .rst, .tvalid(m_axil_awvalid[any_page]), .tready(m_axil_awready[any_page]), .payload(m_axil_awaddr)
+    );
+    axis_rules #(.WIDTH(36)) m_w_i (
+        .clk, .rst, .tvalid(m_axil_wvalid[any_page]), .tready(m_axil_wready[any_page]), .payload({wstrb_q, wdata_q})
+    );
+    axis_rules #(.WIDTH(12)) m_ar_i (
+        .clk, .rst, .tvalid(m_axil_arvalid[any_page]), .tready(m_axil_arready[any_page]), .payload(m_axil_araddr)
+    );
+    // Pages answer with OKAY or SLVERR; when, and whether they were asked, is theirs.
+    wire logic [1:0] any_bresp = m_axil_bresp[2 * 32'(write_page) +: 2];
+    wire logic [1:0] any_rresp = m_axil_rresp[2 * 32'(read_page) +: 2];
+    always_comb assume (!any_bresp[0] && !any_rresp[0]);
+
+    always_comb if (ran_q) begin
+        one_write: assert (aw_open == 4'(aw_q || s_axil_bvalid) && w_open == 4'(w_q || s_axil_bvalid));
+        one_read:  assert (ar_open == 4'(ar_q || s_axil_rvalid));
+        one_state: assert (!(s_axil_bvalid && (aw_q || w_q)) && !(s_axil_rvalid && ar_q));
+        sent:      assert (!write_sent_q || (aw_q && w_q && 32'(write_page) < 32'(PAGES)
+                           && write_page_q == PAGES'(1) << write_page));
+        offered:   assert (write_sent_q || !(aw_out_q || w_out_q));
+        read_sent: assert (!read_sent_q || (ar_q && 32'(read_page) < 32'(PAGES)
+                           && read_page_q == PAGES'(1) << read_page));
+        read_out:  assert (read_sent_q || !ar_out_q);
+        // A page is asked, and listened to, only for its own addresses.
+        aw_page:   assert (!(m_axil_awvalid[any_page] || m_axil_wvalid[any_page] || m_axil_bready[any_page])
+                           || write_page == any_page);
+        ar_page:   assert (!(m_axil_arvalid[any_page] || m_axil_rready[any_page]) || read_page == any_page);
+        no_page:   assert (!s_axil_bvalid || 32'(write_page) < 32'(PAGES) || s_axil_bresp == SLVERR);
+        no_read:   assert (!s_axil_rvalid || 32'(read_page) < 32'(PAGES)
+                           || (s_axil_rresp == SLVERR && s_axil_rdata == '0));
+    end
+`endif
 endmodule
 `default_nettype wire

@@ -112,7 +112,7 @@ module feed_decoder #(
     assign s_axis_tready = ready_q;
 
     // ---- the two formats
-    wire logic        itch_known_d, itch_other, itch_malformed, itch_range, itch_has_price;
+    wire logic        itch_known_d, itch_left_none_d, itch_left_one_d, itch_other, itch_malformed, itch_range, itch_has_price;
     wire logic [31:0] itch_listing_d, packed_listing_d;
     wire logic [13:0] itch_left_d;
     wire logic [29:0] packed_left_d;
@@ -127,14 +127,15 @@ module feed_decoder #(
     logic ended_q, accepted_q, exact_q, end_past_q, end_interleaved_q;
 
     itch_decoder #(.PRICE_W(PRICE_W), .BOOK_QTY_W(BOOK_QTY_W)) itch_i (
-        .clk, .take, .first(first_q), .itch(cfg_format_itch), .beat(message_q), .tdata(s_axis_tdata),
+        .clk, .first(first_q), .itch(cfg_format_itch), .beat(message_q), .tdata(s_axis_tdata),
         .cfg_base_ns(cfg_itch_base_ns), .known_d(itch_known_d), .other(itch_other), .malformed(itch_malformed),
-        .listing_d(itch_listing_d), .left_d(itch_left_d), .range(itch_range), .kind(itch_kind), .side(itch_side),
+        .listing_d(itch_listing_d), .left_d(itch_left_d), .left_none_d(itch_left_none_d),
+        .left_one_d(itch_left_one_d), .range(itch_range), .kind(itch_kind), .side(itch_side),
         .has_price(itch_has_price), .price_ticks(itch_price_ticks), .lots(itch_lots), .order_ref(itch_order_ref),
         .new_ref, .at_ns(itch_at_ns)
     );
     packed_decoder #(.PRICE_W(PRICE_W), .BOOK_QTY_W(BOOK_QTY_W), .RECORDS_MAX(RECORDS_MAX)) packed_i (
-        .clk, .rst, .take, .first(first_q), .itch(cfg_format_itch), .header(header_q), .beat(record_q[4:0]),
+        .clk, .rst, .first(first_q), .itch(cfg_format_itch), .header(header_q), .beat(record_q[4:0]),
         .tdata(s_axis_tdata), .accepted(accepted_q && !itch_q), .left_d(packed_left_d),
         .other(packed_other), .malformed(packed_malformed), .too_many(packed_too_many), .fair(packed_fair),
         .listing_d(packed_listing_d), .range(packed_range), .kind(packed_kind), .side(packed_side),
@@ -147,13 +148,13 @@ module feed_decoder #(
     wire logic [SLOT_W-1:0] slot;
     slot_map #(.SLOTS(SLOTS), .SLOT_W(SLOT_W), .MAP_W(MAP_W)) map_i (
         .clk, .rst, .cfg_map_write, .cfg_map_read, .cfg_map_listing, .cfg_map_slot, .cfg_map_valid, .sts_map_listing,
-        .sts_map_slot, .sts_map_valid, .sts_hold, .busy, .look(take && (first_q || record_q[0])),
+        .sts_map_slot, .sts_map_valid, .sts_hold, .busy, .look(first_q || record_q[0]),
         .look_listing(itch ? itch_listing_d : packed_listing_d), .hit, .slot
     );
 
     // ---- the frame's end
     // A first beat is a whole frame only of an ITCH message of up to 6 bytes, and none of ours is that short.
-    wire logic exact    = first_q ? cfg_format_itch && itch_left_d == 0 : at_end_q;
+    wire logic exact    = first_q ? cfg_format_itch && itch_left_none_d : at_end_q;
     wire logic last     = take && s_axis_tlast;
     wire logic accept   = last && at_end_q && good_q && same_tid;
     wire logic closed   = take && (itch_q ? at_end_q : record_q[6]);  // a record is complete
@@ -161,6 +162,12 @@ module feed_decoder #(
 
     always_ff @(posedge clk) begin
         ready_q <= room && !busy;
+        // These take up whatever stands on the stream before a frame, and at last its first beat.
+        if (first_q) begin
+            itch_q <= cfg_format_itch;
+            tid_q  <= s_axis_tid;
+            left_q <= cfg_format_itch ? 30'(itch_left_d) : packed_left_d;
+        end else if (take && left_q != 0) left_q <= left_q - 1'b1;
         if (take) begin
             first_q   <= s_axis_tlast;
             header_q  <= s_axis_tlast ? '0 : {header_q[4:1], first_q && !cfg_format_itch};
@@ -169,13 +176,9 @@ module feed_decoder #(
             if (s_axis_tlast) skip_q <= 1'b0;
 
             if (first_q) begin
-                itch_q   <= cfg_format_itch;
-                tid_q    <= s_axis_tid;
-                left_q   <= cfg_format_itch ? 30'(itch_left_d) : packed_left_d;
-                at_end_q <= cfg_format_itch && itch_left_d == 1 && !s_axis_tlast;
+                at_end_q <= cfg_format_itch && itch_left_one_d && !s_axis_tlast;
                 good_q   <= !cfg_format_itch || itch_known_d;
             end else begin
-                if (left_q != 0) left_q <= left_q - 1'b1;
                 at_end_q <= left_q == 2 && !s_axis_tlast;
                 if (!same_tid || (at_end_q && !s_axis_tlast)) good_q <= 1'b0;
             end
@@ -212,7 +215,7 @@ module feed_decoder #(
     // ---- records wait until their frame stands
     wire logic [DATA_W-1:0] m_data;
     update_ring #(.DATA_W(DATA_W), .SHARED_W(96), .DEPTH(DEPTH)) ring_i (
-        .clk, .rst, .take, .step, .accept, .drop(!good_q || (last && !accept)),
+        .clk, .rst, .step, .accept, .drop(!good_q || (last && !accept)),
         .data({
             itch_kind | packed_kind, slot, itch_side | packed_side, itch_has_price || packed_has_price,
             itch_price_ticks | packed_price_ticks, itch_lots | packed_lots, has_ask, ask_ticks, ask_lots,
@@ -231,7 +234,7 @@ module feed_decoder #(
     logic [RECORDS_W-1:0] updates_q, unmapped_q, ranged_q;
     wire logic range = hit && (itch_range || packed_range);
     always_ff @(posedge clk) begin
-        if (take && first_q) begin
+        if (first_q) begin
             updates_q  <= '0;
             unmapped_q <= '0;
             ranged_q   <= '0;

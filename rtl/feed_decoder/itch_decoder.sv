@@ -17,8 +17,7 @@ module itch_decoder #(
     parameter int BOOK_QTY_W = 32
 ) (
     input  wire logic                      clk,
-    input  wire logic                      take,   // a beat moves …
-    input  wire logic                      first,  // … the first of a frame …
+    input  wire logic                      first,  // the beat offered now or next is a frame's first …
     input  wire logic                      itch,   // … of this format
     input  wire logic [3:1]                beat,   // … or a later one: which
     input  wire logic [63:0]               tdata,
@@ -28,7 +27,9 @@ module itch_decoder #(
     output      logic                      other,      // of the latest first beat: a type that is not ours …
     output      logic                      malformed,  // … or a length that is not the type's
     output wire logic [31:0]               listing_d,  // with the first beat
-    output wire logic [13:0]               left_d,     // with the first beat: beats that follow it
+    output wire logic [13:0]               left_d,     // with the first beat: beats that follow it …
+    output wire logic                      left_none_d,  // … that there are none …
+    output wire logic                      left_one_d,   // … or one
     output wire logic                      range,      // with the last beat, as all that follows
     output wire logic [3:0]                kind,
     output wire logic [1:0]                side,
@@ -56,16 +57,21 @@ module itch_decoder #(
         || (is_delete && length == 16'd19) || (is_replace && length == 16'd35);
     assign listing_d = {16'd0, word[39:24]};
     // (2 + length) rounded up to beats, without the first: (length + 1) / 8.
-    assign left_d = {1'b0, length[15:3]} + 14'(length[2:0] == 3'd7);
+    assign left_d      = {1'b0, length[15:3]} + 14'(length[2:0] == 3'd7);
+    assign left_none_d = length[15:3] == 0 && length[2:0] != 3'd7;
+    assign left_one_d  = length[15:4] == 0 && length[3] == (length[2:0] != 3'd7);
 
     logic        add_q, exec_q, cancel_q, delete_q, replace_q;
     logic [7:0]  ns_high_q;
     logic [63:0] ref_q, new_ref_q;
     logic [31:0] lots_q;
     logic        buy_q, sell_q;
+    logic        ours_q;  // a message of ours, and no add of neither side
 
+    // A beat's place moves on with the beat: what was taken up while none was offered is overwritten by the beat itself.
     always_ff @(posedge clk) begin
-        if (take && first) begin
+        ours_q <= (add_q && (buy_q || sell_q)) || exec_q || cancel_q || delete_q || replace_q;
+        if (first) begin
             add_q     <= itch && is_add;
             exec_q    <= itch && is_exec;
             cancel_q  <= itch && is_cancel;
@@ -75,18 +81,18 @@ module itch_decoder #(
             malformed <= itch && !known_d && (is_ours || length == 0);
             ns_high_q <= word[7:0];
         end
-        if (take && beat[1]) begin
+        if (beat[1]) begin
             at_ns        <= {2'b00, cfg_base_ns} + {16'd0, ns_high_q, word[63:24]};
             ref_q[63:40] <= word[23:0];
         end
-        if (take && beat[2]) begin
+        if (beat[2]) begin
             ref_q[39:0]      <= word[63:24];
             buy_q            <= word[23:16] == "B";
             sell_q           <= word[23:16] == "S";
             lots_q           <= add_q ? {word[15:0], 16'd0} : {word[23:0], 8'd0};
             new_ref_q[63:40] <= word[23:0];
         end
-        if (take && beat[3]) begin
+        if (beat[3]) begin
             if (add_q) lots_q[15:0] <= word[63:48];
             if (exec_q) lots_q[7:0] <= word[63:56];
             if (replace_q) lots_q[31:8] <= word[23:0];
@@ -102,22 +108,21 @@ module itch_decoder #(
     wire logic price_fits = price_wide[63:PRICE_W-1] == '0 || price_wide[63:PRICE_W-1] == '1;
     wire logic lots_fit   = lots_wide[63:BOOK_QTY_W] == '0;
 
-    wire logic add     = add_q && (buy_q || sell_q) && price_fits && lots_fit;
-    wire logic reduce  = (exec_q || cancel_q) && lots_fit;
-    wire logic replace = replace_q && price_fits && lots_fit;
-    wire logic ours_q  = add_q || exec_q || cancel_q || delete_q || replace_q;
+    wire logic any_q   = add_q || exec_q || cancel_q || delete_q || replace_q;
 
-    assign range = ours_q && !(add || reduce || replace || delete_q);
-    assign kind = add ? tick_pkg::UPDATE_ADD : reduce ? tick_pkg::UPDATE_REDUCE : delete_q ? tick_pkg::UPDATE_DELETE
-        : replace ? tick_pkg::UPDATE_REPLACE : ours_q ? tick_pkg::UPDATE_POISON : 4'd0;
-    assign side        = add ? {sell_q, buy_q} : 2'd0;
-    assign has_price   = add || replace;
+    // ours_q stands a clock after the side, which is two beats before an add's end.
+    wire logic fits    = lots_fit || delete_q;
+    wire logic ours    = ours_q && fits && (price_fits || !(add_q || replace_q));
+    wire logic replace = replace_q && ours;
+
+    assign range = any_q && !ours;
+    assign kind = !ours ? (any_q ? tick_pkg::UPDATE_POISON : 4'd0) : add_q ? tick_pkg::UPDATE_ADD
+        : delete_q ? tick_pkg::UPDATE_DELETE : replace_q ? tick_pkg::UPDATE_REPLACE : tick_pkg::UPDATE_REDUCE;
+    assign side        = add_q && ours ? {sell_q, buy_q} : 2'd0;
+    assign has_price   = (add_q || replace_q) && ours;
     assign price_ticks = has_price ? price_wide[PRICE_W-1:0] : '0;
-    assign lots        = add || reduce || replace ? lots_wide[BOOK_QTY_W-1:0] : '0;
-    assign order_ref   = {
-        add || reduce || replace || delete_q ? ref_q[63:40] : 24'd0,
-        delete_q ? word[63:24] : add || reduce || replace ? ref_q[39:0] : 40'd0
-    };
+    assign lots        = ours && !delete_q ? lots_wide[BOOK_QTY_W-1:0] : '0;
+    assign order_ref   = ours ? {ref_q[63:40], delete_q ? word[63:24] : ref_q[39:0]} : 64'd0;
     assign new_ref = replace ? new_ref_q : 64'd0;
 endmodule
 `default_nettype wire

@@ -16,8 +16,7 @@ module packed_decoder #(
 ) (
     input  wire logic                      clk,
     input  wire logic                      rst,     // synchronous, active high
-    input  wire logic                      take,    // a beat moves …
-    input  wire logic                      first,   // … the first of a frame …
+    input  wire logic                      first,   // the beat offered now or next is a frame's first …
     input  wire logic                      itch,    // … of the other format
     input  wire logic [5:1]                header,  // … or a later one of the header …
     input  wire logic [4:0]                beat,    // … or one of a record: which
@@ -33,16 +32,16 @@ module packed_decoder #(
     output      logic                      range,      // two clocks after a record's fifth beat, as all that follows
     output      logic [3:0]                kind,
     output      logic [1:0]                side,
-    output      logic                      has_price,
-    output      logic signed [PRICE_W-1:0] price_ticks,
-    output      logic [BOOK_QTY_W-1:0]     lots,
+    output wire logic                      has_price,
+    output wire logic signed [PRICE_W-1:0] price_ticks,
+    output wire logic [BOOK_QTY_W-1:0]     lots,
     output      logic                      has_ask,
-    output      logic signed [PRICE_W-1:0] ask_ticks,
-    output      logic [BOOK_QTY_W-1:0]     ask_lots,
-    output      logic [63:0]               order_ref,
+    output wire logic signed [PRICE_W-1:0] ask_ticks,
+    output wire logic [BOOK_QTY_W-1:0]     ask_lots,
+    output wire logic [63:0]               order_ref,
     output      logic [63:0]               at_ns
 );
-    localparam int COUNT_W = $clog2(RECORDS_MAX + 1);
+    localparam int RECORDS_W = $clog2(RECORDS_MAX + 1);
 
     initial begin
         if (RECORDS_MAX < 1 || 32'(RECORDS_MAX) > penstock_pkg::FRAME_RECORDS_MAX)
@@ -58,7 +57,7 @@ module packed_decoder #(
     end
 
     // ---- header
-    logic [31:0] body_bytes_q, count_q;
+    logic [31:0] body_bytes_q, count_q, wanted_bytes_q;
     logic [15:0] stride_q;
     logic        quote_q, order_q, level_q, version_q, newer_q;
     logic signed [63:0] seq_q, seq_last_q;
@@ -73,14 +72,14 @@ module packed_decoder #(
     // (48 + body_bytes) rounded up to beats, without the first.
     assign left_d = {1'b0, body_d[31:3]} + (body_d[2:0] == 0 ? 30'd5 : 30'd6);
 
-    wire logic [COUNT_W-1:0] count = count_q[COUNT_W-1:0];
     assign other     = !(quote_q || order_q || level_q);
-    assign too_many     = count_q > RECORDS_MAX;
-    assign malformed = !version_q || stride_q != penstock_pkg::QUOTE_BYTES || count_q == 0
-        || (!too_many && body_bytes_q != 32'(count) * 32'd56);
+    assign too_many  = count_q > RECORDS_MAX;
+    // wanted_bytes_q comes a clock after count_q: too late for a frame that ends with its header, whose body is empty.
+    assign malformed = !version_q || stride_q != penstock_pkg::QUOTE_BYTES || count_q == 0 || body_bytes_q == 0
+        || (!too_many && body_bytes_q != wanted_bytes_q);
 
     always_ff @(posedge clk) begin
-        if (take && first) begin
+        if (first) begin
             body_bytes_q <= body_d;
             quote_q   <= !itch && quote_d;
             order_q   <= !itch && order_d;
@@ -88,12 +87,13 @@ module packed_decoder #(
             version_q <= version_d == (quote_d ? penstock_pkg::QUOTE_VERSION :
                 order_d ? penstock_pkg::BOOK_ORDER_DELTA_VERSION : penstock_pkg::BOOK_PRICE_DELTA_VERSION);
         end
-        if (take && header[penstock_pkg::FRAME_SEQ_BEAT]) seq_q <= tdata;
-        if (take && header[penstock_pkg::FRAME_AT_NS_BEAT]) at_ns <= tdata;
-        if (take && header[penstock_pkg::FRAME_COUNT_BEAT]) begin
+        if (header[penstock_pkg::FRAME_SEQ_BEAT]) seq_q <= tdata;
+        if (header[penstock_pkg::FRAME_AT_NS_BEAT]) at_ns <= tdata;
+        if (header[penstock_pkg::FRAME_COUNT_BEAT]) begin
             count_q  <= tdata[penstock_pkg::FRAME_COUNT_LSB +: 32];
             stride_q <= tdata[penstock_pkg::FRAME_STRIDE_LSB +: 16];
         end
+        wanted_bytes_q <= 32'(count_q[RECORDS_W-1:0]) * 32'd56;
         newer_q <= seq_q > seq_last_q;
         fair    <= !other && !malformed && !too_many && newer_q;
         if (accepted) seq_last_q <= seq_q;
@@ -108,77 +108,84 @@ module packed_decoder #(
     wire logic is_absent_d = tdata == penstock_pkg::ABSENT;
     wire logic is_none_d   = tdata == 64'd0;
 
-    logic [7:0]  byte4_q, byte5_q;  // tradability; or side and action
-    logic [63:0] word1_q;           // a price, or the order's reference
+    logic [1:0]  side_q;
+    logic [63:0] word1_q;  // a price, or the order's reference
     logic [PRICE_W-1:0]    ticks2_q, ticks3_q;
     logic [BOOK_QTY_W-1:0] lots2_q, lots3_q, lots4_q;
     logic ticks1_fit_q, ticks2_fit_q, ticks3_fit_q, lots2_fit_q, lots3_fit_q, lots4_fit_q;
-    logic bid_q, ask_q;  // the side has a price; then: and lots
+    logic tradable_q, sided_q, sets_q, deletes_q, clears_q;
+    logic has1_q, has2_q, has3_q, has4_q;  // the price is not ABSENT, the lots are not 0
 
     assign listing_d = tdata[31:0];
 
+    // A beat's place moves on with the beat: what was taken up while none was offered is overwritten by the beat itself.
     always_ff @(posedge clk) begin
-        if (take && beat[0]) begin
-            byte4_q <= tdata[39:32];
-            byte5_q <= tdata[47:40];
+        if (beat[0]) begin
+            side_q     <= tdata[33:32];
+            tradable_q <= tdata[39:32] == penstock_pkg::TRADABILITY_TRADABLE;
+            sided_q    <= tdata[39:32] == penstock_pkg::SIDE_BUY || tdata[39:32] == penstock_pkg::SIDE_SELL;
+            sets_q     <= tdata[47:40] == penstock_pkg::BOOK_ACTION_SET;
+            deletes_q  <= tdata[47:40] == penstock_pkg::BOOK_ACTION_DELETE;
+            clears_q   <= tdata[47:40] == penstock_pkg::BOOK_ACTION_CLEAR;
         end
-        if (take && beat[1]) begin
+        if (beat[1]) begin
             word1_q      <= tdata;
             ticks1_fit_q <= ticks_fit_d;
-            bid_q        <= !is_absent_d;
+            has1_q       <= !is_absent_d;
         end
-        if (take && beat[2]) begin
+        if (beat[2]) begin
             ticks2_q     <= ticks_d;
             ticks2_fit_q <= ticks_fit_d;
             lots2_q      <= lots_d;
             lots2_fit_q  <= lots_fit_d;
-            bid_q        <= bid_q && !is_none_d;
+            has2_q       <= !is_none_d;
         end
-        if (take && beat[3]) begin
+        if (beat[3]) begin
             ticks3_q     <= ticks_d;
             ticks3_fit_q <= ticks_fit_d;
             lots3_q      <= lots_d;
             lots3_fit_q  <= lots_fit_d;
-            ask_q        <= !is_absent_d;
+            has3_q       <= !is_absent_d;
         end
-        if (take && beat[4]) begin
+        if (beat[4]) begin
             lots4_q     <= lots_d;
             lots4_fit_q <= lots_fit_d;
-            ask_q       <= ask_q && !is_none_d;
+            has4_q      <= !is_none_d;
         end
     end
 
-    // ---- the update, one clock after its last word
-    wire logic tradable  = byte4_q == penstock_pkg::TRADABILITY_TRADABLE;
-    wire logic sided     = byte4_q == penstock_pkg::SIDE_BUY || byte4_q == penstock_pkg::SIDE_SELL;
-    wire logic sets      = byte5_q == penstock_pkg::BOOK_ACTION_SET;
-    wire logic deletes   = byte5_q == penstock_pkg::BOOK_ACTION_DELETE;
-    wire logic clears    = byte5_q == penstock_pkg::BOOK_ACTION_CLEAR;
-
-    wire logic bid_fits  = !bid_q || (ticks1_fit_q && lots2_fit_q);
-    wire logic ask_fits  = !ask_q || (ticks3_fit_q && lots4_fit_q);
-    wire logic quote     = quote_q && tradable && bid_fits && ask_fits;
-    wire logic level     = level_q && sided && ticks1_fit_q && (deletes || (sets && lots2_fit_q));
-    wire logic order_set = order_q && sided && sets && ticks2_fit_q && lots3_fit_q;
-    wire logic order_del = order_q && deletes;
-    wire logic clear     = (level_q || order_q) && clears;
+    // ---- the update: what it is stands one clock after its last word; its fields are taken from the words
+    wire logic bid       = has1_q && has2_q;
+    wire logic ask       = has3_q && has4_q;
+    wire logic bid_fits  = !bid || (ticks1_fit_q && lots2_fit_q);
+    wire logic ask_fits  = !ask || (ticks3_fit_q && lots4_fit_q);
+    wire logic quote     = quote_q && tradable_q && bid_fits && ask_fits;
+    wire logic level     = level_q && sided_q && ticks1_fit_q && (deletes_q || (sets_q && lots2_fit_q));
+    wire logic order_set = order_q && sided_q && sets_q && ticks2_fit_q && lots3_fit_q;
+    wire logic order_del = order_q && deletes_q;
+    wire logic clear     = (level_q || order_q) && clears_q;
     wire logic poison    = !(other || quote || level || order_set || order_del || clear);
 
-    wire logic priced_1 = level || (quote && bid_q);
+    logic price1_q, price2_q, keeps2_q, ref_q;  // the price is word 1 or 2; with word 1, word 2 is lots; word 1 is the order
 
     always_ff @(posedge clk) begin
         kind <= quote ? tick_pkg::UPDATE_QUOTE : level ? tick_pkg::UPDATE_LEVEL : order_set ? tick_pkg::UPDATE_SET
             : order_del ? tick_pkg::UPDATE_DELETE : clear ? tick_pkg::UPDATE_CLEAR
             : poison ? tick_pkg::UPDATE_POISON : 4'd0;
-        range     <= poison && !(quote_q && !tradable);
-        side      <= level || order_set ? byte4_q[1:0] : 2'd0;
-        has_price <= priced_1 || order_set;
-        price_ticks <= order_set ? ticks2_q : priced_1 ? word1_q[PRICE_W-1:0] : '0;
-        lots        <= order_set ? lots3_q : (level && sets) || (quote && bid_q) ? lots2_q : '0;
-        has_ask     <= quote && ask_q;
-        ask_ticks   <= quote && ask_q ? ticks3_q : '0;
-        ask_lots    <= quote && ask_q ? lots4_q : '0;
-        order_ref   <= order_set || order_del ? word1_q : 64'd0;
+        range    <= poison && !(quote_q && !tradable_q);
+        side     <= level || order_set ? side_q : 2'd0;
+        price1_q <= level || (quote && bid);
+        price2_q <= order_set;
+        keeps2_q <= (level && sets_q) || (quote && bid);
+        has_ask  <= quote && ask;
+        ref_q    <= order_set || order_del;
     end
+
+    assign has_price   = price1_q || price2_q;
+    assign price_ticks = price2_q ? ticks2_q : price1_q ? word1_q[PRICE_W-1:0] : '0;
+    assign lots        = price2_q ? lots3_q : keeps2_q ? lots2_q : '0;
+    assign ask_ticks   = has_ask ? ticks3_q : '0;
+    assign ask_lots    = has_ask ? lots4_q : '0;
+    assign order_ref   = ref_q ? word1_q : 64'd0;
 endmodule
 `default_nettype wire

@@ -2,8 +2,8 @@
 // Records of a frame that wait until the frame stands, then leave in order; a frame that falls takes its records along.
 // Each record leaves beside what its frame as a whole has (shared).
 //
-// The cell at the end of the ring takes data with every beat (take); step keeps it as a record. accept frees the frame's
-// records to leave, the one of this clock included; drop forgets them. Latency: tvalid one clock after accept; one record
+// The cell at the end of the ring takes data with every clock; step keeps it as a record. accept frees the frame's records
+// to leave, the one of this clock included; drop forgets them. Latency: tvalid one clock after accept; one record
 // per clock. tvalid comes from a register, data from LUT RAM addressed by registers. A beat may be taken up to one clock
 // after room has fallen, a step comes at most every second clock.
 `default_nettype none
@@ -14,10 +14,9 @@ module update_ring #(
 ) (
     input  wire logic                clk,
     input  wire logic                rst,  // synchronous, active high
-    input  wire logic                take,
-    input  wire logic                step,    // with take
-    input  wire logic                accept,  // with take
-    input  wire logic                drop,    // not with accept
+    input  wire logic                step,
+    input  wire logic                accept,
+    input  wire logic                drop,  // not with accept
     input  wire logic [DATA_W-1:0]   data,
     input  wire logic [SHARED_W-1:0] shared,
     output wire logic                room,
@@ -50,8 +49,8 @@ module update_ring #(
     assign m_shared = frames_q[m_frame];
 
     always_ff @(posedge clk) begin
-        if (take) ring_q[wr_q] <= {frame_q, data};
-        if (take) frames_q[frame_q] <= shared;
+        ring_q[wr_q]      <= {frame_q, data};
+        frames_q[frame_q] <= shared;
 
         wr_q <= drop ? commit_q : wr_next;
         if (accept) commit_q <= wr_next;

@@ -40,7 +40,7 @@ module order_frames #(
     input  wire logic                      lookup_hit,      // known 5 clocks later
     input  wire logic [SLOT_W-1:0]         lookup_slot,
 
-    output wire logic                      m_ref_tvalid,  // always taken
+    output wire logic                      m_ref_tvalid,  // always taken, at most every second clock
     output wire logic [SLOT_W-1:0]         m_ref_slot,
     output wire logic                      m_ref_has_price,
     output wire logic signed [PRICE_W-1:0] m_ref_price_ticks,
@@ -168,6 +168,7 @@ module order_frames #(
         is_ref, kind, lookup_hit ? lookup_slot : SLOT_W'(SLOTS), malformed_q ? 2'd0 : side_q, price_ticks_q, lots_q, fits_q,
         at_ns_q, intent_id_q, source_ns_q, data, cause_seq_q, correlation_seq_q, lookup_listing, strategy_id_q};
 
+    logic ref_q;  // a reference left in the clock before
     wire logic waits = rd_q != commit_q;
     wire logic head_is_ref;
     assign {head_is_ref, m_order_kind, m_order_slot, m_order_side, m_order_price_ticks, m_order_lots, m_order_fits,
@@ -177,7 +178,8 @@ module order_frames #(
     // Room for a note, once there, stays until one is given: an offered order stays offered.
     assign m_order_tvalid    = waits && !head_is_ref && m_note_tready;
     assign m_note_tvalid     = m_order_tvalid && m_order_tready && m_order_kind == tick_pkg::GATE_CHECK;
-    assign m_ref_tvalid      = waits && head_is_ref && m_order_fits;
+    // A gate takes a reference at most at every second edge.
+    assign m_ref_tvalid      = waits && head_is_ref && m_order_fits && !ref_q;
     assign m_ref_slot        = m_order_slot;
     assign m_ref_has_price   = 1'b1;
     assign m_ref_price_ticks = m_order_price_ticks;
@@ -196,6 +198,7 @@ module order_frames #(
         wr_q <= broken ? commit_q : wr_next;
         if (pass) commit_q <= wr_next;
         if (leave) rd_q <= rd_q + 1'b1;
+        ref_q <= m_ref_tvalid;
 
         if (in_header) begin
             if (beat_q == 4'(penstock_pkg::FRAME_SCHEMA_ID_BEAT)) begin
@@ -305,6 +308,7 @@ module order_frames #(
             wr_q     <= '0;
             commit_q <= '0;
             rd_q     <= '0;
+            ref_q    <= 1'b0;
             s_axis_tready <= 1'b0;
             lookup_tvalid <= 1'b0;
             cut_q    <= 1'b0;

@@ -74,11 +74,11 @@ module risk_gate #(
     input  wire logic signed [KW_W-1:0]       cfg_interval_net_kw,
     input  wire logic [KW_W-2:0]              cfg_interval_buy_working_kw,
     input  wire logic [KW_W-2:0]              cfg_interval_sell_working_kw,
-    output      logic [KW_W-2:0]              sts_interval_long_max_kw,  // the interval last read
-    output      logic [KW_W-2:0]              sts_interval_short_max_kw,
-    output      logic signed [KW_W-1:0]       sts_interval_net_kw,
-    output      logic [KW_W-2:0]              sts_interval_buy_working_kw,
-    output      logic [KW_W-2:0]              sts_interval_sell_working_kw,
+    output      logic [KW_W-2:0]              sts_interval_stored_long_max_kw,  // the interval last read
+    output      logic [KW_W-2:0]              sts_interval_stored_short_max_kw,
+    output      logic signed [KW_W-1:0]       sts_interval_stored_net_kw,
+    output      logic [KW_W-2:0]              sts_interval_stored_buy_working_kw,
+    output      logic [KW_W-2:0]              sts_interval_stored_sell_working_kw,
 
     input  wire logic                         cfg_rate_write,
     input  wire logic [62:0]                  cfg_rate_ns_per_message,
@@ -87,7 +87,7 @@ module risk_gate #(
     input  wire logic                         cfg_rate_unlimited,
     input  wire logic                         cfg_rate_empty_write,
     input  wire logic [62:0]                  cfg_rate_empty_ns,
-    output wire logic [62:0]                  sts_rate_empty_ns,
+    output wire logic [62:0]                  sts_rate_stored_empty_ns,
 
     input  wire logic                         cfg_reference_write,
     input  wire logic [SLOT_W-1:0]            cfg_reference_index,
@@ -306,7 +306,7 @@ module risk_gate #(
     message_rate u_rate (
         .clk(clk), .rst(rst), .cfg_write(apply && put_rate_q), .cfg_ns_per_message(cfg_rate_ns_per_message),
         .cfg_window_ns(cfg_rate_window_ns), .cfg_none(cfg_rate_none), .cfg_unlimited(cfg_rate_unlimited),
-        .cfg_empty_write(apply && put_empty_q), .cfg_empty_ns(cfg_rate_empty_ns), .sts_empty_ns(sts_rate_empty_ns),
+        .cfg_empty_write(apply && put_empty_q), .cfg_empty_ns(cfg_rate_empty_ns), .sts_empty_ns(sts_rate_stored_empty_ns),
         .load(ready_q), .at_ns(s_order_at_ns[62:0]), .enter(passed_q), .overflow(rate_overflow), .refused(rate_refused)
     );
     seen_ids #(.SEEN_SETS(SEEN_SETS), .SEEN_WAYS(SEEN_WAYS)) u_seen (
@@ -472,13 +472,13 @@ module risk_gate #(
             reading_q     <= state_q == IDLE && !put_limit_q && !put_exposure_q;
         end
         if (reading_q && asked_q[2] && !asked_sell_q[2]) begin
-            sts_interval_long_max_kw    <= row_limit;
-            sts_interval_net_kw         <= row_net;
-            sts_interval_buy_working_kw <= row_working;
+            sts_interval_stored_long_max_kw    <= row_limit;
+            sts_interval_stored_net_kw         <= row_net;
+            sts_interval_stored_buy_working_kw <= row_working;
         end
         if (reading_q && asked_q[2] && asked_sell_q[2]) begin
-            sts_interval_short_max_kw    <= row_limit;
-            sts_interval_sell_working_kw <= row_working;
+            sts_interval_stored_short_max_kw    <= row_limit;
+            sts_interval_stored_sell_working_kw <= row_working;
         end
         if (state_q == CHANGING && changed) begin
             host_q    <= 1'b0;
@@ -543,11 +543,11 @@ module risk_gate #(
             put_rate_q      <= 1'b0;
             put_empty_q     <= 1'b0;
             put_reference_q <= 1'b0;
-            sts_interval_long_max_kw     <= '0;
-            sts_interval_short_max_kw    <= '0;
-            sts_interval_net_kw          <= '0;
-            sts_interval_buy_working_kw  <= '0;
-            sts_interval_sell_working_kw <= '0;
+            sts_interval_stored_long_max_kw     <= '0;
+            sts_interval_stored_short_max_kw    <= '0;
+            sts_interval_stored_net_kw          <= '0;
+            sts_interval_stored_buy_working_kw  <= '0;
+            sts_interval_stored_sell_working_kw <= '0;
             m_verdict_tvalid <= 1'b0;
         end
     end

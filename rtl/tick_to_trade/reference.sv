@@ -3,9 +3,9 @@
 //
 // A top that is unknown, or lacks a side, gives no reference: the last one stays, and grows old.
 // The gate is to see a top's reference before the order that the top causes, and after those that earlier tops caused,
-// however long an order waits. So a reference waits while an order does: the trigger decides on no top meanwhile, takes
-// at most one, and offers an order 2 clocks after its top or later.
-// Latency 1 clock, 1 top per clock; s_top_taken is the clock in which the trigger takes the top.
+// however long an order waits. So a reference waits while an order does: the trigger decides on no top meanwhile, and
+// offers an order 2 clocks after its top or later. While `hold` is high the trigger is to be offered no further top.
+// Latency 1 clock, 1 top every second clock; s_top_taken is the clock in which the trigger takes the top.
 `default_nettype none
 module reference #(
     parameter int SLOTS   = 256,  // listings
@@ -25,6 +25,7 @@ module reference #(
     input  wire logic [63:0]               s_top_at_ns,
 
     input  wire logic                      order_waits,  // an order is offered to the gate
+    output wire logic                      hold,         // a reference has not left
 
     output wire logic                      m_ref_tvalid,  // always taken
     output      logic [SLOT_W-1:0]         m_ref_slot,
@@ -40,6 +41,7 @@ module reference #(
 
     logic held_q;
 
+    assign hold            = held_q;
     assign m_ref_tvalid    = held_q && !order_waits;
     assign m_ref_has_price = 1'b1;
 
@@ -60,11 +62,15 @@ module reference #(
     always_ff @(posedge clk) ran_q <= 1'b1;
     always_comb if (!ran_q) assume (rst);
 
-    // No reference is lost: the next top comes in the clock in which this one's leaves, or later.
-    logic waited_q;
-    always_ff @(posedge clk) waited_q <= held_q && order_waits && !rst;
+    // The gate takes a reference at most at every second edge, and none is lost.
+    logic sent_q, waited_q;
+    always_ff @(posedge clk) begin
+        sent_q   <= m_ref_tvalid && !rst;
+        waited_q <= held_q && order_waits && !rst;
+    end
     always_comb begin
-        if (held_q && order_waits) assume (!s_top_taken);
+        if (hold) assume (!s_top_taken);
+        if (ran_q && sent_q) apart: assert (!m_ref_tvalid);
         if (ran_q && waited_q) kept: assert (held_q);
     end
 `endif

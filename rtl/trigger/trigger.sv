@@ -157,7 +157,7 @@ module trigger #(
     logic              next_id_ok_q;
     wire logic [63:0]  next_id = cfg_intent_base + {1'b0, fired_count_q};
 
-    wire logic [LANES-1:0]         lane_pair, lane_watches, lane_unknown, lane_absent, lane_holds, lane_fits;
+    wire logic [LANES-1:0]         lane_pair, lane_fires, lane_unknown, lane_absent, lane_fits;
     wire logic [LANES*RULE_W-1:0]  lane_rule;
     wire logic [LANES*SLOT_W-1:0]  lane_slot;
     wire logic [LANES*2-1:0]       lane_side;
@@ -165,7 +165,6 @@ module trigger #(
     wire logic [LANES*QTY_W-1:0]   lane_lots;
 
     logic offered_q;  // what the lanes registered is offered, if a row of it fires
-    wire logic [LANES-1:0] lane_fires = lane_watches & lane_holds;
     assign m_order_tvalid = offered_q && order_id_ok_q && |lane_fires;
     wire logic fire = live_q && m_order_tvalid;
 
@@ -207,10 +206,9 @@ module trigger #(
                 .armed(armed_q),
                 .is_pair(lane_pair[lane]),
                 .load(decide),
-                .watches(lane_watches[lane]),
+                .fires(lane_fires[lane]),
                 .unknown(lane_unknown[lane]),
                 .absent(lane_absent[lane]),
-                .holds(lane_holds[lane]),
                 .rule(lane_rule[lane*RULE_W +: RULE_W]),
                 .order_slot(lane_slot[lane*SLOT_W +: SLOT_W]),
                 .order_side(lane_side[lane*2 +: 2]),

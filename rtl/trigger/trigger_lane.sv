@@ -44,26 +44,26 @@ module trigger_lane #(
     output wire logic                      is_pair,    // of the row that was read
 
     input  wire logic                      load,       // register what follows
-    output      logic                      unknown,    // its rule is armed, but a top is not known …
-    output      logic                      absent,     // … or a price is absent …
-    output      logic                      watches,    // … or all is there; and …
-    output      logic                      holds,      // … the condition holds
+    output wire logic                      fires,      // its rule is armed, all is there, and the condition holds …
+    output      logic                      unknown,    // … or a top is not known …
+    output      logic                      absent,     // … or a price is absent
     output      logic [RULE_W-1:0]         rule,
     output      logic [SLOT_W-1:0]         order_slot,
     output      logic [1:0]                order_side,
-    output      logic signed [PRICE_W-1:0] order_price_ticks,
-    output      logic                      order_fits,
+    output wire logic signed [PRICE_W-1:0] order_price_ticks,
+    output wire logic                      order_fits,
     output      logic [QTY_W-1:0]          order_lots
 );
     // what a row compares; the pairs have the highest bit
-    localparam logic [2:0] TEST_ASK = 3'd0, TEST_BID = 3'd1, COMPARE_WIDE = 3'd2, TEST_NARROW = 3'd3, TEST_BID_ASK = 3'd4;
+    localparam logic [2:0] TEST_ASK = 3'd0, TEST_BID = 3'd1, TEST_WIDE = 3'd2, TEST_NARROW = 3'd3;
+    localparam logic [2:0] TEST_BID_ASK = 3'd4, TEST_NEVER = 3'd7;
 
     (* ram_style = "distributed" *) logic [COMPARE_W-1:0] compare_ram [0:(1 << SLOT_W)-1];
     (* ram_style = "block" *)       logic [REST_W-1:0] rest_ram [0:(1 << SLOT_W)-1];
     (* ram_style = "block" *)       logic [KEEP_W-1:0] keep_ram [0:(1 << SLOT_W)-1];
     logic [COMPARE_W-1:0] compare_q;
     logic [REST_W-1:0] rest_q;
-    logic [KEEP_W-1:0] keep_q, other_q;
+    logic [KEEP_W-1:0] keep_q;
 
     wire logic                      row_valid, row_needs_bid, row_needs_ask;
     wire logic [2:0]                row_test;
@@ -82,29 +82,34 @@ module trigger_lane #(
 
     wire logic                      other_known, other_has_bid, other_has_ask;
     wire logic signed [PRICE_W-1:0] other_bid_ticks, other_ask_ticks;
-    assign {other_known, other_has_bid, other_has_ask, other_bid_ticks, other_ask_ticks} = other_q;
+    assign {other_known, other_has_bid, other_has_ask, other_bid_ticks, other_ask_ticks} = keep_q;
 
-    // The sums run over PRICE_W + 2 bits, which hold bias and operand at their furthest. There is one for each operand, as
-    // selecting among their signs takes less time than selecting among operands.
+    // The sums run over PRICE_W + 2 bits, which hold bias and operand at their furthest. There is one for each operand, and
+    // their signs are registered as they come: to select among operands before, or signs after, costs a clock's quarter.
     wire logic signed [PRICE_W+1:0] ask_sum    = row_bias + {{2{top_ask_ticks[PRICE_W-1]}}, top_ask_ticks};
     wire logic signed [PRICE_W+1:0] bid_sum    = row_bias + {{2{top_bid_ticks[PRICE_W-1]}}, top_bid_ticks};
     wire logic signed [PRICE_W+1:0] spread_sum = row_bias + {top_spread_ticks[PRICE_W], top_spread_ticks};
 
     // A pair's bid and ~ask are added one after the other.
-    wire logic signed [PRICE_W-1:0] own_operand = row_test == TEST_BID_ASK ? top_bid_ticks : ~top_ask_ticks;
+    wire logic is_bid_ask = row_test == TEST_BID_ASK;
+    logic signed [PRICE_W-1:0] own_q, other_q;
     logic signed [PRICE_W+1:0] own_sum_q;
-    wire logic signed [PRICE_W-1:0] other_operand = row_test == TEST_BID_ASK ? ~other_ask_ticks : other_bid_ticks;
-    wire logic signed [PRICE_W+1:0] pair_sum = own_sum_q + {{2{other_operand[PRICE_W-1]}}, other_operand};
+    logic                      other_known_q, other_present_q;
+    wire logic signed [PRICE_W+1:0] pair_sum = own_sum_q + {{2{other_q[PRICE_W-1]}}, other_q};
 
-    wire logic known     = top_known && (!is_pair || other_known);
-    wire logic present   = (!row_needs_bid || top_has_bid) && (!row_needs_ask || top_has_ask) &&
-                           (!is_pair || (row_test == TEST_BID_ASK ? other_has_ask : other_has_bid));
-    wire logic condition =
-        row_test == TEST_ASK    ? ask_sum[PRICE_W+1] :
-        row_test == TEST_BID    ? !bid_sum[PRICE_W+1] :
-        row_test == COMPARE_WIDE   ? !spread_sum[PRICE_W+1] :
-        row_test == TEST_NARROW ? spread_sum[PRICE_W+1] : !pair_sum[PRICE_W+1];
+    wire logic known      = top_known && (!is_pair || other_known_q);
+    wire logic present    = (!row_needs_bid || top_has_bid) && (!row_needs_ask || top_has_ask) &&
+                            (!is_pair || other_present_q);
     wire logic armed_here = row_valid && armed[row_rule];
+
+    logic [2:0] test_q;
+    logic       ask_below_q, bid_below_q, spread_below_q, pair_below_q;
+    assign fires =
+        test_q == TEST_ASK  ? ask_below_q :
+        test_q == TEST_BID  ? !bid_below_q :
+        test_q == TEST_WIDE ? !spread_below_q :
+        test_q == TEST_NARROW ? spread_below_q :
+        test_q != TEST_NEVER && !pair_below_q;
 
     // A price that needs one bit more than there are does not fit, and says so.
     wire logic signed [PRICE_W-1:0] touched = row_add_ask ? top_ask_ticks : row_add_bid ? top_bid_ticks : '0;
@@ -123,20 +128,31 @@ module trigger_lane #(
         if (phase == 2'd0) keep_q <= keep_ram[row_other];
     end
 
+    logic signed [PRICE_W:0] price_q;
+    assign order_price_ticks = price_q[PRICE_W-1:0];
+    assign order_fits = price_q[PRICE_W] == price_q[PRICE_W-1];
+
     always_ff @(posedge clk) begin
-        if (phase == 2'd1) other_q <= keep_q;
-        own_sum_q <= row_bias + {{2{own_operand[PRICE_W-1]}}, own_operand};
+        own_q <= is_bid_ask ? top_bid_ticks : ~top_ask_ticks;
+        own_sum_q <= row_bias + {{2{own_q[PRICE_W-1]}}, own_q};
+        if (phase == 2'd1) begin
+            other_q         <= is_bid_ask ? ~other_ask_ticks : other_bid_ticks;
+            other_known_q   <= other_known;
+            other_present_q <= is_bid_ask ? other_has_ask : other_has_bid;
+        end
         if (load) begin
-            watches    <= armed_here && known && present;
+            test_q         <= armed_here && known && present ? row_test : TEST_NEVER;
+            ask_below_q    <= ask_sum[PRICE_W+1];
+            bid_below_q    <= bid_sum[PRICE_W+1];
+            spread_below_q <= spread_sum[PRICE_W+1];
+            pair_below_q   <= pair_sum[PRICE_W+1];
             unknown    <= armed_here && !known;
             absent     <= armed_here && known && !present;
-            holds      <= condition;
             rule       <= row_rule;
             order_slot <= row_slot;
             order_side <= row_side;
             order_lots <= row_lots;
-            order_price_ticks <= price[PRICE_W-1:0];
-            order_fits        <= price[PRICE_W] == price[PRICE_W-1];
+            price_q    <= price;
         end
     end
 endmodule

@@ -74,7 +74,7 @@ def random_record(rng: random.Random, kind: type[Record], price_bits: int, lots_
             bid_ticks=price(), bid_lots=lots(), ask_ticks=price(), ask_lots=lots(), recv_ns=rng.getrandbits(62),
         )  # fmt: skip
     side = rng.choice([1, 2] * 4 + [0, 3])
-    action = rng.choice([1, 1, 1, 1, 2, 2, 3, 0, 4])
+    action = rng.choice([1, 1, 1, 2, 2, 3, 3, 0, 4])
     shared = {"listing_id": listing_id, "side": side, "action": action, "price_ticks": price(), "qty_lots": lots()}
     if kind is events.BookOrderDelta:
         ref = rng.choice([ABSENT, -1, 1, rng.getrandbits(63)])
@@ -228,16 +228,15 @@ def itch_edges(records_max: int, price_bits: int, lots_bits: int) -> list[Sent]:
 
 
 def bad_lengths(rng: random.Random, records_max: int) -> list[Sent]:
-    """Return frames cut after each of their beats, and longer ones, between good ones; stated lengths, right and wrong."""
+    """Return frames cut after each of their beats or longer, between good ones; and every short length, kept to."""
     frames: list[Sent] = []
-    quote, seq = events.Quote(listing_id=5, bid_ticks=1, bid_lots=1), 0
+    quote = events.Quote(listing_id=5, bid_ticks=1, bid_lots=1)
     whole = packed_frame([quote] * min(2, records_max), 0)
     sizes = [
         *range(1, len(whole.frame) // 8),
         *(len(whole.frame) // 8 + more for more in (1, 2, 7, 8, 7 * records_max)),
     ]
-    for size in sizes:
-        seq += 1
+    for seq, size in enumerate(sizes):
         frames.append(
             whole._replace(frame=(packed_frame([quote] * min(2, records_max), seq).frame + bytes(900))[: 8 * size])
         )

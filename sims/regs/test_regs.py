@@ -1,4 +1,4 @@
-"""Every generated register block answers as its Python model does: each register at both edges, each refusal, any timing."""
+"""Every generated register block answers as its Python model does: both edges, each refusal, any timing."""
 
 from __future__ import annotations
 

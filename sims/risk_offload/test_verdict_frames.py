@@ -16,7 +16,7 @@ from penstock_sdk.golden.tick_layout import GATE_CHECK, GATE_FILL, GATE_RELEASE,
 from sims.axis import Pause, one_in_three, two_in_three
 from sims.fields import FieldSource
 from sims.risk_offload.offload_model import Note, verdict_frame
-from sims.simulators import run_bench
+from sims.simulators import bench_seed, run_bench
 
 VERDICT = ("kind", "reason", "at_ns", "intent_id")
 NOTES = int(os.environ.get("BENCH_NOTES", "16"))
@@ -29,7 +29,7 @@ class Bench:
 
     def __init__(self, dut: Any, idle: Pause | None, backpressure: Pause | None) -> None:
         self.dut, self.backpressure = dut, backpressure
-        self.rng = random.Random(NOTES)
+        self.rng = random.Random(bench_seed(1))
         self.beats: list[tuple[int, int, int]] = []
         """(data, last, cycle)."""
         cocotb.start_soon(Clock(dut.clk, 10, "ns").start())

@@ -14,7 +14,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge
 
 from penstock_sdk.golden import latency as golden
-from sims.simulators import need_icarus, run, run_bench, sources_of
+from sims.simulators import bench_seed, need_icarus, run, run_bench, sources_of
 
 BINS = int(os.environ.get("BENCH_BINS", "64"))
 COUNT_W = int(os.environ.get("BENCH_COUNT_W", "32"))
@@ -36,7 +36,7 @@ class Bench:
     def __init__(self, dut: Any) -> None:
         self.dut = dut
         self.meter = golden.new_meter(BINS)
-        self.rng = random.Random(f"{BINS} {COUNT_W}")
+        self.rng = random.Random(bench_seed(1))
 
     @classmethod
     async def start(cls, dut: Any) -> Bench:

@@ -16,7 +16,7 @@ from cocotb.triggers import ClockCycles, FallingEdge, NextTimeStep, ReadOnly
 from penstock_sdk.events import Quote
 from penstock_sdk.golden.mids import keep_mid
 from penstock_sdk.schema import ABSENT
-from sims.simulators import run_bench
+from sims.simulators import bench_seed, run_bench
 
 PRICE_W = int(os.environ.get("BENCH_PRICE_W", "32"))
 SLOTS = int(os.environ.get("BENCH_SLOTS", "256"))
@@ -40,7 +40,7 @@ def tops(rng: random.Random, count: int) -> list[tuple[int, int, int, int | None
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def mids_are_those_of_the_model(dut: Any) -> None:
-    rng = random.Random(PRICE_W)
+    rng = random.Random(bench_seed(1))
     cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
     dut.rst.value = 1
     dut.s_top_taken.value = 0

@@ -51,7 +51,9 @@ def properties(block: Block) -> str:
     if still:
         text += "        // Nothing changes, and no pulse comes, but by a write that is answered with OKAY.\n"
         quiet = "            && ".join(f"{one}\n" for one in still).rstrip("\n")
-        text += f"        if (!$rose(s_axil_bvalid) || s_axil_bresp != OKAY) quiet: assert (\n               {quiet});\n"
+        text += (
+            f"        if (!$rose(s_axil_bvalid) || s_axil_bresp != OKAY) quiet: assert (\n               {quiet});\n"
+        )
     return text + _BOTTOM
 
 

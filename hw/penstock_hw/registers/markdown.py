@@ -14,8 +14,8 @@ _TOP = """\
 
 Made by `python -m penstock_hw.registers` from `rtl/regs/*.rdl`: change those, not this page.
 
-Each hardware block has its registers in one page of 4 KiB behind one AXI4-Lite port. What a register is called, where it
-lies and what it takes stands once, in SystemRDL; from that come the SystemVerilog beside the block, the Python that
+Each hardware block has its registers in one page of 4 KiB behind one AXI4-Lite port. What a register is called, where
+it lies and what it takes stands once, in SystemRDL; from that come the SystemVerilog beside the block, the Python that
 drivers and benches read, a C header and this page.
 
 ## Add a register
@@ -46,11 +46,11 @@ The module `<block>_regs` now has an output `cfg_lots_max`; connect it to the bl
 | `is_signed` | two's complement; narrower hardware is sign-extended |
 
 A register whose one field is called `value`, or as the register, gives the port the register's name; else the port is
-`cfg_REGISTER_FIELD`. Parameters stand in the head of the block, `addrmap risk_gate #(longint unsigned SLOTS = 256)`, and
-are parameters of the module. The block also says `block_id = "GATE";` (four letters or digits) and `block_version = 1;`.
-The first register lies at `@ 0x10`: the header is before it. A 64-bit register says `regwidth = 64; accesswidth = 32;`.
-A table is no array of registers but an index, its columns, and a pulse each to write and to fetch a row; what is fetched
-carries `settles`. `rtl/regs/example.rdl` has one register of every kind.
+`cfg_REGISTER_FIELD`. Parameters stand in the head of the block, `addrmap risk_gate #(longint unsigned SLOTS = 256)`,
+and are parameters of the module. The block also says `block_id = "GATE";` (four letters or digits) and
+`block_version = 1;`. The first register lies at `@ 0x10`: the header is before it. A 64-bit register says
+`regwidth = 64; accesswidth = 32;`. A table is no array of registers but an index, its columns, and a pulse each to
+write and to fetch a row; what is fetched carries `settles`. `rtl/regs/example.rdl` has one register of every kind.
 
 ## What the bus does
 
@@ -64,8 +64,9 @@ carries `settles`. `rtl/regs/example.rdl` has one register of every kind.
 | anything else | OKAY |
 
 What is answered with SLVERR changes nothing. Fields that cannot be read show 0. A 64-bit register is written low word
-first and changes whole with its high word; reading its low word keeps the high word for the read that follows. While the
-block holds `hold`, writes wait, and so do reads of registers that settle; it may rise up to two clocks after a pulse.
+first and changes whole with its high word; reading its low word keeps the high word for the read that follows. While
+the block holds `hold`, writes wait, and so do reads of registers that settle; it may rise up to two clocks after a
+pulse.
 
 Blocks form a list. Each begins with the same four words, and software walks them (`penstock_hw.blocks.find_blocks`):
 

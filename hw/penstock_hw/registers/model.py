@@ -1,7 +1,7 @@
 """What a register block is: registers of 32 or 64 bits in one page of 4 KiB, each made of fields.
 
-The generator reads a `Block` from SystemRDL and writes it down as Python; drivers, benches and the model of a device read
-that, so that none of them needs the SystemRDL compiler.
+The generator reads a `Block` from SystemRDL and writes it down as Python; drivers, benches and the model of a device
+read that, so that none of them needs the SystemRDL compiler.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PAGE_BYTES: Final = 4096
 """Bytes of address space of one block."""
 
 HEADER_WORDS: Final = ("id", "version", "layout_hash", "next")
-"""What every block starts with, one 32-bit word each: read only, made by the generator, by which software finds a block."""
+"""What every block starts with, one read-only word of 32 bits each, by which software finds it and knows it."""
 
 HEADER_BYTES: Final = 4 * len(HEADER_WORDS)
 

@@ -8,7 +8,7 @@ Of SystemRDL a block uses: one addrmap with registers of 32 or 64 bits (``access
     sw = r,  hw = w                    a status, from the input sts_…
     sw = r,  hw = na                   a constant: its reset value, or the parameter named by ``constant``
 
-and the properties of rtl/regs/properties.rdl. The compiler (package systemrdl-compiler) is imported only here, and late.
+and the properties of rtl/regs/properties.rdl. The compiler (package systemrdl-compiler) is imported only here, late.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _TAKEN = {"clk", "rst", "hold", "NEXT", "ID", "VERSION", "LAYOUT_HASH", "OKAY", 
 
 
 class RdlError(ValueError):
-    """A block's SystemRDL is wrong, or asks for what the generator cannot make; the message says where and the way out."""
+    """A block's SystemRDL is wrong, or asks for what cannot be made; the message says where, and the way out."""
 
 
 def read_block(path: Path) -> Block:
@@ -66,8 +66,8 @@ def read_block(path: Path) -> Block:
 
 
 def _elaborate(path: Path) -> AddrmapNode:
-    from systemrdl import RDLCompileError, RDLCompiler
-    from systemrdl.messages import MessagePrinter, Severity
+    from systemrdl.compiler import RDLCompiler
+    from systemrdl.messages import MessagePrinter, RDLCompileError, Severity
     from systemrdl.node import AddrmapNode
 
     met: list[str] = []
@@ -163,7 +163,10 @@ def _field(node: FieldNode, reg: RegNode, parameters: dict[str, int]) -> Field:
                 f"declare it: addrmap … #(longint unsigned {value} = 256)",
             )
     signed, width = _flag(node, "is_signed"), node.width
-    reset = int(node.get_property("reset") or 0)
+    said = node.get_property("reset")
+    if said is not None and not isinstance(said, int):
+        raise _wrong(node, f"reset is {said}, wanted a number", "a reset that another field gives is not made")
+    reset = said or 0
     if signed and reset >> (width - 1):
         reset -= 1 << width
     single = len(list(reg.fields())) == 1 and node.inst_name in ("value", reg.inst_name)

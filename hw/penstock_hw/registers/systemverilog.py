@@ -16,9 +16,9 @@ _RULES = """\
 // Settings go out on cfg_…, what the hardware says comes in on sts_…. The first four words say which block this is, its
 // version, the hash of this layout, and the address of the next block (0: the last).
 //
-// SLVERR means that nothing was changed. It answers an address that is no register or no multiple of 4; a write of less
-// than 4 bytes, to what is read only, of a 1 outside the fields, of a value that its field does not take; a read of what
-// is write only.
+// SLVERR means that nothing was changed. It answers an address that is no register or no multiple of 4; a write of
+// less than 4 bytes, to what is read only, of a 1 outside the fields, of a value that its field does not take; a read
+// of what is write only.
 """
 
 _WIDE = """\
@@ -164,7 +164,9 @@ def _fields(block: Block) -> list[Field]:
 def _head(block: Block, source: str, wide: Sequence[Register]) -> str:
     rows = [(f"0x{4 * i:03x}", name, "r", "") for i, name in enumerate(HEADER_WORDS)]
     for register in block.registers:
-        names = [span(field) if len(register.fields) == 1 else f"{field.name}{span(field)}" for field in register.fields]
+        names = [
+            span(field) if len(register.fields) == 1 else f"{field.name}{span(field)}" for field in register.fields
+        ]
         rows.append((f"0x{register.offset:03x}", register.name, access(register), " ".join(names)))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -178,7 +180,7 @@ def _head(block: Block, source: str, wide: Sequence[Register]) -> str:
         + "".join(f"//   {line}\n" for line in table)
         + "//\n"
         + _RULES
-        + fill(held, 120, initial_indent="// ", subsequent_indent="// ")
+        + fill(held, 118, initial_indent="// ", subsequent_indent="// ")
         + "\n"
         + (_WIDE if wide else "")
         + _LATENCY
@@ -208,7 +210,11 @@ def _ports(block: Block) -> str:
         lines.append((f"    {way}{sign} {bits}".rstrip(), field.port, remark))
     column = max((len(line) for line, _, _ in lines), default=0)
     commas = [","] * (len(lines) - 1) + [""]
-    text = [f"{line.ljust(column)} {port}{c}{r}\n" for (line, port, r), c in zip(lines, commas, strict=True)] if lines else []
+    text = (
+        [f"{line.ljust(column)} {port}{c}{r}\n" for (line, port, r), c in zip(lines, commas, strict=True)]
+        if lines
+        else []
+    )
     return ",\n\n" + "".join(text).rstrip("\n") if text else ""
 
 
@@ -261,7 +267,9 @@ def _read_state(block: Block) -> str:
 def _effects(block: Block) -> str:
     """Return what a write that is taken sets, and the pulses."""
     items = []
-    if low := [sv.addresses(register)[0][0] for register in block.registers if register.width == 64 and register.writable]:
+    if low := [
+        sv.addresses(register)[0][0] for register in block.registers if register.width == 64 and register.writable
+    ]:
         items.append((", ".join(low), ["low_q      <= 1'b1;", "low_at_q   <= awaddr_q;", "low_word_q <= wdata_q;"]))
     for register in block.registers:
         if sets := sv.effects(register):
@@ -290,8 +298,10 @@ def _read(block: Block) -> str:
     rows += [(sv.addresses(r)[0][0], sv.shown(r)) for r in block.registers if r.width == 32 and r.readable]
     text = _READ + "".join(f"                {name}: s_axil_rdata <= {value};\n" for name, value in rows)
     for register in wide:
-        kept = f"{{high_q, high_at_q, high_word_q, s_axil_rdata}} <= {{1'b1, araddr_q, {sv.shown(register)}}};"
-        text += f"                {sv.addresses(register)[0][0]}: {kept}\n"
+        text += (
+            f"                {sv.addresses(register)[0][0]}:\n                    {{high_q, high_at_q, high_word_q, "
+            f"s_axil_rdata}} <= {{1'b1, araddr_q, {sv.shown(register)}}};\n"
+        )
     if wide:
         text += (
             f"                {', '.join(sv.addresses(register)[1][0] for register in wide)}:\n"

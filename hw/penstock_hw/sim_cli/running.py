@@ -77,10 +77,9 @@ def _chosen(tree: Tree, options: argparse.Namespace) -> list[Module]:
     modules = [tree.module(name) for name in options.module]
     for module in modules:
         if module.bench is None:
-            have = [
-                each.name for each in tree.modules.values() if each.bench and each.path.parent == module.path.parent
-            ]
-            way_out = f"it is a part of what {', '.join(have)} tests" if have else f"add sims/…/test_{module.name}.py"
+            near = [each for each in tree.modules.values() if each.bench and each.path.parent == module.path.parent]
+            have = ", ".join(each.name for each in near)
+            way_out = f"benches beside it: {have}" if have else f"add sims/…/test_{module.name}.py"
             raise CliError(f"{module.name} has no bench of its own; {way_out}")
     return modules
 

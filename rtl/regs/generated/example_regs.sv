@@ -22,10 +22,11 @@
 // Settings go out on cfg_…, what the hardware says comes in on sts_…. The first four words say which block this is, its
 // version, the hash of this layout, and the address of the next block (0: the last).
 //
-// SLVERR means that nothing was changed. It answers an address that is no register or no multiple of 4; a write of less
-// than 4 bytes, to what is read only, of a 1 outside the fields, of a value that its field does not take; a read of what
-// is write only.
-// While hold is high, writes wait, and so do reads of collar_stored_ticks. hold may rise up to 2 cycles after a pulse.
+// SLVERR means that nothing was changed. It answers an address that is no register or no multiple of 4; a write of
+// less than 4 bytes, to what is read only, of a 1 outside the fields, of a value that its field does not take; a read
+// of what is write only.
+// While hold is high, writes wait, and so do reads of collar_stored_ticks. hold may rise up to 2 cycles after a
+// pulse.
 // A register of 64 bits is written low word first, and changes whole with its high word; the read of its low word keeps
 // the high word for the read that follows. A high word without the same register's low word before it: SLVERR.
 //
@@ -214,9 +215,12 @@ module example_regs #(
                 AT_COLLAR_FLOOR_TICKS: s_axil_rdata <= 32'(cfg_collar_floor_ticks);
                 AT_COLLAR_STORED_TICKS: s_axil_rdata <= 32'(sts_collar_stored_ticks);
                 AT_STATE: s_axil_rdata <= {16'd0, 8'(sts_state_reason), 7'd0, sts_state_busy};
-                AT_OPENS_AT_NS_LOW: {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, cfg_opens_at_ns};
-                AT_NOTIONAL_LIMIT_LOW: {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, {8'd0, cfg_notional_limit}};
-                AT_CLOCKS_LOW: {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, sts_clocks};
+                AT_OPENS_AT_NS_LOW:
+                    {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, cfg_opens_at_ns};
+                AT_NOTIONAL_LIMIT_LOW:
+                    {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, {8'd0, cfg_notional_limit}};
+                AT_CLOCKS_LOW:
+                    {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, sts_clocks};
                 AT_OPENS_AT_NS_HIGH, AT_NOTIONAL_LIMIT_HIGH, AT_CLOCKS_HIGH:
                     if (high_kept) s_axil_rdata <= high_word_q;
                     else s_axil_rresp <= SLVERR;

@@ -28,11 +28,11 @@
 // Settings go out on cfg_…, what the hardware says comes in on sts_…. The first four words say which block this is, its
 // version, the hash of this layout, and the address of the next block (0: the last).
 //
-// SLVERR means that nothing was changed. It answers an address that is no register or no multiple of 4; a write of less
-// than 4 bytes, to what is read only, of a 1 outside the fields, of a value that its field does not take; a read of what
-// is write only.
-// While hold is high, writes wait, and so do reads of map_row_listing and map_row. hold may rise up to 2 cycles after a
-// pulse.
+// SLVERR means that nothing was changed. It answers an address that is no register or no multiple of 4; a write of
+// less than 4 bytes, to what is read only, of a 1 outside the fields, of a value that its field does not take; a read
+// of what is write only.
+// While hold is high, writes wait, and so do reads of map_row_listing and map_row. hold may rise up to 2 cycles after
+// a pulse.
 //
 // Latency: the response 2 cycles after the request, a setting 2 cycles after the later of address and data. One write
 // and one read at a time, each beside the other; every ready comes from a register.

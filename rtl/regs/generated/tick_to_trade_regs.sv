@@ -28,9 +28,9 @@
 // Settings go out on cfg_…, what the hardware says comes in on sts_…. The first four words say which block this is, its
 // version, the hash of this layout, and the address of the next block (0: the last).
 //
-// SLVERR means that nothing was changed. It answers an address that is no register or no multiple of 4; a write of less
-// than 4 bytes, to what is read only, of a 1 outside the fields, of a value that its field does not take; a read of what
-// is write only.
+// SLVERR means that nothing was changed. It answers an address that is no register or no multiple of 4; a write of
+// less than 4 bytes, to what is read only, of a 1 outside the fields, of a value that its field does not take; a read
+// of what is write only.
 // While hold is high, writes wait. hold may rise up to 2 cycles after a pulse.
 // A register of 64 bits is written low word first, and changes whole with its high word; the read of its low word keeps
 // the high word for the read that follows. A high word without the same register's low word before it: SLVERR.
@@ -206,7 +206,8 @@ module tick_to_trade_regs #(
                 AT_LATENCY_MIN: s_axil_rdata <= sts_latency_min;
                 AT_LATENCY_MAX: s_axil_rdata <= sts_latency_max;
                 AT_LATENCY_LAST: s_axil_rdata <= sts_latency_last;
-                AT_LATENCY_SUM_LOW: {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, sts_latency_sum};
+                AT_LATENCY_SUM_LOW:
+                    {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, sts_latency_sum};
                 AT_LATENCY_SUM_HIGH:
                     if (high_kept) s_axil_rdata <= high_word_q;
                     else s_axil_rresp <= SLVERR;

@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: Apache-2.0
+// Book: every update of the market in, the best bid and ask of its listing slot out.
+//
+// A slot's best prices are either known exactly or not at all (m_top_known). Of each side the LEVELS best levels are kept
+// (book_side), and every open order by its ref (order_store). What contradicts them, or needs what is no longer kept, leaves
+// the slot unknown and is counted by its first cause; an unknown slot skips all updates but QUOTE and CLEAR, which make it
+// known again. After reset all slots are unknown. Crossed prices are passed on as they are.
+//   malformed     kind, slot, side, price or lots make no sense
+//   skipped       the slot was unknown already
+//   poison        the feed said so
+//   orphan        REDUCE, DELETE, REPLACE of a ref that is not kept
+//   inconsistent  ADD, REPLACE with a ref that is there; more to be taken away than there is
+//   full          no free way for the order's ref
+//   exhausted     a side's last kept level went, and worse ones had been cut off
+//   range         a level's lots do not fit BOOK_QTY_W
+//
+// A host rolls a slot to another contract with cfg_slot_clear: it is unknown and has no orders. cfg_slot_read fetches its
+// best prices. Either is done between updates, within 5 clocks of the pulse whatever the back-pressure (longer only while
+// tables are cleared or swept); sts_hold is high meanwhile, and the next pulse has to wait for it.
+//
+// Latency, from an update's transfer to its top's offer: QUOTE, LEVEL, ADD, CLEAR, POISON 3 clocks; REDUCE, DELETE, SET of a
+// new ref 5; REPLACE, SET of a kept ref 7. One DELETE per 3 clocks, one REPLACE or SET per 5, one of the others per 4; one
+// of 3-clock latency right after one of another waits 2 clocks more. Tables are cleared after reset for SETS or 2**SLOT_W
+// clocks, and swept for a little more than both once a slot has forgotten its orders 2**GEN_W - 1 times; meanwhile tready is
+// low. s_update_tready comes from registers.
+`default_nettype none
+module book_top #(
+    parameter int SLOTS      = 256,
+    parameter int LEVELS     = 4,     // kept levels of a side, 2 or more
+    parameter int ORDERS     = 4096,  // kept orders; WAYS times a power of 2
+    parameter int WAYS       = 4,     // orders with refs of one hash value
+    parameter int GEN_W      = 6,     // bits of the number that tells a slot's forgotten orders from its open ones
+    parameter int PRICE_W    = 32,    // bits of a signed price, ticks
+    parameter int BOOK_QTY_W = 32,    // bits of the lots of a level or an order
+    parameter int COUNT_W    = 32,    // bits of the counters, which stop at their largest value
+    parameter int SLOT_W     = SLOTS > 1 ? $clog2(SLOTS) : 1
+) (
+    input  wire logic                      clk,
+    input  wire logic                      rst,  // synchronous, active high
+
+    input  wire logic                      s_update_tvalid,
+    output wire logic                      s_update_tready,
+    input  wire logic [3:0]                s_update_kind,       // tick_pkg UPDATE_…
+    input  wire logic [SLOT_W-1:0]         s_update_slot,
+    input  wire logic [1:0]                s_update_side,       // 1 buy, 2 sell
+    input  wire logic                      s_update_has_price,
+    input  wire logic signed [PRICE_W-1:0] s_update_price_ticks,
+    input  wire logic [BOOK_QTY_W-1:0]     s_update_lots,
+    input  wire logic                      s_update_has_ask,    // this and the next two of a quote alone
+    input  wire logic signed [PRICE_W-1:0] s_update_ask_ticks,
+    input  wire logic [BOOK_QTY_W-1:0]     s_update_ask_lots,
+    input  wire logic [63:0]               s_update_order_ref,
+    input  wire logic [63:0]               s_update_new_ref,
+    input  wire logic [63:0]               s_update_at_ns,
+    input  wire logic [31:0]               s_update_stamp,
+
+    output      logic                      m_top_tvalid,
+    input  wire logic                      m_top_tready,
+    output      logic [SLOT_W-1:0]         m_top_slot,
+    output wire logic                      m_top_known,         // low: the six below say nothing
+    output wire logic                      m_top_has_bid,
+    output wire logic signed [PRICE_W-1:0] m_top_bid_ticks,     // any value without has_bid
+    output wire logic [BOOK_QTY_W-1:0]     m_top_bid_lots,
+    output wire logic                      m_top_has_ask,
+    output wire logic signed [PRICE_W-1:0] m_top_ask_ticks,
+    output wire logic [BOOK_QTY_W-1:0]     m_top_ask_lots,
+    output      logic [63:0]               m_top_at_ns,
+    output      logic [31:0]               m_top_stamp,
+
+    input  wire logic [SLOT_W-1:0]         cfg_slot_index,
+    input  wire logic                      cfg_slot_clear,      // one clock: the slot is unknown and has no orders
+    input  wire logic                      cfg_slot_read,       // one clock: show the slot in sts_slot_…
+    output wire logic                      sts_hold,
+    output      logic                      sts_slot_state_known,
+    output      logic                      sts_slot_state_has_bid,
+    output      logic signed [PRICE_W-1:0] sts_slot_bid_ticks,
+    output      logic [BOOK_QTY_W-1:0]     sts_slot_bid_lots,
+    output      logic                      sts_slot_state_has_ask,
+    output      logic signed [PRICE_W-1:0] sts_slot_ask_ticks,
+    output      logic [BOOK_QTY_W-1:0]     sts_slot_ask_lots,
+    output wire logic [16:0]               sts_known_slots,     // how many are known now
+    output      logic [COUNT_W-1:0]        sts_update_count,
+    output      logic [COUNT_W-1:0]        sts_roll_count,
+    output      logic [COUNT_W-1:0]        sts_skipped_count,
+    output      logic [COUNT_W-1:0]        sts_malformed_count,
+    output      logic [COUNT_W-1:0]        sts_poison_count,
+    output      logic [COUNT_W-1:0]        sts_orphan_count,
+    output      logic [COUNT_W-1:0]        sts_full_count,
+    output      logic [COUNT_W-1:0]        sts_inconsistent_count,
+    output      logic [COUNT_W-1:0]        sts_range_count,
+    output      logic [COUNT_W-1:0]        sts_exhausted_count
+);
+    localparam int SETS    = ORDERS / WAYS;
+    localparam int SET_W   = $clog2(SETS);
+    localparam int CLEAR_W = (SET_W > SLOT_W ? SET_W : SLOT_W) + 1;
+    localparam logic [CLEAR_W-1:0] CLEAR_LAST = {1'b0, {(CLEAR_W-1){1'b1}}};
+    localparam logic [CLEAR_W-1:0] SWEEP_LAST = CLEAR_W'(SETS - 1);
+    localparam logic [GEN_W-1:0]   GEN_LAST   = '1;
+
+    localparam logic [1:0] SIDE_BUY = 2'd1, SIDE_SELL = 2'd2;
+    localparam logic [2:0] MODE_CLEAR = 3'd0, MODE_RUN = 3'd1, MODE_SWEEP = 3'd2, MODE_DRAIN = 3'd3, MODE_GENS = 3'd4;
+    // An update comes to A_DECIDE; one that needs the order with its ref goes through A_FETCH and A_FOUND first.
+    localparam logic [2:0] A_IDLE = 3'd0, A_FIRST = 3'd1, A_FETCH = 3'd2, A_FOUND = 3'd3, A_ENTER = 3'd4, A_LOCK = 3'd5;
+    localparam logic [2:0] B_IDLE = 3'd0, B_COMPARE = 3'd1, B_UPDATE = 3'd2, B_COMPARE_2 = 3'd3, B_UPDATE_2 = 3'd4;
+
+    initial begin
+        if (SLOTS < 1 || SLOTS > (1 << SLOT_W) || SLOT_W > 16)
+            $fatal(1, "%m: SLOTS=%0d, wanted 1 to 2**SLOT_W, SLOT_W=%0d up to 16", SLOTS, SLOT_W);
+        if (GEN_W < 1) $fatal(1, "%m: GEN_W=%0d, wanted 1 or more", GEN_W);
+        if (LEVELS < 2) $fatal(1, "%m: LEVELS=%0d, wanted 2 or more", LEVELS);
+    end
+
+    logic [2:0]         mode_q, a_q, b_q;
+    logic [CLEAR_W-1:0] clear_q;      // the set or slot that is cleared or swept
+    logic               sweep_due_q;  // a slot has its last generation
+
+    // ------------------------------------------------------------------ the update that was taken
+    logic [3:0]                a_kind_q;
+    logic [SLOT_W-1:0]         a_slot_q;
+    logic [1:0]                a_side_q;
+    logic                      a_has_price_q, a_has_ask_q;
+    logic signed [PRICE_W-1:0] a_price_ticks_q, a_ask_ticks_q;
+    logic [BOOK_QTY_W-1:0]     a_lots_q, a_ask_lots_q;
+    logic [63:0]               a_ref_q, a_new_ref_q, a_at_ns_q;
+    logic [31:0]               a_stamp_q;
+    logic                      a_searches_q, a_replace_q, a_reduce_q, a_delete_q, a_set_q;  // by its kind
+    logic [GEN_W-1:0]          a_gen_q;
+
+    // the same, as the levels need it
+    logic [SLOT_W-1:0]         b_slot_q;
+    logic [63:0]               b_at_ns_q;
+    logic [31:0]               b_stamp_q;
+    logic                      b_in_range_q, b_malformed_q, b_poison_q, b_begin_q, b_orphan_q, b_over_q;
+    logic                      b_add_q;                            // ADD: the store answers while the levels move
+    logic                      b_enters_q, b_twin_q, b_full_q;     // REPLACE, SET: what the store answered
+    logic                      b_two_q;                            // take away at one price, then add at another
+    logic                      b_buy_q, b_sell_q, b_next_buy_q;
+    logic                      b_op_add_q, b_op_set_q, b_op_zero_q, b_op_take_q;
+    logic signed [PRICE_W-1:0] b_ticks_q, b_next_ticks_q;
+    logic [BOOK_QTY_W-1:0]     b_lots_q, b_next_lots_q;
+    logic                      b_missing_q, b_exhausted_q;         // of the first of two operations
+    logic                      b_known_q, b_was_known_q;
+    logic                      store_q;                            // the row is to be written
+    logic                      row_valid_q;                        // the row that is held is that of b_slot_q
+    logic                      free_q;                             // the output is free
+
+    // ------------------------------------------------------------------ slots: {known, dirty, generation}
+    logic [GEN_W+1:0]          slots_q [0:(1<<SLOT_W)-1];
+    logic [GEN_W-1:0]          gens_q [0:(1<<SLOT_W)-1];
+    logic                      roll_q, read_q, peek_q, peek_held_q;
+    logic [SLOT_W-1:0]         index_q;
+
+    wire logic run     = mode_q == MODE_RUN;
+    wire logic b_idle  = b_q == B_IDLE;
+    wire logic b_fires = b_q == B_COMPARE && free_q || b_q == B_COMPARE_2;
+    wire logic b_best  = b_fires && (b_q == B_COMPARE_2 || !b_two_q);
+    wire logic b_moves = b_q == B_UPDATE || b_q == B_UPDATE_2;
+    wire logic b_last  = b_q == B_UPDATE && !b_two_q || b_q == B_UPDATE_2;
+
+    // The host comes between updates: before one that waits for its output as well.
+    wire logic host_may = run && a_q != A_ENTER && (b_idle || b_q == B_COMPARE && !free_q);
+    wire logic host_rolls = roll_q && host_may;
+    wire logic host_peeks = read_q && host_may && !roll_q;
+
+    wire logic [SLOT_W-1:0] state_slot = mode_q == MODE_GENS ? clear_q[SLOT_W-1:0]
+                                       : host_rolls || host_peeks ? index_q : b_slot_q;
+    wire logic [GEN_W+1:0]  state = slots_q[state_slot];
+    wire logic              known = state[GEN_W+1];
+    wire logic              dirty = state[GEN_W];
+    wire logic [GEN_W-1:0]  gen   = state[GEN_W-1:0];
+    wire logic [GEN_W-1:0]  next_gen = gen == GEN_LAST ? GEN_LAST : gen + 1'b1;
+
+    wire logic              slot_write;
+    wire logic [SLOT_W-1:0] slot_write_slot;
+    wire logic [GEN_W+1:0]  slot_write_state;
+
+    // ------------------------------------------------------------------ stage A: take, look the order up
+    wire logic a_fast = !a_searches_q;
+    wire logic go     = b_idle && !peek_q && (a_q == A_FIRST && a_fast || a_q == A_FOUND);
+    assign s_update_tready = run && !sweep_due_q && (a_q == A_IDLE || a_q == A_FOUND && a_delete_q && b_idle && !peek_q);
+    wire logic take = s_update_tvalid && s_update_tready;
+
+    wire logic is_search = s_update_kind == tick_pkg::UPDATE_REDUCE || s_update_kind == tick_pkg::UPDATE_DELETE
+                        || s_update_kind == tick_pkg::UPDATE_REPLACE || s_update_kind == tick_pkg::UPDATE_SET;
+
+    wire logic is_add   = a_kind_q == tick_pkg::UPDATE_ADD;
+    wire logic is_level = a_kind_q == tick_pkg::UPDATE_LEVEL;
+    wire logic no_lots  = a_lots_q == '0;
+    wire logic in_range = {1'b0, a_slot_q} < (SLOT_W + 1)'(SLOTS);
+    wire logic malformed =
+        !in_range || a_kind_q < tick_pkg::UPDATE_QUOTE || a_kind_q > tick_pkg::UPDATE_POISON
+        || (is_level || is_add || a_set_q) && a_side_q != SIDE_BUY && a_side_q != SIDE_SELL
+        || (is_level || is_add || a_set_q || a_replace_q) && !a_has_price_q
+        || (is_add || a_searches_q && !a_delete_q) && no_lots;
+    wire logic begins = (a_kind_q == tick_pkg::UPDATE_QUOTE || a_kind_q == tick_pkg::UPDATE_CLEAR) && !malformed;
+    wire logic quotes = a_kind_q == tick_pkg::UPDATE_QUOTE;
+
+    wire logic found, full, found_sell, found_short;
+    wire logic signed [PRICE_W-1:0] found_ticks;
+    wire logic [BOOK_QTY_W-1:0] found_lots;
+    wire logic takes  = a_searches_q && found;  // something is taken from the level of the order that was found
+    wire logic enters = a_replace_q && found || a_set_q;
+
+    // What REPLACE and SET enter, they enter a clock after `go`; ADD as its levels move.
+    wire logic enter_late = a_q == A_ENTER && b_enters_q && known && !(a_replace_q && found) && (!full || found);
+    wire logic enter_add  = b_last && b_add_q && b_was_known_q && !b_malformed_q && !found && !full;
+
+    order_store #(
+        .ORDERS(ORDERS), .WAYS(WAYS), .SLOT_W(SLOT_W), .GEN_W(GEN_W), .PRICE_W(PRICE_W), .BOOK_QTY_W(BOOK_QTY_W)
+    ) store_i (
+        .clk(clk), .rst(rst),
+        .gen_write(slot_write), .gen_slot(slot_write_slot), .gen_value(slot_write_state[GEN_W-1:0]),
+        .read(take || a_q == A_FIRST && a_replace_q),
+        .read_ref(a_q == A_FIRST ? a_new_ref_q : s_update_order_ref),
+        .fetch(a_q == A_FIRST || a_q == A_FETCH && a_replace_q || !run),
+        .fetch_rest(a_q == A_FIRST),
+        .compare(a_q == A_FETCH || a_q == A_LOCK && b_q == B_COMPARE || go && a_replace_q || !run),
+        .compare_next(run && a_q == A_FOUND),
+        .ref_of(a_ref_q), .slot(a_slot_q), .gen(a_gen_q), .less_lots(a_lots_q),
+        .change(go && takes && !a_set_q), .change_all(!a_reduce_q), .change_read(take),
+        .insert(enter_late || enter_add), .insert_gen(gen),
+        .insert_sell(a_replace_q ? !b_next_buy_q : a_side_q == SIDE_SELL),
+        .insert_ticks(a_price_ticks_q), .insert_lots(a_lots_q),
+        .clear(mode_q == MODE_CLEAR), .sweep(mode_q == MODE_SWEEP), .sweep_set(clear_q[SET_W-1:0]),
+        .found(found), .full(full), .found_sell(found_sell), .found_ticks(found_ticks), .found_lots(found_lots),
+        .found_short(found_short)
+    );
+
+    always_ff @(posedge clk) begin
+        if (take) begin
+            a_kind_q        <= s_update_kind;
+            a_slot_q        <= s_update_slot;
+            a_side_q        <= s_update_side;
+            a_has_price_q   <= s_update_has_price;
+            a_price_ticks_q <= s_update_price_ticks;
+            a_lots_q        <= s_update_lots;
+            a_has_ask_q     <= s_update_has_ask;
+            a_ask_ticks_q   <= s_update_ask_ticks;
+            a_ask_lots_q    <= s_update_ask_lots;
+            a_ref_q         <= s_update_order_ref;
+            a_new_ref_q     <= s_update_new_ref;
+            a_at_ns_q       <= s_update_at_ns;
+            a_stamp_q       <= s_update_stamp;
+            a_searches_q    <= is_search;
+            a_replace_q     <= s_update_kind == tick_pkg::UPDATE_REPLACE;
+            a_reduce_q      <= s_update_kind == tick_pkg::UPDATE_REDUCE;
+            a_delete_q      <= s_update_kind == tick_pkg::UPDATE_DELETE;
+            a_set_q         <= s_update_kind == tick_pkg::UPDATE_SET;
+        end else if (a_q == A_FETCH && a_replace_q) a_ref_q <= a_new_ref_q;  // the second look-up
+        if (a_q == A_FIRST) a_gen_q <= gens_q[a_slot_q];
+
+        case (a_q)
+            A_IDLE:  if (take) a_q <= A_FIRST;
+            A_FIRST: if (a_searches_q) a_q <= A_FETCH; else if (go) a_q <= A_LOCK;
+            A_FETCH: a_q <= A_FOUND;
+            A_FOUND: if (go) a_q <= take ? A_FIRST : a_replace_q || a_set_q ? A_ENTER : A_IDLE;
+            A_ENTER: a_q <= A_IDLE;
+            default: if (b_last) a_q <= A_IDLE;
+        endcase
+        if (rst) a_q <= A_IDLE;
+    end
+
+    // ------------------------------------------------------------------ stage B: the levels
+    wire logic same_row = row_valid_q && b_slot_q == a_slot_q;  // the row that is held is newer than the one that was read
+    wire logic [SLOT_W-1:0] row_slot = host_peeks ? index_q : a_q == A_IDLE ? s_update_slot : a_slot_q;
+    wire logic [1:0] missing, range, exhausted;
+    wire logic held_has_bid, held_has_ask, read_has_bid, read_has_ask;
+    wire logic signed [PRICE_W-1:0] held_bid_ticks, held_ask_ticks, read_bid_ticks, read_ask_ticks;
+    wire logic [BOOK_QTY_W-1:0] held_bid_lots, held_ask_lots, read_bid_lots, read_ask_lots;
+
+    book_side #(
+        .BUY(1), .LEVELS(LEVELS), .SLOT_W(SLOT_W), .PRICE_W(PRICE_W), .BOOK_QTY_W(BOOK_QTY_W)
+    ) bids_i (
+        .clk(clk), .read_slot(row_slot),
+        .store(store_q), .clear(mode_q == MODE_CLEAR), .store_slot(store_q ? b_slot_q : clear_q[SLOT_W-1:0]),
+        .load(go && (!same_row || begins)), .load_quote(begins),
+        .quote_has(quotes && a_has_price_q && !no_lots), .quote_ticks(a_price_ticks_q), .quote_lots(a_lots_q),
+        .op_add(b_op_add_q && b_buy_q), .op_set(b_op_set_q && b_buy_q), .op_zero(b_op_zero_q && b_buy_q),
+        .op_take(b_op_take_q && b_buy_q), .op_ticks(b_ticks_q), .op_lots(b_lots_q),
+        .best(b_best), .update(b_moves),
+        .best_has(m_top_has_bid), .best_ticks(m_top_bid_ticks), .best_lots(m_top_bid_lots),
+        .missing(missing[0]), .range(range[0]), .exhausted(exhausted[0]),
+        .held_has(held_has_bid), .held_ticks(held_bid_ticks), .held_lots(held_bid_lots),
+        .read_has(read_has_bid), .read_ticks(read_bid_ticks), .read_lots(read_bid_lots)
+    );
+    book_side #(
+        .BUY(0), .LEVELS(LEVELS), .SLOT_W(SLOT_W), .PRICE_W(PRICE_W), .BOOK_QTY_W(BOOK_QTY_W)
+    ) asks_i (
+        .clk(clk), .read_slot(row_slot),
+        .store(store_q), .clear(mode_q == MODE_CLEAR), .store_slot(store_q ? b_slot_q : clear_q[SLOT_W-1:0]),
+        .load(go && (!same_row || begins)), .load_quote(begins),
+        .quote_has(quotes && a_has_ask_q && a_ask_lots_q != '0), .quote_ticks(a_ask_ticks_q), .quote_lots(a_ask_lots_q),
+        .op_add(b_op_add_q && b_sell_q), .op_set(b_op_set_q && b_sell_q), .op_zero(b_op_zero_q && b_sell_q),
+        .op_take(b_op_take_q && b_sell_q), .op_ticks(b_ticks_q), .op_lots(b_lots_q),
+        .best(b_best), .update(b_moves),
+        .best_has(m_top_has_ask), .best_ticks(m_top_ask_ticks), .best_lots(m_top_ask_lots),
+        .missing(missing[1]), .range(range[1]), .exhausted(exhausted[1]),
+        .held_has(held_has_ask), .held_ticks(held_ask_ticks), .held_lots(held_ask_lots),
+        .read_has(read_has_ask), .read_ticks(read_ask_ticks), .read_lots(read_ask_lots)
+    );
+
+    // What is wrong, all of it known in the last clock: the first that holds is the cause.
+    wire logic twin   = b_add_q && found || b_twin_q || b_over_q;
+    wire logic no_way = b_add_q && full || b_full_q;
+    wire logic any_missing   = |missing || b_missing_q;
+    wire logic any_exhausted = |exhausted || b_exhausted_q;
+    wire logic skipped = !b_was_known_q && !b_begin_q;
+    wire logic wrong   = b_poison_q || b_orphan_q || twin || no_way || any_missing || any_exhausted || |range;
+    wire logic lost    = b_malformed_q ? b_was_known_q : b_was_known_q && !b_begin_q && wrong;
+    assign m_top_known = b_known_q && !(b_last && lost);
+
+    wire logic joined = b_was_known_q && !b_begin_q && (b_add_q || b_enters_q);  // the slot may have orders from now on
+    wire logic slot_ends = host_rolls || b_last && lost;
+    assign slot_write = mode_q == MODE_CLEAR || mode_q == MODE_GENS && gen == GEN_LAST || slot_ends
+                         || b_last && (b_begin_q || joined);
+    assign slot_write_slot = mode_q == MODE_CLEAR || mode_q == MODE_GENS ? clear_q[SLOT_W-1:0] : state_slot;
+    assign slot_write_state =
+        mode_q == MODE_CLEAR ? '0 :
+        mode_q == MODE_GENS  ? {known, dirty, {GEN_W{1'b0}}} :
+        slot_ends            ? {2'b00, next_gen} :
+        b_begin_q            ? {2'b10, dirty ? next_gen : gen} : {2'b11, gen};
+
+    always_ff @(posedge clk) begin
+        if (slot_write) slots_q[slot_write_slot] <= slot_write_state;
+        if (slot_write) gens_q[slot_write_slot] <= slot_write_state[GEN_W-1:0];
+    end
+
+    always_ff @(posedge clk) begin
+        if (go) begin
+            b_slot_q      <= a_slot_q;
+            b_at_ns_q     <= a_at_ns_q;
+            b_stamp_q     <= a_stamp_q;
+            b_in_range_q  <= in_range;
+            b_malformed_q <= malformed;
+            b_begin_q     <= begins;
+            b_poison_q    <= a_kind_q == tick_pkg::UPDATE_POISON;
+            b_orphan_q    <= a_searches_q && !a_set_q && !found;
+            b_over_q      <= a_reduce_q && found_short;
+            b_add_q       <= is_add;
+            b_enters_q    <= enters && !malformed;
+            b_two_q       <= takes && enters;
+            b_op_add_q    <= is_add || a_set_q && !found;
+            b_op_set_q    <= is_level && !no_lots;
+            b_op_zero_q   <= is_level && no_lots;
+            b_op_take_q   <= takes;
+            b_buy_q       <= takes ? !found_sell : a_side_q == SIDE_BUY;
+            b_sell_q      <= takes ? found_sell : a_side_q == SIDE_SELL;
+            b_ticks_q     <= takes ? found_ticks : a_price_ticks_q;
+            b_lots_q      <= takes && !a_reduce_q ? found_lots : a_lots_q;
+            b_next_buy_q  <= a_set_q ? a_side_q == SIDE_BUY : !found_sell;
+            b_next_ticks_q <= a_price_ticks_q;
+            b_next_lots_q  <= a_lots_q;
+        end else if (b_q == B_UPDATE) begin
+            b_op_add_q  <= 1'b1;
+            b_op_take_q <= 1'b0;
+            b_buy_q     <= b_next_buy_q;
+            b_sell_q    <= !b_next_buy_q;
+            b_ticks_q   <= b_next_ticks_q;
+            b_lots_q    <= b_next_lots_q;
+        end
+
+        if (go) {b_twin_q, b_full_q} <= 2'b00;
+        else if (a_q == A_ENTER) {b_twin_q, b_full_q} <= {b_enters_q && a_replace_q && found, b_enters_q && full && !found};
+        if (go) {b_missing_q, b_exhausted_q} <= 2'b00;
+        else if (b_moves) {b_missing_q, b_exhausted_q} <= {|missing, |exhausted};
+
+        if (b_best) begin
+            m_top_slot  <= b_slot_q;
+            m_top_at_ns <= b_at_ns_q;
+            m_top_stamp <= b_stamp_q;
+        end
+        if (b_fires) b_was_known_q <= known && b_in_range_q;
+        if (b_fires) b_known_q <= (known && b_in_range_q || b_begin_q) && !b_malformed_q;
+        else if (b_last) b_known_q <= m_top_known;
+
+        if (b_best) m_top_tvalid <= 1'b1;
+        else if (m_top_tready) m_top_tvalid <= 1'b0;
+        free_q  <= !b_best && (!m_top_tvalid || m_top_tready);
+        store_q <= b_last;
+        if (go) row_valid_q <= 1'b1;
+
+        case (b_q)
+            B_IDLE:      if (go) b_q <= B_COMPARE;
+            B_COMPARE:   if (free_q) b_q <= B_UPDATE;
+            B_UPDATE:    b_q <= b_two_q ? B_COMPARE_2 : B_IDLE;
+            B_COMPARE_2: b_q <= B_UPDATE_2;
+            default:     b_q <= B_IDLE;
+        endcase
+
+        if (rst) begin
+            b_q          <= B_IDLE;
+            m_top_tvalid <= 1'b0;
+            free_q       <= 1'b1;
+            store_q      <= 1'b0;
+            row_valid_q  <= 1'b0;
+        end
+    end
+
+    // ------------------------------------------------------------------ clearing, sweeping, the host
+    always_ff @(posedge clk) begin
+        clear_q <= clear_q + 1'b1;
+        case (mode_q)
+            MODE_CLEAR: if (clear_q == CLEAR_LAST) mode_q <= MODE_RUN;
+            MODE_RUN:
+                if (sweep_due_q && a_q == A_IDLE && b_idle && !store_q) begin
+                    mode_q  <= MODE_SWEEP;
+                    clear_q <= '0;
+                end
+            MODE_SWEEP:
+                if (clear_q == SWEEP_LAST) begin
+                    mode_q  <= MODE_DRAIN;
+                    clear_q <= '0;
+                end
+            MODE_DRAIN:
+                if (clear_q[1:0] == 2'd2) begin
+                    mode_q  <= MODE_GENS;
+                    clear_q <= '0;
+                end
+            default: if (clear_q[SLOT_W-1:0] == '1) mode_q <= MODE_RUN;
+        endcase
+        if (slot_write && !(mode_q == MODE_CLEAR) && slot_write_state[GEN_W-1:0] == GEN_LAST) sweep_due_q <= 1'b1;
+        else if (mode_q == MODE_SWEEP) sweep_due_q <= 1'b0;
+
+        if (cfg_slot_clear) roll_q <= 1'b1;
+        else if (host_rolls) roll_q <= 1'b0;
+        if (cfg_slot_read) read_q <= 1'b1;
+        else if (host_peeks) read_q <= 1'b0;
+        if (cfg_slot_clear || cfg_slot_read) index_q <= cfg_slot_index;
+
+        peek_q <= host_peeks;
+        if (host_peeks) begin
+            peek_held_q    <= row_valid_q && b_slot_q == index_q;
+            sts_slot_state_known <= known;
+            {sts_slot_state_has_bid, sts_slot_bid_ticks, sts_slot_bid_lots} <= {held_has_bid, held_bid_ticks, held_bid_lots};
+            {sts_slot_state_has_ask, sts_slot_ask_ticks, sts_slot_ask_lots} <= {held_has_ask, held_ask_ticks, held_ask_lots};
+        end else if (peek_q && !peek_held_q) begin
+            {sts_slot_state_has_bid, sts_slot_bid_ticks, sts_slot_bid_lots} <= {read_has_bid, read_bid_ticks, read_bid_lots};
+            {sts_slot_state_has_ask, sts_slot_ask_ticks, sts_slot_ask_lots} <= {read_has_ask, read_ask_ticks, read_ask_lots};
+        end
+
+        if (rst) begin
+            mode_q      <= MODE_CLEAR;
+            clear_q     <= '0;
+            sweep_due_q <= 1'b0;
+            roll_q      <= 1'b0;
+            read_q      <= 1'b0;
+            peek_q      <= 1'b0;
+            sts_slot_state_known   <= 1'b0;
+            sts_slot_state_has_bid <= 1'b0;
+            sts_slot_state_has_ask <= 1'b0;
+            sts_slot_bid_ticks <= '0;
+            sts_slot_bid_lots  <= '0;
+            sts_slot_ask_ticks <= '0;
+            sts_slot_ask_lots  <= '0;
+        end
+    end
+    assign sts_hold = roll_q || read_q || peek_q;
+
+    // ------------------------------------------------------------------ counters: of all causes the first that holds
+    wire logic counts = b_last && !b_malformed_q && !skipped && !b_begin_q;
+    wire logic [7:0] cause;
+    assign cause[0] = b_last && !b_malformed_q && skipped;
+    assign cause[1] = b_last && b_malformed_q;
+    assign cause[2] = counts && b_poison_q;
+    assign cause[3] = counts && b_orphan_q;
+    assign cause[4] = counts && twin;
+    assign cause[5] = counts && !twin && no_way;
+    wire logic levels_count = counts && !b_orphan_q && !twin && !no_way;
+    assign cause[6] = levels_count && any_exhausted && !any_missing;
+    assign cause[7] = levels_count && |range && !any_missing && !any_exhausted;
+    logic [SLOT_W:0] known_slots_q;
+    assign sts_known_slots = 17'(known_slots_q);
+    wire logic inconsistent = cause[4] || levels_count && any_missing;
+
+    always_ff @(posedge clk) begin
+        known_slots_q <= known_slots_q + (SLOT_W + 1)'(b_last && b_begin_q && !b_was_known_q)
+                         - (SLOT_W + 1)'(b_last && lost || host_rolls && known);
+        if (b_last && !(&sts_update_count)) sts_update_count <= sts_update_count + 1'b1;
+        if (host_rolls && !(&sts_roll_count)) sts_roll_count <= sts_roll_count + 1'b1;
+        if (cause[0] && !(&sts_skipped_count)) sts_skipped_count <= sts_skipped_count + 1'b1;
+        if (cause[1] && !(&sts_malformed_count)) sts_malformed_count <= sts_malformed_count + 1'b1;
+        if (cause[2] && !(&sts_poison_count)) sts_poison_count <= sts_poison_count + 1'b1;
+        if (cause[3] && !(&sts_orphan_count)) sts_orphan_count <= sts_orphan_count + 1'b1;
+        if (inconsistent && !(&sts_inconsistent_count)) sts_inconsistent_count <= sts_inconsistent_count + 1'b1;
+        if (cause[5] && !(&sts_full_count)) sts_full_count <= sts_full_count + 1'b1;
+        if (cause[6] && !(&sts_exhausted_count)) sts_exhausted_count <= sts_exhausted_count + 1'b1;
+        if (cause[7] && !(&sts_range_count)) sts_range_count <= sts_range_count + 1'b1;
+        if (rst) begin
+            known_slots_q        <= '0;
+            sts_update_count       <= '0;
+            sts_roll_count         <= '0;
+            sts_skipped_count      <= '0;
+            sts_malformed_count    <= '0;
+            sts_poison_count       <= '0;
+            sts_orphan_count       <= '0;
+            sts_full_count         <= '0;
+            sts_inconsistent_count <= '0;
+            sts_range_count        <= '0;
+            sts_exhausted_count    <= '0;
+        end
+    end
+endmodule
+`default_nettype wire
