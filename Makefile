@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup system run test test-long test-interop chaos lint format bench soak timing-ecp5 timing-xc7 prove docs requirements clean
+.PHONY: help setup system run test test-long test-interop chaos lint format bench soak sim coverage mutants timing-ecp5 timing-xc7 prove docs requirements clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -50,6 +50,15 @@ chaos: setup ## Break simulated deployments on purpose, for some minutes (ARGS="
 
 soak: setup ## Days of an instance with restarts between: what stays as it is, and what grows
 	@$(BIN)/penstock bench soak $(ARGS)
+
+sim: setup system ## Run the benches of rtl/ on Icarus (ARGS="trigger --waves --seed 7")
+	@$(BIN)/penstock sim run $(or $(ARGS),--all)
+
+coverage: setup system ## Line and toggle coverage of rtl/, on Verilator; fails on a line that is neither reached nor explained
+	@$(BIN)/penstock sim run --coverage $(or $(ARGS),--all)
+
+mutants: setup system ## Change rtl/ a little, 72 times, and see that the benches notice (ARGS="--module trigger --count 20")
+	@$(BIN)/python tools/mutants.py $(ARGS)
 
 timing-ecp5: setup ## Measure every block and top on the ECP5, against rtl/budgets.toml (ARGS="risk_gate --write")
 	@$(BIN)/python tools/figures.py --device ecp5 --check $(ARGS)

@@ -7,6 +7,7 @@ per build lets benches run side by side, and what has not been used for days goe
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -14,6 +15,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,7 @@ BUILD_TIMEOUT_S = 300.0
 _KEPT_S = 3 * 86_400  # a build that nobody used so long goes
 _KEPT = 200  # and so do the oldest above this many
 _DONE = ".built"
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class BuildError(RuntimeError):
@@ -41,7 +44,8 @@ def execute(
 ) -> int:
     """Run *command* in a process group of its own, its output into *log*; return its exit status.
 
-    Whatever ends the waiting (the time limit, an interrupt), the group is gone afterwards.
+    Whatever ends the waiting (the time limit, an interrupt), the group is gone afterwards; when this process is killed,
+    so is *command*.
 
     Raises:
         subprocess.TimeoutExpired: it ran longer than *timeout_s*.
@@ -49,7 +53,7 @@ def execute(
     with log.open("a" if append else "w") as out:
         process = subprocess.Popen(
             command, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=_die_with_parent,
         )  # fmt: skip
         try:
             return process.wait(timeout_s)
@@ -57,6 +61,12 @@ def execute(
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent ends: no simulation goes on that nobody waits for."""
+    if _LIBC is not None:
+        _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def build_once(name: str, inputs: Mapping[str, object], make: Callable[[Path], None]) -> tuple[Path, bool]:

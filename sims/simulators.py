@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -60,21 +61,27 @@ def file_of(module: str, rtl: Path = RTL) -> Path:
     return _modules(rtl)[module]
 
 
+@cache
+def _parts(module: str, rtl: Path, formal: bool) -> tuple[str, ...]:
+    """Return the modules that *module* instantiates; those under ``ifdef FORMAL`` only if *formal*."""
+    text = re.sub(r"//.*", "", file_of(module, rtl).read_text())
+    if not formal:
+        text = re.sub(r"`ifdef FORMAL\b.*?`endif", "", text, flags=re.DOTALL)
+    # An instance is a module's name, its parameters or its own name, and an opening bracket.
+    met = set(re.findall(r"^\s*(\w+)\s+(?:#\s*\(|\w+\s*\()", text, re.MULTILINE))
+    return tuple(name for name in _modules(rtl) if name in met and name != module)
+
+
 def sources_of(top: str, rtl: Path = RTL, *, formal: bool = False) -> list[Path]:
     """Return what a simulator reads for *top*: the packages, then each module before those that instantiate it.
 
-    What stands under `ifdef FORMAL` counts for proofs alone.
+    With *formal*, what stands under ``ifdef FORMAL`` counts too: the rules that proofs add.
     """
     found: list[Path] = []
 
     def visit(module: str) -> None:
-        text = re.sub(r"//.*", "", file_of(module, rtl).read_text())
-        if not formal:
-            text = re.sub(r"^`ifdef FORMAL$.*?^`endif$", "", text, flags=re.MULTILINE | re.DOTALL)
-        for name in _modules(rtl):
-            # An instance is a module's name, its parameters or its own name, and an opening bracket.
-            if name != module and re.search(rf"^\s*{name}\s+(#\s*\(|\w+\s*\()", text, re.MULTILINE):
-                visit(name)
+        for name in _parts(module, rtl, formal):
+            visit(name)
         if file_of(module, rtl) not in found:
             found.append(file_of(module, rtl))
 
@@ -204,7 +211,10 @@ class _Run:
         """Build, run, read the results; fail the test with what the bench said."""
         began = time.monotonic()
         name = f"{self.top}-{self.simulator}{'-waves' * self.waves}{'-coverage' * bool(self.coverage)}"
-        built, was_there = build_once(name, self._inputs(), self._build)
+        try:
+            built, was_there = build_once(name, self._inputs(), self._build)
+        except BuildError as error:
+            pytest.fail(str(error), pytrace=False)
         self.place.mkdir(parents=True, exist_ok=True)
         waves = self.place / (f"{self.top}.fst" if self.simulator == "icarus" else f"{self.top}.vcd")
         log, xml = self.place / "sim.log", self.place / "results.xml"
@@ -254,7 +264,7 @@ class _Run:
             "flags": self._build_args(),
             "make": _MAKE,
             "waves": self.waves,
-            "cocotb": version_of(sys.executable, "-c", "import cocotb; print(cocotb.__version__, cocotb.__file__)"),
+            "cocotb": [version("cocotb"), sys.prefix],
         }
 
     def _build_args(self) -> list[str]:

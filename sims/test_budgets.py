@@ -10,7 +10,7 @@ import pytest
 
 from sims.budgets import BUDGETS, Budget, Figures, breaches, budget, load_budgets, write_figures
 from sims.simulators import file_of
-from tools.figures import copy_of_tree, measure_in
+from tools.figures import PAGE, copy_of_tree, measure_in, write_page
 from tools.timing import DEVICES, measure, rtl_hash, tools_of
 
 SEED = 1
@@ -94,6 +94,15 @@ def test_the_hash_is_of_code_and_parameters_not_of_comments(monkeypatch: pytest.
     assert hashed("  assign a = b;  // why\n`ifdef FORMAL\n assert (a);\n`endif\n") == first
     assert hashed("assign a = !b;\n") != first
     assert hashed("assign a = b;\n", WIDTH=3) != first
+
+
+def test_the_page_shows_the_figures_of_the_file(tmp_path: Path) -> None:
+    page = tmp_path / "timing.md"
+    shutil.copy(PAGE, page)
+    write_page(load_budgets(), page)
+    assert page.read_text() == PAGE.read_text(), (
+        "docs/hardware/timing.md is stale; penstock sim timing --write mends it"
+    )
 
 
 def test_figures_written_are_read_again_and_what_is_written_by_hand_stays(tmp_path: Path) -> None:

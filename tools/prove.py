@@ -41,6 +41,7 @@ PROOFS = ROOT / "rtl" / "proofs.toml"
 CACHE = ROOT / ".cache" / "proofs"
 MODES = ("bmc", "prove", "cover")
 TIMEOUT_S = 600
+_RUNNING: set[subprocess.Popen[bytes]] = set()
 _KEYS = {
     "module", "name", "says", "mode", "depth", "engine", "parameters", "defines", "breaks", "long", "conditions",
 }  # fmt: skip
@@ -267,14 +268,20 @@ def _run_sby(place: Path) -> str:
         process = subprocess.Popen(
             command, cwd=place, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
+        _RUNNING.add(process)
         try:
             process.wait(timeout=TIMEOUT_S + 60)
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            _end(process)
+            _RUNNING.discard(process)
     status = place / "out" / "status"
     return status.read_text().split()[0] if status.is_file() else "ERROR"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _judge(job: Job, status: str, place: Path, seconds: float) -> Outcome:
@@ -306,13 +313,19 @@ def run_jobs(jobs: Sequence[Job], workers: int, fresh: bool, show: Callable[[Job
     good = True
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         running = {pool.submit(run_job, job, CACHE, fresh): job for job in jobs}
-        for done in concurrent.futures.as_completed(running):
-            try:
-                outcome = done.result()
-            except ProofError as error:
-                outcome = Outcome(False, str(error), 0.0)
-            good &= outcome.ok
-            show(running[done], outcome)
+        try:
+            for done in concurrent.futures.as_completed(running):
+                try:
+                    outcome = done.result()
+                except ProofError as error:
+                    outcome = Outcome(False, str(error), 0.0)
+                good &= outcome.ok
+                show(running[done], outcome)
+        except BaseException:  # interrupted: nothing that was started goes on
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(_RUNNING):
+                _end(process)
+            raise
     return good
 
 
@@ -326,6 +339,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--fresh", action="store_true", help="run again what has not changed")
     parser.add_argument("--list", action="store_true", help="say what there is, run nothing")
     asked = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends as well
     try:
         proofs = load_proofs()
     except (ProofError, tomllib.TOMLDecodeError) as error:

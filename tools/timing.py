@@ -11,6 +11,7 @@ parameters and tools.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -21,7 +22,8 @@ import signal
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -203,6 +205,15 @@ def tools_of(device: str) -> str:
     return ", ".join(done.stdout.split("\n")[:2])
 
 
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Hold the lock under which the tools run: one at a time, since each takes a core and up to a GB."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _run(device: str, place: Path, command: Sequence[str], log: str) -> None:
     """Run one tool in *place*; its output goes to *log*.
 
@@ -213,7 +224,7 @@ def _run(device: str, place: Path, command: Sequence[str], log: str) -> None:
         argv = [str(Path(sys.executable).parent / f"yowasp-{command[0]}"), *command[1:]]
     else:
         argv = [str(ROOT / "tools/xc7.sh"), "run", str(place), shlex.join(command)]
-    with (place / log).open("w") as out:
+    with _turn(), (place / log).open("w") as out:
         process = subprocess.Popen(argv, cwd=place, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             process.wait(timeout=TIMEOUT_S)
@@ -221,7 +232,7 @@ def _run(device: str, place: Path, command: Sequence[str], log: str) -> None:
             raise TimingError(f"{command[0]} took more than {TIMEOUT_S} s; its output is in {place / log}") from None
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGTERM)  # the script takes its folder in the chroot away
                 process.wait()
     if process.returncode:
         end = "\n".join((place / log).read_text().splitlines()[-5:])
@@ -427,6 +438,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="all of it as JSON")
     parser.add_argument("--figures", action="store_true", help="what rtl/budgets.toml keeps, as JSON")
     asked = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends as well
     try:
         parameters = {name: int(value) for name, value in (pair.split("=") for pair in asked.parameters)}
         got = measure(asked.top, asked.device, range(1, asked.seeds + 1), parameters)

@@ -1,4 +1,4 @@
-"""The generator makes what SystemRDL says, refuses what it cannot make with file and line, and its files are current."""
+"""The generator makes what SystemRDL says, refuses the rest with file and line, and its files are current."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_what_is_committed_is_what_the_rdl_says() -> None:
 def test_a_block_is_read_with_its_ports_widths_and_limits(folder: Path) -> None:
     body = """
     reg { desc = "Open  or\n shut."; field { sw = rw; hw = r; reset = 1; } open; } open @ 0x10;
-    reg { field { sw = rw; hw = r; below = "ROWS"; } row[7:0]; field { sw = w; hw = r; singlepulse; } go[8:8]; } table;
+    reg { field { sw = rw; hw = r; below = "ROWS"; } row[8]; field { sw = w; hw = r; singlepulse; } go = 0; } table;
     reg { regwidth = 64; accesswidth = 32; field { sw = r; hw = w; is_signed; bits = "48"; } value[64]; } flow;
     reg { field { sw = r; hw = na; constant = "ROWS"; } value[32]; } rows;
     """
@@ -96,12 +96,16 @@ REFUSED = [
     ("reg { regwidth = 16; field { sw = rw; hw = r; } a; } a @ 0x10;", 2, "regwidth is 16, accesswidth 16"),
     ("reg { field { sw = rw; hw = rw; } a; } a @ 0x10;", 2, "met sw = rw, hw = rw, wanted rw/r"),
     ("reg { field { sw = rw; hw = r; onread = rclr; } a; } a @ 0x10;", 2, "onread"),
-    ('reg { field { sw = rw; hw = r; below = "ROWS"; } a[8]; } a @ 0x10;', 2, "below is 'ROWS', wanted a number or one"),
+    (
+        'reg { field { sw = rw; hw = r; below = "ROWS"; } a[8]; } a @ 0x10;',
+        2,
+        "below is 'ROWS', wanted a number or one",
+    ),
     ('reg { field { sw = rw; hw = r; below = "300"; } a[8]; } a @ 0x10;', 2, "below = 300 is 300, wanted 1 .. 2**8"),
     ('reg { field { sw = rw; hw = r; bits = "9"; } a[8]; } a @ 0x10;', 2, "bits = 9 is 9, wanted 1 .. 8"),
     ('reg { field { sw = rw; hw = r; below = "4"; reset = 4; } a[8]; } a @ 0x10;', 2, "reset is 4, wanted 0 .. 3"),
     ('reg { field { sw = rw; hw = r; is_signed; below = "4"; } a[8]; } a @ 0x10;', 2, "below = 4 on a signed field"),
-    ('reg { field { sw = rw; hw = r; constant = "4"; } a[8]; } a @ 0x10;', 2, "constant on a field of kind config"),
+    ('reg { field { sw = r; hw = na; constant = "300"; } a[8]; } a @ 0x10;', 2, "constant is '300', wanted"),
     ("reg { settles; field { sw = rw; hw = r; } a; } a @ 0x10;", 2, "settles and can be written"),
     ("reg { field { sw = rw; hw = r; } a[40]; } a @ 0x10;", 2, ""),  # the compiler's own words
     ("reg { field { sw = rw; hw = r } a; } a @ 0x10;", 2, ""),
@@ -126,6 +130,17 @@ def test_a_block_wants_an_id_and_parameters_in_capitals(folder: Path, head: str,
     path = block_with(folder, "reg { field { sw = rw; hw = r; } a; } a @ 0x10;", head, block_id=block_id)
     with pytest.raises(RdlError, match=rf"valve\.rdl:1: valve: {re.escape(message)}"):
         read_block(path)
+
+
+def test_a_parameter_that_is_shown_fits_its_field(folder: Path) -> None:
+    body = 'reg { field { sw = r; hw = na; constant = "ROWS"; } a[8]; } a @ 0x10;'
+    assert "if (ROWS < 0 || ROWS > 255) $fatal" in module(
+        read_block(block_with(folder, body, "#(longint unsigned ROWS = 255)")), ""
+    )
+    with pytest.raises(
+        RdlError, match=r"valve\.rdl:2: valve\.a\.a: constant = ROWS does not fit 8 bits; widen the field"
+    ):
+        read_block(block_with(folder, body, "#(longint unsigned ROWS = 256)"))
 
 
 def test_two_fields_with_one_port_are_refused(folder: Path) -> None:
@@ -187,7 +202,7 @@ def test_the_made_python_needs_no_compiler_and_holds_the_whole_block(folder: Pat
     path = folder / "example.py"
     path.write_text(python(block, "example.rdl"))
     made = loaded(path)
-    assert made.BLOCK == without_text(block)
+    assert without_text(block) == made.BLOCK
     assert (made.ID, made.LAYOUT_HASH) == (block.id, block.layout_hash) == (0x4558504C, made.BLOCK.layout_hash)
     assert (made.MODE, made.MODE_SHARE_MASK, made.MODE_SHARE_RESET) == (0x14, 0x3FF00, 1000)
     program = "import sys; import penstock_hw.blocks as b; b.known_blocks(); print('systemrdl' in sys.modules)"

@@ -39,7 +39,8 @@ module book_side #(
     input  wire logic                      op_take,
     input  wire logic signed [PRICE_W-1:0] op_ticks,
     input  wire logic [BOOK_QTY_W-1:0]     op_lots,
-    input  wire logic                      best,        // with compare: show the new best level from the next clock on
+    input  wire logic                      best,        // with compare: show the new best level from the next clock on …
+    input  wire logic                      best_late,   // … or, of TAKE, with update
     input  wire logic                      update,
 
     output      logic                      best_has,
@@ -48,6 +49,7 @@ module book_side #(
     output wire logic                      missing,     // with update: there is less than is to be taken
     output wire logic                      range,       // with update: the sum does not fit
     output wire logic                      exhausted,   // with update: the last kept level goes, and more were cut off
+    output wire logic                      wrong,       // with update: any of the three
 
     output wire logic                      held_has,    // the best level of the row that is held …
     output wire logic signed [PRICE_W-1:0] held_ticks,
@@ -82,9 +84,10 @@ module book_side #(
     assign read_lots  = read_q[LEVELS*PRICE_W +: BOOK_QTY_W];
 
     // compare: each level against the price
-    wire logic [LEVELS-1:0] equal, better, short, same, over;  // better: the price is better than that of the level
+    wire logic [LEVELS-1:0] equal, better, same, beyond;       // better: the price is better than that of the level
     wire logic [LEVELS*BOOK_QTY_W-1:0] moved;                  // lots of each level after ADD or TAKE
-    logic [LEVELS-1:0] equal_q, better_q, short_q, same_q, over_q;
+    logic [LEVELS-1:0] equal_q, better_q, same_q;
+    logic              beyond_low_q, beyond_high_q;            // of the level found: fewer lots than none, or too many
     logic [LEVELS*BOOK_QTY_W-1:0] moved_q;
 
     generate
@@ -96,33 +99,34 @@ module book_side #(
             assign equal[i]  = valid_q[i] && ticks == op_ticks;
             assign better[i] = !valid_q[i] || (BUY ? op_ticks > ticks : op_ticks < ticks);
             assign same[i]   = lots == op_lots;
-            assign short[i]  = sum[BOOK_QTY_W] && op_take;
-            assign over[i]   = sum[BOOK_QTY_W] && op_add;
+            assign beyond[i] = sum[BOOK_QTY_W];
             assign moved[i*BOOK_QTY_W +: BOOK_QTY_W] = sum[BOOK_QTY_W-1:0];
         end
     endgenerate
 
     // The best level is needed a clock before the others, so it is made of the comparisons with level 0 alone.
-    wire logic top_goes  = op_zero || op_take && same[0];
-    wire logic top_comes = (op_add || op_set) && better[0];
+    // Whether TAKE takes all is known too late for that.
+    wire logic late      = op_take;
+    wire logic late_goes = equal_q[0] && same_q[0];
+    wire logic top_goes  = late || op_zero;
     wire logic signed [PRICE_W-1:0] other_ticks = top_goes ? ticks_q[PRICE_W +: PRICE_W] : op_ticks;
     wire logic [BOOK_QTY_W-1:0] other_lots = top_goes ? lots_q[BOOK_QTY_W +: BOOK_QTY_W] : op_lots;
-    wire logic take_other = top_goes ? equal[0] : top_comes;
+    wire logic take_other = late ? late_goes : op_zero ? equal[0] : (op_add || op_set) && better[0];
+    wire logic [BOOK_QTY_W-1:0] kept_lots =
+        late ? (equal_q[0] ? moved_q[BOOK_QTY_W-1:0] : lots_q[BOOK_QTY_W-1:0]) :
+        op_set ? op_lots : op_add ? moved[BOOK_QTY_W-1:0] : lots_q[BOOK_QTY_W-1:0];
 
     always_ff @(posedge clk) begin
         equal_q  <= equal;
         better_q <= better;
         same_q   <= same;
-        short_q  <= short;
-        over_q   <= over;
+        beyond_low_q  <= |(equal[LEVELS/2-1:0] & beyond[LEVELS/2-1:0]);
+        beyond_high_q <= |(equal[LEVELS-1:LEVELS/2] & beyond[LEVELS-1:LEVELS/2]);
         moved_q  <= moved;
-        if (best) begin
-            best_has   <= top_goes && equal[0] ? valid_q[1] : valid_q[0] || op_add || op_set;
+        if (best || best_late) begin
+            best_has   <= top_goes && take_other ? valid_q[1] : valid_q[0] || op_add || op_set;
             best_ticks <= take_other ? other_ticks : ticks_q[PRICE_W-1:0];
-            best_lots  <= take_other ? other_lots
-                        : !equal[0] ? lots_q[BOOK_QTY_W-1:0]
-                        : op_add || op_take ? moved[BOOK_QTY_W-1:0]
-                        : op_set ? op_lots : lots_q[BOOK_QTY_W-1:0];
+            best_lots  <= take_other ? other_lots : late || equal[0] ? kept_lots : lots_q[BOOK_QTY_W-1:0];
         end
     end
 
@@ -137,9 +141,12 @@ module book_side #(
     wire logic [LEVELS-1:0] pushed;   // the level before moves here
     wire logic [LEVELS-1:0] new_here;
 
-    assign missing   = op_take && (found ? |(equal_q & short_q) : !(more_q && behind));
-    assign range     = |(equal_q & over_q);
+    wire logic too_far = beyond_low_q || beyond_high_q;
+    wire logic nowhere = !found && !(more_q && behind);
+    assign missing   = op_take && (too_far || nowhere);
+    assign range     = op_add && too_far;
     assign exhausted = leaves[0] && !valid_q[1] && more_q;
+    assign wrong     = (op_add || op_take) && too_far || op_take && nowhere || exhausted;
 
     generate
         for (genvar i = 0; i < LEVELS; i++) begin : g_update
@@ -149,7 +156,7 @@ module book_side #(
                 assign new_here[i] = inserts && better_q[i];
             end else begin : g_other
                 assign pushed[i]   = inserts && better_q[i-1];
-                assign new_here[i] = inserts && better_q[i] && !better_q[i-1] && !refuses;
+                assign new_here[i] = inserts && better_q[i] && !refuses;  // unless pushed
             end
 
             wire logic signed [PRICE_W-1:0] after_ticks;
@@ -204,5 +211,65 @@ module book_side #(
         if (load) more_q <= !load_quote && read_q[ROW_W-1];
         else if (update && cuts) more_q <= 1'b1;
     end
+
+`ifdef FORMAL
+    // The neighbour: one operation at a time, the same from compare to update; every row that is read was once stored.
+    logic ran_q, updated_q, loaded_q, op_best_q, best_q, wrong_q;
+    logic [LEVELS-1:0] in_order, read_order;
+    formal_reset reset_i (.clk(clk), .rst(!ran_q), .ran_q(ran_q));
+
+    generate
+        for (genvar i = 0; i < LEVELS; i++) begin : g_order
+            if (i == 0) begin : g_first
+                assign in_order[i]   = 1'b1;
+                assign read_order[i] = 1'b1;
+            end else begin : g_next
+                wire logic signed [PRICE_W-1:0] worse = ticks_q[i*PRICE_W +: PRICE_W];
+                wire logic signed [PRICE_W-1:0] upper = ticks_q[(i-1)*PRICE_W +: PRICE_W];
+                wire logic signed [PRICE_W-1:0] read_worse = read_q[i*PRICE_W +: PRICE_W];
+                wire logic signed [PRICE_W-1:0] read_upper = read_q[(i-1)*PRICE_W +: PRICE_W];
+                assign in_order[i] = !valid_q[i] || valid_q[i-1] && (BUY ? upper > worse : upper < worse);
+                assign read_order[i] = !read_q[LEVELS*LEVEL_W+i]
+                    || read_q[LEVELS*LEVEL_W+i-1] && (BUY ? read_upper > read_worse : read_upper < read_worse);
+            end
+        end
+    endgenerate
+
+    logic [3:0] op_q;
+    logic signed [PRICE_W-1:0] op_ticks_q;
+    logic [BOOK_QTY_W-1:0] op_lots_q;
+    initial loaded_q = 1'b0;
+    always_ff @(posedge clk) begin
+        loaded_q   <= loaded_q || load;
+        updated_q  <= update || load;
+        best_q     <= update && (op_best_q || best_late);
+        op_best_q  <= best;
+        wrong_q    <= wrong;
+        op_q       <= {op_add, op_set, op_zero, op_take};
+        op_ticks_q <= op_ticks;
+        op_lots_q  <= op_lots;
+    end
+    always_comb begin
+        assume (3'(op_add) + 3'(op_set) + 3'(op_zero) + 3'(op_take) <= 3'd1);
+        assume (!(load && update));
+        assume (!best_late || update);
+        assume (!best || !op_take);
+        assume (!best_late || !op_add && !op_set && !op_zero);  // taken away on this side or on the other
+        if (load && !load_quote) assume (&read_order);
+        if (!loaded_q) assume (!update && !best);
+        if (ran_q && update) assume (!updated_q && op_q == {op_add, op_set, op_zero, op_take}
+                                     && op_ticks_q == op_ticks && op_lots_q == op_lots);
+        if (ran_q && op_best_q) assume (update);
+    end
+    always_comb if (ran_q && loaded_q) begin
+        sorted: assert (&in_order);
+        // What was shown a clock early is what the levels then say, unless the book said that something was wrong.
+        if (best_q && !wrong_q) begin
+            early_has: assert (best_has == valid_q[0]);
+            if (best_has) early_ticks: assert (best_ticks == ticks_q[PRICE_W-1:0]);
+            if (best_has) early_lots:  assert (best_lots == lots_q[BOOK_QTY_W-1:0]);
+        end
+    end
+`endif
 endmodule
 `default_nettype wire

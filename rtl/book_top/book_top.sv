@@ -15,11 +15,11 @@
 //   range         a level's lots do not fit BOOK_QTY_W
 //
 // A host rolls a slot to another contract with cfg_slot_clear: it is unknown and has no orders. cfg_slot_read fetches its
-// best prices. Either is done between updates, within 5 clocks of the pulse whatever the back-pressure (longer only while
+// best prices. Either is done between updates, within 7 clocks of the pulse whatever the back-pressure (longer only while
 // tables are cleared or swept); sts_hold is high meanwhile, and the next pulse has to wait for it.
 //
-// Latency, from an update's transfer to its top's offer: QUOTE, LEVEL, ADD, CLEAR, POISON 3 clocks; REDUCE, DELETE, SET of a
-// new ref 5; REPLACE, SET of a kept ref 7. One DELETE per 3 clocks, one REPLACE or SET per 5, one of the others per 4; one
+// Latency, from an update's transfer to its top's offer: QUOTE, LEVEL, ADD, CLEAR, POISON 3 clocks; SET of a new ref 5;
+// REDUCE, DELETE 6; REPLACE, SET of a kept ref 7. One DELETE per 3 clocks, one REPLACE, SET, QUOTE or CLEAR per 5, one of the others per 4; one
 // of 3-clock latency right after one of another waits 2 clocks more. Tables are cleared after reset for SETS or 2**SLOT_W
 // clocks, and swept for a little more than both once a slot has forgotten its orders 2**GEN_W - 1 times; meanwhile tready is
 // low. s_update_tready comes from registers.
@@ -125,6 +125,8 @@ module book_top #(
     logic [31:0]               a_stamp_q;
     logic                      a_searches_q, a_replace_q, a_reduce_q, a_delete_q, a_set_q;  // by its kind
     logic [GEN_W-1:0]          a_gen_q;
+    logic                      a_same_row_q;
+    logic                      a_no_lots_q, a_in_range_q, a_begins_q, a_quote_q, a_odd_q;
 
     // the same, as the levels need it
     logic [SLOT_W-1:0]         b_slot_q;
@@ -134,41 +136,49 @@ module book_top #(
     logic                      b_add_q;                            // ADD: the store answers while the levels move
     logic                      b_enters_q, b_twin_q, b_full_q;     // REPLACE, SET: what the store answered
     logic                      b_two_q;                            // take away at one price, then add at another
-    logic                      b_buy_q, b_sell_q, b_next_buy_q;
-    logic                      b_op_add_q, b_op_set_q, b_op_zero_q, b_op_take_q;
+    logic                      b_next_buy_q;
+    logic [1:0]                b_op_add_q, b_op_set_q, b_op_zero_q, b_op_take_q;  // of bids, asks
+    logic                      b_takes_q;
     logic signed [PRICE_W-1:0] b_ticks_q, b_next_ticks_q;
     logic [BOOK_QTY_W-1:0]     b_lots_q, b_next_lots_q;
     logic                      b_missing_q, b_exhausted_q;         // of the first of two operations
     logic                      b_known_q, b_was_known_q;
     logic                      store_q;                            // the row is to be written
+    logic                      write_q, write_end_q, write_begin_q;  // so is the slot's state: unknown, begun, with orders
     logic                      row_valid_q;                        // the row that is held is that of b_slot_q
     logic                      free_q;                             // the output is free
 
     // ------------------------------------------------------------------ slots: {known, dirty, generation}
     logic [GEN_W+1:0]          slots_q [0:(1<<SLOT_W)-1];
     logic [GEN_W-1:0]          gens_q [0:(1<<SLOT_W)-1];
-    logic                      roll_q, read_q, peek_q, peek_held_q;
+    logic                      roll_q, read_q, halt_q, peek_q, peek_held_q;
     logic [SLOT_W-1:0]         index_q;
 
     wire logic run     = mode_q == MODE_RUN;
     wire logic b_idle  = b_q == B_IDLE;
     wire logic b_fires = b_q == B_COMPARE && free_q || b_q == B_COMPARE_2;
-    wire logic b_best  = b_fires && (b_q == B_COMPARE_2 || !b_two_q);
+    wire logic b_late  = b_q == B_UPDATE && b_takes_q && !b_two_q;  // the best level after TAKE is shown a clock later
+    wire logic b_early = b_q == B_COMPARE && free_q && !b_two_q && !b_takes_q || b_q == B_COMPARE_2;
+    wire logic b_best  = b_early || b_late;
     wire logic b_moves = b_q == B_UPDATE || b_q == B_UPDATE_2;
     wire logic b_last  = b_q == B_UPDATE && !b_two_q || b_q == B_UPDATE_2;
 
     // The host comes between updates: before one that waits for its output as well.
-    wire logic host_may = run && a_q != A_ENTER && (b_idle || b_q == B_COMPARE && !free_q);
+    wire logic host_may = run && a_q != A_ENTER && !write_q && (b_idle || b_q == B_COMPARE && !free_q);
     wire logic host_rolls = roll_q && host_may;
     wire logic host_peeks = read_q && host_may && !roll_q;
 
-    wire logic [SLOT_W-1:0] state_slot = mode_q == MODE_GENS ? clear_q[SLOT_W-1:0]
-                                       : host_rolls || host_peeks ? index_q : b_slot_q;
-    wire logic [GEN_W+1:0]  state = slots_q[state_slot];
+    wire logic [GEN_W+1:0]  state = slots_q[b_slot_q];
     wire logic              known = state[GEN_W+1];
     wire logic              dirty = state[GEN_W];
     wire logic [GEN_W-1:0]  gen   = state[GEN_W-1:0];
     wire logic [GEN_W-1:0]  next_gen = gen == GEN_LAST ? GEN_LAST : gen + 1'b1;
+
+    wire logic [SLOT_W-1:0] host_slot  = mode_q == MODE_GENS ? clear_q[SLOT_W-1:0] : index_q;
+    wire logic [GEN_W+1:0]  host_state = slots_q[host_slot];
+    wire logic              host_known = host_state[GEN_W+1];
+    wire logic [GEN_W-1:0]  host_gen   = host_state[GEN_W-1:0];
+    wire logic [GEN_W-1:0]  host_next_gen = host_gen == GEN_LAST ? GEN_LAST : host_gen + 1'b1;
 
     wire logic              slot_write;
     wire logic [SLOT_W-1:0] slot_write_slot;
@@ -176,24 +186,25 @@ module book_top #(
 
     // ------------------------------------------------------------------ stage A: take, look the order up
     wire logic a_fast = !a_searches_q;
-    wire logic go     = b_idle && !peek_q && (a_q == A_FIRST && a_fast || a_q == A_FOUND);
-    assign s_update_tready = run && !sweep_due_q && (a_q == A_IDLE || a_q == A_FOUND && a_delete_q && b_idle && !peek_q);
+    wire logic go     = b_idle && !halt_q && (a_q == A_FIRST && a_fast || a_q == A_FOUND);
+    // A write of a slot's state may make a sweep due.
+    assign s_update_tready = run && !sweep_due_q && !write_end_q && !write_begin_q
+                          && (a_q == A_IDLE || a_q == A_FOUND && a_delete_q && b_idle && !halt_q);
     wire logic take = s_update_tvalid && s_update_tready;
 
     wire logic is_search = s_update_kind == tick_pkg::UPDATE_REDUCE || s_update_kind == tick_pkg::UPDATE_DELETE
                         || s_update_kind == tick_pkg::UPDATE_REPLACE || s_update_kind == tick_pkg::UPDATE_SET;
 
+    // Level, add and set name a side and a price, replace a price.
+    wire logic is_sided = s_update_kind == tick_pkg::UPDATE_LEVEL || s_update_kind == tick_pkg::UPDATE_ADD
+                       || s_update_kind == tick_pkg::UPDATE_SET;
     wire logic is_add   = a_kind_q == tick_pkg::UPDATE_ADD;
     wire logic is_level = a_kind_q == tick_pkg::UPDATE_LEVEL;
-    wire logic no_lots  = a_lots_q == '0;
-    wire logic in_range = {1'b0, a_slot_q} < (SLOT_W + 1)'(SLOTS);
+    wire logic no_lots  = a_no_lots_q;
+    wire logic in_range = a_in_range_q;
     wire logic malformed =
-        !in_range || a_kind_q < tick_pkg::UPDATE_QUOTE || a_kind_q > tick_pkg::UPDATE_POISON
-        || (is_level || is_add || a_set_q) && a_side_q != SIDE_BUY && a_side_q != SIDE_SELL
-        || (is_level || is_add || a_set_q || a_replace_q) && !a_has_price_q
-        || (is_add || a_searches_q && !a_delete_q) && no_lots;
-    wire logic begins = (a_kind_q == tick_pkg::UPDATE_QUOTE || a_kind_q == tick_pkg::UPDATE_CLEAR) && !malformed;
-    wire logic quotes = a_kind_q == tick_pkg::UPDATE_QUOTE;
+        !a_in_range_q || a_odd_q || (is_add || a_searches_q && !a_delete_q) && a_no_lots_q;
+    wire logic begins = a_begins_q && a_in_range_q;  // neither quote nor clear has more that can be wrong
 
     wire logic found, full, found_sell, found_short;
     wire logic signed [PRICE_W-1:0] found_ticks;
@@ -217,8 +228,8 @@ module book_top #(
         .compare(a_q == A_FETCH || a_q == A_LOCK && b_q == B_COMPARE || go && a_replace_q || !run),
         .compare_next(run && a_q == A_FOUND),
         .ref_of(a_ref_q), .slot(a_slot_q), .gen(a_gen_q), .less_lots(a_lots_q),
-        .change(go && takes && !a_set_q), .change_all(!a_reduce_q), .change_read(take),
-        .insert(enter_late || enter_add), .insert_gen(gen),
+        .change(go && takes && !a_set_q), .change_all(!a_reduce_q || !run), .change_read(take),
+        .inserting(a_q == A_ENTER || a_q == A_LOCK), .insert(enter_late || enter_add), .insert_gen(gen),
         .insert_sell(a_replace_q ? !b_next_buy_q : a_side_q == SIDE_SELL),
         .insert_ticks(a_price_ticks_q), .insert_lots(a_lots_q),
         .clear(mode_q == MODE_CLEAR), .sweep(mode_q == MODE_SWEEP), .sweep_set(clear_q[SET_W-1:0]),
@@ -242,10 +253,19 @@ module book_top #(
             a_at_ns_q       <= s_update_at_ns;
             a_stamp_q       <= s_update_stamp;
             a_searches_q    <= is_search;
+            a_no_lots_q     <= s_update_lots == '0;
+            a_in_range_q    <= {1'b0, s_update_slot} < (SLOT_W + 1)'(SLOTS);
+            a_begins_q      <= s_update_kind == tick_pkg::UPDATE_QUOTE || s_update_kind == tick_pkg::UPDATE_CLEAR;
+            a_quote_q       <= s_update_kind == tick_pkg::UPDATE_QUOTE;
+            a_odd_q         <= s_update_kind < tick_pkg::UPDATE_QUOTE || s_update_kind > tick_pkg::UPDATE_POISON
+                            || is_sided && s_update_side != SIDE_BUY && s_update_side != SIDE_SELL
+                            || (is_sided || s_update_kind == tick_pkg::UPDATE_REPLACE) && !s_update_has_price;
             a_replace_q     <= s_update_kind == tick_pkg::UPDATE_REPLACE;
             a_reduce_q      <= s_update_kind == tick_pkg::UPDATE_REDUCE;
             a_delete_q      <= s_update_kind == tick_pkg::UPDATE_DELETE;
             a_set_q         <= s_update_kind == tick_pkg::UPDATE_SET;
+            // The row that will be held when this update comes to it is newer than the one that is read.
+            a_same_row_q    <= s_update_slot == (a_q == A_FOUND ? a_slot_q : b_slot_q) && (a_q == A_FOUND || row_valid_q);
         end else if (a_q == A_FETCH && a_replace_q) a_ref_q <= a_new_ref_q;  // the second look-up
         if (a_q == A_FIRST) a_gen_q <= gens_q[a_slot_q];
 
@@ -261,9 +281,9 @@ module book_top #(
     end
 
     // ------------------------------------------------------------------ stage B: the levels
-    wire logic same_row = row_valid_q && b_slot_q == a_slot_q;  // the row that is held is newer than the one that was read
-    wire logic [SLOT_W-1:0] row_slot = host_peeks ? index_q : a_q == A_IDLE ? s_update_slot : a_slot_q;
-    wire logic [1:0] missing, range, exhausted;
+    wire logic load = go && (!a_same_row_q || begins);
+    wire logic [SLOT_W-1:0] row_slot = read_q ? index_q : a_q == A_IDLE ? s_update_slot : a_slot_q;
+    wire logic [1:0] missing, range, exhausted, wrongs;
     wire logic held_has_bid, held_has_ask, read_has_bid, read_has_ask;
     wire logic signed [PRICE_W-1:0] held_bid_ticks, held_ask_ticks, read_bid_ticks, read_ask_ticks;
     wire logic [BOOK_QTY_W-1:0] held_bid_lots, held_ask_lots, read_bid_lots, read_ask_lots;
@@ -273,13 +293,13 @@ module book_top #(
     ) bids_i (
         .clk(clk), .read_slot(row_slot),
         .store(store_q), .clear(mode_q == MODE_CLEAR), .store_slot(store_q ? b_slot_q : clear_q[SLOT_W-1:0]),
-        .load(go && (!same_row || begins)), .load_quote(begins),
-        .quote_has(quotes && a_has_price_q && !no_lots), .quote_ticks(a_price_ticks_q), .quote_lots(a_lots_q),
-        .op_add(b_op_add_q && b_buy_q), .op_set(b_op_set_q && b_buy_q), .op_zero(b_op_zero_q && b_buy_q),
-        .op_take(b_op_take_q && b_buy_q), .op_ticks(b_ticks_q), .op_lots(b_lots_q),
-        .best(b_best), .update(b_moves),
+        .load(load), .load_quote(begins),
+        .quote_has(a_quote_q && a_has_price_q && !no_lots), .quote_ticks(a_price_ticks_q), .quote_lots(a_lots_q),
+        .op_add(b_op_add_q[0]), .op_set(b_op_set_q[0]), .op_zero(b_op_zero_q[0]),
+        .op_take(b_op_take_q[0]), .op_ticks(b_ticks_q), .op_lots(b_lots_q),
+        .best(b_early), .best_late(b_late), .update(b_moves),
         .best_has(m_top_has_bid), .best_ticks(m_top_bid_ticks), .best_lots(m_top_bid_lots),
-        .missing(missing[0]), .range(range[0]), .exhausted(exhausted[0]),
+        .missing(missing[0]), .range(range[0]), .exhausted(exhausted[0]), .wrong(wrongs[0]),
         .held_has(held_has_bid), .held_ticks(held_bid_ticks), .held_lots(held_bid_lots),
         .read_has(read_has_bid), .read_ticks(read_bid_ticks), .read_lots(read_bid_lots)
     );
@@ -288,13 +308,13 @@ module book_top #(
     ) asks_i (
         .clk(clk), .read_slot(row_slot),
         .store(store_q), .clear(mode_q == MODE_CLEAR), .store_slot(store_q ? b_slot_q : clear_q[SLOT_W-1:0]),
-        .load(go && (!same_row || begins)), .load_quote(begins),
-        .quote_has(quotes && a_has_ask_q && a_ask_lots_q != '0), .quote_ticks(a_ask_ticks_q), .quote_lots(a_ask_lots_q),
-        .op_add(b_op_add_q && b_sell_q), .op_set(b_op_set_q && b_sell_q), .op_zero(b_op_zero_q && b_sell_q),
-        .op_take(b_op_take_q && b_sell_q), .op_ticks(b_ticks_q), .op_lots(b_lots_q),
-        .best(b_best), .update(b_moves),
+        .load(load), .load_quote(begins),
+        .quote_has(a_quote_q && a_has_ask_q && a_ask_lots_q != '0), .quote_ticks(a_ask_ticks_q), .quote_lots(a_ask_lots_q),
+        .op_add(b_op_add_q[1]), .op_set(b_op_set_q[1]), .op_zero(b_op_zero_q[1]),
+        .op_take(b_op_take_q[1]), .op_ticks(b_ticks_q), .op_lots(b_lots_q),
+        .best(b_early), .best_late(b_late), .update(b_moves),
         .best_has(m_top_has_ask), .best_ticks(m_top_ask_ticks), .best_lots(m_top_ask_lots),
-        .missing(missing[1]), .range(range[1]), .exhausted(exhausted[1]),
+        .missing(missing[1]), .range(range[1]), .exhausted(exhausted[1]), .wrong(wrongs[1]),
         .held_has(held_has_ask), .held_ticks(held_ask_ticks), .held_lots(held_ask_lots),
         .read_has(read_has_ask), .read_ticks(read_ask_ticks), .read_lots(read_ask_lots)
     );
@@ -305,20 +325,21 @@ module book_top #(
     wire logic any_missing   = |missing || b_missing_q;
     wire logic any_exhausted = |exhausted || b_exhausted_q;
     wire logic skipped = !b_was_known_q && !b_begin_q;
-    wire logic wrong   = b_poison_q || b_orphan_q || twin || no_way || any_missing || any_exhausted || |range;
-    wire logic lost    = b_malformed_q ? b_was_known_q : b_was_known_q && !b_begin_q && wrong;
-    assign m_top_known = b_known_q && !(b_last && lost);
+    wire logic early_wrong = b_poison_q || b_orphan_q || b_over_q || b_twin_q || b_full_q || b_missing_q || b_exhausted_q;
+    wire logic late_wrong  = |wrongs || b_add_q && (found || full);
+    wire logic lost = b_was_known_q && (b_malformed_q || !b_begin_q && (early_wrong || late_wrong));
+    assign m_top_known = b_known_q && !(b_last && !b_begin_q && (early_wrong || late_wrong));
 
-    wire logic joined = b_was_known_q && !b_begin_q && (b_add_q || b_enters_q);  // the slot may have orders from now on
-    wire logic slot_ends = host_rolls || b_last && lost;
-    assign slot_write = mode_q == MODE_CLEAR || mode_q == MODE_GENS && gen == GEN_LAST || slot_ends
-                         || b_last && (b_begin_q || joined);
-    assign slot_write_slot = mode_q == MODE_CLEAR || mode_q == MODE_GENS ? clear_q[SLOT_W-1:0] : state_slot;
+    // A slot's state is written a clock later, before the next update reads it.
+    wire logic joined = b_was_known_q && !b_begin_q && (b_add_q || b_enters_q);  // it may have orders from now on
+    assign slot_write = mode_q == MODE_CLEAR || mode_q == MODE_GENS && host_gen == GEN_LAST || host_rolls || write_q;
+    assign slot_write_slot = mode_q == MODE_CLEAR ? clear_q[SLOT_W-1:0] : write_q ? b_slot_q : host_slot;
     assign slot_write_state =
         mode_q == MODE_CLEAR ? '0 :
-        mode_q == MODE_GENS  ? {known, dirty, {GEN_W{1'b0}}} :
-        slot_ends            ? {2'b00, next_gen} :
-        b_begin_q            ? {2'b10, dirty ? next_gen : gen} : {2'b11, gen};
+        mode_q == MODE_GENS  ? {host_state[GEN_W+1:GEN_W], {GEN_W{1'b0}}} :
+        !write_q             ? {2'b00, host_next_gen} :
+        write_end_q          ? {2'b00, next_gen} :
+        write_begin_q        ? {2'b10, dirty ? next_gen : gen} : {2'b11, gen};
 
     always_ff @(posedge clk) begin
         if (slot_write) slots_q[slot_write_slot] <= slot_write_state;
@@ -339,22 +360,19 @@ module book_top #(
             b_add_q       <= is_add;
             b_enters_q    <= enters && !malformed;
             b_two_q       <= takes && enters;
-            b_op_add_q    <= is_add || a_set_q && !found;
-            b_op_set_q    <= is_level && !no_lots;
-            b_op_zero_q   <= is_level && no_lots;
-            b_op_take_q   <= takes;
-            b_buy_q       <= takes ? !found_sell : a_side_q == SIDE_BUY;
-            b_sell_q      <= takes ? found_sell : a_side_q == SIDE_SELL;
+            b_op_add_q    <= {2{is_add || a_set_q && !found}} & a_side_q;
+            b_op_set_q    <= {2{is_level && !no_lots}} & a_side_q;
+            b_op_zero_q   <= {2{is_level && no_lots}} & a_side_q;
+            b_op_take_q   <= {takes && found_sell, takes && !found_sell};
+            b_takes_q     <= takes;
             b_ticks_q     <= takes ? found_ticks : a_price_ticks_q;
             b_lots_q      <= takes && !a_reduce_q ? found_lots : a_lots_q;
             b_next_buy_q  <= a_set_q ? a_side_q == SIDE_BUY : !found_sell;
             b_next_ticks_q <= a_price_ticks_q;
             b_next_lots_q  <= a_lots_q;
         end else if (b_q == B_UPDATE) begin
-            b_op_add_q  <= 1'b1;
-            b_op_take_q <= 1'b0;
-            b_buy_q     <= b_next_buy_q;
-            b_sell_q    <= !b_next_buy_q;
+            b_op_add_q  <= {!b_next_buy_q, b_next_buy_q};
+            b_op_take_q <= 2'b00;
             b_ticks_q   <= b_next_ticks_q;
             b_lots_q    <= b_next_lots_q;
         end
@@ -377,6 +395,9 @@ module book_top #(
         else if (m_top_tready) m_top_tvalid <= 1'b0;
         free_q  <= !b_best && (!m_top_tvalid || m_top_tready);
         store_q <= b_last;
+        write_q       <= b_last && (lost || b_begin_q || joined);
+        write_end_q   <= b_last && lost;
+        write_begin_q <= b_last && b_begin_q;
         if (go) row_valid_q <= 1'b1;
 
         case (b_q)
@@ -392,6 +413,9 @@ module book_top #(
             m_top_tvalid <= 1'b0;
             free_q       <= 1'b1;
             store_q      <= 1'b0;
+            write_q       <= 1'b0;
+            write_end_q   <= 1'b0;
+            write_begin_q <= 1'b0;
             row_valid_q  <= 1'b0;
         end
     end
@@ -427,10 +451,11 @@ module book_top #(
         else if (host_peeks) read_q <= 1'b0;
         if (cfg_slot_clear || cfg_slot_read) index_q <= cfg_slot_index;
 
+        halt_q <= roll_q || read_q;  // no update begins to move levels
         peek_q <= host_peeks;
         if (host_peeks) begin
             peek_held_q    <= row_valid_q && b_slot_q == index_q;
-            sts_slot_state_known <= known;
+            sts_slot_state_known <= host_known;
             {sts_slot_state_has_bid, sts_slot_bid_ticks, sts_slot_bid_lots} <= {held_has_bid, held_bid_ticks, held_bid_lots};
             {sts_slot_state_has_ask, sts_slot_ask_ticks, sts_slot_ask_lots} <= {held_has_ask, held_ask_ticks, held_ask_lots};
         end else if (peek_q && !peek_held_q) begin
@@ -445,6 +470,7 @@ module book_top #(
             roll_q      <= 1'b0;
             read_q      <= 1'b0;
             peek_q      <= 1'b0;
+            halt_q      <= 1'b0;
             sts_slot_state_known   <= 1'b0;
             sts_slot_state_has_bid <= 1'b0;
             sts_slot_state_has_ask <= 1'b0;
@@ -463,29 +489,35 @@ module book_top #(
     assign cause[1] = b_last && b_malformed_q;
     assign cause[2] = counts && b_poison_q;
     assign cause[3] = counts && b_orphan_q;
-    assign cause[4] = counts && twin;
     assign cause[5] = counts && !twin && no_way;
     wire logic levels_count = counts && !b_orphan_q && !twin && !no_way;
+    assign cause[4] = counts && twin || levels_count && any_missing;
     assign cause[6] = levels_count && any_exhausted && !any_missing;
     assign cause[7] = levels_count && |range && !any_missing && !any_exhausted;
     logic [SLOT_W:0] known_slots_q;
     assign sts_known_slots = 17'(known_slots_q);
-    wire logic inconsistent = cause[4] || levels_count && any_missing;
+
+    logic [7:0] cause_q;
+    logic       last_q;
 
     always_ff @(posedge clk) begin
-        known_slots_q <= known_slots_q + (SLOT_W + 1)'(b_last && b_begin_q && !b_was_known_q)
-                         - (SLOT_W + 1)'(b_last && lost || host_rolls && known);
-        if (b_last && !(&sts_update_count)) sts_update_count <= sts_update_count + 1'b1;
+        cause_q        <= cause;
+        last_q         <= b_last;
+        known_slots_q  <= known_slots_q + (SLOT_W + 1)'(write_begin_q && !known)
+                        - (SLOT_W + 1)'(write_end_q && known || host_rolls && host_known);
+        if (last_q && !(&sts_update_count)) sts_update_count <= sts_update_count + 1'b1;
         if (host_rolls && !(&sts_roll_count)) sts_roll_count <= sts_roll_count + 1'b1;
-        if (cause[0] && !(&sts_skipped_count)) sts_skipped_count <= sts_skipped_count + 1'b1;
-        if (cause[1] && !(&sts_malformed_count)) sts_malformed_count <= sts_malformed_count + 1'b1;
-        if (cause[2] && !(&sts_poison_count)) sts_poison_count <= sts_poison_count + 1'b1;
-        if (cause[3] && !(&sts_orphan_count)) sts_orphan_count <= sts_orphan_count + 1'b1;
-        if (inconsistent && !(&sts_inconsistent_count)) sts_inconsistent_count <= sts_inconsistent_count + 1'b1;
-        if (cause[5] && !(&sts_full_count)) sts_full_count <= sts_full_count + 1'b1;
-        if (cause[6] && !(&sts_exhausted_count)) sts_exhausted_count <= sts_exhausted_count + 1'b1;
-        if (cause[7] && !(&sts_range_count)) sts_range_count <= sts_range_count + 1'b1;
+        if (cause_q[0] && !(&sts_skipped_count)) sts_skipped_count <= sts_skipped_count + 1'b1;
+        if (cause_q[1] && !(&sts_malformed_count)) sts_malformed_count <= sts_malformed_count + 1'b1;
+        if (cause_q[2] && !(&sts_poison_count)) sts_poison_count <= sts_poison_count + 1'b1;
+        if (cause_q[3] && !(&sts_orphan_count)) sts_orphan_count <= sts_orphan_count + 1'b1;
+        if (cause_q[4] && !(&sts_inconsistent_count)) sts_inconsistent_count <= sts_inconsistent_count + 1'b1;
+        if (cause_q[5] && !(&sts_full_count)) sts_full_count <= sts_full_count + 1'b1;
+        if (cause_q[6] && !(&sts_exhausted_count)) sts_exhausted_count <= sts_exhausted_count + 1'b1;
+        if (cause_q[7] && !(&sts_range_count)) sts_range_count <= sts_range_count + 1'b1;
         if (rst) begin
+            cause_q                <= '0;
+            last_q                 <= 1'b0;
             known_slots_q        <= '0;
             sts_update_count       <= '0;
             sts_roll_count         <= '0;

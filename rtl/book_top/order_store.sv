@@ -35,8 +35,9 @@ module order_store #(
     input  wire logic [BOOK_QTY_W-1:0]     less_lots,    // with compare: how many lots `change` takes away
 
     input  wire logic                      change,       // after compare: take less_lots from the order that was found …
-    input  wire logic                      change_all,   // … or all
+    input  wire logic                      change_all,   // … or all; high with clear and sweep
     input  wire logic                      change_read,  // with change: a read of the next look-up happens meanwhile
+    input  wire logic                      inserting,    // no `change` can come now, but an `insert`
     input  wire logic                      insert,
     input  wire logic [GEN_W-1:0]          insert_gen,
     input  wire logic                      insert_sell,
@@ -67,17 +68,13 @@ module order_store #(
 
     // The set of a ref: its bits folded to SET_W.
     wire logic [CHUNKS*SET_W-1:0] ref_bits = {{(CHUNKS*SET_W-64){1'b0}}, read_ref};
-    wire logic [CHUNKS*SET_W-1:0] folds;
+    wire logic [SET_W-1:0] folded;
     generate
-        for (genvar i = 0; i < CHUNKS; i++) begin : g_fold
-            if (i == 0) begin : g_first
-                assign folds[SET_W-1:0] = ref_bits[SET_W-1:0];
-            end else begin : g_next
-                assign folds[i*SET_W +: SET_W] = folds[(i-1)*SET_W +: SET_W] ^ ref_bits[i*SET_W +: SET_W];
-            end
+        for (genvar i = 0; i < SET_W; i++) begin : g_fold
+            assign folded[i] = ^(ref_bits & {CHUNKS{SET_W'(1) << i}});
         end
     endgenerate
-    wire logic [SET_W-1:0] read_set = sweep ? sweep_set : folds[(CHUNKS-1)*SET_W +: SET_W];
+    wire logic [SET_W-1:0] read_set = sweep ? sweep_set : folded;
 
     logic [SET_W-1:0] read_set_q, fetch_set_q, set_q;  // of what was read, fetched, compared
     logic [SET_W-1:0] gone_set_q;
@@ -119,10 +116,10 @@ module order_store #(
             wire logic write_insert = insert && insert_way[i];
             wire logic write_change = change && hit_q[i];
             wire logic write_sweep  = sweep_q[2] && !live_q[i];
-            wire logic keep         = !clear && !write_sweep && (write_insert || !change_all && !empty_q);
+            wire logic keep         = inserting || !change_all && !empty_q;
             wire logic [TAG_W+REST_W-1:0] order =
-                write_insert ? {keep, insert_gen, slot, ref_of, insert_sell, insert_ticks, insert_lots}
-                             : {keep, gen, slot, ref_of, sell_q, ticks_q, left_q};
+                inserting ? {keep, insert_gen, slot, ref_of, insert_sell, insert_ticks, insert_lots}
+                          : {keep, gen, slot, ref_of, sell_q, ticks_q, left_q};
 
             always_ff @(posedge clk) begin
                 if (write_insert || write_change || write_sweep || clear)
@@ -152,17 +149,13 @@ module order_store #(
     endgenerate
 
     // Of the ways at most one was found.
-    wire logic [WAYS*REST_W-1:0] found_rests;
+    wire logic [REST_W-1:0] found_rest;
     generate
-        for (genvar i = 0; i < WAYS; i++) begin : g_found
-            if (i == 0) begin : g_first
-                assign found_rests[REST_W-1:0] = rests[REST_W-1:0];
-            end else begin : g_next
-                assign found_rests[i*REST_W +: REST_W] = found_rests[(i-1)*REST_W +: REST_W] | rests[i*REST_W +: REST_W];
-            end
+        for (genvar i = 0; i < REST_W; i++) begin : g_found
+            assign found_rest[i] = |(rests & {WAYS{REST_W'(1) << i}});
         end
     endgenerate
-    assign {found_sell, found_ticks, found_lots} = found_rests[(WAYS-1)*REST_W +: REST_W];
+    assign {found_sell, found_ticks, found_lots} = found_rest;
     assign found_short = |short;
 
     always_ff @(posedge clk) begin

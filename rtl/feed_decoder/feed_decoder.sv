@@ -59,9 +59,9 @@ module feed_decoder #(
     output wire logic [31:0]               m_update_stamp,  // cycle at the frame's last beat
 
     output wire logic                      sts_hold,  // the map cannot be written now
-    output wire logic [31:0]               sts_map_listing,
-    output wire logic [SLOT_W-1:0]         sts_map_slot,
-    output wire logic                      sts_map_valid,
+    output wire logic [31:0]               sts_map_stored_listing,
+    output wire logic [SLOT_W-1:0]         sts_map_stored_slot,
+    output wire logic                      sts_map_stored_valid,
     output wire logic [31:0]               sts_quote_layout,  // the layouts that packed records must have
     output wire logic [31:0]               sts_book_order_layout,
     output wire logic [31:0]               sts_book_price_layout,
@@ -100,8 +100,10 @@ module feed_decoder #(
 
     logic             ready_q;
     logic [TID_W-1:0] tid_q;
+    logic [63:0]      prev_q;    // the latest beat taken
     logic [29:0]      left_q;    // beats still to come by the frame's length
     logic             at_end_q;  // left_q == 1: the next beat should be the last
+    logic             ends_q;    // and that would complete a record: the header's verdict has been heeded
     logic             past_q, interleaved_q;
     logic             good_q;    // nothing is known against the frame
 
@@ -127,7 +129,7 @@ module feed_decoder #(
     logic ended_q, accepted_q, exact_q, end_past_q, end_interleaved_q;
 
     itch_decoder #(.PRICE_W(PRICE_W), .BOOK_QTY_W(BOOK_QTY_W)) itch_i (
-        .clk, .first(first_q), .itch(cfg_format_itch), .beat(message_q), .tdata(s_axis_tdata),
+        .clk, .first(first_q), .itch(cfg_format_itch), .beat(message_q), .tdata(s_axis_tdata), .prev(prev_q),
         .cfg_base_ns(cfg_itch_base_ns), .known_d(itch_known_d), .other(itch_other), .malformed(itch_malformed),
         .listing_d(itch_listing_d), .left_d(itch_left_d), .left_none_d(itch_left_none_d),
         .left_one_d(itch_left_one_d), .range(itch_range), .kind(itch_kind), .side(itch_side),
@@ -135,8 +137,8 @@ module feed_decoder #(
         .new_ref, .at_ns(itch_at_ns)
     );
     packed_decoder #(.PRICE_W(PRICE_W), .BOOK_QTY_W(BOOK_QTY_W), .RECORDS_MAX(RECORDS_MAX)) packed_i (
-        .clk, .rst, .first(first_q), .itch(cfg_format_itch), .header(header_q), .beat(record_q[4:0]),
-        .tdata(s_axis_tdata), .accepted(accepted_q && !itch_q), .left_d(packed_left_d),
+        .clk, .rst, .first(first_q), .header(header_q), .beat(record_q[5:1]), .tdata(s_axis_tdata),
+        .prev(prev_q), .accepted(accepted_q && !itch_q), .left_d(packed_left_d),
         .other(packed_other), .malformed(packed_malformed), .too_many(packed_too_many), .fair(packed_fair),
         .listing_d(packed_listing_d), .range(packed_range), .kind(packed_kind), .side(packed_side),
         .has_price(packed_has_price), .price_ticks(packed_price_ticks), .lots(packed_lots), .has_ask, .ask_ticks,
@@ -147,8 +149,8 @@ module feed_decoder #(
     wire logic              busy, hit;
     wire logic [SLOT_W-1:0] slot;
     slot_map #(.SLOTS(SLOTS), .SLOT_W(SLOT_W), .MAP_W(MAP_W)) map_i (
-        .clk, .rst, .cfg_map_write, .cfg_map_read, .cfg_map_listing, .cfg_map_slot, .cfg_map_valid, .sts_map_listing,
-        .sts_map_slot, .sts_map_valid, .sts_hold, .busy, .look(first_q || record_q[0]),
+        .clk, .rst, .cfg_map_write, .cfg_map_read, .cfg_map_listing, .cfg_map_slot, .cfg_map_valid, .sts_map_stored_listing,
+        .sts_map_stored_slot, .sts_map_stored_valid, .sts_hold, .busy, .look(first_q || record_q[0]),
         .look_listing(itch ? itch_listing_d : packed_listing_d), .hit, .slot
     );
 
@@ -156,8 +158,8 @@ module feed_decoder #(
     // A first beat is a whole frame only of an ITCH message of up to 6 bytes, and none of ours is that short.
     wire logic exact    = first_q ? cfg_format_itch && itch_left_none_d : at_end_q;
     wire logic last     = take && s_axis_tlast;
-    wire logic accept   = last && at_end_q && good_q && same_tid;
-    wire logic closed   = take && (itch_q ? at_end_q : record_q[6]);  // a record is complete
+    wire logic accept   = last && ends_q && good_q && same_tid;
+    wire logic closed   = take && (itch_q ? ends_q : record_q[6]);  // a record is complete
     wire logic step     = closed && hit;
 
     always_ff @(posedge clk) begin
@@ -166,8 +168,10 @@ module feed_decoder #(
         if (first_q) begin
             itch_q <= cfg_format_itch;
             tid_q  <= s_axis_tid;
-            left_q <= cfg_format_itch ? 30'(itch_left_d) : packed_left_d;
-        end else if (take && left_q != 0) left_q <= left_q - 1'b1;
+            left_q <= 30'(itch_left_d);
+        end else if (header_q[1]) left_q <= packed_left_d;  // the first two beats are never a whole frame
+        else if (take && left_q != 0) left_q <= left_q - 1'b1;
+        if (take) prev_q <= s_axis_tdata;
         if (take) begin
             first_q   <= s_axis_tlast;
             header_q  <= s_axis_tlast ? '0 : {header_q[4:1], first_q && !cfg_format_itch};
@@ -176,10 +180,12 @@ module feed_decoder #(
             if (s_axis_tlast) skip_q <= 1'b0;
 
             if (first_q) begin
+                ends_q   <= 1'b0;
                 at_end_q <= cfg_format_itch && itch_left_one_d && !s_axis_tlast;
                 good_q   <= !cfg_format_itch || itch_known_d;
             end else begin
-                at_end_q <= left_q == 2 && !s_axis_tlast;
+                at_end_q <= left_q == 2 && !header_q[1] && !s_axis_tlast;
+                ends_q   <= left_q == 2 && (itch_q || record_q[5]) && !s_axis_tlast;
                 if (!same_tid || (at_end_q && !s_axis_tlast)) good_q <= 1'b0;
             end
             past_q        <= !s_axis_tlast && (exact || (past_q && !first_q));
@@ -204,6 +210,7 @@ module feed_decoder #(
             record_q  <= '0;
             message_q <= '0;
             at_end_q  <= 1'b0;
+            ends_q    <= 1'b0;
             good_q    <= 1'b0;
             past_q    <= 1'b0;
             interleaved_q <= 1'b0;
@@ -252,5 +259,61 @@ module feed_decoder #(
         .sts_truncated_count, .sts_oversized_count, .sts_interleaved_count, .sts_out_of_order_count,
         .sts_updates_count, .sts_unmapped_count, .sts_range_count
     );
+
+`ifdef FORMAL
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    axis_rules #(.WIDTH(65 + TID_W), .ASSUME(1)) s_axis_i (
+        .clk, .rst, .tvalid(s_axis_tvalid), .tready(s_axis_tready), .payload({s_axis_tlast, s_axis_tid, s_axis_tdata})
+    );
+    counter_rules #(.WIDTH(COUNT_W)) accepted_i (.clk, .rst, .count(sts_accepted_count));
+    counter_rules #(.WIDTH(COUNT_W)) other_i (.clk, .rst, .count(sts_other_count));
+    counter_rules #(.WIDTH(COUNT_W)) malformed_i (.clk, .rst, .count(sts_malformed_count));
+    counter_rules #(.WIDTH(COUNT_W)) truncated_i (.clk, .rst, .count(sts_truncated_count));
+    counter_rules #(.WIDTH(COUNT_W)) oversized_i (.clk, .rst, .count(sts_oversized_count));
+    counter_rules #(.WIDTH(COUNT_W)) interleaved_i (.clk, .rst, .count(sts_interleaved_count));
+    counter_rules #(.WIDTH(COUNT_W)) out_of_order_i (.clk, .rst, .count(sts_out_of_order_count));
+    counter_rules #(.WIDTH(COUNT_W), .STEP_MAX((1 << RECORDS_W) - 1)) updates_i (.clk, .rst, .count(sts_updates_count));
+    counter_rules #(.WIDTH(COUNT_W), .STEP_MAX((1 << RECORDS_W) - 1)) unmapped_i (.clk, .rst, .count(sts_unmapped_count));
+    counter_rules #(.WIDTH(COUNT_W), .STEP_MAX((1 << RECORDS_W) - 1)) range_i (.clk, .rst, .count(sts_range_count));
+
+    // What induction needs: where the next beat belongs.
+    wire logic [15:0] place = {first_q, header_q, record_q, message_q};
+    always_comb if (ran_q) begin
+        one:    assert ((place & (place - 1'b1)) == 0);
+        begun:  assert (!first_q || !at_end_q);
+        end_is: assert (!at_end_q || (left_q == 1 && !header_q[1]));
+        ends:   assert (!ends_q || (at_end_q && (itch_q || record_q[6])));
+        packed_place: assert (!itch_q || (header_q == 0 && record_q == 0));
+        itch_place:   assert (itch_q || message_q == 0);
+        // The ring is full and a beat may still come: it begins a record, or is of a frame that has just fallen.
+        late:   assert (!ready_q || room || first_q || record_q[0] || (!good_q && itch_q && !at_end_q));
+    end
+`ifdef FORMAL_LAWS
+    // Each update is of a kind and of a side that there is.
+    always_comb if (ran_q && m_update_tvalid) begin
+        kinds: assert (m_update_kind >= tick_pkg::UPDATE_QUOTE && m_update_kind <= tick_pkg::UPDATE_POISON);
+        sides: assert (m_update_side != 2'd3);
+    end
+
+    // No more than one update for every three beats that were taken, and none before a frame has ended.
+    logic [7:0] beats_q, updates_left_q;
+    logic       frame_q;  // a tlast was taken since reset
+    always_ff @(posedge clk) begin
+        if (take && !(&beats_q)) beats_q <= beats_q + 1'b1;
+        if (m_update_tvalid && m_update_tready && !(&updates_left_q)) updates_left_q <= updates_left_q + 1'b1;
+        if (take && s_axis_tlast) frame_q <= 1'b1;
+        if (rst) begin
+            beats_q        <= '0;
+            updates_left_q <= '0;
+            frame_q        <= 1'b0;
+        end
+    end
+    always_comb if (ran_q) begin
+        if (!(&beats_q)) few: assert (10'(updates_left_q) * 10'd3 <= 10'(beats_q));
+        if (m_update_tvalid) ended: assert (frame_q);
+    end
+`endif
+`endif
 endmodule
 `default_nettype wire

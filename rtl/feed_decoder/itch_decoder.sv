@@ -21,6 +21,7 @@ module itch_decoder #(
     input  wire logic                      itch,   // … of this format
     input  wire logic [3:1]                beat,   // … or a later one: which
     input  wire logic [63:0]               tdata,
+    input  wire logic [63:0]               prev,   // the beat taken before
     input  wire logic [61:0]               cfg_base_ns,  // midnight, in ns since 1970 UTC
 
     output wire logic                      known_d,    // with the first beat: a type of ours with its own length
@@ -38,12 +39,14 @@ module itch_decoder #(
     output wire logic [BOOK_QTY_W-1:0]     lots,
     output wire logic [63:0]               order_ref,
     output wire logic [63:0]               new_ref,
-    output      logic [63:0]               at_ns
+    output wire logic [63:0]               at_ns
 );
     // The first byte on top: fields that go on into the next byte are then whole.
     wire logic [63:0] word = {
         tdata[7:0], tdata[15:8], tdata[23:16], tdata[31:24], tdata[39:32], tdata[47:40], tdata[55:48], tdata[63:56]
     };
+    wire logic [39:0] prev_word = {prev[7:0], prev[15:8], prev[23:16], prev[31:24], prev[39:32]};  // its first bytes …
+    wire logic [23:0] prev_tail = {prev[47:40], prev[55:48], prev[63:56]};  // … and its last
     wire logic [15:0] length = word[63:48];
     wire logic [7:0]  letter = word[47:40];
 
@@ -63,14 +66,20 @@ module itch_decoder #(
 
     logic        add_q, exec_q, cancel_q, delete_q, replace_q;
     logic [7:0]  ns_high_q;
-    logic [63:0] ref_q, new_ref_q;
+    // Midnight and timestamp are added in three parts at once, the upper ones with and without a carry into them.
+    logic [20:0] low_q, mid_q, mid_1_q;
+    logic [23:0] high_q, high_1_q;
+    logic [63:0] ref_q;
+    logic [23:0] new_ref_q;
     logic [31:0] lots_q;
     logic        buy_q, sell_q;
     logic        ours_q;  // a message of ours, and no add of neither side
 
     // A beat's place moves on with the beat: what was taken up while none was offered is overwritten by the beat itself.
     always_ff @(posedge clk) begin
-        ours_q <= (add_q && (buy_q || sell_q)) || exec_q || cancel_q || delete_q || replace_q;
+        high_q   <= {2'd0, cfg_base_ns[61:40]} + {16'd0, ns_high_q};
+        high_1_q <= {2'd0, cfg_base_ns[61:40]} + {16'd0, ns_high_q} + 24'd1;
+        ours_q   <= (add_q && (buy_q || sell_q)) || exec_q || cancel_q || delete_q || replace_q;
         if (first) begin
             add_q     <= itch && is_add;
             exec_q    <= itch && is_exec;
@@ -82,7 +91,9 @@ module itch_decoder #(
             ns_high_q <= word[7:0];
         end
         if (beat[1]) begin
-            at_ns        <= {2'b00, cfg_base_ns} + {16'd0, ns_high_q, word[63:24]};
+            low_q   <= {1'b0, cfg_base_ns[19:0]} + {1'b0, word[43:24]};
+            mid_q   <= {1'b0, cfg_base_ns[39:20]} + {1'b0, word[63:44]};
+            mid_1_q <= {1'b0, cfg_base_ns[39:20]} + {1'b0, word[63:44]} + 21'd1;
             ref_q[63:40] <= word[23:0];
         end
         if (beat[2]) begin
@@ -90,15 +101,17 @@ module itch_decoder #(
             buy_q            <= word[23:16] == "B";
             sell_q           <= word[23:16] == "S";
             lots_q           <= add_q ? {word[15:0], 16'd0} : {word[23:0], 8'd0};
-            new_ref_q[63:40] <= word[23:0];
         end
         if (beat[3]) begin
+            new_ref_q <= prev_tail;
             if (add_q) lots_q[15:0] <= word[63:48];
             if (exec_q) lots_q[7:0] <= word[63:56];
             if (replace_q) lots_q[31:8] <= word[23:0];
-            new_ref_q[39:0] <= word[63:24];
         end
     end
+
+    wire logic [20:0] mid = low_q[20] ? mid_1_q : mid_q;
+    assign at_ns = {mid[20] ? high_1_q : high_q, mid[19:0], low_q[19:0]};
 
     // Some fields end in the message's last beat: the order of D, the lots of X and U, the price of A and U.
     wire logic [31:0] price_raw = add_q ? word[47:16] : word[55:24];
@@ -123,6 +136,6 @@ module itch_decoder #(
     assign price_ticks = has_price ? price_wide[PRICE_W-1:0] : '0;
     assign lots        = ours && !delete_q ? lots_wide[BOOK_QTY_W-1:0] : '0;
     assign order_ref   = ours ? {ref_q[63:40], delete_q ? word[63:24] : ref_q[39:0]} : 64'd0;
-    assign new_ref = replace ? new_ref_q : 64'd0;
+    assign new_ref = replace ? {new_ref_q, prev_word} : 64'd0;
 endmodule
 `default_nettype wire

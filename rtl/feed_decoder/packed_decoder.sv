@@ -17,13 +17,13 @@ module packed_decoder #(
     input  wire logic                      clk,
     input  wire logic                      rst,     // synchronous, active high
     input  wire logic                      first,   // the beat offered now or next is a frame's first …
-    input  wire logic                      itch,    // … of the other format
     input  wire logic [5:1]                header,  // … or a later one of the header …
-    input  wire logic [4:0]                beat,    // … or one of a record: which
+    input  wire logic [5:1]                beat,    // … or one of a record: which
     input  wire logic [63:0]               tdata,
+    input  wire logic [63:0]               prev,    // the beat taken before: most is read from here, tdata has much to do
     input  wire logic                      accepted,  // one clock after the frame's last beat: it stands
 
-    output wire logic [29:0]               left_d,     // with the first beat: beats that follow it
+    output wire logic [29:0]               left_d,     // with the second beat: beats that follow it
     output wire logic                      other,      // the records are none of ours
     output wire logic                      malformed,  // version, stride, count or length is not theirs
     output wire logic                      too_many,      // more records than RECORDS_MAX
@@ -62,15 +62,15 @@ module packed_decoder #(
     logic        quote_q, order_q, level_q, version_q, newer_q;
     logic signed [63:0] seq_q, seq_last_q;
 
-    wire logic [15:0] schema_d  = tdata[penstock_pkg::FRAME_SCHEMA_ID_LSB +: 16];
-    wire logic [7:0]  version_d = tdata[penstock_pkg::FRAME_VERSION_LSB +: 8];
-    wire logic [31:0] body_d    = tdata[penstock_pkg::FRAME_BODY_BYTES_LSB +: 32];
+    wire logic [15:0] schema_d  = prev[penstock_pkg::FRAME_SCHEMA_ID_LSB +: 16];
+    wire logic [7:0]  version_d = prev[penstock_pkg::FRAME_VERSION_LSB +: 8];
+    wire logic [31:0] body_d    = prev[penstock_pkg::FRAME_BODY_BYTES_LSB +: 32];
     wire logic quote_d = schema_d == penstock_pkg::QUOTE_ID;
     wire logic order_d = schema_d == penstock_pkg::BOOK_ORDER_DELTA_ID;
     wire logic level_d = schema_d == penstock_pkg::BOOK_PRICE_DELTA_ID;
 
-    // (48 + body_bytes) rounded up to beats, without the first.
-    assign left_d = {1'b0, body_d[31:3]} + (body_d[2:0] == 0 ? 30'd5 : 30'd6);
+    // (48 + body_bytes) rounded up to beats, without the first two.
+    assign left_d = {1'b0, body_d[31:3]} + (body_d[2:0] == 0 ? 30'd4 : 30'd5);
 
     assign other     = !(quote_q || order_q || level_q);
     assign too_many  = count_q > RECORDS_MAX;
@@ -79,16 +79,21 @@ module packed_decoder #(
         || (!too_many && body_bytes_q != wanted_bytes_q);
 
     always_ff @(posedge clk) begin
-        if (first) begin
+        if (first) begin  // in the other format they stay so
+            quote_q <= 1'b0;
+            order_q <= 1'b0;
+            level_q <= 1'b0;
+        end
+        if (header[1]) begin
             body_bytes_q <= body_d;
-            quote_q   <= !itch && quote_d;
-            order_q   <= !itch && order_d;
-            level_q   <= !itch && level_d;
+            quote_q   <= quote_d;
+            order_q   <= order_d;
+            level_q   <= level_d;
             version_q <= version_d == (quote_d ? penstock_pkg::QUOTE_VERSION :
                 order_d ? penstock_pkg::BOOK_ORDER_DELTA_VERSION : penstock_pkg::BOOK_PRICE_DELTA_VERSION);
         end
-        if (header[penstock_pkg::FRAME_SEQ_BEAT]) seq_q <= tdata;
-        if (header[penstock_pkg::FRAME_AT_NS_BEAT]) at_ns <= tdata;
+        if (header[penstock_pkg::FRAME_SEQ_BEAT + 1]) seq_q <= prev;
+        if (header[penstock_pkg::FRAME_AT_NS_BEAT + 1]) at_ns <= prev;
         if (header[penstock_pkg::FRAME_COUNT_BEAT]) begin
             count_q  <= tdata[penstock_pkg::FRAME_COUNT_LSB +: 32];
             stride_q <= tdata[penstock_pkg::FRAME_STRIDE_LSB +: 16];
@@ -101,12 +106,11 @@ module packed_decoder #(
     end
 
     // ---- a record: what its beats say, and whether it fits
-    wire logic signed [PRICE_W-1:0] ticks_d = tdata[PRICE_W-1:0];
-    wire logic [BOOK_QTY_W-1:0]     lots_d  = tdata[BOOK_QTY_W-1:0];
-    wire logic ticks_fit_d = tdata[63:PRICE_W-1] == '0 || tdata[63:PRICE_W-1] == '1;
-    wire logic lots_fit_d  = tdata[63:BOOK_QTY_W] == '0;
-    wire logic is_absent_d = tdata == penstock_pkg::ABSENT;
-    wire logic is_none_d   = tdata == 64'd0;
+    wire logic signed [PRICE_W-1:0] ticks_d = prev[PRICE_W-1:0];
+    wire logic [BOOK_QTY_W-1:0]     lots_d  = prev[BOOK_QTY_W-1:0];
+    wire logic ticks_fit_d = prev[63:PRICE_W-1] == '0 || prev[63:PRICE_W-1] == '1;
+    wire logic lots_fit_d  = prev[63:BOOK_QTY_W] == '0;
+    wire logic is_absent_d = prev == penstock_pkg::ABSENT;
 
     logic [1:0]  side_q;
     logic [63:0] word1_q;  // a price, or the order's reference
@@ -118,40 +122,39 @@ module packed_decoder #(
 
     assign listing_d = tdata[31:0];
 
-    // A beat's place moves on with the beat: what was taken up while none was offered is overwritten by the beat itself.
+    // While the next beat is awaited, the one before it is read again and again; its place moves on with that beat.
     always_ff @(posedge clk) begin
-        if (beat[0]) begin
-            side_q     <= tdata[33:32];
-            tradable_q <= tdata[39:32] == penstock_pkg::TRADABILITY_TRADABLE;
-            sided_q    <= tdata[39:32] == penstock_pkg::SIDE_BUY || tdata[39:32] == penstock_pkg::SIDE_SELL;
-            sets_q     <= tdata[47:40] == penstock_pkg::BOOK_ACTION_SET;
-            deletes_q  <= tdata[47:40] == penstock_pkg::BOOK_ACTION_DELETE;
-            clears_q   <= tdata[47:40] == penstock_pkg::BOOK_ACTION_CLEAR;
-        end
         if (beat[1]) begin
-            word1_q      <= tdata;
+            side_q     <= prev[33:32];
+            tradable_q <= prev[39:32] == penstock_pkg::TRADABILITY_TRADABLE;
+            sided_q    <= prev[39:32] == penstock_pkg::SIDE_BUY || prev[39:32] == penstock_pkg::SIDE_SELL;
+            sets_q     <= prev[47:40] == penstock_pkg::BOOK_ACTION_SET;
+            deletes_q  <= prev[47:40] == penstock_pkg::BOOK_ACTION_DELETE;
+            clears_q   <= prev[47:40] == penstock_pkg::BOOK_ACTION_CLEAR;
+        end
+        if (beat[2]) begin
+            word1_q      <= prev;
             ticks1_fit_q <= ticks_fit_d;
             has1_q       <= !is_absent_d;
         end
-        if (beat[2]) begin
+        if (beat[3]) begin
             ticks2_q     <= ticks_d;
             ticks2_fit_q <= ticks_fit_d;
             lots2_q      <= lots_d;
             lots2_fit_q  <= lots_fit_d;
-            has2_q       <= !is_none_d;
+            has2_q       <= prev != 64'd0;
         end
-        if (beat[3]) begin
+        if (beat[4]) begin
             ticks3_q     <= ticks_d;
             ticks3_fit_q <= ticks_fit_d;
             lots3_q      <= lots_d;
             lots3_fit_q  <= lots_fit_d;
             has3_q       <= !is_absent_d;
+            // The last word: what it says of the update must be known a clock earlier than what it is.
+            lots4_fit_q  <= tdata[63:BOOK_QTY_W] == '0;
+            has4_q       <= tdata != 64'd0;
         end
-        if (beat[4]) begin
-            lots4_q     <= lots_d;
-            lots4_fit_q <= lots_fit_d;
-            has4_q      <= !is_none_d;
-        end
+        if (beat[5]) lots4_q <= lots_d;
     end
 
     // ---- the update: what it is stands one clock after its last word; its fields are taken from the words

@@ -20,9 +20,9 @@ module slot_map #(
     input  wire logic [31:0]       cfg_map_listing,
     input  wire logic [SLOT_W-1:0] cfg_map_slot,
     input  wire logic              cfg_map_valid,
-    output      logic [31:0]       sts_map_listing,  // whose row it is; differs from the one asked for where another has it
-    output      logic [SLOT_W-1:0] sts_map_slot,
-    output      logic              sts_map_valid,
+    output      logic [31:0]       sts_map_stored_listing,  // whose row it is; differs from the one asked for where another has it
+    output      logic [SLOT_W-1:0] sts_map_stored_slot,
+    output      logic              sts_map_stored_valid,
     output wire logic              sts_hold,
     output      logic              busy,             // rows are being emptied: no lookup now
 
@@ -48,6 +48,7 @@ module slot_map #(
     logic [MAP_W-1:0] asked_q;     // the row that host_q came from
     logic             fetching_q, looking_q;
 
+    wire logic             looks    = look && !busy;
     wire logic [MAP_W-1:0] host_row = busy ? clear_q : cfg_map_listing[MAP_W-1:0];
     // Compared in 32 bits: SLOTS itself may not fit SLOT_W.
     wire logic             fits = 32'(cfg_map_slot) < SLOTS;
@@ -57,7 +58,7 @@ module slot_map #(
     always_ff @(posedge clk) begin
         if (busy || cfg_map_write) rows_q[host_row] <= host_value;
         if (cfg_map_read) host_q <= rows_q[host_row];
-        if (look) row_q <= rows_q[look_listing[MAP_W-1:0]];
+        if (looks) row_q <= rows_q[look_listing[MAP_W-1:0]];
     end
 
     logic [TAG_W-1:0]  tag_q;    // what was looked for
@@ -72,8 +73,8 @@ module slot_map #(
     assign sts_hold = busy || cfg_map_read || fetching_q;
 
     always_ff @(posedge clk) begin
-        if (look) tag_q <= look_listing[31:MAP_W];
-        looking_q <= look;
+        if (looks) tag_q <= look_listing[31:MAP_W];
+        looking_q <= looks;
         if (looking_q) begin
             for (int i = 0; i < GROUPS; i++) equal_q[i] <= wanted[3*i +: 3] == met[3*i +: 3];
             slot    <= row_q[SLOT_W:1];
@@ -83,9 +84,9 @@ module slot_map #(
         if (cfg_map_read) asked_q <= host_row;
         fetching_q <= cfg_map_read;
         if (fetching_q) begin
-            sts_map_listing <= {host_q[ROW_W-1:SLOT_W+1], asked_q};
-            sts_map_slot    <= host_q[SLOT_W:1];
-            sts_map_valid   <= host_q[0];
+            sts_map_stored_listing <= {host_q[ROW_W-1:SLOT_W+1], asked_q};
+            sts_map_stored_slot    <= host_q[SLOT_W:1];
+            sts_map_stored_valid   <= host_q[0];
         end
 
         if (busy) begin
@@ -98,10 +99,26 @@ module slot_map #(
             looking_q  <= 1'b0;
             fetching_q <= 1'b0;
             valid_q    <= 1'b0;
-            sts_map_listing <= '0;
-            sts_map_slot    <= '0;
-            sts_map_valid   <= 1'b0;
+            sts_map_stored_listing <= '0;
+            sts_map_stored_slot    <= '0;
+            sts_map_stored_valid   <= 1'b0;
         end
     end
+
+`ifdef FORMAL
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    always_comb if (ran_q && hit) within: assert (32'(slot) < SLOTS);
+
+    // What induction needs: no row that has been emptied or written holds a slot that is not there.
+    logic [ROWS-1:0] row_ok;
+    always_comb begin
+        for (int at = 0; at < ROWS; at++)
+            row_ok[at] = (busy && at >= 32'(clear_q)) || !rows_q[at][0] || 32'(rows_q[at][SLOT_W:1]) < SLOTS;
+        if (ran_q) rows: assert (&row_ok);
+        if (ran_q && looking_q) row: assert (!row_q[0] || 32'(row_q[SLOT_W:1]) < SLOTS);
+        if (ran_q && valid_q) kept: assert (32'(slot) < SLOTS);
+    end
+`endif
 endmodule
 `default_nettype wire

@@ -68,5 +68,40 @@ module update_ring #(
             valid_q  <= 1'b0;
         end
     end
+
+`ifdef FORMAL
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    axis_rules #(.WIDTH(DATA_W + SHARED_W)) m_i (
+        .clk, .rst, .tvalid(m_tvalid), .tready(m_tready), .payload({m_data, m_shared})
+    );
+
+    // What the decoder keeps to; its own proof asserts it.
+    wire logic kept = !(step && !drop && !room) && !(accept && drop);
+    wire logic [ADDR_W-1:0] waiting = commit_q - rd_q;
+`ifdef FORMAL_RING
+    always_comb assume (kept);
+`else
+    always_comb if (ran_q) kept_i: assert (rst || kept);
+`endif
+    always_comb if (ran_q) begin
+        empty:  assert (valid_q == (waiting != 0));
+        order:  assert (waiting <= used);
+        some:   assert (some_q == (wr_q != commit_q));
+    end
+    // A record that may leave is of a frame whose cell is not written any more: each frame before it has a record here.
+    logic [DEPTH-1:0]  cell_ok;
+    logic [ADDR_W-1:0] place, age;
+    always_comb begin
+        place = '0;
+        age   = '0;
+        for (int at = 0; at < DEPTH; at++) begin
+            place = ADDR_W'(at) - rd_q;  // 0 leaves next
+            age   = frame_q - ring_q[at][ADDR_W+DATA_W-1:DATA_W];
+            cell_ok[at] = place < waiting ? age != 0 && age <= waiting - place : place >= used || age == 0;
+        end
+        if (ran_q) cells: assert (&cell_ok);
+    end
+`endif
 endmodule
 `default_nettype wire

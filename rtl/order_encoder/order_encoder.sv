@@ -276,5 +276,57 @@ module order_encoder #(
             sts_range_count    <= '0;
         end
     end
+
+`ifdef FORMAL
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    axis_rules #(.WIDTH(SLOT_W + PRICE_W + QTY_W + 204), .ASSUME(1)) s_verdict_i (
+        .clk, .rst, .tvalid(s_verdict_tvalid), .tready(s_verdict_tready),
+        .payload({s_verdict_kind, s_verdict_reason, s_verdict_slot, s_verdict_side, s_verdict_price_ticks, s_verdict_lots,
+                  s_verdict_at_ns, s_verdict_intent_id, s_verdict_tag})
+    );
+    axis_rules #(.WIDTH(73)) m_axis_i (
+        .clk, .rst, .tvalid(m_axis_tvalid), .tready(m_axis_tready), .payload({m_axis_tlast, m_axis_tkeep, m_axis_tdata})
+    );
+    counter_rules #(.WIDTH(64)) sent_i (.clk, .rst, .count(sts_sent_count));
+    counter_rules #(.WIDTH(COUNT_W)) other_i (.clk, .rst, .count(sts_other_count));
+    counter_rules #(.WIDTH(COUNT_W)) refused_i (.clk, .rst, .count(sts_refused_count));
+    counter_rules #(.WIDTH(COUNT_W)) killed_i (.clk, .rst, .count(sts_killed_count));
+    counter_rules #(.WIDTH(COUNT_W)) unlisted_i (.clk, .rst, .count(sts_unlisted_count));
+    counter_rules #(.WIDTH(COUNT_W)) range_i (.clk, .rst, .count(sts_range_count));
+
+    // The beats of a message, counted at the port; and what was taken a clock ago.
+    logic [4:0] f_beat_q;
+    logic       f_ouch_q, f_killed_q, f_passed_q;
+    always_ff @(posedge clk) begin
+        f_killed_q <= cfg_kill;
+        f_passed_q <= s_verdict_tvalid && s_verdict_tready && s_verdict_kind == 2'd0 && s_verdict_reason == 8'd0;
+        if (s_verdict_tvalid && s_verdict_tready) f_ouch_q <= cfg_format_ouch;
+        if (m_axis_tvalid && m_axis_tready) f_beat_q <= m_axis_tlast ? 5'd0 : f_beat_q + 5'd1;
+        if (rst) begin
+            f_beat_q   <= 5'd0;
+            f_passed_q <= 1'b0;
+        end
+    end
+    always_comb if (ran_q) begin
+        killed:  assert (!sts_first_beat || !f_killed_q);
+        passed_: assert (!sts_first_beat || f_passed_q);
+        first:   assert (!sts_first_beat || m_axis_tvalid && f_beat_q == 5'd0);
+        whole:   assert (!m_axis_tvalid || m_axis_tlast == (f_beat_q == (f_ouch_q ? 5'd6 : 5'd19)));
+        keep:    assert (!m_axis_tvalid || m_axis_tkeep == (m_axis_tlast && f_ouch_q ? 8'h07 : 8'hff));
+        // What has to be known of a state for the laws above to follow from it.
+        place:   assert (m_axis_tvalid ? beat_q == f_beat_q + 5'd1 && ouch_q == f_ouch_q : f_beat_q == 5'd0);
+        inside:  assert (!m_axis_tvalid || f_beat_q <= (f_ouch_q ? 5'd6 : 5'd19));
+    end
+    // A message begins in no other clock than the one that says so.
+    logic f_ran_twice_q, f_idle_q;
+    always_ff @(posedge clk) begin
+        f_ran_twice_q <= ran_q && !rst;
+        f_idle_q <= !m_axis_tvalid || m_axis_tready && m_axis_tlast;
+    end
+    always_comb if (ran_q && f_ran_twice_q) begin
+        told: assert (!(m_axis_tvalid && f_idle_q) || sts_first_beat);
+    end
+`endif
 endmodule
 `default_nettype wire

@@ -31,13 +31,11 @@ module message_rate (
 
     logic        none_q, unlimited_q;
     logic [62:0] per_q, window_q, empty_q;
-    logic [62:0] least_q;  // before this time an order is refused …
-    logic [62:0] most_q;   // … and from this time on it overflows
+    logic signed [63:0] least_q;  // before this time an order is refused …
+    logic [62:0]        most_q;   // … and from this time on it overflows
     logic        empty_over_q, at_over_q, early_q;
     logic [62:0] at_q, at_plus_q, empty_plus_q, next_q;
     logic        later_q;  // the order comes after the bucket is empty
-
-    wire logic [63:0] back = {1'b0, empty_q} - {1'b0, window_q};
 
     assign overflow = !unlimited_q && (at_over_q || empty_over_q);
     assign refused  = !unlimited_q && (none_q || early_q);
@@ -45,11 +43,11 @@ module message_rate (
 
     always_ff @(posedge clk) begin
         if (load) at_q <= at_ns;
-        least_q      <= back[63] ? '0 : back[62:0];
+        least_q      <= {1'b0, empty_q} - {1'b0, window_q};
         most_q       <= NS_MAX - per_q;
         empty_over_q <= empty_q >= most_q;
         at_over_q    <= at_q >= most_q;
-        early_q      <= at_q < least_q;
+        early_q      <= $signed({1'b0, at_q}) < least_q;
         // A message is entered only where this does not overflow.
         at_plus_q    <= at_q + per_q;
         empty_plus_q <= empty_q + per_q;
@@ -72,5 +70,21 @@ module message_rate (
             empty_q     <= '0;
         end
     end
+
+`ifdef FORMAL
+    // The answers are those of the plain rule, three clocks after the last change of what it reads.
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    logic [2:0] still_q;  // clocks without a change: bit i after i + 1
+    wire logic [63:0] last = {1'b0, at_q > empty_q ? at_q : empty_q};
+    wire logic [62:0] backlog = empty_q > at_q ? empty_q - at_q : '0;
+    always_ff @(posedge clk)
+        still_q <= load || enter || cfg_write || cfg_empty_write || rst ? 3'd0 : {still_q[1:0], 1'b1};
+    always_comb if (ran_q && still_q[2]) begin
+        late:  assert (overflow == (!unlimited_q && last + {1'b0, per_q} >= {1'b0, NS_MAX}));
+        rated: assert (refused == (!unlimited_q && (none_q || backlog > window_q)));
+        taken: assert (unlimited_q || overflow || next_q == last[62:0] + per_q);
+    end
+`endif
 endmodule
 `default_nettype wire

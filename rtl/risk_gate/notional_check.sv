@@ -63,5 +63,25 @@ module notional_check #(
         sums_q <= sums_3;
         above  <= total[W-1] == below_zero;
     end
+
+`ifdef FORMAL
+    // The answer is the plain product's, three clocks after the load and with a limit that stands.
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst(load), .ran_q);
+    logic [2:0]              age_q;  // clocks since the load: bit i after i + 1
+    logic [NOTIONAL_W-1:0]   limit_1_q, limit_2_q;
+    wire logic signed [PRICE_W+1:0] wide = (PRICE_W+2)'(price_q);
+    wire logic [PRICE_W+1:0]     size = below_zero ? -wide : wide;
+    wire logic [PRICE_W+QTY_W:0] value = (PRICE_W+QTY_W+1)'(size) * (PRICE_W+QTY_W+1)'(lots_q);
+    always_ff @(posedge clk) begin
+        age_q     <= load ? 3'd0 : {age_q[1:0], 1'b1};
+        limit_1_q <= limit;
+        limit_2_q <= limit_1_q;
+    end
+    always_comb if (ran_q) begin
+        thrice: assert (thrice_q == wide * 3);
+        exact:  assert (!age_q[2] || above == (64'(value) > 64'(limit_2_q)));
+    end
+`endif
 endmodule
 `default_nettype wire

@@ -321,5 +321,28 @@ module order_frames #(
             sts_misfit_count    <= '0;
         end
     end
+
+`ifdef FORMAL
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    axis_rules #(.WIDTH(65), .ASSUME(1)) s_axis_i (
+        .clk, .rst, .tvalid(s_axis_tvalid), .tready(s_axis_tready), .payload({s_axis_tlast, s_axis_tdata})
+    );
+    axis_rules #(.WIDTH(1), .ASSUME(1)) room_i (.clk, .rst, .tvalid(m_note_tready), .tready(m_note_tvalid), .payload(1'b0));
+    axis_rules #(.WIDTH(6 + SLOT_W + PRICE_W + QTY_W)) m_order_i (
+        .clk, .rst, .tvalid(m_order_tvalid), .tready(m_order_tready),
+        .payload({m_order_kind, m_order_slot, m_order_side, m_order_price_ticks, m_order_lots, m_order_fits, 1'b0})
+    );
+    counter_rules #(.WIDTH(COUNT_W)) frames_i (.clk, .rst, .count(sts_frame_count));
+    counter_rules #(.WIDTH(COUNT_W)) refused_i (.clk, .rst, .count(sts_refused_count));
+
+    // rd <= commit <= wr round the ring, and never more than it holds.
+    logic sent_q;
+    always_ff @(posedge clk) sent_q <= m_ref_tvalid && !rst;
+    always_comb if (ran_q) begin
+        order: assert (PTR_W'(commit_q - rd_q) <= used && 32'(used) <= DEPTH);
+        apart: assert (!sent_q || !m_ref_tvalid);
+    end
+`endif
 endmodule
 `default_nettype wire

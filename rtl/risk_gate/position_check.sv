@@ -5,9 +5,9 @@
 // buyers, the opposite for sellers), both together (worst), the limit, and the room left: limit - worst. So an order needs
 // one comparison, and each update puts all of them right. 2**(KW_W-1) - 1 is the first number that does not fit.
 //
-// Latency: `ask` reads a row; two cycles later row fields stand, three cycles later the answers. With `update` the row is
-// changed by `change` and written six cycles after it was asked for; rows may be asked for in every cycle, each row again
-// only after that. `enter` adds the product to the row last asked for, which stands for four cycles or more by then.
+// Latency: a row is read in every cycle; two cycles later its fields stand, three cycles later the answers. With `update`
+// the row is changed by `change` and written six cycles after it was asked for; it may be asked for again only after that.
+// `enter` adds the product to the row asked for, which stood for four cycles or more by then.
 `default_nettype none
 module position_check #(
     parameter int INTERVALS  = 1024,              // delivery intervals
@@ -20,7 +20,6 @@ module position_check #(
     input  wire logic                   clear,      // empty row clear_row
     input  wire logic [INTERVAL_W:0]    clear_row,
 
-    input  wire logic                   ask,
     input  wire logic                   update,
     input  wire logic [INTERVAL_W-1:0]  interval,
     input  wire logic                   sell,
@@ -57,8 +56,8 @@ module position_check #(
     (* ram_style = "block" *)
     logic [ROW_W-1:0]      table_q [0:2*(1 << INTERVAL_W)-1];
     logic [ROW_W-1:0]      raw_q;
-    logic [INTERVAL_W:0]   raw_at_q, row_at_q, at_1_q, at_2_q, at_3_q;
-    logic                  raw_update_q, row_update_q, update_1_q, update_2_q, update_3_q;
+    logic [INTERVAL_W:0]   raw_at_q, row_at_q, at_1_q, at_2_q;
+    logic                  raw_update_q, row_update_q, update_1_q, update_2_q;
 
     // the row asked for
     logic        [K-2:0] working_q, limit_q;
@@ -69,7 +68,7 @@ module position_check #(
     assign row_working = working_q;
     assign row_net     = net_q;
     assign row_limit   = limit_q;
-    assign busy = raw_update_q || row_update_q || update_1_q || update_2_q || update_3_q;
+    assign busy = raw_update_q || row_update_q || update_1_q || update_2_q || write_q;
 
     // - 2**(K-1) changes the top bits alone; with plus_one that is less the first number that does not fit.
     wire logic signed [2:0] worst_top = $signed({worst_q[K], worst_q[K:K-1]}) - 3'sd1;
@@ -96,41 +95,33 @@ module position_check #(
     );
     assign beyond = beyond_room || unlimited_none_q;
 
-    // an order that passed: everything moves by its quantity
-    logic        [K-2:0] entered_working_q;
-    logic signed [K:0]   entered_worst_q, entered_room_q;
-
-    // any other change, in three steps
+    // a change but for `enter`, in three steps
     wire logic own = row_at_q[0] == order_sell;
     wire logic [K-1:0] less = {1'b0, working_q} - {1'b0, number};
     wire logic [K-2:0] set_working = row_at_q[0] ? cfg_sell_working_kw : cfg_buy_working_kw;
-    logic        [K-2:0] working_1_q, limit_1_q, working_2_q, limit_2_q, working_3_q, limit_3_q;
-    logic signed [K-1:0] net_1_q, net_2_q, net_3_q;
-    logic signed [K:0]   worst_2_q, worst_3_q, room_3_q;
+    logic        [K-2:0] working_1_q, limit_1_q, working_2_q, limit_2_q;
+    logic signed [K-1:0] net_1_q, net_2_q;
+    logic signed [K:0]   worst_2_q;
 
-    wire logic write = clear || enter || update_3_q;
-    wire logic [INTERVAL_W:0] write_at = clear ? clear_row : enter ? row_at_q : at_3_q;
-    wire logic [ROW_W-1:0] write_row =
-        clear ? '0 :
-        enter ? {entered_working_q, net_q, entered_worst_q, limit_q, entered_room_q} :
-                {working_3_q, net_3_q, worst_3_q, limit_3_q, room_3_q};
+    // What is written stands in registers: the row as it is after `enter`, unless another change is on its way.
+    logic                  write_q;
+    logic [INTERVAL_W:0]   write_at_q;
+    logic [ROW_W-1:0]      write_row_q;
+    wire logic signed [K:0] moved = $signed({2'b0, number});
+    wire logic signed [K:0] room_2 = $signed({2'b0, limit_2_q}) - worst_2_q;
 
     always_ff @(posedge clk) begin
-        if (write) table_q[write_at] <= write_row;
-        if (ask) raw_q <= table_q[{interval, sell}];
+        if (write_q || enter) table_q[write_at_q] <= write_row_q;
+        raw_q <= table_q[{interval, sell}];
     end
 
     always_ff @(posedge clk) begin
-        if (ask) raw_at_q <= {interval, sell};
-        raw_update_q <= ask && update;
+        raw_at_q     <= {interval, sell};
+        raw_update_q <= update;
         row_at_q <= raw_at_q;
         row_update_q <= raw_update_q;
         {working_q, net_q, worst_q, limit_q, room_q} <= raw_q;
         unlimited_none_q <= limit_q == 0;
-
-        entered_working_q <= working_q + number;
-        entered_worst_q   <= worst_q + $signed({2'b0, number});
-        entered_room_q    <= room_q - $signed({2'b0, number});
 
         working_1_q <= working_q;
         net_1_q     <= net_q;
@@ -157,18 +148,71 @@ module position_check #(
         at_2_q     <= at_1_q;
         update_2_q <= update_1_q;
 
-        {working_3_q, net_3_q, limit_3_q, worst_3_q} <= {working_2_q, net_2_q, limit_2_q, worst_2_q};
-        room_3_q   <= $signed({2'b0, limit_2_q}) - worst_2_q;
-        at_3_q     <= at_2_q;
-        update_3_q <= update_2_q;
+        write_q    <= clear || update_2_q;
+        write_at_q <= clear ? clear_row : update_2_q ? at_2_q : row_at_q;
+        write_row_q <=
+            clear      ? '0 :
+            update_2_q ? {working_2_q, net_2_q, worst_2_q, limit_2_q, room_2} :
+                         {working_q + number, net_q, worst_q + moved, limit_q, room_q - moved};
 
         if (rst) begin
             raw_update_q <= 1'b0;
             row_update_q <= 1'b0;
             update_1_q   <= 1'b0;
             update_2_q   <= 1'b0;
-            update_3_q   <= 1'b0;
+            write_q      <= 1'b0;
         end
     end
+
+`ifdef FORMAL
+    // The answers are those of plain sums; the product is any number of its width.
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    localparam logic signed [W:0] MOST = (W+1)'(2**(K-1) - 1);
+    logic true_q;  // the row was: see `kept`
+    logic signed [W:0] product_q, working_p_q, net_p_q, limit_p_q;
+    wire logic [W-1:0] product = rows_a + rows_b;
+    wire logic row_true = worst_q == $signed({2'b0, working_q}) + (K+1)'(net_q) &&
+                          room_q == $signed({2'b0, limit_q}) - worst_q;
+    always_ff @(posedge clk) begin
+        product_q   <= $signed({1'b0, product});
+        working_p_q <= $signed({{(W-K+2){1'b0}}, working_q});
+        net_p_q     <= (W+1)'(net_q);
+        limit_p_q   <= $signed({{(W-K+2){1'b0}}, limit_q});
+    end
+    always_comb begin
+        assume (product[W-1:W-2] == 0);
+        if (ran_q && true_q) begin
+            full:      assert (working_over == (working_p_q + product_q >= MOST));
+            worst:     assert (worst_over == (working_p_q + net_p_q + product_q >= MOST));
+            traded:    assert (net_over == (net_p_q + product_q >= MOST));
+            within:    assert (beyond == (limit_p_q == 0 || working_p_q + net_p_q + product_q > limit_p_q));
+            reserved:  assert (short_of == (product_q > working_p_q));
+        end
+    end
+    // Each row, any, keeps worst = working + net and room = limit - worst, as long as nothing is added that does not fit.
+    (* anyconst *) logic [INTERVAL_W:0] any_row;
+    wire logic        [K-2:0] any_working, any_limit;
+    wire logic signed [K-1:0] any_net;
+    wire logic signed [K:0]   any_worst, any_room;
+    assign {any_working, any_net, any_worst, any_limit, any_room} = table_q[any_row];
+    wire logic [K-1:0] added = {1'b0, working_q} + {1'b0, number};
+    wire logic signed [K:0] any_sum = $signed({2'b0, any_working}) + (K+1)'(any_net);
+    logic fits_q, filled_q;  // what stands to be written was added up without a carry; the row has been cleared
+    always_ff @(posedge clk) begin
+        true_q <= row_true;
+        fits_q <= clear || update_2_q || !added[K-1] && row_true;
+        if (clear && clear_row == any_row) filled_q <= 1'b1;
+        if (rst) filled_q <= 1'b0;
+    end
+    wire logic filling = write_q && write_at_q == any_row;  // cleared, or changed, at this edge
+    always_comb begin
+        assume (!enter || fits_q);
+        if (ran_q) begin
+            stepped: assert (!update_2_q || worst_2_q == $signed({2'b0, working_2_q}) + (K+1)'(net_2_q));
+            kept:    assert (!filled_q || filling || any_worst == any_sum && any_room == $signed({2'b0, any_limit}) - any_worst);
+        end
+    end
+`endif
 endmodule
 `default_nettype wire

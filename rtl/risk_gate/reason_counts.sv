@@ -34,5 +34,31 @@ module reason_counts #(
         reason_q <= reason;
         count_q  <= count && !clear;
     end
+
+`ifdef FORMAL
+    // One counter, any: it never goes back but when it is cleared, and moves by one.
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst(clear), .ran_q);
+    (* anyconst *) logic [5:0] any_reason;
+    logic [COUNT_W-1:0] before_q;
+    logic               cleared_q;
+    logic [1:0]         recent_q;
+    wire logic [COUNT_W-1:0] now = counts_q[any_reason];
+    always_ff @(posedge clk) begin
+        before_q  <= now;
+        cleared_q <= write && clear && reason == any_reason;
+        recent_q  <= {recent_q[0], count};
+    end
+    always_comb begin
+        assume (!(count && (|recent_q || clear)));
+        assume (!(clear && (|recent_q)));
+        if (ran_q) begin
+            follows: assert (!count_q || old_q == counts_q[reason_q]);
+            after:   assert (count_q <= recent_q[0]);
+            rising:  assert (cleared_q || now >= before_q);
+            small:   assert (cleared_q || now - before_q <= 1);
+        end
+    end
+`endif
 endmodule
 `default_nettype wire

@@ -52,27 +52,21 @@ module reference_check #(
     (* ram_style = "distributed" *)
     logic             known_q [0:(1 << SLOT_W)-1];
 
-    // a reference waits a cycle while it is looked up whether the listing is known
-    logic              ref_valid_q, ref_has_price_q;
-    logic [SLOT_W-1:0] ref_slot_q;
-    logic signed [PRICE_W-1:0] ref_price_q;
-    logic [62:0]       ref_at_q;
+    // What is written stands in registers first: it is in the table one edge after the reference came.
+    logic              write_q;
+    logic [SLOT_W-1:0] write_slot_q;
+    logic [ROW_W-1:0]  write_row_q;
 
-    wire logic mark = ref_valid_q && known_q[ref_slot_q];
-    assign cfg_done = cfg_write && !ref_valid_q && !clear;
-    wire logic write = clear || mark || cfg_done;
-    wire logic [SLOT_W-1:0] write_slot = clear ? clear_slot : ref_valid_q ? ref_slot_q : cfg_index;
-    wire logic [ROW_W-1:0] write_row =
-        clear       ? '0 :
-        ref_valid_q ? {ref_has_price_q, ref_price_q, ref_at_q} : {cfg_has_price, cfg_price_ticks, cfg_at_ns};
+    wire logic mark = s_ref_tvalid && !s_ref_at_ns[63] && known_q[s_ref_slot];
+    assign cfg_done = cfg_write && !s_ref_tvalid && !clear;
 
     logic [ROW_W-1:0]  raw_q;
     logic [SLOT_W-1:0] slot_q;
     always_ff @(posedge clk) begin
-        if (write) table_q[write_slot] <= write_row;
+        if (write_q) table_q[write_slot_q] <= write_row_q;
         if (look) raw_q <= table_q[slot_q];
     end
-    always_ff @(posedge clk) if (clear || known_write) known_q[clear ? clear_slot : known_slot] <= !clear && known;
+    always_ff @(posedge clk) if (known_write) known_q[known_slot] <= known;
 
     logic signed [PRICE_W-1:0] price_q, ref_q;
     logic [62:0]               at_q, marked_q;
@@ -84,11 +78,12 @@ module reference_check #(
     assign too_old = present_q && too_old_q;
 
     always_ff @(posedge clk) begin
-        ref_valid_q     <= s_ref_tvalid && !s_ref_at_ns[63];
-        ref_slot_q      <= s_ref_slot;
-        ref_has_price_q <= s_ref_has_price;
-        ref_price_q     <= s_ref_price_ticks;
-        ref_at_q        <= s_ref_at_ns[62:0];
+        write_q      <= clear || mark || cfg_done;
+        write_slot_q <= clear ? clear_slot : s_ref_tvalid ? s_ref_slot : cfg_index;
+        write_row_q  <=
+            clear        ? '0 :
+            s_ref_tvalid ? {s_ref_has_price, s_ref_price_ticks, s_ref_at_ns[62:0]} :
+                           {cfg_has_price, cfg_price_ticks, cfg_at_ns};
 
         if (load) begin
             slot_q  <= slot;
@@ -105,7 +100,7 @@ module reference_check #(
         too_old_q <= oldest_q > $signed({2'b0, marked_q});
         present_q <= present;
 
-        if (rst) ref_valid_q <= 1'b0;
+        if (rst) write_q <= 1'b0;
     end
 endmodule
 `default_nettype wire

@@ -14,7 +14,7 @@
 // sts_hold is high meanwhile; what is written must stand until it falls. A reset empties every table.
 //
 // Latency: 5 cycles for a listing of one interval, 7 + n for n intervals. One order per 5 cycles; where an order of n > 1
-// intervals or a command changes exposures, n + 10 (FILL: 2n + 10) cycles more pass before the next. s_order_tready is
+// intervals or a command changes exposures, n + 8 (FILL: 2n + 8) cycles more pass before the next. s_order_tready is
 // combinational from m_verdict_tready.
 `default_nettype none
 module risk_gate #(
@@ -32,7 +32,8 @@ module risk_gate #(
     parameter int COUNT_W      = 32,    // bits of the counters, which stop at their largest value
     parameter int SLOT_W       = $clog2(SLOTS),      // not to be set
     parameter int INTERVAL_W   = $clog2(INTERVALS),  // not to be set
-    parameter int LINK_W       = $clog2(LINKS)       // not to be set
+    parameter int LINK_W       = $clog2(LINKS),      // not to be set
+    parameter int CLEAR_W      = 0      // bits of the cycles after a reset; 0: as many as the tables need. Proofs have fewer
 ) (
     input  wire logic                         clk,
     input  wire logic                         rst,  // synchronous, active high
@@ -158,7 +159,7 @@ module risk_gate #(
     localparam int CLEAR_A = SLOT_W > INTERVAL_W + 1 ? SLOT_W : INTERVAL_W + 1;
     localparam int CLEAR_B = SET_W > LINK_W ? SET_W : LINK_W;
     localparam int CLEAR_C = CLEAR_A > CLEAR_B ? CLEAR_A : CLEAR_B;
-    localparam int CLEAR_W = CLEAR_C > 6 ? CLEAR_C : 6;
+    localparam int CLEAR_AT_W = CLEAR_W > 0 ? CLEAR_W : CLEAR_C > 6 ? CLEAR_C : 6;
 
     initial begin
         if (SLOTS < 2) $fatal(1, "%m: SLOTS=%0d, wanted 2 or more", SLOTS);
@@ -170,7 +171,7 @@ module risk_gate #(
     // ---- what happens when
     logic [1:0]         state_q;
     logic               ready_q;    // idle, and nothing to write
-    logic [CLEAR_W-1:0] clear_at_q;
+    logic [CLEAR_AT_W-1:0] clear_at_q;
     logic [3:1]         step_q;     // cycles since an order was taken
     logic               decide_q;   // every answer about the order stands
     logic               entered_q;  // one cycle after an order of one interval passed
@@ -226,21 +227,28 @@ module risk_gate #(
 
     // A slot beyond SLOTS is never written: its row says unknown.
     wire logic put_listing = apply && put_listing_q && 32'(cfg_listing_index) < SLOTS;
-    wire logic [SLOT_W-1:0] listing_at = clearing ? SLOT_W'(clear_at_q) : cfg_listing_index;
-    wire logic [ROW_W-1:0] listing_row = clearing ? '0 : {
-        cfg_listing_state, cfg_listing_qty_min_lots, cfg_listing_qty_max_lots, cfg_listing_collar_unlimited,
-        cfg_listing_collar_ticks, cfg_listing_has_floor, cfg_listing_floor_ticks, cfg_listing_has_cap, cfg_listing_cap_ticks,
-        cfg_listing_has_notional, cfg_listing_notional_max, cfg_listing_ref_required, cfg_listing_ref_age_unlimited,
-        cfg_listing_ref_age_max_ns, cfg_listing_link, cfg_listing_interval_count
-    };
+    // A write stands in registers before it reaches the RAMs; the next order is taken later than that.
+    logic              listing_write_q;
+    logic [SLOT_W-1:0] listing_at_q;
+    logic [ROW_W-1:0]  listing_row_q;
+    logic [INTERVAL_W+KW_PER_LOT_W-1:0] shape_q;
     always_ff @(posedge clk) begin
-        if (clearing || put_listing) listings_q[listing_at] <= listing_row;
+        listing_write_q <= clearing || put_listing;
+        listing_at_q    <= clearing ? SLOT_W'(clear_at_q) : cfg_listing_index;
+        listing_row_q   <= {
+            clearing ? LISTING_UNKNOWN : cfg_listing_state,
+            cfg_listing_qty_min_lots, cfg_listing_qty_max_lots, cfg_listing_collar_unlimited, cfg_listing_collar_ticks,
+            cfg_listing_has_floor, cfg_listing_floor_ticks, cfg_listing_has_cap, cfg_listing_cap_ticks,
+            cfg_listing_has_notional, cfg_listing_notional_max, cfg_listing_ref_required, cfg_listing_ref_age_unlimited,
+            cfg_listing_ref_age_max_ns, cfg_listing_link, cfg_listing_interval_count
+        };
+        shape_q <= {cfg_listing_first_interval, cfg_listing_kw_per_lot};
+    end
+    always_ff @(posedge clk) begin
+        if (listing_write_q) listings_q[listing_at_q] <= listing_row_q;
         if (ready_q) raw_q <= listings_q[s_order_slot];
     end
-    always_ff @(posedge clk) begin
-        if (clearing || put_listing)
-            shapes_q[listing_at] <= clearing ? '0 : {cfg_listing_first_interval, cfg_listing_kw_per_lot};
-    end
+    always_ff @(posedge clk) if (listing_write_q) shapes_q[listing_at_q] <= shape_q;
 
     // ---- a walk over the intervals of a listing, or over the one that the host named
     (* ram_style = "block" *)
@@ -256,9 +264,16 @@ module risk_gate #(
 
     wire logic walk_valid = walk_left_q != 0;
     wire logic walk_last  = walk_left_q == 1 && (!walk_both_q || walk_sell_q);
+    logic                  link_write_q;
+    logic [LINK_W-1:0]     link_at_q;
+    logic [INTERVAL_W-1:0] link_row_q;
     always_ff @(posedge clk) begin
-        if (clearing || apply && put_link_q)
-            links_q[clearing ? LINK_W'(clear_at_q) : cfg_link_index] <= clearing ? '0 : cfg_link_interval;
+        link_write_q <= clearing || apply && put_link_q;
+        link_at_q    <= clearing ? LINK_W'(clear_at_q) : cfg_link_index;
+        link_row_q   <= clearing ? '0 : cfg_link_interval;
+    end
+    always_ff @(posedge clk) begin
+        if (link_write_q) links_q[link_at_q] <= link_row_q;
         link_raw_q <= links_q[walk_at_q];
     end
 
@@ -283,8 +298,7 @@ module risk_gate #(
     );
     position_check #(.INTERVALS(INTERVALS), .KW_W(KW_W), .W(PRODUCT_W)) u_position (
         .clk(clk), .rst(rst), .clear(clearing), .clear_row((INTERVAL_W+1)'(clear_at_q)),
-        .ask(step_q[1] || here_valid_q), .update(here_valid_q && walk_update_q),
-        .interval(step_q[1] ? first_q : here_q), .sell(step_q[1] ? order_sell : here_sell_q), .order_sell(order_sell),
+        .update(here_valid_q && walk_update_q), .interval(here_q), .sell(here_sell_q), .order_sell(order_sell),
         .change(change), .enter(entered_q), .rows_a(rows_a), .rows_b(rows_b), .number(exposure_kw),
         .cfg_long_max_kw(cfg_interval_long_max_kw), .cfg_short_max_kw(cfg_interval_short_max_kw),
         .cfg_net_kw(cfg_interval_net_kw), .cfg_buy_working_kw(cfg_interval_buy_working_kw),
@@ -296,7 +310,8 @@ module risk_gate #(
         .clk(clk), .rst(rst), .clear(clearing), .clear_slot(SLOT_W'(clear_at_q)),
         .s_ref_tvalid(s_ref_tvalid && !clearing), .s_ref_slot(s_ref_slot), .s_ref_has_price(s_ref_has_price),
         .s_ref_price_ticks(s_ref_price_ticks), .s_ref_at_ns(s_ref_at_ns),
-        .known_write(put_listing), .known_slot(cfg_listing_index), .known(cfg_listing_state != LISTING_UNKNOWN),
+        .known_write(listing_write_q), .known_slot(listing_at_q),
+        .known(listing_row_q[ROW_W-1:ROW_W-2] != LISTING_UNKNOWN),
         .cfg_write(apply && put_reference_q), .cfg_index(cfg_reference_index), .cfg_has_price(cfg_reference_has_price),
         .cfg_price_ticks(cfg_reference_price_ticks), .cfg_at_ns(cfg_reference_at_ns), .cfg_done(reference_done),
         .load(ready_q), .look(step_q[1]), .slot(s_order_slot), .price_ticks(s_order_price_ticks),
@@ -316,7 +331,7 @@ module risk_gate #(
 
     // ---- the answers of the row and of the order's form
     logic malformed_q, small_q, large_q, low_q, high_q, collar_none_q, age_none_q, single_q;
-    logic early_q, bounds_q, no_reference_q;
+    logic early_q;
     logic [7:0] early_reason_q;
     wire logic unknown = listing_state_q == LISTING_UNKNOWN;
     wire logic sided = side_q == BUY || side_q == SELL;
@@ -327,7 +342,9 @@ module risk_gate #(
         malformed_q                                      ? MALFORMED :
         !fits_q                                          ? OVERFLOW :
         check_q && small_q                               ? QTY_MIN :
-        check_q && large_q                               ? QTY_MAX : NONE;
+        check_q && large_q                               ? QTY_MAX :
+        check_q && ref_required_q && !ref_present        ? NO_REFERENCE :
+        check_q && (low_q || high_q)                     ? BOUNDS : NONE;
 
     // ---- of several intervals the first that fails decides
     logic over_q, beyond_q, net_over_q, working_over_q, short_q;
@@ -344,8 +361,6 @@ module risk_gate #(
         cfg_kill                           ? KILL :
         cfg_paused                         ? PAUSED :
         early_q                            ? early_reason_q :
-        no_reference_q                     ? NO_REFERENCE :
-        bounds_q                           ? BOUNDS :
         collar_bad                         ? COLLAR :
         !has_notional_q || notional_above  ? NOTIONAL :
         too_many || position_over          ? OVERFLOW :
@@ -360,7 +375,9 @@ module risk_gate #(
     wire logic [7:0] command_reason =
         early_q ? early_reason_q : command_over ? OVERFLOW : command_short ? NOT_RESERVED : NONE;
     wire logic [7:0] reason = check_q ? check_reason : command_reason;
-    wire logic passes = check_q && check_reason == NONE;
+    wire logic fails = cfg_kill || cfg_paused || early_q || collar_bad || !has_notional_q || notional_above || too_many ||
+                       position_over || position_bad || rate_overflow || rate_refused || stale || seen;
+    wire logic passes = check_q && !fails;
     // What was dealt has happened: a FILL is entered even where less was reserved.
     wire logic changes = check_q ? passes && !single_q :
         !early_q && !command_over && (!command_short || kind_q == tick_pkg::GATE_FILL);
@@ -415,7 +432,7 @@ module risk_gate #(
         // cycle 1
         {listing_state_q, qty_min_q, qty_max_q, collar_unlimited_q, collar_q, has_floor_q, floor_q, has_cap_q, cap_q,
          has_notional_q, notional_max_q, ref_required_q, age_unlimited_q, age_max_q, link_q, count_q} <= raw_q;
-        malformed_q <= !sided || (check_q ? at_q[63] || intent_id_q[63] || intent_id_q == 0 : lots_q == 0);
+        malformed_q <= !sided || (check_q ? at_q[63] || intent_id_q[63] || intent_id_q == 0 : lots_q == 0 && fits_q);
         // cycle 2
         small_q       <= lots_q < qty_min_q;
         large_q       <= lots_q > qty_max_q;
@@ -427,8 +444,6 @@ module risk_gate #(
         // cycle 3
         early_q        <= early_reason != NONE;
         early_reason_q <= early_reason;
-        bounds_q       <= low_q || high_q;
-        no_reference_q <= ref_required_q && !ref_present;
 
         // the walk: the link's address, the link, the interval; then the row is asked for
         if (walk_valid) begin
@@ -445,8 +460,14 @@ module risk_gate #(
         next_sell_q  <= walk_sell_q;
         next_last_q  <= walk_valid && walk_last;
         here_valid_q <= next_valid_q;
-        here_q       <= !next_first_q ? link_raw_q : host_q ? cfg_interval_index : first_q;
-        here_sell_q  <= next_sell_q;
+        if (next_valid_q) begin
+            here_q      <= !next_first_q ? link_raw_q : host_q ? cfg_interval_index : first_q;
+            here_sell_q <= next_sell_q;
+        end
+        if (ready_q) begin  // the row of an order of one interval stands until the order is entered
+            here_q      <= first;
+            here_sell_q <= s_order_side == SELL;
+        end
         here_last_q  <= next_last_q;
         asked_q      <= {asked_q[2:1], step_q[1] || here_valid_q};
         asked_last_q <= {asked_last_q[1], here_last_q};
@@ -556,5 +577,116 @@ module risk_gate #(
         .clk(clk), .clear(clearing), .count(counted_q), .reason(clearing ? 6'(clear_at_q) : m_verdict_reason[5:0]),
         .cfg_index(cfg_count_index), .sts_count(sts_count)
     );
+
+`ifdef FORMAL
+    logic ran_q;  // false in the first clock, whose reset has not come through yet
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    axis_rules #(
+        .WIDTH(2 + SLOT_W + 2 + PRICE_W + QTY_W + 1 + 64 + 64 + TAG_W), .ASSUME(1)
+    ) s_order_i (
+        .clk, .rst, .tvalid(s_order_tvalid), .tready(s_order_tready),
+        .payload({s_order_kind, s_order_slot, s_order_side, s_order_price_ticks, s_order_lots, s_order_fits, s_order_at_ns,
+                  s_order_intent_id, s_order_tag})
+    );
+    axis_rules #(.WIDTH(2 + 8 + SLOT_W + 2 + PRICE_W + QTY_W + 64 + 64 + TAG_W)) m_verdict_i (
+        .clk, .rst, .tvalid(m_verdict_tvalid), .tready(m_verdict_tready),
+        .payload({m_verdict_kind, m_verdict_reason, m_verdict_slot, m_verdict_side, m_verdict_price_ticks, m_verdict_lots,
+                  m_verdict_at_ns, m_verdict_intent_id, m_verdict_tag})
+    );
+
+    // An order is inside only while no verdict waits, and something always moves it on.
+    always_comb if (ran_q) begin
+        alone:   assert (state_q != JUDGING || !m_verdict_tvalid);
+        open:    assert (!ready_q || state_q == IDLE);
+        decides: assert (!decide_q || state_q == JUDGING);
+        kind:    assert (state_q != JUDGING || check_q == (kind_q == tick_pkg::GATE_CHECK));
+        judging: assert (!(|step_q) || state_q == JUDGING);
+        idle:    assert (state_q != IDLE && state_q != CLEARING || !(walk_valid || next_valid_q || here_valid_q || |asked_last_q));
+        one:     assert (step_q == 0 || step_q == 1 || step_q == 2 || step_q == 4);
+        agreed:  assert (fails == (check_reason != NONE));
+        early:   assert (!step_q[1] && !step_q[2] || !(walk_valid || next_valid_q || here_valid_q || |asked_last_q || decide_q));
+        third:   assert (!step_q[3] || !(next_valid_q || here_valid_q || |asked_last_q || decide_q));
+        last_1:  assert (!next_last_q || next_valid_q && !walk_valid);
+        last_2:  assert (!here_last_q || here_valid_q && !walk_valid && !next_valid_q);
+        last_3:  assert (!asked_last_q[1] || asked_q[1] && !walk_valid && !next_valid_q && !here_valid_q);
+        last_4:  assert (!asked_last_q[2] || asked_q[2] && !walk_valid && !next_valid_q && !here_valid_q && !asked_last_q[1]);
+        last_5:  assert (!decide_q || !walk_valid && !next_valid_q && !here_valid_q && !(|asked_last_q));
+        moves:   assert (state_q != JUDGING || |step_q || decide_q || walk_valid || next_last_q || here_last_q ||
+                         |asked_last_q);
+        walks:   assert (!step_q[3] || single_q != walk_valid);
+    end
+
+    // What the switches were at the edge that offered a verdict: no order passes later than that.
+    logic offered_q, kill_q, paused_q;
+    always_ff @(posedge clk) begin
+        offered_q <= decide_q && !rst;
+        kill_q    <= cfg_kill;
+        paused_q  <= cfg_paused;
+    end
+    wire logic passed = m_verdict_tvalid && m_verdict_kind == tick_pkg::GATE_CHECK && m_verdict_reason == NONE;
+    always_comb if (ran_q && offered_q) begin
+        killed:  assert (!(passed && kill_q));
+        stopped: assert (!(passed && paused_q));
+    end
+    logic waited_q;
+    always_ff @(posedge clk) waited_q <= m_verdict_tvalid && !m_verdict_tready && !rst;
+    always_comb if (ran_q) only_decided: assert (!m_verdict_tvalid || offered_q || waited_q);
+`endif
+
+`ifdef FORMAL_LIMITS
+    // One listing, any, as the host last wrote it before the order was taken; and its reference price.
+    (* anyconst *) logic [SLOT_W-1:0] any_slot;
+    logic trading_q, unbounded_q, floored_q, capped_q, valued_q;
+    logic [QTY_W-1:0] least_lots_q, most_lots_q;
+    logic [PRICE_W-1:0] widest_q;
+    logic signed [PRICE_W-1:0] any_floor_q, any_cap_q;
+    logic [NOTIONAL_W-1:0] any_notional_q;
+    logic any_known_q;  // the host has written this listing since the reset
+    always_ff @(posedge clk) begin
+        if (put_listing && cfg_listing_index == any_slot) begin
+            any_known_q  <= 1'b1;
+            trading_q    <= cfg_listing_state == LISTING_TRADING;
+            least_lots_q <= cfg_listing_qty_min_lots;
+            most_lots_q  <= cfg_listing_qty_max_lots;
+            floored_q    <= cfg_listing_has_floor;
+            any_floor_q  <= cfg_listing_floor_ticks;
+            capped_q     <= cfg_listing_has_cap;
+            any_cap_q    <= cfg_listing_cap_ticks;
+            valued_q     <= cfg_listing_has_notional;
+            any_notional_q <= cfg_listing_notional_max;
+            widest_q <= cfg_listing_collar_ticks;
+            unbounded_q <= cfg_listing_collar_unlimited;
+        end
+        if (rst) any_known_q <= 1'b0;
+    end
+    // Its reference, marked one edge after it came, as the order at that edge or before does not see it.
+    logic ref_any_q, marked_q, marked_has_q, seen_has_q;
+    logic signed [PRICE_W-1:0] ref_any_price_q, marked_price_q, seen_price_q;
+    logic ref_any_has_q;
+    always_ff @(posedge clk) begin
+        ref_any_q       <= s_ref_tvalid && s_ref_slot == any_slot && !s_ref_at_ns[63] && !clearing && !rst;
+        ref_any_has_q   <= s_ref_has_price;
+        ref_any_price_q <= s_ref_price_ticks;
+        if (ref_any_q && any_known_q) {marked_q, marked_has_q, marked_price_q} <= {1'b1, ref_any_has_q, ref_any_price_q};
+        if (apply && put_reference_q && cfg_reference_index == any_slot) marked_q <= 1'b0;
+        if (put_listing && cfg_listing_index == any_slot) marked_q <= 1'b0;
+        if (step_q[1]) {seen_has_q, seen_price_q} <= {marked_q && marked_has_q, marked_price_q};
+        if (rst) {marked_q, seen_has_q} <= '0;
+    end
+    wire logic signed [PRICE_W+1:0] price = (PRICE_W+2)'(price_q);
+    wire logic [PRICE_W+1:0] size = price < 0 ? -price : price;
+    wire logic [PRICE_W+QTY_W:0] value = (PRICE_W+QTY_W+1)'(size) * (PRICE_W+QTY_W+1)'(lots_q);
+    wire logic signed [PRICE_W+1:0] apart = price - (PRICE_W+2)'(seen_price_q);
+    wire logic passing = decide_q && passes && slot_q == any_slot && any_known_q;
+    always_comb if (ran_q && passing) begin
+        in_listing:  assert (trading_q);
+        in_quantity: assert (lots_q >= least_lots_q && lots_q <= most_lots_q && fits_q);
+        in_bounds:   assert ((!floored_q || price_q >= any_floor_q) && (!capped_q || price_q <= any_cap_q));
+        in_notional: assert (valued_q && 64'(value) <= 64'(any_notional_q));
+        in_collar:   assert (unbounded_q || !seen_has_q ||
+                             (apart <= $signed({2'b0, widest_q}) && -apart <= $signed({2'b0, widest_q})));
+        in_form:     assert (!at_q[63] && !intent_id_q[63] && intent_id_q != 0 && sided);
+    end
+`endif
 endmodule
 `default_nettype wire

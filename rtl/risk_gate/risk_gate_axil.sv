@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // A risk gate with its register page, for the tops that hold one: risk_gate_regs sets what risk_gate reads.
-// Latency and throughput are those of risk_gate; `kill` and `pause` come from the top's own page, and either kills or pauses.
+// `kill` and `pause` come from the top; its switch or the page's kills, or pauses. Latency and throughput are those of risk_gate.
 `default_nettype none
 module risk_gate_axil #(
     parameter logic [31:0] NEXT = 32'd0,  // address of the next page; 0 after the last
-    parameter int SLOTS = 256,  // listings
-    parameter int INTERVALS = 1024,  // delivery intervals
-    parameter int LINKS = 2048,  // second and further intervals of all listings
-    parameter int PRICE_W = 32,  // bits of a signed price in ticks
-    parameter int QTY_W = 24,  // bits of the lots
-    parameter int NOTIONAL_W = 56,  // bits of the notional limit, in ticks times lots
-    parameter int KW_W = 32,  // bits of a signed exposure
+    parameter int SLOTS        = 256,  // listings
+    parameter int INTERVALS    = 1024,  // delivery intervals
+    parameter int LINKS        = 2048,  // second and further intervals of all listings
+    parameter int PRICE_W      = 32,  // bits of a signed price in ticks
+    parameter int QTY_W        = 24,  // bits of the lots
+    parameter int NOTIONAL_W   = 56,  // bits of the notional limit, in ticks times lots
+    parameter int KW_W         = 32,  // bits of a signed exposure
     parameter int KW_PER_LOT_W = 16,  // bits of what a lot adds to an exposure
-    parameter int SEEN_SETS = 256,  // hash values of remembered ids
-    parameter int SEEN_WAYS = 4,  // ids of one hash value
-    parameter int TAG_W = 64,  // bits carried along
-    parameter int COUNT_W = 32,  // bits of the counters, which stop at their largest value
-    parameter int SLOT_W = $clog2(SLOTS)  // not to be set
+    parameter int SEEN_SETS    = 256,  // hash values of remembered ids
+    parameter int SEEN_WAYS    = 4,  // ids of one hash value
+    parameter int TAG_W        = 64,  // bits carried along
+    parameter int COUNT_W      = 32,  // bits of the counters, which stop at their largest value
+    parameter int CLEAR_W      = 0,  // bits of the cycles after a reset; 0: as many as the tables need. Proofs have fewer
+    localparam int SLOT_W = $clog2(SLOTS)
 ) (
     input  wire logic clk,
     input  wire logic rst,  // synchronous, active high
 
     input  wire logic kill,
     input  wire logic pause,
-    output wire logic killed,  // by the top's switch or the page's
+    output wire logic killed,  // by either switch
     output wire logic hold,    // a table is being emptied or written
 
     input  wire logic [11:0] s_axil_awaddr,
@@ -74,7 +75,6 @@ module risk_gate_axil #(
 );
     localparam int INTERVAL_W = $clog2(INTERVALS);
     localparam int LINK_W = $clog2(LINKS);
-    localparam int KW_LIMIT_W = KW_W - 1;  // bits of a limit, which is not negative
 
     wire logic cfg_kill;
     wire logic cfg_paused;
@@ -132,8 +132,8 @@ module risk_gate_axil #(
     wire logic [COUNT_W-1:0] sts_count;
     wire logic sts_hold;
 
+    assign hold = sts_hold;
     assign killed = cfg_kill || kill;
-    assign hold   = sts_hold;
 
     risk_gate_regs #(
         .NEXT(NEXT),
@@ -144,7 +144,7 @@ module risk_gate_axil #(
         .QTY_W(QTY_W),
         .NOTIONAL_W(NOTIONAL_W),
         .KW_W(KW_W),
-        .KW_LIMIT_W(KW_LIMIT_W),
+        .KW_LIMIT_W(KW_W - 1),
         .KW_PER_LOT_W(KW_PER_LOT_W),
         .SEEN_SETS(SEEN_SETS),
         .SEEN_WAYS(SEEN_WAYS),
@@ -238,8 +238,9 @@ module risk_gate_axil #(
         .SEEN_SETS(SEEN_SETS),
         .SEEN_WAYS(SEEN_WAYS),
         .TAG_W(TAG_W),
-        .COUNT_W(COUNT_W)
-    ) i_gate (
+        .COUNT_W(COUNT_W),
+        .CLEAR_W(CLEAR_W)
+    ) i_block (
         .clk(clk),
         .rst(rst),
         .cfg_kill(killed),

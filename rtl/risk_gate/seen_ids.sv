@@ -48,12 +48,13 @@ module seen_ids #(
     endgenerate
     assign seen = |hits_q;
 
-    wire logic write = clear || enter;
-    wire logic [SET_W-1:0] write_set = clear ? clear_set : set_q;
-    wire logic [SEEN_WAYS*63+PLACE_W-1:0] write_row = clear ? '0 : {entered, place_next};
+    // What is written stands in registers: the row with the id at hand.
+    logic             clear_q;
+    logic [SET_W-1:0] write_set_q;
+    logic [SEEN_WAYS*63+PLACE_W-1:0] write_row_q;
 
     always_ff @(posedge clk) begin
-        if (write) rows_q[write_set] <= write_row;
+        if (clear_q || enter) rows_q[write_set_q] <= write_row_q;
         if (look) raw_q <= rows_q[set_q];
     end
 
@@ -63,6 +64,9 @@ module seen_ids #(
             set_q <= set;
         end
         row_q  <= raw_q;
+        clear_q     <= clear;
+        write_set_q <= clear ? clear_set : set_q;
+        write_row_q <= clear ? '0 : {entered, place_next};
         hits_q <= hits;
     end
 endmodule

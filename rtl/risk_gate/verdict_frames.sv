@@ -136,5 +136,21 @@ module verdict_frames #(
             sts_undone_reason         <= 8'd0;
         end
     end
+
+`ifdef FORMAL
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    axis_rules #(.WIDTH(65)) m_axis_i (
+        .clk, .rst, .tvalid(m_axis_tvalid), .tready(m_axis_tready), .payload({m_axis_tlast, m_axis_tdata})
+    );
+    counter_rules #(.WIDTH(COUNT_W)) passed_i (.clk, .rst, .count(sts_passed_count));
+    counter_rules #(.WIDTH(COUNT_W)) refused_i (.clk, .rst, .count(sts_verdict_refused_count));
+    counter_rules #(.WIDTH(COUNT_W)) undone_i (.clk, .rst, .count(sts_undone_count));
+    always_comb if (ran_q) begin
+        place: assert (beat_q <= LAST && m_axis_tvalid == (beat_q != 0 || m_axis_tlast));
+        ended: assert (!m_axis_tlast || beat_q == 0);
+        begun: assert (!m_axis_tvalid || beat_q != 1 || m_axis_tdata[47:32] == penstock_pkg::CHECK_VERDICT_ID);
+    end
+`endif
 endmodule
 `default_nettype wire

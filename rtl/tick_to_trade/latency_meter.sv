@@ -88,15 +88,16 @@ module latency_meter #(
 
 `ifdef FORMAL
     logic ran_q;
-    initial ran_q = 1'b0;
-    always_ff @(posedge clk) ran_q <= 1'b1;
-    always_comb if (!ran_q) assume (rst);
-
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    // A clear forgets as a reset does.
     counter_rules #(.WIDTH(COUNT_W)) overflow_i (.clk, .rst(rst || cfg_clear), .count(sts_overflow_count));
     counter_rules #(.WIDTH(COUNT_W)) latency_i (.clk, .rst(rst || cfg_clear), .count(sts_latency_count));
-    always_comb if (ran_q && sts_latency_count != 0) begin
-        least: assert (sts_latency_min <= sts_latency_last);
+    always_comb if (ran_q) begin
+        least: assert (sts_latency_count == 0 || sts_latency_min <= sts_latency_last);
         most:  assert (sts_latency_max >= sts_latency_last);
+        none:  assert (sts_latency_count != 0 || (sts_latency_max == 0 && filled_q == 0 && sts_overflow_count == 0));
+        parts: assert (sts_overflow_count <= sts_latency_count);
+        range: assert (!read_q || over_q == (clocks_q >= 32'(BINS)));
     end
 `endif
 endmodule

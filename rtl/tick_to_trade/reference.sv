@@ -58,9 +58,7 @@ module reference #(
 
 `ifdef FORMAL
     logic ran_q;
-    initial ran_q = 1'b0;
-    always_ff @(posedge clk) ran_q <= 1'b1;
-    always_comb if (!ran_q) assume (rst);
+    formal_reset reset_i (.clk, .rst, .ran_q);
 
     // The gate takes a reference at most at every second edge, and none is lost.
     logic sent_q, waited_q;

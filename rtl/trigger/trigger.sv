@@ -11,12 +11,14 @@
 // A pair rule compares with the other slot's latest top. Load it in both slots, kinds mirrored, the rule the same.
 // intent_id is cfg_intent_base + orders fired before; while that is not in 1 … 2**63 - 1 nothing fires.
 //
-// Tables: a row is applied whole, two clocks after cfg_lane_write, to tops taken later; so is cfg_slot_clear, which
+// Tables: a row is applied whole, three clocks after cfg_lane_write, to tops taken later; so is cfg_slot_clear, which
 // empties the slot's rows and forgets its top. Rows that make no sense are refused and counted. After reset the tables
 // are emptied for 2**SLOT_W clocks; meanwhile sts_hold is high, no top is taken, and table commands are not heard.
 //
-// Latency 2 clocks, 4 where the slot has a pair rule. One top per clock; one per 3 clocks of slots with a pair rule; none
-// while an order waits to be taken and in the clock after. m_order_ is one selection of a lane behind registers.
+// Latency 2 clocks, 4 where the slot has a pair rule. One top per clock; one per 2 clocks where a rule may fire, and per 3
+// where the slot has a pair rule, armed or not; none while an order waits to be taken and in the clock after. An arming in
+// the clock in which a rule is decided on, or in the next, does not outlive its order. m_order_ is one selection of a lane
+// behind registers; s_top_tready comes from registers.
 `default_nettype none
 module trigger #(
     parameter int SLOTS      = 256,
@@ -101,8 +103,8 @@ module trigger #(
     end
 
     // ---- tables: one command at a time, a clock to prepare it, a clock to write it ----
-    logic              init_q, write_q, clear_q, pause_q, forget_q;
-    logic [SLOT_W-1:0] init_index_q, command_index_q, pause_index_q, forget_index_q;
+    logic              init_q, hold_q, write_q, clear_q, cleared_q, pause_q, forget_q;
+    logic [SLOT_W-1:0] init_index_q, command_index_q, cleared_index_q, pause_index_q, forget_index_q;
     logic [LANE_W-1:0] command_lane_q;
     logic [COMPARE_W-1:0] command_compare_q;
     logic [REST_W-1:0] command_rest_q;
@@ -123,19 +125,20 @@ module trigger #(
     wire logic signed [PRICE_W+1:0] threshold = {cfg_lane_threshold[PRICE_W], cfg_lane_threshold};
     wire logic [1:0] bias_step = is_pair ? 2'd2 : is_ask || is_tight ? 2'd0 : 2'd1;  // ~threshold + this is the bias
     wire logic signed [PRICE_W+1:0] bias = ~threshold + {{PRICE_W{1'b0}}, bias_step};
-    wire logic [COMPARE_W-1:0] row_compare = is_none ? '0 : {
-        1'b1, is_ask ? 3'd0 : is_bid ? 3'd1 : is_wide ? 3'd2 : is_tight ? 3'd3 : is_bid_ask ? 3'd4 : 3'd5,  // as the lane's
+    wire logic [COMPARE_W-1:0] row_compare = {
+        !is_none, is_ask ? 3'd0 : is_bid ? 3'd1 : is_wide ? 3'd2 : is_tight ? 3'd3 : is_bid_ask ? 3'd4 : 3'd5,  // as the lane's
         is_bid || is_spread || is_bid_ask, is_ask || is_spread || is_ask_bid, cfg_lane_rule, bias,
         adds_bid, adds_ask, cfg_lane_price};
 
     wire logic row_makes_sense = 32'(cfg_lane_index) < SLOTS && 32'(cfg_lane_number) < LANES && (is_none ||
         (is_ask || is_bid || is_spread || is_pair) && 32'(cfg_lane_rule) < RULES && 32'(cfg_lane_order_slot) < SLOTS &&
-        (cfg_lane_side == 2'd1 || cfg_lane_side == 2'd2) && (!is_pair || 32'(cfg_lane_other) < SLOTS && cfg_lane_other != cfg_lane_index));
+        (cfg_lane_side == 2'd1 || cfg_lane_side == 2'd2) &&
+        (!is_pair || 32'(cfg_lane_other) < SLOTS && cfg_lane_other != cfg_lane_index));
     wire logic slot_makes_sense = 32'(cfg_slot_index) < SLOTS;
     // Of two commands in one clock the clearing is heard; a bus gives one at a time.
-    wire logic accept_clear = cfg_slot_clear && slot_makes_sense && !init_q;
-    wire logic accept_write = cfg_lane_write && row_makes_sense && !cfg_slot_clear && !init_q;
-    wire logic refuse = !init_q && (cfg_slot_clear && !slot_makes_sense || cfg_lane_write && !accept_write);
+    wire logic accept_clear = cfg_slot_clear && slot_makes_sense && !hold_q;
+    wire logic accept_write = cfg_lane_write && row_makes_sense && !cfg_slot_clear && !hold_q;
+    wire logic refuse = !hold_q && (cfg_slot_clear && !slot_makes_sense || cfg_lane_write && !accept_write);
 
     // ---- the top under decision ----
     logic              valid_q;
@@ -154,10 +157,10 @@ module trigger #(
     logic [RULES-1:0]  armed_q;
     logic [62:0]       fired_count_q;
     logic [63:0]       next_id_q;  // right again two clocks after an order
-    logic              next_id_ok_q;
+    logic              base_ok_q;
     wire logic [63:0]  next_id = cfg_intent_base + {1'b0, fired_count_q};
 
-    wire logic [LANES-1:0]         lane_pair, lane_fires, lane_unknown, lane_absent, lane_fits;
+    wire logic [LANES-1:0]         lane_pair, lane_may_fire, lane_fires, lane_unknown, lane_absent, lane_fits;
     wire logic [LANES*RULE_W-1:0]  lane_rule;
     wire logic [LANES*SLOT_W-1:0]  lane_slot;
     wire logic [LANES*2-1:0]       lane_side;
@@ -168,10 +171,11 @@ module trigger #(
     assign m_order_tvalid = offered_q && order_id_ok_q && |lane_fires;
     wire logic fire = live_q && m_order_tvalid;
 
-    // A waiting order stops the top behind it; so does the clock in which the next intent id is made.
-    wire logic clear_to_decide = !m_order_tvalid && !settle_q && (phase_q == 2'd2 || !(|lane_pair));
+    // A waiting order stops the top behind it, and so that this takes no time to find out, so does one that may come; and
+    // the clock in which a rule is disarmed and the next intent id is made.
+    wire logic clear_to_decide = !(offered_q && |lane_may_fire) && !settle_q && (phase_q == 2'd2 || !(|lane_pair));
     wire logic decide = valid_q && clear_to_decide;
-    assign s_top_tready = (!valid_q || clear_to_decide) && !init_q && !pause_q;
+    assign s_top_tready = (!valid_q || clear_to_decide) && !hold_q && !pause_q;
     wire logic take = s_top_tvalid && s_top_tready;
 
     // A top is kept a clock after it was taken. A cleared slot's top is forgotten when that is through: no top is taken
@@ -206,6 +210,7 @@ module trigger #(
                 .armed(armed_q),
                 .is_pair(lane_pair[lane]),
                 .load(decide),
+                .may_fire(lane_may_fire[lane]),
                 .fires(lane_fires[lane]),
                 .unknown(lane_unknown[lane]),
                 .absent(lane_absent[lane]),
@@ -243,13 +248,13 @@ module trigger #(
     assign m_order_fits = lane_fits[winner];
     assign m_order_tag  = {{32-RULE_W{1'b0}}, winner_rule, order_stamp_q};
 
-    // What fires is disarmed, then what is asked for is armed, then what is to be disarmed is.
+    // What fired a clock ago is disarmed, then what is asked for is armed, then what is to be disarmed is.
     wire logic [RULES-1:0] one = {{RULES-1{1'b0}}, 1'b1};
     wire logic [RULES-1:0] armed_d =
-        (armed_q & ~(fire ? one << winner_rule : '0) | (cfg_arm ? one << cfg_rule_index : '0)) &
+        (armed_q & ~(settle_q ? one << sts_last_rule : '0) | (cfg_arm ? one << cfg_rule_index : '0)) &
         ~(cfg_disarm ? one << cfg_rule_index : '0) & ~{RULES{cfg_disarm_all}};
 
-    assign sts_hold = init_q;
+    assign sts_hold = hold_q;
     assign sts_armed = {{64-RULES{1'b0}}, armed_q};
     assign sts_fired_count = {1'b0, fired_count_q};
 
@@ -259,16 +264,19 @@ module trigger #(
     always_ff @(posedge clk) begin
         write_q <= accept_write;
         clear_q <= accept_clear;
-        pause_q <= clear_q;
-        forget_q <= pause_q;
+        cleared_q <= clear_q;
+        pause_q   <= cleared_q;
+        forget_q  <= pause_q;
         command_index_q <= cfg_slot_clear ? cfg_slot_index : cfg_lane_index;
-        pause_index_q   <= command_index_q;
+        cleared_index_q <= command_index_q;
+        pause_index_q   <= cleared_index_q;
         forget_index_q  <= pause_index_q;
         command_lane_q  <= cfg_lane_number;
         command_compare_q  <= row_compare;
         command_rest_q  <= {cfg_lane_other, cfg_lane_order_slot, cfg_lane_side, cfg_lane_lots};
         init_index_q    <= init_index_q + 1'b1;
         if (&init_index_q) init_q <= 1'b0;
+        hold_q <= init_q;  // the last row is written a clock later
 
         if (take) begin
             slot_q    <= s_top_slot;
@@ -289,7 +297,7 @@ module trigger #(
         if (decide) begin  // no top is decided while an order waits, so what is offered holds
             m_order_at_ns     <= at_ns_q;
             m_order_intent_id <= next_id_q;
-            order_id_ok_q     <= next_id_ok_q;
+            order_id_ok_q     <= base_ok_q && !next_id_q[63];
             order_stamp_q     <= stamp_q;
         end
         live_q    <= decide;
@@ -299,8 +307,8 @@ module trigger #(
         armed_q <= armed_d;
         if (fire) sts_last_rule <= winner_rule;
         if (fire && !(&fired_count_q)) fired_count_q <= fired_count_q + 1'b1;
-        next_id_q    <= next_id;
-        next_id_ok_q <= !cfg_intent_base[63] && |cfg_intent_base && !next_id[63];
+        next_id_q <= next_id;
+        base_ok_q <= !cfg_intent_base[63] && |cfg_intent_base;
 
         unknown_q <= live_q && |lane_unknown;
         absent_q  <= live_q && |lane_absent;
@@ -314,9 +322,11 @@ module trigger #(
 
         if (rst) begin
             init_q       <= 1'b1;
+            hold_q       <= 1'b1;
             init_index_q <= '0;
             write_q  <= 1'b0;
             clear_q  <= 1'b0;
+            cleared_q <= 1'b0;
             pause_q  <= 1'b0;
             forget_q <= 1'b0;
             valid_q   <= 1'b0;
@@ -337,5 +347,58 @@ module trigger #(
             sts_refused_count     <= '0;
         end
     end
+
+`ifdef FORMAL
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    axis_rules #(.WIDTH(SLOT_W + 2 * PRICE_W + 2 * BOOK_QTY_W + 99), .ASSUME(1)) s_top_i (
+        .clk, .rst, .tvalid(s_top_tvalid), .tready(s_top_tready),
+        .payload({s_top_slot, s_top_known, s_top_has_bid, s_top_bid_ticks, s_top_bid_lots, s_top_has_ask, s_top_ask_ticks,
+                  s_top_ask_lots, s_top_at_ns, s_top_stamp})
+    );
+    axis_rules #(.WIDTH(SLOT_W + PRICE_W + QTY_W + 197)) m_order_i (
+        .clk, .rst, .tvalid(m_order_tvalid), .tready(m_order_tready),
+        .payload({m_order_kind, m_order_slot, m_order_side, m_order_price_ticks, m_order_lots, m_order_fits, m_order_at_ns,
+                  m_order_intent_id, m_order_tag})
+    );
+    counter_rules #(.WIDTH(64)) fired_i (.clk, .rst, .count(sts_fired_count));
+    counter_rules #(.WIDTH(COUNT_W)) unknown_i (.clk, .rst, .count(sts_unknown_count));
+    counter_rules #(.WIDTH(COUNT_W)) absent_i (.clk, .rst, .count(sts_absent_count));
+    counter_rules #(.WIDTH(COUNT_W)) no_id_i (.clk, .rst, .count(sts_no_id_count));
+    counter_rules #(.WIDTH(COUNT_W)) passed_over_i (.clk, .rst, .count(sts_passed_over_count));
+    counter_rules #(.WIDTH(COUNT_W)) refused_i (.clk, .rst, .count(sts_refused_count));
+
+    // Any rule, followed by what was commanded and what was offered. What is offered was decided a clock before.
+    (* anyconst *) logic [RULE_W-1:0] any_rule;
+    logic f_armed_q, f_was_armed_q, f_waits_q, f_fired_q;
+    wire logic f_begins = m_order_tvalid && !f_waits_q;
+    wire logic f_of_rule = m_order_tag[32 +: RULE_W] == any_rule;
+    always_ff @(posedge clk) begin
+        f_armed_q <= (f_armed_q && !f_fired_q || cfg_arm && cfg_rule_index == any_rule) &&
+                     !(cfg_disarm && cfg_rule_index == any_rule) && !cfg_disarm_all;
+        f_fired_q     <= f_begins && f_of_rule;
+        f_was_armed_q <= f_armed_q;
+        f_waits_q     <= m_order_tvalid && !m_order_tready;
+        if (rst) begin
+            f_armed_q     <= 1'b0;
+            f_fired_q     <= 1'b0;
+            f_was_armed_q <= 1'b0;
+            f_waits_q     <= 1'b0;
+        end
+    end
+    always_comb begin
+        assume (32'(any_rule) < RULES);
+        if (ran_q) begin
+            was_armed: assert (!f_begins || !f_of_rule || f_was_armed_q);
+            shown:     assert (sts_armed[any_rule] == f_armed_q);
+            has_id:    assert (!m_order_tvalid || !m_order_intent_id[63] && m_order_intent_id != 0);
+            // What has to be known of a state for the laws above to follow from it.
+            id_ok:     assert (!order_id_ok_q || !offered_q || !m_order_intent_id[63] && m_order_intent_id != 0);
+            next_id_:  assert (!base_ok_q || next_id_q != 0);
+            begun:     assert (f_waits_q == (offered_q && !live_q));
+            fired:     assert (f_fired_q == (settle_q && sts_last_rule == any_rule));
+        end
+    end
+`endif
 endmodule
 `default_nettype wire

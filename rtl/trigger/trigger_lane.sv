@@ -44,7 +44,8 @@ module trigger_lane #(
     output wire logic                      is_pair,    // of the row that was read
 
     input  wire logic                      load,       // register what follows
-    output wire logic                      fires,      // its rule is armed, all is there, and the condition holds …
+    output wire logic                      fires,      // may_fire, and the condition holds
+    output      logic                      may_fire,   // its rule is armed, and all prices are there …
     output      logic                      unknown,    // … or a top is not known …
     output      logic                      absent,     // … or a price is absent
     output      logic [RULE_W-1:0]         rule,
@@ -61,7 +62,10 @@ module trigger_lane #(
     (* ram_style = "distributed" *) logic [COMPARE_W-1:0] compare_ram [0:(1 << SLOT_W)-1];
     (* ram_style = "block" *)       logic [REST_W-1:0] rest_ram [0:(1 << SLOT_W)-1];
     (* ram_style = "block" *)       logic [KEEP_W-1:0] keep_ram [0:(1 << SLOT_W)-1];
-    logic [COMPARE_W-1:0] compare_q;
+    logic [COMPARE_W-1:0] compare_q, write_compare_q;
+    logic [REST_W-1:0]    write_rest_q;
+    logic [SLOT_W-1:0]    write_index_q;
+    logic                 write_q;
     logic [REST_W-1:0] rest_q;
     logic [KEEP_W-1:0] keep_q;
 
@@ -116,11 +120,11 @@ module trigger_lane #(
     wire logic signed [PRICE_W:0] price = {row_price[PRICE_W-1], row_price} + {touched[PRICE_W-1], touched};
 
     always_ff @(posedge clk) begin
-        if (row_write) compare_ram[row_index] <= row_compare;
+        if (write_q) compare_ram[write_index_q] <= write_compare_q;
         if (take) compare_q <= compare_ram[slot];
     end
     always_ff @(posedge clk) begin
-        if (row_write) rest_ram[row_index] <= row_rest;
+        if (write_q) rest_ram[write_index_q] <= write_rest_q;
         if (take) rest_q <= rest_ram[slot];
     end
     always_ff @(posedge clk) begin
@@ -131,6 +135,14 @@ module trigger_lane #(
     logic signed [PRICE_W:0] price_q;
     assign order_price_ticks = price_q[PRICE_W-1:0];
     assign order_fits = price_q[PRICE_W] == price_q[PRICE_W-1];
+
+    // A row is written a clock after it came: the memories lie far apart, and the way to them needs a clock of its own.
+    always_ff @(posedge clk) begin
+        write_q         <= row_write;
+        write_index_q   <= row_index;
+        write_compare_q <= row_compare;
+        write_rest_q    <= row_rest;
+    end
 
     always_ff @(posedge clk) begin
         own_q <= is_bid_ask ? top_bid_ticks : ~top_ask_ticks;
@@ -146,6 +158,7 @@ module trigger_lane #(
             bid_below_q    <= bid_sum[PRICE_W+1];
             spread_below_q <= spread_sum[PRICE_W+1];
             pair_below_q   <= pair_sum[PRICE_W+1];
+            may_fire   <= armed_here && known && present;
             unknown    <= armed_here && !known;
             absent     <= armed_here && known && !present;
             rule       <= row_rule;

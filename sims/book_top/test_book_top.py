@@ -1,4 +1,4 @@
-"""book_top gives the same best prices and the same counts as its golden model, whatever the traffic, pauses and resets."""
+"""book_top gives the same best prices and the same counts as its model, whatever the traffic, pauses and resets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from sims.fields import FieldSink, FieldSource
 from sims.simulators import need_icarus, run, run_bench, sources_of
 
 UPDATE_FIELDS = [
-    "kind", "slot", "side", "has_price", "price_ticks", "lots", "has_ask", "ask_ticks", "ask_lots", "order_ref", "new_ref",
-    "at_ns", "stamp",
+    "kind", "slot", "side", "has_price", "price_ticks", "lots", "has_ask", "ask_ticks", "ask_lots", "order_ref",
+    "new_ref", "at_ns", "stamp",
 ]  # fmt: skip
 TOP_FIELDS = ["slot", "known", "has_bid", "bid_ticks", "bid_lots", "has_ask", "ask_ticks", "ask_lots", "at_ns", "stamp"]
 SIGNED = ["bid_ticks", "ask_ticks"]
@@ -98,8 +99,9 @@ class Traffic:
         if self.rng.random() < 0.01:
             return self.rng.choice([-(2 ** (self.price_w - 1)), 2 ** (self.price_w - 1) - 1])
         away = self.rng.randint(-1, 7)
+        end = 2 ** (self.price_w - 1)
         price = self.middle[slot] - away if side == g.BUY else self.middle[slot] + away
-        return max(-(2 ** (self.price_w - 1)), min(2 ** (self.price_w - 1) - 1, price))
+        return max(-end, min(end - 1, price))
 
     def lots(self) -> int:
         return self.lots_max if self.rng.random() < 0.01 else self.rng.randint(1, min(9, self.lots_max))
@@ -153,7 +155,7 @@ class Traffic:
             [g.UPDATE_ADD, g.UPDATE_ADD, g.UPDATE_REDUCE, g.UPDATE_DELETE, g.UPDATE_REPLACE, g.UPDATE_SET]
         )
         update: Update = {"kind": kind, "slot": slot}
-        if kind == g.UPDATE_ADD or not mine or kind == g.UPDATE_SET and rng.random() < 0.4:
+        if kind == g.UPDATE_ADD or not mine or (kind == g.UPDATE_SET and rng.random() < 0.4):
             side, ref = rng.choice([g.BUY, g.SELL]), self.new_ref()
             lots, price = self.lots(), self.price(slot, side)
             mine[ref] = [side, price, lots]
@@ -184,7 +186,8 @@ class Traffic:
         rng = self.rng
         update = {
             "kind": rng.choice([0, *range(1, 10), *range(3, 8), 10, 15]), "slot": slot, "side": rng.randrange(4),
-            "has_price": rng.randrange(2), "price_ticks": self.price(slot, g.BUY), "lots": rng.choice([0, 1, self.lots_max]),
+            "has_price": rng.randrange(2), "price_ticks": self.price(slot, g.BUY),
+            "lots": rng.choice([0, 1, self.lots_max]),
             "order_ref": rng.choice([0, self.next_ref, 2**64 - 1, *list(self.open[slot])[:3]]),
             "new_ref": rng.choice([self.next_ref, *list(self.open[slot])[:2]]),
         }  # fmt: skip
@@ -322,9 +325,11 @@ class Bench:
         await self.host("cfg_slot_read", slot)
         top = g.new_tops(1)[0]
         g.read_top(self.book, slot, top)
-        fields = {name: 0 for name in TOP_FIELDS} | {"slot": slot}
+        fields = dict.fromkeys(TOP_FIELDS, 0) | {"slot": slot}
         for name in TOP_FIELDS[1:8]:
-            value = getattr(self.dut, f"sts_slot_{'' if '_' in name[4:] else 'state_'}{name}").value
+            value = getattr(
+                self.dut, f"sts_slot_{'' if name in TOP_FIELDS[3:5] + TOP_FIELDS[6:8] else 'state_'}{name}"
+            ).value
             fields[name] = value.to_signed() if name in SIGNED else int(value)
         assert told(fields) == top_of(top, 0)
 
@@ -474,7 +479,8 @@ async def tops_are_offered_as_soon_as_the_header_says(dut: Any) -> None:
     put = order(g.UPDATE_SET, 0, 8, g.BUY, 3, 2)
     quote, poison = {"kind": g.UPDATE_QUOTE, "slot": 0}, {"kind": g.UPDATE_POISON, "slot": 0}
     wanted = [
-        (clear(0), 3), (add, 3), (replace, 7), (put, 5), (put, 7), (order(g.UPDATE_REDUCE, 0, 8, lots=1), 5), (delete, 5),
+        (clear(0), 3), (add, 3), (replace, 7), (put, 5), (put, 7), (delete, 6),
+        (order(g.UPDATE_REDUCE, 0, 8, lots=1), 6),
         (level(0, g.SELL, 1, 1), 3), (quote, 3), (poison, 3),
     ]  # fmt: skip
     for update, clocks in wanted:
@@ -496,14 +502,17 @@ async def every_kind_keeps_its_rate_with_nothing_lost(dut: Any) -> None:
         first = len(bench.source.taken)
         await bench.check(updates)
         cycles = [taken.cycle for taken in bench.source.taken[first:]]
-        assert {after - before for before, after in zip(cycles, cycles[1:], strict=False)} == {clocks}
+        assert {after - before for before, after in pairwise(cycles)} == {clocks}
     assert g.counts(bench.book)[g.CAUSE_NONE] == 1 + 5 * many
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def the_host_waits_for_no_taker(dut: Any) -> None:
-    """With tops that nobody takes, rolls and reads are done within a few clocks of the pulse."""
+    """With tops that nobody takes, rolls and reads are done within a few clocks of the pulse, or of a sweep's end."""
     ready = True
+    soon = 9
+    if int(dut.GEN_W.value) < 4:
+        soon += int(dut.ORDERS.value) // int(dut.WAYS.value) + (1 << len(dut.s_update_slot)) + 6
     bench = await Bench.start(dut, None, lambda: not ready)
     traffic = bench.traffic(0.0)
     await bench.check([traffic.clear(slot, g.UPDATE_CLEAR) for slot in range(bench.slots)])
@@ -517,10 +526,10 @@ async def the_host_waits_for_no_taker(dut: Any) -> None:
             await ClockCycles(dut.clk, bench.rng.randrange(12))
             start = bench.sink.cycle
             rolls.append((await bench.host("cfg_slot_clear", slot) - begun, slot))
-            assert bench.sink.cycle - start <= 9
+            assert bench.sink.cycle - start <= soon
             start = bench.sink.cycle
             await bench.host("cfg_slot_read", slot)
-            assert bench.sink.cycle - start <= 9
+            assert bench.sink.cycle - start <= soon
             assert dut.sts_slot_state_known.value == 0
         ready = True
         await bench.settle(before + len(updates))
@@ -585,7 +594,7 @@ def test_much_traffic_gives_the_tops_of_the_model(simulator: str, parameters: di
     [
         ("LEVELS=1", "LEVELS=1, wanted 2 or more"),
         ("ORDERS=12", "ORDERS=12, wanted WAYS=4 times a power of 2"),
-        ("ORDERS=4", "ORDERS=4, wanted WAYS=4 times a power of 2, twice WAYS or more"),
+        ("ORDERS=10", "ORDERS=10, wanted WAYS=4 times a power of 2, twice WAYS or more"),
         ("SLOTS=0", "SLOTS=0, wanted 1 to 2"),
     ],
 )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import penstock_sdk.events as events
@@ -14,8 +16,8 @@ from penstock_sdk.schema import ABSENT, Layout, Record, layout_of
 from penstock_sdk.wire.frame import HEADER
 
 __all__ = [
-    "LISTINGS", "Sent", "bad_lengths", "edges", "itch_edges", "itch_message", "packed_edges", "packed_frame",
-    "random_itch", "random_packed", "spoiled",
+    "LISTINGS", "Sent", "bad_lengths", "captured_messages", "edges", "itch_edges", "itch_message", "packed_edges",
+    "packed_frame", "random_itch", "random_packed", "spoiled",
 ]  # fmt: skip
 
 LISTINGS = (0, 1, 5, 6, 7, 0x405, 0xFFFF, 0x10005, 0xFFFF_FFFF)
@@ -241,6 +243,13 @@ def bad_lengths(rng: random.Random, records_max: int) -> list[Sent]:
             whole._replace(frame=(packed_frame([quote] * min(2, records_max), seq).frame + bytes(900))[: 8 * size])
         )
         frames.append(packed_frame([quote], seq))
+    # Bodies from none to beyond one record, their length stated truly: of another schema, and of ours.
+    for schema_id in (1, 6):
+        for size in (*range(18), *range(24, 72, 8)):
+            body = rng.randbytes(size) + bytes(-size % 8)
+            head = packed_frame([quote], 1000 + size, body_bytes=size, schema_id=schema_id).frame[:48]
+            frames.append(Sent(head + body, False))
+        frames.append(packed_frame([quote], 2000 + schema_id))
     for letter in "AEXDU":
         good = random_itch(rng, letter)
         beats = len(good.frame) // 8
@@ -251,3 +260,23 @@ def bad_lengths(rng: random.Random, records_max: int) -> list[Sent]:
             frames.append(with_length(bytes([0, 0, letter]) + rng.randbytes(60), length))
         frames.append(random_itch(rng, "X"))
     return frames
+
+
+def captured_messages(shared: Path) -> Iterator[bytes]:
+    """Yield the ITCH 5.0 messages of captures below *shared*: MoldUDP64 packets in Ethernet frames, in pcap files."""
+    folder = shared / "data" / "protocols" / "unlicensed_omi-pcap" / "Nasdaq"
+    for path in sorted(folder.glob("*.TotalView.Itch.v5.0/*.pcap")):
+        data, at = path.read_bytes(), 24
+        assert data[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"), path
+        while at < len(data):
+            (size,) = struct.unpack_from("<I", data, at + 8)
+            packet = data[at + 16 : at + 16 + size]
+            at += 16 + size
+            ip = 14 + 4 * (packet[12:14] == b"\x81\x00")
+            mold = ip + 4 * (packet[ip] & 15) + 8
+            (count,) = struct.unpack_from(">H", packet, mold + 18)
+            place = mold + 20
+            for _ in range(0 if count == 0xFFFF else count):
+                (length,) = struct.unpack_from(">H", packet, place)
+                yield packet[place + 2 : place + 2 + length]
+                place += 2 + length

@@ -18,6 +18,7 @@ from penstock_sdk.schema import FRAME_RECORDS_MAX, Frame, Layout, layout_of
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, encode_frame, encoder
 from penstock_sdk.wire.systemverilog import packed_layouts
 from sims.axis import Pause, Sink, Source, one_in_three, two_in_three
+from sims.budgets import budget
 from sims.simulators import need_icarus, run, run_bench, sources_of
 
 TRUNCATED, SCHEMA, VERSION, STRIDE, COUNT, LENGTH = range(1, 7)
@@ -203,6 +204,7 @@ async def a_beat_leaves_every_cycle_and_the_first_one_after_its_header(dut: Any)
     assert [beat.data for beat in came] == [beat.data for beat in left]
     assert [beat.cycle - came[0].cycle for beat in came] == list(range(len(came)))
     assert {beat.cycle - came[i].cycle for i, beat in enumerate(left)} == {HEADER_BYTES // 8}
+    assert left[0].cycle - came[HEADER_BYTES // 8 - 1].cycle == budget("frame_header").clocks
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -112,6 +112,7 @@ class Bench:
         """Hold reset for two cycles, forget what was under way, and wait until the gate has emptied its tables."""
         await FallingEdge(self.dut.clk)
         self.dut.rst.value = 1
+        self.queue.clear()
         await ClockCycles(self.dut.clk, 2)
         await FallingEdge(self.dut.clk)
         self._forget()

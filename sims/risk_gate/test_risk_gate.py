@@ -14,7 +14,7 @@ from cocotb.triggers import ClockCycles, FallingEdge
 
 from penstock_hw.drivers.risk_gate import Device
 from penstock_sdk.golden import risk_gate as g
-from penstock_sdk.golden.tick_layout import GATE_CHECK, GATE_FILL
+from penstock_sdk.golden.tick_layout import GATE_CHECK, GATE_FILL, GATE_RESERVE
 from sims.axis import one_in_three, two_in_three
 from sims.risk_gate.gate_traffic import Traffic
 from sims.risk_gate.gate_twin import Bench, Order
@@ -125,6 +125,22 @@ async def the_clocks_are_those_of_the_header(dut: Any) -> None:
     bench.queue.extend(Order(GATE_CHECK, 0, g.BUY, 0, 1, traffic.now_ns, 10**6 + i) for i in range(20))
     await bench.settle()
     assert {b - a for a, b in zip(bench.taken_at, bench.taken_at[1:], strict=False)} == {5}
+    # Where more was changed than the row at hand, the next one waits.
+    bench.taken_at.clear()
+    bench.wanted.clear()
+    bench.sink.taken.clear()
+    kinds = [GATE_CHECK, GATE_RESERVE, GATE_FILL] * 4
+    bench.queue.extend(Order(kind, 2, g.BUY, 0, 1, traffic.now_ns, 2 * 10**6 + i) for i, kind in enumerate(kinds))
+    await bench.settle()
+    count = len(g.intervals_of(bench.gate, 2))
+    changed = {GATE_CHECK: (g.OK,), GATE_RESERVE: (g.OK,), GATE_FILL: (g.OK, g.REASON_NOT_RESERVED)}
+    more = [
+        (8 + count * (2 if order.kind == GATE_FILL else 1)) * (reason in changed[order.kind])
+        for order, reason in bench.wanted
+    ]
+    assert any(more)
+    between = [b - a for a, b in zip(bench.taken_at, bench.taken_at[1:], strict=False)]
+    assert between == [7 + count + wait for wait in more[:-1]]
 
 
 async def quiet(dut: Any) -> Bench:
@@ -214,7 +230,7 @@ async def the_first_of_every_two_reasons_decides(dut: Any) -> None:
                 order = await fault(bench, order)
             bench.queue.append(order)
             await bench.settle()
-    assert len({reason for _, reason in bench.wanted}) == 15
+    assert len({reason for _, reason in bench.wanted}) == 16
     await bench.check_state()
 
 

@@ -1,11 +1,9 @@
-"""Frames for the offload's benches: right ones with values at every edge, and every way in which a frame can be wrong."""
+"""Frames for the offload's benches: right ones with values at every edge, and frames wrong in every way."""
 
 from __future__ import annotations
 
 import random
 from typing import Any
-
-import msgspec
 
 import penstock_sdk.events as events
 from penstock_sdk.schema import ABSENT, Frame, Layout
@@ -39,8 +37,8 @@ class Traffic:
         rng = self.rng
         self.intent_id += rng.randrange(8) > 0
         return events.OrderIntent(
-            rng.choice(self.listings), rng.choice([1] * 10 + [0, 2, 3, 4]), rng.choice([1, 2] * 6 + [0, 3, 4, 255]), 1, 0,
-            self._price(), self._lots(), rng.choice([self.intent_id] * 9 + [0, -1, ABSENT]), rng.getrandbits(60), 7,
+            rng.choice(self.listings), rng.choice([1] * 30 + [0, 2, 3, 4]), rng.choice([1, 2] * 16 + [0, 3, 4, 255]), 1,
+            0, self._price(), self._lots(), rng.choice([self.intent_id] * 30 + [0, -1, ABSENT]), rng.getrandbits(60), 7,
             rng.getrandbits(32), 0, 0, 0, 0, 0, rng.getrandbits(62), rng.getrandbits(62),
         )  # fmt: skip
 
@@ -87,8 +85,8 @@ def bad_frames(traffic: Traffic) -> list[bytes]:
         bad += [changed(one, stride=size + step) for step in (-8, -1, 1, 8)]
         bad += [changed(one, count=0), changed(one, count=traffic.records_max + 1), changed(one, count=2**31 + 1)]
         bad += [changed(two, body_bytes=2 * size + step) for step in (-8, -1, 1, 8, 2**31)]
-        bad += [changed(two, count=1), changed(two, count=1, body_bytes=size), changed(one, count=2, body_bytes=2 * size)]
+        bad += [changed(two, count=1), changed(two, count=1, body_bytes=size)]
+        bad += [changed(one, count=2, body_bytes=2 * size)]
         bad += [two[:end] for end in range(8, len(two), 8)]
         bad += [two + bytes(8 * beats) for beats in (1, 2, 9)]
-    assert msgspec.structs.fields(Header)[0].name == "body_bytes"
     return [frame for each in bad for frame in (each, traffic.frame())]

@@ -1,4 +1,4 @@
-"""What the offload makes of frames, in the bench's words: the frames it takes whole, the entries it hands to the gate."""
+"""What the offload makes of frames, in the bench's words: what it takes whole, and what it hands to the gate."""
 
 from __future__ import annotations
 

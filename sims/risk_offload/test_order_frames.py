@@ -90,7 +90,7 @@ class Bench:
                 at_ns = dut.m_ref_at_ns.value.to_signed()
                 self._add(Entry(None, int(dut.m_ref_slot.value), 0, price, 0, 1, at_ns, 0, None), cycle)
             offered = self._order() if dut.m_order_tvalid.value == 1 else None
-            assert held is None or offered is not None and offered[:-1] == held[:-1]
+            assert held is None or (offered is not None and offered[:-1] == held[:-1])
             if offered is not None and ready:
                 self._add(offered, cycle)
             held = None if ready else offered

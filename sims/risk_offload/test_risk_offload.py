@@ -1,4 +1,4 @@
-"""risk_offload answers every intent with the bytes that the golden gate's verdict encodes to, whatever comes in between."""
+"""risk_offload answers every intent with the bytes that the golden gate's verdict encodes to."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from penstock_hw.drivers.base import Registers
 from penstock_hw.drivers.risk_gate import RiskGate, prepare
 from penstock_hw.registers.generated import risk_offload as offload_registers
 from penstock_sdk.golden import risk_gate as golden
-from penstock_sdk.schema import ABSENT
-from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header
+from penstock_sdk.schema import ABSENT, layout_of
+from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, encoder
 from sims.axil import AxilBus, AxilMaster
 from sims.axis import Pause, Sink, Source, one_in_three, two_in_three
 from sims.budgets import budget
@@ -29,7 +29,7 @@ from sims.risk_offload.offload_frames import START_NS, Traffic, bad_frames
 from sims.risk_offload.offload_model import INTENT, LAYOUTS, QUOTE, REPORT, Note, frame_reason, verdict_frame
 from sims.simulators import bench_seed, run_bench
 
-DEFAULTS = {"SLOTS": 255, "INTERVALS": 1024, "LINKS": 2048, "PRICE_W": 32, "QTY_W": 24, "RECORDS_MAX": 8, "SEEN_SETS": 256}
+DEFAULTS = {"SLOTS": 255, "INTERVALS": 16, "LINKS": 32, "PRICE_W": 32, "QTY_W": 24, "RECORDS_MAX": 8, "SEEN_SETS": 256}
 PARAMETERS = {name: int(os.environ.get(f"BENCH_{name}", value)) for name, value in DEFAULTS.items()}
 SLOTS, PRICE_W, QTY_W = PARAMETERS["SLOTS"], PARAMETERS["PRICE_W"], PARAMETERS["QTY_W"]
 RECORDS_MAX = PARAMETERS["RECORDS_MAX"]
@@ -201,14 +201,15 @@ class Bench:
             assert working == tuple(row[golden.INTERVAL_WORKING + side] for side in (1, 2))
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
-@cocotb.parametrize(idle=[None, one_in_three], backpressure=[None, two_in_three])
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.parametrize((("idle", "backpressure"), [(None, None), (one_in_three, two_in_three)]))
 async def answers_are_those_of_the_golden_gate(dut: Any, idle: Any, backpressure: Any) -> None:
     bench = await Bench.start(dut, idle and idle(1), backpressure and backpressure(2))
     count = int(os.environ["BENCH_FRAMES"])
     traffic = bench.traffic
     await bench.exchange([traffic.frame(INTENT, 1)])  # no reference yet
     await bench.exchange([traffic.frame() for _ in range(count)])
+    await bench.exchange([encoded(record, traffic) for record in edge_records()])
     bench.limits(collar_ticks=2, burst=1)
     await bridge(bench.driver.load)(bench.model.gate)
     await bench.exchange([traffic.frame() for _ in range(count // 2)])
@@ -219,11 +220,12 @@ async def answers_are_those_of_the_golden_gate(dut: Any, idle: Any, backpressure
     traffic.at_ns += 10**9  # every reference is too old now
     await bench.exchange([traffic.frame(INTENT, RECORDS_MAX) for _ in range(4)])
     await bridge(bench.compare)()
-    wanted = {int(reason) for reason in golden.REASONS} - {golden.REASON_NOT_RESERVED}
-    assert set(bench.model.reasons) | {golden.REASON_DUPLICATE, golden.REASON_POSITION} >= wanted
+    # A position fills up, and an id comes twice, in the next test.
+    elsewhere = {golden.REASON_NOT_RESERVED, golden.REASON_DUPLICATE, golden.REASON_POSITION}
+    assert {int(reason) for reason in golden.REASONS} - elsewhere <= set(bench.model.reasons)
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=2, timeout_unit="ms")
 async def a_position_fills_up_and_an_id_that_comes_twice_is_refused(dut: Any) -> None:
     bench = await Bench.start(dut, None, one_in_three(3))
     bench.limits(collar_ticks=12, burst=1_000)
@@ -244,7 +246,7 @@ async def a_position_fills_up_and_an_id_that_comes_twice_is_refused(dut: Any) ->
     assert {golden.REASON_DUPLICATE, golden.REASON_POSITION, golden.OK} <= set(bench.model.reasons)
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=2, timeout_unit="ms")
 async def a_wrong_frame_takes_no_effect_whole(dut: Any) -> None:
     bench = await Bench.start(dut, None, None)
     frames = bad_frames(bench.traffic)
@@ -252,7 +254,7 @@ async def a_wrong_frame_takes_no_effect_whole(dut: Any) -> None:
     await bridge(bench.compare)()
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def intents_are_answered_at_the_pace_they_come_and_after_as_many_clocks_as_budgeted(dut: Any) -> None:
     bench = await Bench.start(dut)
     traffic = bench.traffic
@@ -266,7 +268,7 @@ async def intents_are_answered_at_the_pace_they_come_and_after_as_many_clocks_as
     assert {start - end for start, end in zip(starts, ends, strict=True)} == {budget("risk_offload").clocks}
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=2, timeout_unit="ms")
 async def a_reset_at_any_clock_leaves_a_device_that_passes_nothing_until_it_is_loaded(dut: Any) -> None:
     bench = await Bench.start(dut)
     for clocks in (3, 9, 15, 18, 20, 22, 24, 30):
@@ -294,7 +296,7 @@ async def a_reset_at_any_clock_leaves_a_device_that_passes_nothing_until_it_is_l
     await bench.exchange([bench.traffic.frame() for _ in range(12)])
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def while_nobody_takes_answers_frames_wait_and_none_is_lost(dut: Any) -> None:
     blocked = [True]
     bench = await Bench.start(dut, None, lambda: blocked[0])
@@ -310,11 +312,17 @@ async def while_nobody_takes_answers_frames_wait_and_none_is_lost(dut: Any) -> N
     await bridge(bench.compare)()
 
 
+def edge_records() -> list[Any]:
+    """Return a reference, and orders that one limit after the other refuses."""
+    orders = [(15, 8), (3, 1 << QTY_W), (1 << (PRICE_W - 1), 3), (17, 1), (17, 9), (19, 3), (-19, 3), (1, 3), (15, 3)]
+    return [
+        events.Quote(1, 1, 0, 0, 13, 1, 15, 1),
+        *(events.OrderIntent(1, 1, 1, 1, 0, price, lots, 900 + at) for at, (price, lots) in enumerate(orders)),
+    ]
+
+
 def encoded(record: Any, traffic: Traffic) -> bytes:
     """Return a frame of one record, later than the one before."""
-    from penstock_sdk.schema import layout_of
-    from penstock_sdk.wire.frame import encoder
-
     traffic.at_ns = max(traffic.at_ns, START_NS) + 1_000
     traffic.seq += 1
     return encoder(layout_of(type(record)))(record, traffic.seq, traffic.at_ns, 3, 4, 3, 5)
@@ -326,10 +334,13 @@ def simulate(folder: Path, simulator: str, frames: int, stride: int, **parameter
     run_bench("risk_offload", __name__, folder, simulator=simulator, parameters=parameters, env=env)
 
 
-SMALL = {"SLOTS": 7, "INTERVALS": 8, "LINKS": 16, "PRICE_W": 8, "QTY_W": 6, "RECORDS_MAX": 2, "SEEN_SETS": 4, "MAP_W": 4}
+SMALL = {
+    "SLOTS": 7, "INTERVALS": 8, "LINKS": 16, "PRICE_W": 8, "QTY_W": 6, "RECORDS_MAX": 2, "SEEN_SETS": 4, "MAP_W": 4,
+}  # fmt: skip
+DEFAULT = {"INTERVALS": 16, "LINKS": 32}  # a driver loads every interval, and that takes time
 
 
-@pytest.mark.parametrize("parameters", [{}, SMALL], ids=["default", "small"])
+@pytest.mark.parametrize("parameters", [DEFAULT, SMALL], ids=["default", "small"])
 def test_the_offload_answers_as_the_golden_gate_on_icarus(parameters: dict[str, int], tmp_path: Path) -> None:
     simulate(tmp_path, "icarus", 24, 9, **parameters)
 
@@ -337,7 +348,7 @@ def test_the_offload_answers_as_the_golden_gate_on_icarus(parameters: dict[str, 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"])
-@pytest.mark.parametrize("parameters", [{}, SMALL], ids=["default", "small"])
+@pytest.mark.parametrize("parameters", [DEFAULT, SMALL], ids=["default", "small"])
 def test_long_traffic_is_answered_as_the_golden_gate(
     simulator: str, parameters: dict[str, int], tmp_path: Path
 ) -> None:

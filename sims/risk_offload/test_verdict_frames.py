@@ -1,4 +1,4 @@
-"""verdict_frames answers every check with the bytes that the SDK encodes, and takes fills and releases without an answer."""
+"""verdict_frames answers every check with the bytes that the SDK encodes, and fills and releases not at all."""
 
 from __future__ import annotations
 

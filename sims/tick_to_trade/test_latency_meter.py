@@ -1,4 +1,4 @@
-"""latency_meter counts every measurement as golden.latency does, each clock if need be, and forgets all in one clock."""
+"""latency_meter counts every measurement as golden.latency does, one each clock, and forgets all in one clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""reference gives the mid of every known top with both prices, as golden.mids keeps it; while an order waits, it waits."""
+"""reference gives the mid of every known top with both prices, as golden.mids does, and waits while an order does."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 from collections import deque
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from penstock_sdk.golden import trigger as golden
 from penstock_sdk.schema import ABSENT
 from sims.axis import Pause, one_in_three, two_in_three
 from sims.fields import FieldSink, FieldSource
-from sims.simulators import need_icarus, run, run_bench, sources_of
+from sims.simulators import bench_seed, need_icarus, run, run_bench, sources_of
 
 TOP_FIELDS = [
     "slot", "known", "has_bid", "bid_ticks", "bid_lots", "has_ask", "ask_ticks", "ask_lots", "at_ns", "stamp",
@@ -41,7 +42,7 @@ class Model:
     """The golden model, given what the ports show in the order in which the module looks at it.
 
     A top is decided with the rows that its slot had when it was taken, and the rules as they are armed when it is
-    decided. A rule that is armed in the very clock in which it is decided on fires, and is disarmed all the same.
+    decided. To arm a rule in the clock in which it fires, or in the next, does not outlive its order.
     """
 
     def __init__(self, sizes: dict[str, int]) -> None:
@@ -50,7 +51,8 @@ class Model:
         self.orders: list[dict[str, int]] = []
         self.refused = 0
         self._events: deque[tuple[str, dict[str, int]]] = deque()
-        self._command: tuple[str, dict[str, int]] | None = None  # heard in the last clock, written at the next edge
+        self._commands: deque[tuple[str, dict[str, int]] | None] = deque([None, None])  # written two edges later
+        self._fired = -1  # in the last clock
 
     def set_base(self, base: int) -> None:
         golden.set_intent_base(self.trigger, base)
@@ -59,12 +61,15 @@ class Model:
         """Follow one rising edge: a top that was taken, whether one was decided, and the commands."""
         if top is not None:
             self._events.append(("top", top))
-        if self._command is not None:
-            self._events.append(self._command)
-        self._command = next(((name, pulses[name]) for name in ("slot_clear", "lane_write") if name in pulses), None)
+        if (command := self._commands.popleft()) is not None:
+            self._events.append(command)
+        heard = ((name, pulses[name]) for name in ("slot_clear", "lane_write") if name in pulses)
+        self._commands.append(next(heard, None))
         fired = self._decide() if decide else -1
-        if "arm" in pulses and pulses["arm"]["rule"] != fired and pulses["arm"]["rule"] < self.sizes["RULES"]:
-            golden.arm(self.trigger, pulses["arm"]["rule"])
+        rule = pulses["arm"]["rule"] if "arm" in pulses else self.sizes["RULES"]
+        if rule not in (fired, self._fired) and rule < self.sizes["RULES"]:
+            golden.arm(self.trigger, rule)
+        self._fired = fired
         if "disarm" in pulses and pulses["disarm"]["rule"] < self.sizes["RULES"]:
             golden.disarm(self.trigger, pulses["disarm"]["rule"])
         if "disarm_all" in pulses:
@@ -72,9 +77,8 @@ class Model:
 
     def drain(self) -> None:
         """Apply the commands that no top came after."""
-        if self._command is not None:
-            self._events.append(self._command)
-            self._command = None
+        self._events.extend(command for command in self._commands if command is not None)
+        self._commands = deque([None, None])
         while self._events:
             self._apply(*self._events.popleft())
 
@@ -123,7 +127,7 @@ class Bench:
     def __init__(self, dut: Any, idle: Pause | None, backpressure: Pause | None) -> None:
         self.dut = dut
         self.sizes = {name: int(getattr(dut, name).value) for name in ("SLOTS", "LANES", "RULES", "PRICE_W", "QTY_W")}
-        self.rng = random.Random(int(os.environ["BENCH_SEED"]))
+        self.rng = random.Random(bench_seed(7))
         self.model = Model(self.sizes)
         self.rules = [*range(min(5, self.sizes["RULES"])), self.sizes["RULES"] - 1]
         self.price_end = 1 << (self.sizes["PRICE_W"] - 1)
@@ -160,7 +164,7 @@ class Bench:
         """Set the base of the intent ids while no top is under way."""
         self.dut.cfg_intent_base.value = base
         self.model.set_base(base)
-        await ClockCycles(self.dut.clk, 3)
+        await ClockCycles(self.dut.clk, 4)
         await FallingEdge(self.dut.clk)
 
     async def pulse(self, name: str, **fields: int) -> None:
@@ -334,7 +338,7 @@ async def a_price_beyond_its_bits_leaves_as_one_that_does_not_fit(dut: Any) -> N
         for offset in (-end, -1, 0, 1, end - 1):
             await bench.set_lane(kind=golden.RULE_ASK_AT_MOST, threshold=end - 1, side=1, price_mode=1, price=offset)
             await bench.arm(0)
-            await ClockCycles(dut.clk, 3)
+            await ClockCycles(dut.clk, 4)
             bench.source.send([bench.top(0) | {"known": 1, "has_ask": 1, "ask_ticks": ask}])
             await bench.settle()
             await FallingEdge(dut.clk)
@@ -348,7 +352,7 @@ async def simple_rule(bench: Bench, **fields: int) -> None:
     row = {"kind": golden.RULE_SPREAD_AT_LEAST, "threshold": -2 * bench.price_end, "side": 1, "order_slot": 0}
     await bench.set_lane(**(row | fields))
     await bench.arm(0)
-    await ClockCycles(bench.dut.clk, 3)
+    await ClockCycles(bench.dut.clk, 4)
     await FallingEdge(bench.dut.clk)
 
 
@@ -377,12 +381,12 @@ async def a_top_is_taken_every_clock_and_every_third_one_of_a_pair(dut: Any) -> 
     bench = await Bench.start(dut)
     for kind, clocks in ((golden.RULE_ASK_AT_MOST, 1), (golden.RULE_PAIR_ASK_BID, 3)):
         await bench.set_lane(kind=kind, other=1, threshold=-bench.price_end - 1, side=1)
-        await ClockCycles(dut.clk, 3)
+        await ClockCycles(dut.clk, 4)
         bench.source.taken.clear()
         bench.source.send(whole(bench, 0) for _ in range(20))
         await bench.settle()
         cycles = [taken.cycle for taken in bench.source.taken]
-        assert {after - before for before, after in zip(cycles, cycles[1:], strict=False)} == {clocks}
+        assert {after - before for before, after in pairwise(cycles)} == {clocks}
         await FallingEdge(dut.clk)
     await bench.check()
 
@@ -417,7 +421,7 @@ async def without_a_base_for_intent_ids_nothing_fires(dut: Any) -> None:
         assert len(bench.sink.taken) == orders, base
     dut.cfg_intent_base.value = 1 << 63
     await bench.arm(0)
-    await ClockCycles(dut.clk, 3)
+    await ClockCycles(dut.clk, 4)
     bench.model.trigger[0, golden.HEAD_INTENT_BASE] = 0  # a negative base is as good as none
     bench.source.send([whole(bench, 0)])
     await bench.check()

@@ -68,17 +68,22 @@ def c_header(block: Block, source: str) -> str:
         f"#define {prefix}_LAYOUT_HASH UINT32_C(0x{block.layout_hash:08x})\n",
     ]
     for register in block.registers:
-        text = f": {register.text}" if register.text else ""
+        text = f": {_comment(register.text)}" if register.text else ""
         lines.append(
             f"/* {access(register)}, {register.width} bits{text} */\n"
             f"#define {prefix}_{register.name.upper()}_OFFSET UINT32_C(0x{register.offset:03x})"
         )
         for name, field in _named(register):
             number = f"UINT{register.width}_C"
-            said = f" /* {span(field)}{': ' + field.text if field.text else ''} */"
+            said = f" /* {span(field)}{': ' + _comment(field.text) if field.text else ''} */"
             lines.append(f"#define {prefix}_{name}_MASK {number}(0x{field.mask:x}){said}")
             lines.append(f"#define {prefix}_{name}_LSB  {field.lsb}")
             if field.kind is Kind.CONFIG:
                 lines.append(f"#define {prefix}_{name}_RESET {number}(0x{field.place(field.reset) >> field.lsb:x})")
         lines.append("")
     return "\n".join([*lines, f"#endif /* {prefix}_H */", ""])
+
+
+def _comment(text: str) -> str:
+    """Return *text* so that it ends no comment."""
+    return text.replace("*/", "* /").replace("/*", "/ *")

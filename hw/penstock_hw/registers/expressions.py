@@ -43,7 +43,7 @@ def takes(register: Register) -> list[tuple[str, str]]:
     if register.width == 32:
         return [(words[0][0], fits(register))]
     low = _outside("wdata_q", register.write_mask & 0xFFFF_FFFF)
-    high = _outside("wdata_q", register.write_mask >> 32)
+    high = _outside("wide", register.write_mask >> 32, 32)
     bounds = [condition for field in register.fields for condition in _bound(field, "wide", 64)]
     return [(words[0][0], " && ".join(low) or "1'b1"), (words[1][0], " && ".join(["low_kept", *high, *bounds]))]
 
@@ -58,16 +58,15 @@ def fits(register: Register) -> str:
     return " && ".join([*_outside("wdata_q", register.write_mask), *bounds]) or "1'b1"
 
 
-def _outside(word: str, mask: int) -> list[str]:
-    """Return the condition that *word*, of 32 bits, has no 1 outside *mask*."""
+def _outside(word: str, mask: int, base: int = 0) -> list[str]:
+    """Return the condition that the 32 bits of *word* from *base* have no 1 outside *mask*."""
     other = ~mask & 0xFFFF_FFFF
     if not other:
         return []
     lsb = (other & -other).bit_length() - 1
     if other >> lsb == (1 << (32 - lsb)) - 1:  # all of them at the top
-        part = f"{word}[31:{lsb}]" if lsb else word
-        return [f"{part} == '0"] if lsb < 31 else [f"!{word}[31]"]
-    return [f"({word} & 32'h{other:08x}) == '0"]
+        return [f"{word}[{base + 31}:{base + lsb}] == '0" if lsb < 31 else f"!{word}[{base + 31}]"]
+    return [f"({word + f'[{base + 31}:{base}]' if base else word} & 32'h{other:08x}) == '0"]
 
 
 def _bound(field: Field, word: str, word_width: int) -> list[str]:
@@ -80,7 +79,8 @@ def _bound(field: Field, word: str, word_width: int) -> list[str]:
         if field.signed:
             conditions.append(f"{field.width}'($signed({part})) == {whole}")
         elif field.bits.isdecimal():
-            conditions.append(f"{word}[{field.lsb + field.width - 1}:{field.lsb + int(field.bits)}] == '0")
+            top, first = field.lsb + field.width - 1, field.lsb + int(field.bits)
+            conditions.append(f"!{word}[{top}]" if top == first else f"{word}[{top}:{first}] == '0")
         else:
             conditions.append(f"({whole} >> {field.bits}) == '0")
     if field.below and (not field.below.isdecimal() or int(field.below) < 1 << field.width):

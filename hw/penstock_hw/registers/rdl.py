@@ -156,12 +156,11 @@ def _field(node: FieldNode, reg: RegNode, parameters: dict[str, int]) -> Field:
         )
     names = {name: str(node.get_property(name, default=None) or "") for name in ("bits", "below", "constant")}
     for name, value in names.items():
-        if value and not value.isdecimal() and value not in parameters:
-            raise _wrong(
-                node,
-                f"{name} is {value!r}, wanted a number or one of the parameters {', '.join(parameters) or '(none)'}",
-                f"declare it: addrmap … #(longint unsigned {value} = 256)",
-            )
+        plain = value.isdecimal() and name != "constant"  # a constant number is the reset value
+        if value and not plain and value not in parameters:
+            number_or = "" if name == "constant" else "a number or "
+            met = f"{name} is {value!r}, wanted {number_or}one of the parameters {', '.join(parameters) or '(none)'}"
+            raise _wrong(node, met, "declare it in the addrmap's head: #(longint unsigned SLOTS = 256)")
     signed, width = _flag(node, "is_signed"), node.width
     said = node.get_property("reset")
     if said is not None and not isinstance(said, int):
@@ -186,6 +185,8 @@ def _check_field(node: FieldNode, field: Field, parameters: dict[str, int]) -> N
         raise _wrong(node, f"constant on a field of kind {field.kind.value}", "a constant has sw = r; hw = na;")
     if field.signed and field.below:
         raise _wrong(node, f"below = {field.below} on a signed field", "bound a signed field with bits")
+    if field.constant and number(field.constant, parameters) >> field.width:
+        raise _wrong(node, f"constant = {field.constant} does not fit {field.width} bits", "widen the field")
     if field.bits and not 1 <= number(field.bits, parameters) <= field.width:
         met = f"bits = {field.bits} is {number(field.bits, parameters)}, wanted 1 .. {field.width}"
         raise _wrong(node, met, "widen the field")

@@ -28,8 +28,8 @@ _WIDE = """\
 
 _LATENCY = """\
 //
-// Latency: the response 2 cycles after the request, a setting 2 cycles after the later of address and data. One write
-// and one read at a time, each beside the other; every ready comes from a register.
+// Latency: what was read 2 cycles after the request; a setting, and its response, 3 cycles after the later of address
+// and data. One write and one read at a time, each beside the other; every ready comes from registers.
 """
 
 _PORTS = """\
@@ -64,7 +64,10 @@ _WRITE_STATE = """
 
     assign s_axil_awready = !aw_q && !s_axil_bvalid;
     assign s_axil_wready  = !w_q && !s_axil_bvalid;
-    wire logic write = aw_q && w_q && !hold;
+
+    // Then one cycle to find out whether it is taken, and it is done in the next one without hold.
+    logic        checked_q, takes_q;
+    wire logic write = checked_q && !hold;
 """
 
 _LOW_STATE = """
@@ -103,11 +106,13 @@ _HANDSHAKES = """
             wdata_q <= s_axil_wdata;
             wstrb_q <= s_axil_wstrb;
         end
+        checked_q <= aw_q && w_q && !write;
+        takes_q   <= takes;
         if (write) begin
             aw_q <= 1'b0;
             w_q  <= 1'b0;
             s_axil_bvalid <= 1'b1;
-            s_axil_bresp  <= takes ? OKAY : SLVERR;
+            s_axil_bresp  <= takes_q ? OKAY : SLVERR;
         end else if (s_axil_bready) s_axil_bvalid <= 1'b0;
 """
 
@@ -129,6 +134,9 @@ _READ_END = """\
             endcase
         end else if (s_axil_rready) s_axil_rvalid <= 1'b0;
 """
+
+
+_INT_MAX = (1 << 31) - 1
 
 
 def module(block: Block, source: str) -> str:
@@ -233,12 +241,17 @@ def _constants(block: Block) -> str:
 def _checks(block: Block) -> str:
     """Return what stops a simulation with parameters that the fields are too narrow for."""
     limits: dict[str, tuple[int, int]] = {}
+
+    def limit(name: str, low: int, high: int) -> None:
+        if name and not name.isdecimal():
+            before = limits.get(name, (low, high))
+            limits[name] = (max(low, before[0]), min(high, before[1]))
+
     for field in _fields(block):
-        if field.bits and not field.bits.isdecimal():
-            limits[field.bits] = (1, min(field.width, limits.get(field.bits, (1, 64))[1]))
-        if field.below and not field.below.isdecimal():
-            largest = min(1 << field.width, (1 << 31) - 1)
-            limits[field.below] = (2, min(largest, limits.get(field.below, (2, largest))[1]))
+        limit(field.bits, 1, field.width)
+        limit(field.below, 2, min(1 << field.width, _INT_MAX))
+        if field.width < 31:
+            limit(field.constant, 0, (1 << field.width) - 1)
     lines = [
         f'        if ({name} < {low} || {name} > {high}) $fatal(1, "%m: {name}=%0d, wanted {low} .. {high}", {name});\n'
         for name, (low, high) in limits.items()
@@ -259,8 +272,10 @@ def _write_state(block: Block) -> str:
 
 def _read_state(block: Block) -> str:
     settling = [f"araddr_q == {sv.addresses(register)[0][0]}" for register in block.registers if register.settles]
-    waits = f" && !(hold && ({' || '.join(settling)}))" if settling else ""
-    text = _READ_STATE + f"    wire logic read = ar_q{waits};\n"
+    text = _READ_STATE
+    if settling:
+        text += "    wire logic settles =\n        " + " ||\n        ".join(settling) + ";\n"
+    text += f"    wire logic read = ar_q{' && !(hold && settles)' if settling else ''};\n"
     return text + (_HIGH_STATE if any(r.width == 64 and r.readable for r in block.registers) else "")
 
 
@@ -276,13 +291,13 @@ def _effects(block: Block) -> str:
             items.append((sv.addresses(register)[-1][0], sets + (["low_q <= 1'b0;"] if register.width == 64 else [])))
     text = "\n"
     if items:
-        text += "        if (write && takes)\n            case (awaddr_q)\n"
+        text += "        if (write && takes_q)\n            case (awaddr_q)\n"
         text += "".join(indent(_item(name, sets), " " * 16) for name, sets in items)
         text += "                default: ;\n            endcase\n"
     for register in block.registers:
         for field in (field for field in register.fields if field.kind is Kind.PULSE):
             bit = sv.slice_of("wdata_q", field, "1", 32)
-            text += f"        {field.port} <= write && takes && awaddr_q == {sv.addresses(register)[0][0]} && {bit};\n"
+            text += f"        {field.port} <= write && takes_q && awaddr_q == {sv.addresses(register)[0][0]} && {bit};\n"
     return text
 
 
@@ -312,7 +327,7 @@ def _read(block: Block) -> str:
 
 
 def _reset(block: Block) -> str:
-    cleared = ["aw_q", "w_q", "ar_q", "s_axil_bvalid", "s_axil_rvalid"]
+    cleared = ["aw_q", "w_q", "checked_q", "ar_q", "s_axil_bvalid", "s_axil_rvalid"]
     cleared += ["low_q"] if any(r.width == 64 and r.writable for r in block.registers) else []
     cleared += ["high_q"] if any(r.width == 64 and r.readable for r in block.registers) else []
     sets = [(name, "1'b0") for name in cleared]

@@ -13,6 +13,8 @@ from penstock_sdk.cli.main import CliError
 __all__ = ["Module", "Tree", "find_tree"]
 
 _PACKAGE = "_pkg"
+_SHARED = re.compile(r'run_bench\(\s*f"(\w*)\{\w+\}(\w*)"')
+"""A bench for several modules puts the name of each together: ``run_bench(f"{block}_regs", …)``."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Module:
     bench: Path | None = None
     """None: it is tested by the benches of the modules that it is a part of."""
     proofs: tuple[str, ...] = ()
+    bench_part: str = ""
+    """Of a bench for several modules, the part that is this one's, as pytest's ``-k`` takes it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ def find_tree(start: Path | None = None) -> Tree:
 
 
 def _modules(root: Path) -> dict[str, Module]:
-    benches = {path.stem.removeprefix("test_"): path for path in sorted((root / "sims").rglob("test_*.py"))}
+    files = sorted((root / "sims").rglob("test_*.py"))
+    benches = {path.stem.removeprefix("test_"): path for path in files}
+    shared = [(path, *ends) for path in files for ends in _SHARED.findall(path.read_text(encoding="utf-8"))]
     proofs = _proofs(root / "rtl" / "proofs.toml")
     found = {}
     for path in sorted((root / "rtl").rglob("*.sv")):
@@ -72,10 +78,13 @@ def _modules(root: Path) -> dict[str, Module]:
         if path.stem.endswith(_PACKAGE) or path.parent.name == "formal":
             continue
         text = path.read_text(encoding="utf-8")
+        bench, part = benches.get(path.stem), ""
+        for file, begin, end in shared:
+            if bench is None and path.stem.startswith(begin) and path.stem.endswith(end):
+                bench, part = file, path.stem.removeprefix(begin).removesuffix(end)
         found[path.stem] = Module(
-            path.stem, path, _purpose(text), _parameters(text), benches.get(path.stem),
-            tuple(proofs.get(path.stem, ())),
-        )  # fmt: skip
+            path.stem, path, _purpose(text), _parameters(text), bench, tuple(proofs.get(path.stem, ())), part
+        )
     return found
 
 

@@ -37,8 +37,8 @@
 // While hold is high, writes wait, and so do reads of slot_state, slot_bid_ticks, slot_bid_lots, slot_ask_ticks and
 // slot_ask_lots. hold may rise up to 2 cycles after a pulse.
 //
-// Latency: the response 2 cycles after the request, a setting 2 cycles after the later of address and data. One write
-// and one read at a time, each beside the other; every ready comes from a register.
+// Latency: what was read 2 cycles after the request; a setting, and its response, 3 cycles after the later of address
+// and data. One write and one read at a time, each beside the other; every ready comes from registers.
 `default_nettype none
 module book_top_regs #(
     parameter logic [31:0] NEXT = 32'd0,  // address of the next block in the device; 0 after the last
@@ -139,7 +139,10 @@ module book_top_regs #(
 
     assign s_axil_awready = !aw_q && !s_axil_bvalid;
     assign s_axil_wready  = !w_q && !s_axil_bvalid;
-    wire logic write = aw_q && w_q && !hold;
+
+    // Then one cycle to find out whether it is taken, and it is done in the next one without hold.
+    logic        checked_q, takes_q;
+    wire logic write = checked_q && !hold;
 
     // Whether the addressed register takes this word; no other address takes any.
     wire logic takes = &wstrb_q && (
@@ -152,7 +155,13 @@ module book_top_regs #(
     logic [11:0] araddr_q;
 
     assign s_axil_arready = !ar_q && !s_axil_rvalid;
-    wire logic read = ar_q && !(hold && (araddr_q == AT_SLOT_STATE || araddr_q == AT_SLOT_BID_TICKS || araddr_q == AT_SLOT_BID_LOTS || araddr_q == AT_SLOT_ASK_TICKS || araddr_q == AT_SLOT_ASK_LOTS));
+    wire logic settles =
+        araddr_q == AT_SLOT_STATE ||
+        araddr_q == AT_SLOT_BID_TICKS ||
+        araddr_q == AT_SLOT_BID_LOTS ||
+        araddr_q == AT_SLOT_ASK_TICKS ||
+        araddr_q == AT_SLOT_ASK_LOTS;
+    wire logic read = ar_q && !(hold && settles);
 
     always_ff @(posedge clk) begin
         if (s_axil_awvalid && s_axil_awready) begin
@@ -164,20 +173,22 @@ module book_top_regs #(
             wdata_q <= s_axil_wdata;
             wstrb_q <= s_axil_wstrb;
         end
+        checked_q <= aw_q && w_q && !write;
+        takes_q   <= takes;
         if (write) begin
             aw_q <= 1'b0;
             w_q  <= 1'b0;
             s_axil_bvalid <= 1'b1;
-            s_axil_bresp  <= takes ? OKAY : SLVERR;
+            s_axil_bresp  <= takes_q ? OKAY : SLVERR;
         end else if (s_axil_bready) s_axil_bvalid <= 1'b0;
 
-        if (write && takes)
+        if (write && takes_q)
             case (awaddr_q)
                 AT_SLOT_INDEX: cfg_slot_index <= wdata_q[$clog2(SLOTS)-1:0];
                 default: ;
             endcase
-        cfg_slot_clear <= write && takes && awaddr_q == AT_SLOT && wdata_q[0];
-        cfg_slot_read <= write && takes && awaddr_q == AT_SLOT && wdata_q[1];
+        cfg_slot_clear <= write && takes_q && awaddr_q == AT_SLOT && wdata_q[0];
+        cfg_slot_read <= write && takes_q && awaddr_q == AT_SLOT && wdata_q[1];
 
         if (s_axil_arvalid && s_axil_arready) begin
             ar_q     <= 1'b1;
@@ -220,6 +231,7 @@ module book_top_regs #(
         if (rst) begin
             aw_q <= 1'b0;
             w_q <= 1'b0;
+            checked_q <= 1'b0;
             ar_q <= 1'b0;
             s_axil_bvalid <= 1'b0;
             s_axil_rvalid <= 1'b0;
@@ -246,6 +258,7 @@ module book_top_regs #(
         one_write: assert (aw_open == 4'(aw_q || s_axil_bvalid) && w_open == 4'(w_q || s_axil_bvalid));
         one_read:  assert (ar_open == 4'(ar_q || s_axil_rvalid));
         one_state: assert (!(s_axil_bvalid && (aw_q || w_q)) && !(s_axil_rvalid && ar_q));
+        checked:   assert (!checked_q || (aw_q && w_q && takes_q == takes));
         no_data:   assert (!(s_axil_rvalid && s_axil_rresp == SLVERR) || s_axil_rdata == '0);
         cfg_slot_index_below: assert (32'(cfg_slot_index) < 32'(SLOTS));
     end

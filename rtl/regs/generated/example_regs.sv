@@ -30,8 +30,8 @@
 // A register of 64 bits is written low word first, and changes whole with its high word; the read of its low word keeps
 // the high word for the read that follows. A high word without the same register's low word before it: SLVERR.
 //
-// Latency: the response 2 cycles after the request, a setting 2 cycles after the later of address and data. One write
-// and one read at a time, each beside the other; every ready comes from a register.
+// Latency: what was read 2 cycles after the request; a setting, and its response, 3 cycles after the later of address
+// and data. One write and one read at a time, each beside the other; every ready comes from registers.
 `default_nettype none
 module example_regs #(
     parameter logic [31:0] NEXT = 32'd0,  // address of the next block in the device; 0 after the last
@@ -113,7 +113,10 @@ module example_regs #(
 
     assign s_axil_awready = !aw_q && !s_axil_bvalid;
     assign s_axil_wready  = !w_q && !s_axil_bvalid;
-    wire logic write = aw_q && w_q && !hold;
+
+    // Then one cycle to find out whether it is taken, and it is done in the next one without hold.
+    logic        checked_q, takes_q;
+    wire logic write = checked_q && !hold;
 
     // The low word of a 64-bit register waits for its high word.
     logic        low_q;     // one waits …
@@ -133,7 +136,7 @@ module example_regs #(
         awaddr_q == AT_OPENS_AT_NS_LOW     ? 1'b1 :
         awaddr_q == AT_OPENS_AT_NS_HIGH    ? low_kept :
         awaddr_q == AT_NOTIONAL_LIMIT_LOW  ? 1'b1 :
-        awaddr_q == AT_NOTIONAL_LIMIT_HIGH ? low_kept && wdata_q[31:24] == '0 :
+        awaddr_q == AT_NOTIONAL_LIMIT_HIGH ? low_kept && wide[63:56] == '0 :
         1'b0);
 
     // A read.
@@ -141,7 +144,9 @@ module example_regs #(
     logic [11:0] araddr_q;
 
     assign s_axil_arready = !ar_q && !s_axil_rvalid;
-    wire logic read = ar_q && !(hold && (araddr_q == AT_COLLAR_STORED_TICKS));
+    wire logic settles =
+        araddr_q == AT_COLLAR_STORED_TICKS;
+    wire logic read = ar_q && !(hold && settles);
 
     // The high word of a 64-bit register, from when its low word was read.
     logic        high_q;     // there is one …
@@ -159,14 +164,16 @@ module example_regs #(
             wdata_q <= s_axil_wdata;
             wstrb_q <= s_axil_wstrb;
         end
+        checked_q <= aw_q && w_q && !write;
+        takes_q   <= takes;
         if (write) begin
             aw_q <= 1'b0;
             w_q  <= 1'b0;
             s_axil_bvalid <= 1'b1;
-            s_axil_bresp  <= takes ? OKAY : SLVERR;
+            s_axil_bresp  <= takes_q ? OKAY : SLVERR;
         end else if (s_axil_bready) s_axil_bvalid <= 1'b0;
 
-        if (write && takes)
+        if (write && takes_q)
             case (awaddr_q)
                 AT_OPENS_AT_NS_LOW, AT_NOTIONAL_LIMIT_LOW: begin
                     low_q      <= 1'b1;
@@ -191,8 +198,8 @@ module example_regs #(
                 end
                 default: ;
             endcase
-        cfg_collar_write <= write && takes && awaddr_q == AT_COLLAR && wdata_q[0];
-        cfg_collar_read <= write && takes && awaddr_q == AT_COLLAR && wdata_q[1];
+        cfg_collar_write <= write && takes_q && awaddr_q == AT_COLLAR && wdata_q[0];
+        cfg_collar_read <= write && takes_q && awaddr_q == AT_COLLAR && wdata_q[1];
 
         if (s_axil_arvalid && s_axil_arready) begin
             ar_q     <= 1'b1;
@@ -231,6 +238,7 @@ module example_regs #(
         if (rst) begin
             aw_q <= 1'b0;
             w_q <= 1'b0;
+            checked_q <= 1'b0;
             ar_q <= 1'b0;
             s_axil_bvalid <= 1'b0;
             s_axil_rvalid <= 1'b0;
@@ -266,6 +274,7 @@ module example_regs #(
         one_write: assert (aw_open == 4'(aw_q || s_axil_bvalid) && w_open == 4'(w_q || s_axil_bvalid));
         one_read:  assert (ar_open == 4'(ar_q || s_axil_rvalid));
         one_state: assert (!(s_axil_bvalid && (aw_q || w_q)) && !(s_axil_rvalid && ar_q));
+        checked:   assert (!checked_q || (aw_q && w_q && takes_q == takes));
         no_data:   assert (!(s_axil_rvalid && s_axil_rresp == SLVERR) || s_axil_rdata == '0);
         cfg_mode_share_below: assert (32'(cfg_mode_share) < 32'd1001);
         cfg_collar_index_below: assert (32'(cfg_collar_index) < 32'(SLOTS));

@@ -80,8 +80,8 @@
 // A register of 64 bits is written low word first, and changes whole with its high word; the read of its low word keeps
 // the high word for the read that follows. A high word without the same register's low word before it: SLVERR.
 //
-// Latency: the response 2 cycles after the request, a setting 2 cycles after the later of address and data. One write
-// and one read at a time, each beside the other; every ready comes from a register.
+// Latency: what was read 2 cycles after the request; a setting, and its response, 3 cycles after the later of address
+// and data. One write and one read at a time, each beside the other; every ready comes from registers.
 `default_nettype none
 module risk_gate_regs #(
     parameter logic [31:0] NEXT = 32'd0,  // address of the next block in the device; 0 after the last
@@ -274,7 +274,10 @@ module risk_gate_regs #(
 
     assign s_axil_awready = !aw_q && !s_axil_bvalid;
     assign s_axil_wready  = !w_q && !s_axil_bvalid;
-    wire logic write = aw_q && w_q && !hold;
+
+    // Then one cycle to find out whether it is taken, and it is done in the next one without hold.
+    logic        checked_q, takes_q;
+    wire logic write = checked_q && !hold;
 
     // The low word of a 64-bit register waits for its high word.
     logic        low_q;     // one waits …
@@ -304,7 +307,7 @@ module risk_gate_regs #(
         awaddr_q == AT_LISTING_REF_REQUIRED        ? wdata_q[31:1] == '0 :
         awaddr_q == AT_LISTING_REF_AGE_UNLIMITED   ? wdata_q[31:1] == '0 :
         awaddr_q == AT_LISTING_REF_AGE_MAX_NS_LOW  ? 1'b1 :
-        awaddr_q == AT_LISTING_REF_AGE_MAX_NS_HIGH ? low_kept && wide[63:63] == '0 :
+        awaddr_q == AT_LISTING_REF_AGE_MAX_NS_HIGH ? low_kept && !wide[63] :
         awaddr_q == AT_LISTING_FIRST_INTERVAL      ? wdata_q < 32'(INTERVALS) :
         awaddr_q == AT_LISTING_LINK                ? wdata_q < 32'(LINKS) :
         awaddr_q == AT_LISTING_INTERVAL_COUNT      ? wdata_q < 32'(LINKS) :
@@ -320,19 +323,19 @@ module risk_gate_regs #(
         awaddr_q == AT_INTERVAL_SELL_WORKING_KW    ? (wdata_q >> KW_LIMIT_W) == '0 :
         awaddr_q == AT_INTERVAL                    ? wdata_q[31:3] == '0 :
         awaddr_q == AT_RATE_NS_PER_MESSAGE_LOW     ? 1'b1 :
-        awaddr_q == AT_RATE_NS_PER_MESSAGE_HIGH    ? low_kept && wide[63:63] == '0 :
+        awaddr_q == AT_RATE_NS_PER_MESSAGE_HIGH    ? low_kept && !wide[63] :
         awaddr_q == AT_RATE_WINDOW_NS_LOW          ? 1'b1 :
-        awaddr_q == AT_RATE_WINDOW_NS_HIGH         ? low_kept && wide[63:63] == '0 :
+        awaddr_q == AT_RATE_WINDOW_NS_HIGH         ? low_kept && !wide[63] :
         awaddr_q == AT_RATE_NONE                   ? wdata_q[31:1] == '0 :
         awaddr_q == AT_RATE_UNLIMITED              ? wdata_q[31:1] == '0 :
         awaddr_q == AT_RATE_EMPTY_NS_LOW           ? 1'b1 :
-        awaddr_q == AT_RATE_EMPTY_NS_HIGH          ? low_kept && wide[63:63] == '0 :
+        awaddr_q == AT_RATE_EMPTY_NS_HIGH          ? low_kept && !wide[63] :
         awaddr_q == AT_RATE                        ? wdata_q[31:2] == '0 :
         awaddr_q == AT_REFERENCE_INDEX             ? wdata_q < 32'(SLOTS) :
         awaddr_q == AT_REFERENCE_HAS_PRICE         ? wdata_q[31:1] == '0 :
         awaddr_q == AT_REFERENCE_PRICE_TICKS       ? 32'($signed(wdata_q[PRICE_W-1:0])) == wdata_q :
         awaddr_q == AT_REFERENCE_AT_NS_LOW         ? 1'b1 :
-        awaddr_q == AT_REFERENCE_AT_NS_HIGH        ? low_kept && wide[63:63] == '0 :
+        awaddr_q == AT_REFERENCE_AT_NS_HIGH        ? low_kept && !wide[63] :
         awaddr_q == AT_REFERENCE                   ? wdata_q[31:1] == '0 :
         awaddr_q == AT_COUNT_INDEX                 ? wdata_q[31:6] == '0 :
         1'b0);
@@ -342,7 +345,13 @@ module risk_gate_regs #(
     logic [11:0] araddr_q;
 
     assign s_axil_arready = !ar_q && !s_axil_rvalid;
-    wire logic read = ar_q && !(hold && (araddr_q == AT_INTERVAL_STORED_LONG_MAX_KW || araddr_q == AT_INTERVAL_STORED_SHORT_MAX_KW || araddr_q == AT_INTERVAL_STORED_NET_KW || araddr_q == AT_INTERVAL_STORED_BUY_WORKING_KW || araddr_q == AT_INTERVAL_STORED_SELL_WORKING_KW));
+    wire logic settles =
+        araddr_q == AT_INTERVAL_STORED_LONG_MAX_KW ||
+        araddr_q == AT_INTERVAL_STORED_SHORT_MAX_KW ||
+        araddr_q == AT_INTERVAL_STORED_NET_KW ||
+        araddr_q == AT_INTERVAL_STORED_BUY_WORKING_KW ||
+        araddr_q == AT_INTERVAL_STORED_SELL_WORKING_KW;
+    wire logic read = ar_q && !(hold && settles);
 
     // The high word of a 64-bit register, from when its low word was read.
     logic        high_q;     // there is one …
@@ -360,14 +369,16 @@ module risk_gate_regs #(
             wdata_q <= s_axil_wdata;
             wstrb_q <= s_axil_wstrb;
         end
+        checked_q <= aw_q && w_q && !write;
+        takes_q   <= takes;
         if (write) begin
             aw_q <= 1'b0;
             w_q  <= 1'b0;
             s_axil_bvalid <= 1'b1;
-            s_axil_bresp  <= takes ? OKAY : SLVERR;
+            s_axil_bresp  <= takes_q ? OKAY : SLVERR;
         end else if (s_axil_bready) s_axil_bvalid <= 1'b0;
 
-        if (write && takes)
+        if (write && takes_q)
             case (awaddr_q)
                 AT_LISTING_NOTIONAL_MAX_LOW, AT_LISTING_REF_AGE_MAX_NS_LOW, AT_RATE_NS_PER_MESSAGE_LOW, AT_RATE_WINDOW_NS_LOW, AT_RATE_EMPTY_NS_LOW, AT_REFERENCE_AT_NS_LOW: begin
                     low_q      <= 1'b1;
@@ -433,14 +444,14 @@ module risk_gate_regs #(
                 AT_COUNT_INDEX: cfg_count_index <= wdata_q[5:0];
                 default: ;
             endcase
-        cfg_listing_write <= write && takes && awaddr_q == AT_LISTING && wdata_q[0];
-        cfg_link_write <= write && takes && awaddr_q == AT_LINK && wdata_q[0];
-        cfg_interval_limit_write <= write && takes && awaddr_q == AT_INTERVAL && wdata_q[0];
-        cfg_interval_exposure_write <= write && takes && awaddr_q == AT_INTERVAL && wdata_q[1];
-        cfg_interval_read <= write && takes && awaddr_q == AT_INTERVAL && wdata_q[2];
-        cfg_rate_write <= write && takes && awaddr_q == AT_RATE && wdata_q[0];
-        cfg_rate_empty_write <= write && takes && awaddr_q == AT_RATE && wdata_q[1];
-        cfg_reference_write <= write && takes && awaddr_q == AT_REFERENCE && wdata_q[0];
+        cfg_listing_write <= write && takes_q && awaddr_q == AT_LISTING && wdata_q[0];
+        cfg_link_write <= write && takes_q && awaddr_q == AT_LINK && wdata_q[0];
+        cfg_interval_limit_write <= write && takes_q && awaddr_q == AT_INTERVAL && wdata_q[0];
+        cfg_interval_exposure_write <= write && takes_q && awaddr_q == AT_INTERVAL && wdata_q[1];
+        cfg_interval_read <= write && takes_q && awaddr_q == AT_INTERVAL && wdata_q[2];
+        cfg_rate_write <= write && takes_q && awaddr_q == AT_RATE && wdata_q[0];
+        cfg_rate_empty_write <= write && takes_q && awaddr_q == AT_RATE && wdata_q[1];
+        cfg_reference_write <= write && takes_q && awaddr_q == AT_REFERENCE && wdata_q[0];
 
         if (s_axil_arvalid && s_axil_arready) begin
             ar_q     <= 1'b1;
@@ -529,6 +540,7 @@ module risk_gate_regs #(
         if (rst) begin
             aw_q <= 1'b0;
             w_q <= 1'b0;
+            checked_q <= 1'b0;
             ar_q <= 1'b0;
             s_axil_bvalid <= 1'b0;
             s_axil_rvalid <= 1'b0;
@@ -601,6 +613,7 @@ module risk_gate_regs #(
         one_write: assert (aw_open == 4'(aw_q || s_axil_bvalid) && w_open == 4'(w_q || s_axil_bvalid));
         one_read:  assert (ar_open == 4'(ar_q || s_axil_rvalid));
         one_state: assert (!(s_axil_bvalid && (aw_q || w_q)) && !(s_axil_rvalid && ar_q));
+        checked:   assert (!checked_q || (aw_q && w_q && takes_q == takes));
         no_data:   assert (!(s_axil_rvalid && s_axil_rresp == SLVERR) || s_axil_rdata == '0);
         cfg_listing_index_below: assert (32'(cfg_listing_index) < 32'(SLOTS));
         cfg_listing_state_below: assert (32'(cfg_listing_state) < 32'd3);

@@ -34,8 +34,8 @@
 // While hold is high, writes wait, and so do reads of map_row_listing and map_row. hold may rise up to 2 cycles after
 // a pulse.
 //
-// Latency: the response 2 cycles after the request, a setting 2 cycles after the later of address and data. One write
-// and one read at a time, each beside the other; every ready comes from a register.
+// Latency: what was read 2 cycles after the request; a setting, and its response, 3 cycles after the later of address
+// and data. One write and one read at a time, each beside the other; every ready comes from registers.
 `default_nettype none
 module risk_offload_regs #(
     parameter logic [31:0] NEXT = 32'd0,  // address of the next block in the device; 0 after the last
@@ -123,7 +123,10 @@ module risk_offload_regs #(
 
     assign s_axil_awready = !aw_q && !s_axil_bvalid;
     assign s_axil_wready  = !w_q && !s_axil_bvalid;
-    wire logic write = aw_q && w_q && !hold;
+
+    // Then one cycle to find out whether it is taken, and it is done in the next one without hold.
+    logic        checked_q, takes_q;
+    wire logic write = checked_q && !hold;
 
     // Whether the addressed register takes this word; no other address takes any.
     wire logic takes = &wstrb_q && (
@@ -139,7 +142,10 @@ module risk_offload_regs #(
     logic [11:0] araddr_q;
 
     assign s_axil_arready = !ar_q && !s_axil_rvalid;
-    wire logic read = ar_q && !(hold && (araddr_q == AT_MAP_ROW_LISTING || araddr_q == AT_MAP_ROW));
+    wire logic settles =
+        araddr_q == AT_MAP_ROW_LISTING ||
+        araddr_q == AT_MAP_ROW;
+    wire logic read = ar_q && !(hold && settles);
 
     always_ff @(posedge clk) begin
         if (s_axil_awvalid && s_axil_awready) begin
@@ -151,14 +157,16 @@ module risk_offload_regs #(
             wdata_q <= s_axil_wdata;
             wstrb_q <= s_axil_wstrb;
         end
+        checked_q <= aw_q && w_q && !write;
+        takes_q   <= takes;
         if (write) begin
             aw_q <= 1'b0;
             w_q  <= 1'b0;
             s_axil_bvalid <= 1'b1;
-            s_axil_bresp  <= takes ? OKAY : SLVERR;
+            s_axil_bresp  <= takes_q ? OKAY : SLVERR;
         end else if (s_axil_bready) s_axil_bvalid <= 1'b0;
 
-        if (write && takes)
+        if (write && takes_q)
             case (awaddr_q)
                 AT_PRODUCER: cfg_producer <= wdata_q[15:0];
                 AT_MAP_LISTING: cfg_map_listing <= wdata_q;
@@ -166,8 +174,8 @@ module risk_offload_regs #(
                 AT_MAP_VALID: cfg_map_valid <= wdata_q[0];
                 default: ;
             endcase
-        cfg_map_write <= write && takes && awaddr_q == AT_MAP && wdata_q[0];
-        cfg_map_read <= write && takes && awaddr_q == AT_MAP && wdata_q[1];
+        cfg_map_write <= write && takes_q && awaddr_q == AT_MAP && wdata_q[0];
+        cfg_map_read <= write && takes_q && awaddr_q == AT_MAP && wdata_q[1];
 
         if (s_axil_arvalid && s_axil_arready) begin
             ar_q     <= 1'b1;
@@ -207,6 +215,7 @@ module risk_offload_regs #(
         if (rst) begin
             aw_q <= 1'b0;
             w_q <= 1'b0;
+            checked_q <= 1'b0;
             ar_q <= 1'b0;
             s_axil_bvalid <= 1'b0;
             s_axil_rvalid <= 1'b0;
@@ -236,6 +245,7 @@ module risk_offload_regs #(
         one_write: assert (aw_open == 4'(aw_q || s_axil_bvalid) && w_open == 4'(w_q || s_axil_bvalid));
         one_read:  assert (ar_open == 4'(ar_q || s_axil_rvalid));
         one_state: assert (!(s_axil_bvalid && (aw_q || w_q)) && !(s_axil_rvalid && ar_q));
+        checked:   assert (!checked_q || (aw_q && w_q && takes_q == takes));
         no_data:   assert (!(s_axil_rvalid && s_axil_rresp == SLVERR) || s_axil_rdata == '0);
         cfg_map_slot_below: assert (32'(cfg_map_slot) < 32'(SLOTS));
     end

@@ -35,8 +35,8 @@
 // A register of 64 bits is written low word first, and changes whole with its high word; the read of its low word keeps
 // the high word for the read that follows. A high word without the same register's low word before it: SLVERR.
 //
-// Latency: the response 2 cycles after the request, a setting 2 cycles after the later of address and data. One write
-// and one read at a time, each beside the other; every ready comes from a register.
+// Latency: what was read 2 cycles after the request; a setting, and its response, 3 cycles after the later of address
+// and data. One write and one read at a time, each beside the other; every ready comes from registers.
 `default_nettype none
 module tick_to_trade_regs #(
     parameter logic [31:0] NEXT = 32'd0,  // address of the next block in the device; 0 after the last
@@ -127,7 +127,10 @@ module tick_to_trade_regs #(
 
     assign s_axil_awready = !aw_q && !s_axil_bvalid;
     assign s_axil_wready  = !w_q && !s_axil_bvalid;
-    wire logic write = aw_q && w_q && !hold;
+
+    // Then one cycle to find out whether it is taken, and it is done in the next one without hold.
+    logic        checked_q, takes_q;
+    wire logic write = checked_q && !hold;
 
     // Whether the addressed register takes this word; no other address takes any.
     wire logic takes = &wstrb_q && (
@@ -160,21 +163,23 @@ module tick_to_trade_regs #(
             wdata_q <= s_axil_wdata;
             wstrb_q <= s_axil_wstrb;
         end
+        checked_q <= aw_q && w_q && !write;
+        takes_q   <= takes;
         if (write) begin
             aw_q <= 1'b0;
             w_q  <= 1'b0;
             s_axil_bvalid <= 1'b1;
-            s_axil_bresp  <= takes ? OKAY : SLVERR;
+            s_axil_bresp  <= takes_q ? OKAY : SLVERR;
         end else if (s_axil_bready) s_axil_bvalid <= 1'b0;
 
-        if (write && takes)
+        if (write && takes_q)
             case (awaddr_q)
                 AT_KILL: cfg_kill <= wdata_q[0];
                 AT_PAUSE: cfg_pause <= wdata_q[0];
                 AT_BIN_INDEX: cfg_bin_index <= wdata_q[$clog2(BINS)-1:0];
                 default: ;
             endcase
-        cfg_latency_clear <= write && takes && awaddr_q == AT_LATENCY_CLEAR && wdata_q[0];
+        cfg_latency_clear <= write && takes_q && awaddr_q == AT_LATENCY_CLEAR && wdata_q[0];
 
         if (s_axil_arvalid && s_axil_arready) begin
             ar_q     <= 1'b1;
@@ -218,6 +223,7 @@ module tick_to_trade_regs #(
         if (rst) begin
             aw_q <= 1'b0;
             w_q <= 1'b0;
+            checked_q <= 1'b0;
             ar_q <= 1'b0;
             s_axil_bvalid <= 1'b0;
             s_axil_rvalid <= 1'b0;
@@ -246,6 +252,7 @@ module tick_to_trade_regs #(
         one_write: assert (aw_open == 4'(aw_q || s_axil_bvalid) && w_open == 4'(w_q || s_axil_bvalid));
         one_read:  assert (ar_open == 4'(ar_q || s_axil_rvalid));
         one_state: assert (!(s_axil_bvalid && (aw_q || w_q)) && !(s_axil_rvalid && ar_q));
+        checked:   assert (!checked_q || (aw_q && w_q && takes_q == takes));
         no_data:   assert (!(s_axil_rvalid && s_axil_rresp == SLVERR) || s_axil_rdata == '0);
         cfg_bin_index_below: assert (32'(cfg_bin_index) < 32'(BINS));
     end

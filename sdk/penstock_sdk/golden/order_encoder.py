@@ -13,8 +13,8 @@
 
 FORMAT_FRAME is the SDK's frame of one `Order`: new, routed, limit or immediate-or-cancel, its origin EXTERNAL and its
 clock HARDWARE, both times those of the verdict; cause, correlation, decision and arrival price are absent. The frame's
-seq counts the messages from 0. FORMAT_OUCH is an enter order in the shape of OUCH 4.2, its length in front; the token is
-the order id in 14 hex digits, the price a signed 32-bit number, as power may cost less than nothing.
+seq counts the messages from 0. FORMAT_OUCH is an enter order in the shape of OUCH 4.2, its length in front; the token
+is the order id in 14 hex digits, the price a signed 32-bit number, as power may cost less than nothing.
 
 A verdict is dropped, and counted by the first that applies, when it is on no check; refused; passed while the kill
 switch is on; of a slot without a listing; or when a value does not fit: the side is neither, the order id not in 1 …

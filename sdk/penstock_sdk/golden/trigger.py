@@ -1,6 +1,8 @@
 """A trigger on integers: a row of best prices in, at most one order out, the same in software and in hardware.
 
-    >>> trigger, tops, orders = new_trigger(2), np.full((1, TOP_WIDTH), ABSENT, np.int64), new_orders(1)
+    >>> import numpy as np
+    >>> trigger, orders = new_trigger(2), new_orders(1)
+    >>> tops = np.full((1, TOP_WIDTH), ABSENT, np.int64)
     >>> set_lane(trigger, 0, 0, kind=RULE_ASK_AT_MOST, rule=3, threshold_ticks=-500, order_slot=0, side=BUY,
     ...          price_ticks=2, lots=5, price_mode=PRICE_TOUCHED)
     >>> set_intent_base(trigger, 1_000)
@@ -25,8 +27,6 @@ Cost: O(lanes).
 
 # The layout is part of this module's interface, and nearly all of it is used here.
 # ruff: noqa: F403, F405
-import numpy as np
-
 from penstock_sdk.golden.tick_layout import *
 from penstock_sdk.golden.trigger_layout import *
 from penstock_sdk.golden.trigger_layout import Table
@@ -69,7 +69,7 @@ def _judge(trigger: Table, row: int, known: int, bid: int, ask: int) -> int:
     if known == 0:
         return _UNKNOWN
     other_bid, other_ask = ABSENT, ABSENT
-    if kind == RULE_PAIR_BID_ASK or kind == RULE_PAIR_ASK_BID:
+    if kind in (RULE_PAIR_BID_ASK, RULE_PAIR_ASK_BID):
         other = KEPT_ROW + trigger[row, LANE_OTHER]
         if trigger[other, KEPT_KNOWN] == 0:
             return _UNKNOWN
@@ -83,9 +83,9 @@ def _order_price(trigger: Table, row: int, bid: int, ask: int) -> int:
     price: int = trigger[row, LANE_PRICE]
     if trigger[row, LANE_PRICE_MODE] == PRICE_FIXED:
         return price
-    if kind == RULE_ASK_AT_MOST or kind == RULE_PAIR_ASK_BID:
+    if kind in (RULE_ASK_AT_MOST, RULE_PAIR_ASK_BID):
         return price + ask
-    if kind == RULE_BID_AT_LEAST or kind == RULE_PAIR_BID_ASK:
+    if kind in (RULE_BID_AT_LEAST, RULE_PAIR_BID_ASK):
         return price + bid
     return price + (ask if side == BUY else bid)
 

@@ -114,7 +114,7 @@ def set_lane(
     """Set what one lane of a slot waits for, and the order it makes; its rule stays armed or not, as it is.
 
     Args:
-        kind: a ``RULE_*`` of `tick_layout`; a pair rule goes to both listings' slots, kinds mirrored, the rule the same.
+        kind: a ``RULE_*`` of `tick_layout`; a pair rule goes to both slots, kinds mirrored, the rule the same.
         threshold_ticks: a price, or a difference of two.
         price_ticks: the order's price, or with PRICE_TOUCHED what is added to the price that was touched.
         other_slot: whose latest top a pair rule reads.

@@ -1,0 +1,123 @@
+"""A simulation is built once for what goes into it, by one process at a time, and a failed build leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import sims.builds
+from sims.builds import BuildError, build_once, digest_of, execute
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sims.builds, "BUILDS", tmp_path / "builds")
+
+
+def test_the_same_inputs_are_built_once_and_others_again(tmp_path: Path) -> None:
+    made: list[Path] = []
+    source = tmp_path / "a.sv"
+    source.write_text("module a; endmodule")
+
+    def build(width: int) -> tuple[Path, bool]:
+        return build_once("a", {"sources": digest_of([source]), "parameters": {"WIDTH": width}}, made.append)
+
+    first, was_there = build(8)
+    assert not was_there
+    assert build(8) == (first, True)
+    assert build(9)[0] != first
+    source.write_text("module a; wire b; endmodule")
+    assert build(8)[0] != first
+    assert len(made) == 3
+
+
+def test_a_failed_build_is_tried_again() -> None:
+    def fail(folder: Path) -> None:
+        (folder / "half").touch()
+        raise BuildError("no")
+
+    with pytest.raises(BuildError):
+        build_once("a", {}, fail)
+    folder, was_there = build_once("a", {}, lambda folder: None)
+    assert not was_there
+    assert not (folder / "half").exists()
+
+
+def test_two_at_once_build_once() -> None:
+    made: list[Path] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(folder: Path) -> None:
+        made.append(folder)
+        begun.set()
+        assert go_on.wait(30)
+
+    threads = [threading.Thread(target=build_once, args=("a", {}, slow)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert begun.wait(30)
+    go_on.set()
+    for thread in threads:
+        thread.join(30)
+    assert len(made) == 1
+
+
+def test_old_builds_go_and_used_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, _ = build_once("a", {"n": 1}, lambda folder: None)
+    used, _ = build_once("a", {"n": 2}, lambda folder: None)
+    for folder in (old, used):
+        os.utime(folder / ".built", (0, 0))
+    assert build_once("a", {"n": 2}, lambda folder: None) == (used, True)
+    build_once("a", {"n": 3}, lambda folder: None)
+    assert not old.exists() and used.exists()
+
+
+def test_a_command_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> None:
+    # The child says its process id, then both wait for ever.
+    child = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with pytest.raises(subprocess.TimeoutExpired):
+        execute([sys.executable, "-c", parent], tmp_path, os.environ, tmp_path / "log", 3.0)
+    pid = tmp_path / "pid"
+    deadline = time.monotonic() + 10
+    while pid.exists() and Path(f"/proc/{pid.read_text()}/cmdline").exists():
+        if not Path(f"/proc/{pid.read_text()}/cmdline").read_bytes():
+            break  # ended, and not yet reaped by whoever adopted it
+        assert time.monotonic() < deadline, "the child outlived its group"
+
+
+def test_a_command_ends_with_the_process_that_waits_for_it(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys; from sims.builds import execute; here = pathlib.Path.cwd();"
+        "execute([sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(600)'],"
+        "        here, os.environ, here / 'log', 600)"
+    )
+    root = Path(__file__).resolve().parent.parent
+    waiting = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(root)})
+    log = tmp_path / "log"
+    deadline = time.monotonic() + 30
+    try:
+        while not (log.is_file() and log.read_text().strip()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        waiting.kill()
+        waiting.wait()
+    place = Path(f"/proc/{int(log.read_text())}/cmdline")
+    while place.exists() and place.read_bytes():
+        assert time.monotonic() < deadline, "the command outlived the process that waited for it"
+        time.sleep(0.01)
+
+
+def test_the_output_and_the_status_are_kept(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for text in ("one", "two"):
+        code = f"import sys; print({text!r}); sys.exit(3)"
+        assert execute([sys.executable, "-c", code], tmp_path, os.environ, log, 60.0, append=text == "two") == 3
+    assert log.read_text() == "one\ntwo\n"
