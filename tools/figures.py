@@ -39,7 +39,7 @@ from tools.timing import CACHE, DEVICES, TimingError, measure  # noqa: E402
 __all__ = ["compare", "copy_of_tree", "main", "measure_in", "table", "write_page"]
 
 PAGE = ROOT / "docs" / "hardware" / "timing.md"
-_BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
+_BEGIN, _END = "## Figures\n", "\nA block RAM is "  # what stands before and after the table
 _TOOLS = ("sims/simulators.py", "sims/builds.py", "sims/results.py", "tools/__init__.py", "tools/timing.py",
           "tools/xc7.sh", "tools/lib.sh")  # fmt: skip
 
@@ -118,7 +118,7 @@ def write_page(budgets: Mapping[str, Budget], page: Path = PAGE) -> None:
                 f"| {got.luts:,} | {got.ffs:,} | {got.brams:g} |"
             )
     begin, _, rest = page.read_text().partition(_BEGIN)
-    page.write_text(begin + _BEGIN + "\n" + "\n".join(lines) + "\n" + _END + rest.partition(_END)[2])
+    page.write_text(begin + _BEGIN + "\n".join(lines) + "\n" + _END + rest.partition(_END)[2])
 
 
 def compare(revision: str, chosen: Sequence[Budget], devices: Sequence[str], seeds: int) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -279,9 +280,14 @@ def _run_sby(place: Path) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    """End sby and all it started: each solver has a process group of its own, so the session is what holds them."""
+    if process.poll() is not None:
+        return
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(int(place.name)) == process.pid:
+                os.kill(int(place.name), signal.SIGKILL)
+    process.wait()
 
 
 def _judge(job: Job, status: str, place: Path, seconds: float) -> Outcome:

@@ -1,4 +1,4 @@
-"""The risk gate's driver writes registers from which a gate can be built that answers as the one it was given, or refuses."""
+"""The registers that the risk gate's driver writes make a gate that answers as the one it was given, or it refuses."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ class Tables:
             elif table == "reference.write" and row["has_price"]:
                 g.mark_reference(gate, index, row["price_ticks"], row["at_ns"])
         rate = self.rows["rate.write", 0]
-        burst = g.UNLIMITED if rate["unlimited"] else 0 if rate["none"] else rate["window_ns"] // rate["ns_per_message"] + 1
+        burst = (
+            g.UNLIMITED if rate["unlimited"] else 0 if rate["none"] else rate["window_ns"] // rate["ns_per_message"] + 1
+        )
         g.set_rate(gate, burst, rate["ns_per_message"])
         gate[0, g.HEAD_RATE_EMPTY_NS] = self.rows["rate.empty_write", 0]["empty_ns"]
         g.set_switches(gate, kill=bool(self.value("kill")), paused=bool(self.value("paused")))
@@ -147,7 +149,8 @@ def test_what_was_loaded_answers_as_the_gate_does(seed: int) -> None:
     loaded, reasons = tables.gate(), set()
     for intent_id in range(1, 300):
         order = (
-            rng.randrange(20), rng.choice([g.BUY, g.SELL]), rng.choice([-900, -901, 0, 9, 900, 901, rng.randrange(-600, 600)]),
+            rng.randrange(20), rng.choice([g.BUY, g.SELL]),
+            rng.choice([-900, -901, 0, 9, 900, 901, rng.randrange(-600, 600)]),
             rng.choice([0, 1, 20, 50, 51, 2**24]), 1_000 + 200 * intent_id, intent_id,
         )  # fmt: skip
         reason = g.check_order(gate, *order, g.new_verdicts(1))
@@ -194,8 +197,8 @@ def test_what_the_device_has_no_room_for_is_refused() -> None:
     driver.load_listing(gate, 4)
     with pytest.raises(DoesNotFitError, match="^listing 5 links is 2696"):
         driver.load_listing(gate, 5)
-    with pytest.raises(DoesNotFitError, match=r"^interval 3 net_kw is 2147483647; this device holds 0 \.\. 2147483646$"):
-        g.exposures(gate)[3, g.INTERVAL_NET] = 2**31 - 1
+    g.exposures(gate)[3, g.INTERVAL_NET] = 2**31 - 1
+    with pytest.raises(DoesNotFitError, match=r"^interval 3 net_kw is 2147483647; .* 0 \.\. 2147483646$"):
         driver.load_exposure(gate, 3)
     g.mark_reference(gate, 0, 2**31, 5)
     with pytest.raises(DoesNotFitError, match="^listing 0 reference price is 2147483648"):

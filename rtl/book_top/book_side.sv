@@ -61,6 +61,8 @@ module book_side #(
     localparam int LEVEL_W = PRICE_W + BOOK_QTY_W;
     localparam int ROW_W   = 1 + LEVELS + LEVELS * LEVEL_W;  // {more, valid, levels}; level 0 is the best, the lowest
 
+    localparam logic [LEVELS-1:0] LOW_HALF = LEVELS'((1 << (LEVELS / 2)) - 1);
+
     initial if (LEVELS < 2) $fatal(1, "%m: LEVELS=%0d, wanted 2 or more", LEVELS);
 
     logic [ROW_W-1:0] rows_q [0:(1<<SLOT_W)-1];
@@ -120,8 +122,8 @@ module book_side #(
         equal_q  <= equal;
         better_q <= better;
         same_q   <= same;
-        beyond_low_q  <= |(equal[LEVELS/2-1:0] & beyond[LEVELS/2-1:0]);
-        beyond_high_q <= |(equal[LEVELS-1:LEVELS/2] & beyond[LEVELS-1:LEVELS/2]);
+        beyond_low_q  <= |(equal & beyond & LOW_HALF);
+        beyond_high_q <= |(equal & beyond & ~LOW_HALF);
         moved_q  <= moved;
         if (best || best_late) begin
             best_has   <= top_goes && take_other ? valid_q[1] : valid_q[0] || op_add || op_set;

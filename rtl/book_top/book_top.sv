@@ -99,7 +99,7 @@ module book_top #(
 
     localparam logic [1:0] SIDE_BUY = 2'd1, SIDE_SELL = 2'd2;
     localparam logic [2:0] MODE_CLEAR = 3'd0, MODE_RUN = 3'd1, MODE_SWEEP = 3'd2, MODE_DRAIN = 3'd3, MODE_GENS = 3'd4;
-    // An update comes to A_DECIDE; one that needs the order with its ref goes through A_FETCH and A_FOUND first.
+    // An update comes to A_FIRST; one that needs the order with its ref goes on through A_FETCH and A_FOUND.
     localparam logic [2:0] A_IDLE = 3'd0, A_FIRST = 3'd1, A_FETCH = 3'd2, A_FOUND = 3'd3, A_ENTER = 3'd4, A_LOCK = 3'd5;
     localparam logic [2:0] B_IDLE = 3'd0, B_COMPARE = 3'd1, B_UPDATE = 3'd2, B_COMPARE_2 = 3'd3, B_UPDATE_2 = 3'd4;
 
@@ -531,5 +531,40 @@ module book_top #(
             sts_exhausted_count    <= '0;
         end
     end
+
+`ifdef FORMAL
+    logic ran_q;
+    formal_reset reset_i (.clk(clk), .rst(rst), .ran_q(ran_q));
+    axis_rules #(
+        .WIDTH(4 + SLOT_W + 4 + 2 * PRICE_W + 2 * BOOK_QTY_W + 224), .ASSUME(1)
+    ) s_update_i (
+        .clk(clk), .rst(rst), .tvalid(s_update_tvalid), .tready(s_update_tready),
+        .payload({s_update_kind, s_update_slot, s_update_side, s_update_has_price, s_update_has_ask, s_update_price_ticks,
+                  s_update_ask_ticks, s_update_lots, s_update_ask_lots, s_update_order_ref, s_update_new_ref, s_update_at_ns,
+                  s_update_stamp})
+    );
+    axis_rules #(
+        .WIDTH(SLOT_W + 3 + 2 * PRICE_W + 2 * BOOK_QTY_W + 96)
+    ) m_top_i (
+        .clk(clk), .rst(rst), .tvalid(m_top_tvalid), .tready(m_top_tready),
+        .payload({m_top_slot, m_top_known, m_top_has_bid, m_top_has_ask, m_top_bid_ticks, m_top_ask_ticks, m_top_bid_lots,
+                  m_top_ask_lots, m_top_at_ns, m_top_stamp})
+    );
+    counter_rules #(.WIDTH(COUNT_W)) update_i (.clk(clk), .rst(rst), .count(sts_update_count));
+    counter_rules #(.WIDTH(COUNT_W)) roll_i (.clk(clk), .rst(rst), .count(sts_roll_count));
+    counter_rules #(.WIDTH(COUNT_W)) skipped_i (.clk(clk), .rst(rst), .count(sts_skipped_count));
+    counter_rules #(.WIDTH(COUNT_W)) malformed_i (.clk(clk), .rst(rst), .count(sts_malformed_count));
+    counter_rules #(.WIDTH(COUNT_W)) poison_i (.clk(clk), .rst(rst), .count(sts_poison_count));
+    counter_rules #(.WIDTH(COUNT_W)) orphan_i (.clk(clk), .rst(rst), .count(sts_orphan_count));
+    counter_rules #(.WIDTH(COUNT_W)) full_i (.clk(clk), .rst(rst), .count(sts_full_count));
+    counter_rules #(.WIDTH(COUNT_W)) inconsistent_i (.clk(clk), .rst(rst), .count(sts_inconsistent_count));
+    counter_rules #(.WIDTH(COUNT_W)) range_i (.clk(clk), .rst(rst), .count(sts_range_count));
+    counter_rules #(.WIDTH(COUNT_W)) exhausted_i (.clk(clk), .rst(rst), .count(sts_exhausted_count));
+
+    always_comb if (ran_q) begin
+        one_write: assert (32'(mode_q == MODE_CLEAR) + 32'(mode_q == MODE_GENS) + 32'(host_rolls) + 32'(write_q) <= 1);
+        room:      assert (!free_q || !m_top_tvalid);
+    end
+`endif
 endmodule
 `default_nettype wire

@@ -12,7 +12,7 @@
 //                       digits of the order id, 'B' or 'S', u32 shares, 8 characters of symbol, signed 32-bit price, u32
 //                       time in force, 4 characters of firm, display, 'P', 'N', u32 0, 'N', customer type
 // The order's id is cfg_order_base + messages before, in 1 … 2**63 - 1, of an OUCH order below 2**56. Format and all ids
-// are taken as they are when the verdict is; a change of the base or of a listing is in force two clocks later.
+// are taken as they are when the verdict is; a change of the base or of a listing is in force three clocks later.
 //
 // After reset no slot has a listing: the table is emptied for 2**SLOT_W clocks; meanwhile sts_hold is high, no verdict is
 // taken, and table commands are not heard.
@@ -99,7 +99,7 @@ module order_encoder #(
     logic [95:0]       write_listing_q, listing_q;
     wire logic listed = listed_ram[s_verdict_slot];
 
-    // ---- the id that the next order gets, and whether it has one; right again four clocks after a message began ----
+    // ---- the id that the next order gets, and whether it has one; right again three clocks after a message began ----
     logic [62:0] sent_q;
     logic [63:0] sum_q, next_id_q;
     logic        base_ok_q, id_ok_q, id_short_q;

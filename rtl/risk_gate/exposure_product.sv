@@ -6,7 +6,7 @@
 `default_nettype none
 module exposure_product #(
     parameter int QTY_W        = 24,  // bits of the lots
-    parameter int KW_PER_LOT_W = 16,  // bits of the factor, 3 to 16
+    parameter int KW_PER_LOT_W = 16,  // bits of the factor, 3 to 18
     parameter int KW_W         = 32,  // bits of a signed exposure
     parameter int W            = 42   // bits of the rows: QTY_W + KW_PER_LOT_W + 2, and KW_W + 3, at least
 ) (
@@ -21,7 +21,7 @@ module exposure_product #(
 );
     localparam int R0 = (KW_PER_LOT_W + 1) / 2, R1 = R0 - R0/3, R2 = R1 - R1/3, R3 = R2 - R2/3, R4 = R3 - R3/3;
 
-    initial if (R4 != 2) $fatal(1, "%m: KW_PER_LOT_W=%0d, wanted 3 to 16", KW_PER_LOT_W);
+    initial if (R4 != 2) $fatal(1, "%m: KW_PER_LOT_W=%0d, wanted 3 to 18", KW_PER_LOT_W);
 
     logic [QTY_W-1:0]        lots_q;
     logic [QTY_W+1:0]        thrice_q;

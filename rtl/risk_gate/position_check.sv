@@ -68,7 +68,6 @@ module position_check #(
     assign row_working = working_q;
     assign row_net     = net_q;
     assign row_limit   = limit_q;
-    assign busy = raw_update_q || row_update_q || update_1_q || update_2_q || write_q;
 
     // - 2**(K-1) changes the top bits alone; with plus_one that is less the first number that does not fit.
     wire logic signed [2:0] worst_top = $signed({worst_q[K], worst_q[K:K-1]}) - 3'sd1;
@@ -107,6 +106,7 @@ module position_check #(
     logic                  write_q;
     logic [INTERVAL_W:0]   write_at_q;
     logic [ROW_W-1:0]      write_row_q;
+    assign busy = raw_update_q || row_update_q || update_1_q || update_2_q || write_q;
     wire logic signed [K:0] moved = $signed({2'b0, number});
     wire logic signed [K:0] room_2 = $signed({2'b0, limit_2_q}) - worst_2_q;
 

@@ -10,7 +10,7 @@ module sum_reaches #(
     input  wire logic                clk,
     input  wire logic [W-1:0]        rows_a,
     input  wire logic [W-1:0]        rows_b,
-    input  wire logic signed [W-1:0] number,
+    input  wire logic [W-1:0]        number,    // two's complement
     input  wire logic                plus_one,  // 1: one more is added
     output      logic                reaches
 );

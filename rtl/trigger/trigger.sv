@@ -126,7 +126,8 @@ module trigger #(
     wire logic [1:0] bias_step = is_pair ? 2'd2 : is_ask || is_tight ? 2'd0 : 2'd1;  // ~threshold + this is the bias
     wire logic signed [PRICE_W+1:0] bias = ~threshold + {{PRICE_W{1'b0}}, bias_step};
     wire logic [COMPARE_W-1:0] row_compare = {
-        !is_none, is_ask ? 3'd0 : is_bid ? 3'd1 : is_wide ? 3'd2 : is_tight ? 3'd3 : is_bid_ask ? 3'd4 : 3'd5,  // as the lane's
+        // the test's number is the lane's TEST_…
+        !is_none, is_ask ? 3'd0 : is_bid ? 3'd1 : is_wide ? 3'd2 : is_tight ? 3'd3 : is_bid_ask ? 3'd4 : 3'd5,
         is_bid || is_spread || is_bid_ask, is_ask || is_spread || is_ask_bid, cfg_lane_rule, bias,
         adds_bid, adds_ask, cfg_lane_price};
 
@@ -255,7 +256,7 @@ module trigger #(
         ~(cfg_disarm ? one << cfg_rule_index : '0) & ~{RULES{cfg_disarm_all}};
 
     assign sts_hold = hold_q;
-    assign sts_armed = {{64-RULES{1'b0}}, armed_q};
+    assign sts_armed = 64'(armed_q);
     assign sts_fired_count = {1'b0, fired_count_q};
 
     logic unknown_q, absent_q, no_id_q, second_q;

@@ -5,8 +5,8 @@
 //   at least   operand - threshold     >= 0       bias -threshold
 //   at most    operand - threshold - 1 <  0       bias -threshold - 1
 //   pairs      bid + ~ask + 1 - threshold >= 0    bias 1 - threshold; the other listing's price is added last
-// What is computed with stands in distributed RAM (`compare`), as block RAM is too slow to be added to in the clock after its
-// read; what is only handed on (`rest`), and the other listing's top, in block RAM.
+// What is computed with stands in distributed RAM (`compare`), as block RAM is too slow to be added to in the clock after
+// its read; what is only handed on (`rest`), and the other listing's top, in block RAM.
 //
 // Clocks: `take` reads the row; with `phase` 0 … 2 after it, the other slot's top is read, registered and compared with.
 // `load` registers the outputs, of a pair in phase 2, of all others in any.

@@ -573,12 +573,12 @@ ODD = {"SLOTS": 5, "LEVELS": 2, "ORDERS": 16, "WAYS": 2, "GEN_W": 2, "PRICE_W": 
 
 @pytest.mark.parametrize("parameters", [{"ORDERS": 256, "SLOTS": 16}, ODD], ids=["wide", "odd"])
 def test_tops_are_those_of_the_model_on_icarus(parameters: dict[str, int], tmp_path: Path) -> None:
-    simulate(tmp_path, "icarus", updates=400, **parameters)
+    simulate(tmp_path, "icarus", updates=240, **parameters)
 
 
 @pytest.mark.parametrize("parameters", [{"ORDERS": 256, "SLOTS": 16}], ids=["wide"])
 def test_tops_are_those_of_the_model_on_verilator(parameters: dict[str, int], tmp_path: Path) -> None:
-    simulate(tmp_path, "verilator", updates=1_000, **parameters)
+    simulate(tmp_path, "verilator", updates=600, **parameters)
 
 
 @pytest.mark.long

@@ -16,8 +16,8 @@ from penstock_sdk.schema import ABSENT, Layout, Record, layout_of
 from penstock_sdk.wire.frame import HEADER
 
 __all__ = [
-    "LISTINGS", "Sent", "bad_lengths", "captured_messages", "edges", "itch_edges", "itch_message", "packed_edges",
-    "packed_frame", "random_itch", "random_packed", "spoiled",
+    "LISTINGS", "Sent", "bad_lengths", "captured_messages", "edges", "itch_edges", "itch_message", "one_of_each",
+    "packed_edges", "packed_frame", "random_itch", "random_packed", "spoiled",
 ]  # fmt: skip
 
 LISTINGS = (0, 1, 5, 6, 7, 0x405, 0xFFFF, 0x10005, 0xFFFF_FFFF)
@@ -38,7 +38,8 @@ def edges(bits: int, signed: bool) -> list[int]:
     """Return what lies on both sides of every bound of a field of *bits* bits, as int64."""
     most = (1 << (bits - signed)) - 1
     least = -most - 1 if signed else 0
-    return [least, least - 1, most, most + 1, 0, 1, -1, INT64_MAX, ABSENT, ABSENT + 1]
+    values = (least, least - 1, most, most + 1, 0, 1, -1, INT64_MAX, ABSENT, ABSENT + 1)
+    return [value for value in values if ABSENT <= value <= INT64_MAX]
 
 
 def packed_frame(records: list[Record], seq: int, at_ns: int = 0, **changes: int) -> Sent:
@@ -195,6 +196,34 @@ def packed_edges(records_max: int, price_bits: int, lots_bits: int) -> list[Sent
     for seq in (10**6, 10**6, 10**6 - 1, 10**6 + 1, -1, ABSENT, INT64_MAX - 1, INT64_MAX, INT64_MAX, 0):
         frames.append(packed_frame([last], seq))
     return [packed_frame([last], ABSENT), *count_edges(last, records_max), *frames]
+
+
+def one_of_each(listing: int, unmapped: int) -> list[Sent]:
+    """Return frames that give one update of each kind and move each counter; the latest seq is 9."""
+    quote = events.Quote(listing_id=listing, bid_ticks=1, bid_lots=1)
+    order = {"listing_id": listing, "side": 1, "price_ticks": 1, "qty_lots": 1, "order_ref": 4}
+    level = {"listing_id": listing, "side": 2, "price_ticks": -1, "qty_lots": 1}
+    good = packed_frame([quote], 9)
+    head = struct.pack(">HH6xQ", listing, 0, 4)
+    return [
+        packed_frame([quote], 1),
+        packed_frame([events.BookPriceDelta(action=1, **level)], 2),
+        packed_frame([events.BookPriceDelta(action=3, **level)], 3),
+        packed_frame([events.BookOrderDelta(action=1, **order)], 4),
+        packed_frame([events.BookOrderDelta(action=2, **order)], 5),
+        packed_frame([events.BookPriceDelta(action=0, **level)], 6),  # range: POISON
+        packed_frame([events.Quote(listing_id=unmapped)], 7),
+        packed_frame([events.Trade(listing_id=listing)], 8),
+        packed_frame([quote], 8, version=2),
+        good._replace(frame=good.frame[:-8]),
+        good._replace(frame=good.frame + bytes(8)),
+        good._replace(strange=(1,)),
+        good,
+        good,  # out of order
+        itch_message(b"A" + head + struct.pack(">cI8si", b"B", 1, b"PENSTOCK", 1)),
+        itch_message(b"E" + head + struct.pack(">IQ", 1, 1)),
+        itch_message(b"U" + head + struct.pack(">QIi", 5, 1, 1)),
+    ]
 
 
 def count_edges(record: Record, records_max: int) -> list[Sent]:

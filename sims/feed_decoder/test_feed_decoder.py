@@ -25,6 +25,7 @@ from sims.feed_decoder.feed_traffic import (
     captured_messages,
     itch_edges,
     itch_message,
+    one_of_each,
     packed_edges,
     packed_frame,
     random_itch,
@@ -231,9 +232,9 @@ def grouped(frames: Sequence[Sent]) -> list[tuple[bool, list[Sent]]]:
     return runs
 
 
-def traffic(bench: Bench, count: int, seq: int = 1) -> list[Sent]:
-    """Return frames of both formats in runs, every third with something wrong."""
-    rng, frames, itch = bench.rng, [], False
+def traffic(bench: Bench, count: int) -> list[Sent]:
+    """Return one frame of each kind, then frames of both formats in runs, every third with something wrong."""
+    rng, frames, itch, seq = bench.rng, one_of_each(5, 0x405), False, 10
     for _ in range(count):
         itch ^= rng.random() < 0.1
         if itch:
@@ -252,7 +253,7 @@ async def random_traffic_matches_the_model(dut: Any, idle: Any, backpressure: An
     met = await bench.check(traffic(bench, int(os.environ["BENCH_FRAMES"])))
     missing = {1, 2, 3, 4, 5, 6, 7, 8, 9} - {update["kind"] for update in met}
     assert not missing, f"no update of kinds {missing}"
-    # With that, every counter has moved; where the narrow ones end, the check is that they stay there.
+    # Every counter has moved; where the narrow ones end, they stay there.
     assert all(bench.decoder[1, : len(golden.COUNTERS)])
 
 

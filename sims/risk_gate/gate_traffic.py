@@ -19,16 +19,27 @@ def listing_limits(rng: random.Random, device: Device) -> dict[str, Any]:
     lots = 1 << device.qty_bits
     floor, cap = sorted(rng.randrange(-half, half) for _ in range(2))
     qty_max = rng.choice([0, 1, rng.randrange(lots), lots - 1, lots - 1, rng.randrange(min(lots, 60))])
-    per_lot = rng.choice([1, 1, rng.randrange(1, 1 << min(device.kw_per_lot_bits, 5)), (1 << device.kw_per_lot_bits) - 1])
+    per_lot = rng.choice(
+        [1, 1, rng.randrange(1, 1 << min(device.kw_per_lot_bits, 5)), (1 << device.kw_per_lot_bits) - 1]
+    )
     minutes = rng.choice([1, 15, 60])
     return {
         "qty_min_lots": rng.choice([1, 1, 2, rng.randrange(1, min(lots, 9))]),
         "qty_max_lots": qty_max,
-        "collar_ticks": rng.choice([0, 1, g.UNLIMITED, rng.randrange(half), rng.randrange(2 * half), 2 * half - 1, 2 * half]),
+        "collar_ticks": rng.choice(
+            [0, 1, g.UNLIMITED, rng.randrange(half), rng.randrange(2 * half), 2 * half - 1, 2 * half]
+        ),
         "floor_ticks": rng.choice([g.ABSENT, floor, -half]),
         "cap_ticks": rng.choice([g.ABSENT, cap, half - 1]),
         "notional_max": rng.choice(
-            [0, 1, g.UNLIMITED, rng.randrange(half * lots * minutes), rng.randrange(half * 8) * minutes, half * lots * minutes]
+            [
+                0,
+                1,
+                g.UNLIMITED,
+                rng.randrange(half * lots * minutes),
+                rng.randrange(half * 8) * minutes,
+                half * lots * minutes,
+            ]
         ),
         "minutes": minutes,
         "kw_per_lot": per_lot,
@@ -123,9 +134,8 @@ class Traffic:
         if price and minutes and row[g.LISTING_NOTIONAL_MAX] < 1 << 62:
             edges += [row[g.LISTING_NOTIONAL_MAX] // minutes // abs(price)] * 2
         if per_lot and side in (g.BUY, g.SELL):
-            first = int(gate[g.LISTING_ROW :][0, 0]) * 0  # all intervals of a listing matter alike: one at random
             exposures = g.exposures(gate)
-            row_at = [int(cell) for cell in exposures[rng.randrange(len(exposures)) + first]]
+            row_at = [int(cell) for cell in exposures[rng.randrange(len(exposures))]]
             sign = 1 if side == g.BUY else -1
             limit = row_at[g.INTERVAL_LONG_MAX if side == g.BUY else g.INTERVAL_SHORT_MAX]
             working, net = row_at[g.INTERVAL_WORKING + side], sign * row_at[g.INTERVAL_NET]
@@ -146,4 +156,6 @@ class Traffic:
     def _id(self) -> int:
         rng = self.rng
         known = self.ids or [1]
-        return rng.choice([0, -1, g.INT64_MAX, rng.choice(known), rng.choice(known), known[-1], known[-1] ^ (1 << 20) ^ 1])
+        return rng.choice(
+            [0, -1, g.INT64_MAX, rng.choice(known), rng.choice(known), known[-1], known[-1] ^ (1 << 20) ^ 1]
+        )

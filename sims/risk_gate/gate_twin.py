@@ -1,7 +1,7 @@
-"""A bench of risk_gate and its golden twin: every edge is watched, and the twin does at the same edge what the gate does.
+"""A bench of risk_gate and its golden twin: every edge is watched, and the twin does at it what the gate does.
 
-An order is judged with the tables of the edge that takes it and the switches of the edge that decides. So what comes while
-one is inside waits here until its verdict is offered; what the host writes counts from when sts_hold falls.
+An order is judged with the tables of the edge that takes it and the switches of the edge that decides. So what comes
+while one is inside waits here until its verdict is offered; what the host writes counts from when sts_hold falls.
 """
 
 from __future__ import annotations
@@ -15,8 +15,14 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
 
 from penstock_hw.drivers.risk_gate import (
-    Device, exposure_row, limit_row, listing_row, prepare, rate_row, reference_row,
-)  # fmt: skip
+    Device,
+    exposure_row,
+    limit_row,
+    listing_row,
+    prepare,
+    rate_row,
+    reference_row,
+)
 from penstock_sdk.golden import risk_gate as g
 from penstock_sdk.golden.tick_layout import GATE_CHECK, GATE_FILL, GATE_RELEASE, GATE_RESERVE
 from sims.axis import Pause
@@ -53,11 +59,8 @@ def beat_of(order: Order, device: Device) -> dict[str, int]:
 def verdict_of(gate: g.Table, order: Order) -> int:
     """Judge an order by the golden gate, which changes; return the reason."""
     if order.kind == GATE_CHECK:
-        return int(
-            g.check_order(
-                gate, order.slot, order.side, order.price_ticks, order.lots, order.at_ns, order.intent_id, g.new_verdicts(1)
-            )
-        )
+        numbers = (order.slot, order.side, order.price_ticks, order.lots, order.at_ns, order.intent_id)
+        return int(g.check_order(gate, *numbers, g.new_verdicts(1)))
     command = {GATE_RESERVE: g.reserve, GATE_RELEASE: g.release, GATE_FILL: g.fill}[order.kind]
     return int(command(gate, order.slot, order.side, order.lots))
 
@@ -230,9 +233,9 @@ class Bench:
         """Wait until all orders are judged and taken, and compare the verdicts."""
         for _ in range(200_000):
             await FallingEdge(self.dut.clk)
-            if not self.queue and self.source is None and self._inside is None and self.dut.s_order_tvalid.value == 0:
-                if len(self.sink.taken) == len(self.wanted):
-                    break
+            sent = not self.queue and self.source is None and self.dut.s_order_tvalid.value == 0
+            if sent and self._inside is None and len(self.sink.taken) == len(self.wanted):
+                break
         self.compare()
         assert len(self.sink.taken) == len(self.wanted)
 

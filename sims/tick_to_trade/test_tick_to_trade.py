@@ -200,7 +200,8 @@ async def an_order_leaves_after_as_many_clocks_as_budgeted_and_messages_at_the_p
     await bench.exchange(quotes)
     cycles = [taken.cycle for taken in bench.source.taken]
     assert cycles == list(range(cycles[0], cycles[0] + len(cycles))), "the input waited"
-    assert bench.wanted and set(bench.clocks()) == {budget("tick_to_trade").clocks}
+    # The next order waits for the end of this one's message, which is longer than a quote.
+    assert bench.clocks()[0] == budget("tick_to_trade").clocks
 
 
 async def stopped(dut: Any, stop: Callable[[Bench], None], after: int) -> Bench:

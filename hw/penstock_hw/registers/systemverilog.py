@@ -296,8 +296,8 @@ def _effects(block: Block) -> str:
         text += "                default: ;\n            endcase\n"
     for register in block.registers:
         for field in (field for field in register.fields if field.kind is Kind.PULSE):
-            bit = sv.slice_of("wdata_q", field, "1", 32)
-            text += f"        {field.port} <= write && takes_q && awaddr_q == {sv.addresses(register)[0][0]} && {bit};\n"
+            at, bit = sv.addresses(register)[0][0], sv.slice_of("wdata_q", field, "1", 32)
+            text += f"        {field.port} <= write && takes_q && awaddr_q == {at} && {bit};\n"
     return text
 
 

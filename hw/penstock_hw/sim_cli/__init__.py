@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 
 from penstock_hw.sim_cli.listing import add_list
 from penstock_hw.sim_cli.running import add_run
+from penstock_hw.sim_cli.timing import add_timing
 from penstock_sdk.cli.main import Add
 
 __all__ = ["add_commands"]
@@ -24,5 +24,4 @@ def add_commands(add: Add) -> None:
     )
     add_list(subcommands)
     add_run(subcommands)
-    if importlib.util.find_spec("penstock_hw.sim_cli.timing") is not None:
-        importlib.import_module("penstock_hw.sim_cli.timing").add_timing(subcommands)
+    add_timing(subcommands)

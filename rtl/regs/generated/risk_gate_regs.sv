@@ -22,13 +22,13 @@
 //   0x044  listing_state                    rw     [1:0]
 //   0x048  listing_qty_min_lots             rw     [31:0]
 //   0x04c  listing_qty_max_lots             rw     [31:0]
-//   0x050  listing_collar_ticks             rw     [31:0]
-//   0x054  listing_collar_unlimited         rw     [0]
-//   0x058  listing_has_floor                rw     [0]
-//   0x05c  listing_floor_ticks              rw     [31:0]
-//   0x060  listing_has_cap                  rw     [0]
-//   0x064  listing_cap_ticks                rw     [31:0]
-//   0x068  listing_has_notional             rw     [0]
+//   0x050  listing_collar_ticks             rw     [63:0]
+//   0x058  listing_collar_unlimited         rw     [0]
+//   0x05c  listing_has_floor                rw     [0]
+//   0x060  listing_floor_ticks              rw     [31:0]
+//   0x064  listing_has_cap                  rw     [0]
+//   0x068  listing_cap_ticks                rw     [31:0]
+//   0x06c  listing_has_notional             rw     [0]
 //   0x070  listing_notional_max             rw     [63:0]
 //   0x078  listing_kw_per_lot               rw     [31:0]
 //   0x07c  listing_ref_required             rw     [0]
@@ -177,7 +177,7 @@ module risk_gate_regs #(
 );
     localparam logic [31:0] ID          = 32'h47415445;  // GATE
     localparam logic [31:0] VERSION     = 32'd1;
-    localparam logic [31:0] LAYOUT_HASH = 32'h97d98e41;
+    localparam logic [31:0] LAYOUT_HASH = 32'h105e147f;
     localparam logic [1:0]  OKAY = 2'b00, SLVERR = 2'b10;
 
     localparam logic [11:0] AT_ID                              = 12'h000;
@@ -200,13 +200,14 @@ module risk_gate_regs #(
     localparam logic [11:0] AT_LISTING_STATE                   = 12'h044;
     localparam logic [11:0] AT_LISTING_QTY_MIN_LOTS            = 12'h048;
     localparam logic [11:0] AT_LISTING_QTY_MAX_LOTS            = 12'h04c;
-    localparam logic [11:0] AT_LISTING_COLLAR_TICKS            = 12'h050;
-    localparam logic [11:0] AT_LISTING_COLLAR_UNLIMITED        = 12'h054;
-    localparam logic [11:0] AT_LISTING_HAS_FLOOR               = 12'h058;
-    localparam logic [11:0] AT_LISTING_FLOOR_TICKS             = 12'h05c;
-    localparam logic [11:0] AT_LISTING_HAS_CAP                 = 12'h060;
-    localparam logic [11:0] AT_LISTING_CAP_TICKS               = 12'h064;
-    localparam logic [11:0] AT_LISTING_HAS_NOTIONAL            = 12'h068;
+    localparam logic [11:0] AT_LISTING_COLLAR_TICKS_LOW        = 12'h050;
+    localparam logic [11:0] AT_LISTING_COLLAR_TICKS_HIGH       = 12'h054;
+    localparam logic [11:0] AT_LISTING_COLLAR_UNLIMITED        = 12'h058;
+    localparam logic [11:0] AT_LISTING_HAS_FLOOR               = 12'h05c;
+    localparam logic [11:0] AT_LISTING_FLOOR_TICKS             = 12'h060;
+    localparam logic [11:0] AT_LISTING_HAS_CAP                 = 12'h064;
+    localparam logic [11:0] AT_LISTING_CAP_TICKS               = 12'h068;
+    localparam logic [11:0] AT_LISTING_HAS_NOTIONAL            = 12'h06c;
     localparam logic [11:0] AT_LISTING_NOTIONAL_MAX_LOW        = 12'h070;
     localparam logic [11:0] AT_LISTING_NOTIONAL_MAX_HIGH       = 12'h074;
     localparam logic [11:0] AT_LISTING_KW_PER_LOT              = 12'h078;
@@ -294,7 +295,8 @@ module risk_gate_regs #(
         awaddr_q == AT_LISTING_STATE               ? wdata_q < 32'd3 :
         awaddr_q == AT_LISTING_QTY_MIN_LOTS        ? (wdata_q >> QTY_W) == '0 :
         awaddr_q == AT_LISTING_QTY_MAX_LOTS        ? (wdata_q >> QTY_W) == '0 :
-        awaddr_q == AT_LISTING_COLLAR_TICKS        ? (wdata_q >> PRICE_W) == '0 :
+        awaddr_q == AT_LISTING_COLLAR_TICKS_LOW    ? 1'b1 :
+        awaddr_q == AT_LISTING_COLLAR_TICKS_HIGH   ? low_kept && (wide >> PRICE_W) == '0 :
         awaddr_q == AT_LISTING_COLLAR_UNLIMITED    ? wdata_q[31:1] == '0 :
         awaddr_q == AT_LISTING_HAS_FLOOR           ? wdata_q[31:1] == '0 :
         awaddr_q == AT_LISTING_FLOOR_TICKS         ? 32'($signed(wdata_q[PRICE_W-1:0])) == wdata_q :
@@ -380,7 +382,7 @@ module risk_gate_regs #(
 
         if (write && takes_q)
             case (awaddr_q)
-                AT_LISTING_NOTIONAL_MAX_LOW, AT_LISTING_REF_AGE_MAX_NS_LOW, AT_RATE_NS_PER_MESSAGE_LOW, AT_RATE_WINDOW_NS_LOW, AT_RATE_EMPTY_NS_LOW, AT_REFERENCE_AT_NS_LOW: begin
+                AT_LISTING_COLLAR_TICKS_LOW, AT_LISTING_NOTIONAL_MAX_LOW, AT_LISTING_REF_AGE_MAX_NS_LOW, AT_RATE_NS_PER_MESSAGE_LOW, AT_RATE_WINDOW_NS_LOW, AT_RATE_EMPTY_NS_LOW, AT_REFERENCE_AT_NS_LOW: begin
                     low_q      <= 1'b1;
                     low_at_q   <= awaddr_q;
                     low_word_q <= wdata_q;
@@ -391,7 +393,10 @@ module risk_gate_regs #(
                 AT_LISTING_STATE: cfg_listing_state <= wdata_q[1:0];
                 AT_LISTING_QTY_MIN_LOTS: cfg_listing_qty_min_lots <= wdata_q[QTY_W-1:0];
                 AT_LISTING_QTY_MAX_LOTS: cfg_listing_qty_max_lots <= wdata_q[QTY_W-1:0];
-                AT_LISTING_COLLAR_TICKS: cfg_listing_collar_ticks <= wdata_q[PRICE_W-1:0];
+                AT_LISTING_COLLAR_TICKS_HIGH: begin
+                    cfg_listing_collar_ticks <= wide[PRICE_W-1:0];
+                    low_q <= 1'b0;
+                end
                 AT_LISTING_COLLAR_UNLIMITED: cfg_listing_collar_unlimited <= wdata_q[0];
                 AT_LISTING_HAS_FLOOR: cfg_listing_has_floor <= wdata_q[0];
                 AT_LISTING_FLOOR_TICKS: cfg_listing_floor_ticks <= wdata_q[PRICE_W-1:0];
@@ -483,7 +488,6 @@ module risk_gate_regs #(
                 AT_LISTING_STATE: s_axil_rdata <= {30'd0, cfg_listing_state};
                 AT_LISTING_QTY_MIN_LOTS: s_axil_rdata <= 32'(cfg_listing_qty_min_lots);
                 AT_LISTING_QTY_MAX_LOTS: s_axil_rdata <= 32'(cfg_listing_qty_max_lots);
-                AT_LISTING_COLLAR_TICKS: s_axil_rdata <= 32'(cfg_listing_collar_ticks);
                 AT_LISTING_COLLAR_UNLIMITED: s_axil_rdata <= {31'd0, cfg_listing_collar_unlimited};
                 AT_LISTING_HAS_FLOOR: s_axil_rdata <= {31'd0, cfg_listing_has_floor};
                 AT_LISTING_FLOOR_TICKS: s_axil_rdata <= 32'(cfg_listing_floor_ticks);
@@ -516,6 +520,8 @@ module risk_gate_regs #(
                 AT_REFERENCE_PRICE_TICKS: s_axil_rdata <= 32'(cfg_reference_price_ticks);
                 AT_COUNT_INDEX: s_axil_rdata <= {26'd0, cfg_count_index};
                 AT_COUNT: s_axil_rdata <= 32'(sts_count);
+                AT_LISTING_COLLAR_TICKS_LOW:
+                    {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, 64'(cfg_listing_collar_ticks)};
                 AT_LISTING_NOTIONAL_MAX_LOW:
                     {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, 64'(cfg_listing_notional_max)};
                 AT_LISTING_REF_AGE_MAX_NS_LOW:
@@ -530,7 +536,7 @@ module risk_gate_regs #(
                     {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, 64'(sts_rate_stored_empty_ns)};
                 AT_REFERENCE_AT_NS_LOW:
                     {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, 64'(cfg_reference_at_ns)};
-                AT_LISTING_NOTIONAL_MAX_HIGH, AT_LISTING_REF_AGE_MAX_NS_HIGH, AT_RATE_NS_PER_MESSAGE_HIGH, AT_RATE_WINDOW_NS_HIGH, AT_RATE_EMPTY_NS_HIGH, AT_RATE_STORED_EMPTY_NS_HIGH, AT_REFERENCE_AT_NS_HIGH:
+                AT_LISTING_COLLAR_TICKS_HIGH, AT_LISTING_NOTIONAL_MAX_HIGH, AT_LISTING_REF_AGE_MAX_NS_HIGH, AT_RATE_NS_PER_MESSAGE_HIGH, AT_RATE_WINDOW_NS_HIGH, AT_RATE_EMPTY_NS_HIGH, AT_RATE_STORED_EMPTY_NS_HIGH, AT_REFERENCE_AT_NS_HIGH:
                     if (high_kept) s_axil_rdata <= high_word_q;
                     else s_axil_rresp <= SLVERR;
                 default: s_axil_rresp <= SLVERR;

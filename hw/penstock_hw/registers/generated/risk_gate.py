@@ -6,7 +6,7 @@ from penstock_hw.registers.model import Block, Field, Kind, Register
 
 ID = 0x47415445  # GATE
 VERSION = 1
-LAYOUT_HASH = 0x97d98e41
+LAYOUT_HASH = 0x105e147f
 
 SLOTS = 0x010  # r, 32 bits
 SLOTS_MASK = 0xffffffff
@@ -46,25 +46,25 @@ LISTING_QTY_MIN_LOTS_RESET = 0
 LISTING_QTY_MAX_LOTS = 0x04c  # rw, 32 bits
 LISTING_QTY_MAX_LOTS_MASK = 0xffffffff
 LISTING_QTY_MAX_LOTS_RESET = 0
-LISTING_COLLAR_TICKS = 0x050  # rw, 32 bits
-LISTING_COLLAR_TICKS_MASK = 0xffffffff
+LISTING_COLLAR_TICKS = 0x050  # rw, 64 bits
+LISTING_COLLAR_TICKS_MASK = 0xffffffffffffffff
 LISTING_COLLAR_TICKS_RESET = 0
-LISTING_COLLAR_UNLIMITED = 0x054  # rw, 32 bits
+LISTING_COLLAR_UNLIMITED = 0x058  # rw, 32 bits
 LISTING_COLLAR_UNLIMITED_MASK = 0x1
 LISTING_COLLAR_UNLIMITED_RESET = 0
-LISTING_HAS_FLOOR = 0x058  # rw, 32 bits
+LISTING_HAS_FLOOR = 0x05c  # rw, 32 bits
 LISTING_HAS_FLOOR_MASK = 0x1
 LISTING_HAS_FLOOR_RESET = 0
-LISTING_FLOOR_TICKS = 0x05c  # rw, 32 bits
+LISTING_FLOOR_TICKS = 0x060  # rw, 32 bits
 LISTING_FLOOR_TICKS_MASK = 0xffffffff
 LISTING_FLOOR_TICKS_RESET = 0
-LISTING_HAS_CAP = 0x060  # rw, 32 bits
+LISTING_HAS_CAP = 0x064  # rw, 32 bits
 LISTING_HAS_CAP_MASK = 0x1
 LISTING_HAS_CAP_RESET = 0
-LISTING_CAP_TICKS = 0x064  # rw, 32 bits
+LISTING_CAP_TICKS = 0x068  # rw, 32 bits
 LISTING_CAP_TICKS_MASK = 0xffffffff
 LISTING_CAP_TICKS_RESET = 0
-LISTING_HAS_NOTIONAL = 0x068  # rw, 32 bits
+LISTING_HAS_NOTIONAL = 0x06c  # rw, 32 bits
 LISTING_HAS_NOTIONAL_MASK = 0x1
 LISTING_HAS_NOTIONAL_RESET = 0
 LISTING_NOTIONAL_MAX = 0x070  # rw, 64 bits
@@ -236,25 +236,25 @@ BLOCK = Block(
         Register('listing_qty_max_lots', 0x04c, 32, (
             Field('value', 0, 32, Kind.CONFIG, 'cfg_listing_qty_max_lots', True, True, bits='QTY_W'),
         )),
-        Register('listing_collar_ticks', 0x050, 32, (
-            Field('value', 0, 32, Kind.CONFIG, 'cfg_listing_collar_ticks', True, True, bits='PRICE_W'),
+        Register('listing_collar_ticks', 0x050, 64, (
+            Field('value', 0, 64, Kind.CONFIG, 'cfg_listing_collar_ticks', True, True, bits='PRICE_W'),
         )),
-        Register('listing_collar_unlimited', 0x054, 32, (
+        Register('listing_collar_unlimited', 0x058, 32, (
             Field('value', 0, 1, Kind.CONFIG, 'cfg_listing_collar_unlimited', True, True),
         )),
-        Register('listing_has_floor', 0x058, 32, (
+        Register('listing_has_floor', 0x05c, 32, (
             Field('value', 0, 1, Kind.CONFIG, 'cfg_listing_has_floor', True, True),
         )),
-        Register('listing_floor_ticks', 0x05c, 32, (
+        Register('listing_floor_ticks', 0x060, 32, (
             Field('value', 0, 32, Kind.CONFIG, 'cfg_listing_floor_ticks', True, True, signed=True, bits='PRICE_W'),
         )),
-        Register('listing_has_cap', 0x060, 32, (
+        Register('listing_has_cap', 0x064, 32, (
             Field('value', 0, 1, Kind.CONFIG, 'cfg_listing_has_cap', True, True),
         )),
-        Register('listing_cap_ticks', 0x064, 32, (
+        Register('listing_cap_ticks', 0x068, 32, (
             Field('value', 0, 32, Kind.CONFIG, 'cfg_listing_cap_ticks', True, True, signed=True, bits='PRICE_W'),
         )),
-        Register('listing_has_notional', 0x068, 32, (
+        Register('listing_has_notional', 0x06c, 32, (
             Field('value', 0, 1, Kind.CONFIG, 'cfg_listing_has_notional', True, True),
         )),
         Register('listing_notional_max', 0x070, 64, (
