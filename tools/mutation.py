@@ -8,7 +8,6 @@ comments, what stands under ``ifdef FORMAL``, checks of parameters in ``initial`
 from __future__ import annotations
 
 import hashlib
-import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -102,27 +101,29 @@ def mutants_of(path: Path) -> list[Mutant]:
 def sample(mutants: Iterable[Mutant], count: int, seed: int) -> list[Mutant]:
     """Return all in an order in which any first *count* are spread over blocks, modules and operators.
 
-    The same seed and the same mutants give the same order; the caller takes the first that build.
+    The same seed gives the same order; the caller takes the first that build. Every place in it is drawn from the
+    seed and the name or id of what stands there, so an edit of one line moves few others of the sample.
     """
-    rng = random.Random(seed)
     piles: dict[str, dict[tuple[str, str], list[Mutant]]] = defaultdict(lambda: defaultdict(list))
     for mutant in mutants:
         piles[mutant.block][mutant.operator, mutant.module].append(mutant)
-    queues = [_turns(piles[block], rng) for block in sorted(piles)]
+    queues = [_turns(block, piles[block], seed) for block in sorted(piles)]
     return list(_in_turn(queues))[: max(count, 0)]
 
 
-def _turns(cells: dict[tuple[str, str], list[Mutant]], rng: random.Random) -> list[Mutant]:
+def _turns(block: str, cells: dict[tuple[str, str], list[Mutant]], seed: int) -> list[Mutant]:
     """Return a block's mutants, one of each operator in turn; of an operator, one of each module in turn."""
     by_operator: dict[str, list[list[Mutant]]] = defaultdict(list)
-    for (operator, _), pile in sorted(cells.items(), key=lambda cell: cell[0]):
-        rng.shuffle(pile)
-        by_operator[operator].append(pile)
-    operators = sorted(by_operator)
-    rng.shuffle(operators)  # so that blocks do not all begin with the same one
-    for piles in by_operator.values():
-        rng.shuffle(piles)
+    for (operator, module), pile in sorted(cells.items(), key=lambda cell: _draw(seed, block, *cell[0])):
+        by_operator[operator].append(sorted(pile, key=lambda mutant: _draw(seed, module, mutant.id)))
+    # Of each block another one first, so that few of all are of every operator.
+    operators = sorted(by_operator, key=lambda operator: _draw(seed, block, operator))
     return list(_in_turn([list(_in_turn(by_operator[operator])) for operator in operators]))
+
+
+def _draw(seed: int, *names: str) -> int:
+    """Return a number drawn from the seed for what has these names."""
+    return int.from_bytes(hashlib.sha256("|".join([str(seed), *names]).encode()).digest()[:8], "big")
 
 
 def _in_turn(queues: Sequence[list[Mutant]]) -> Iterator[Mutant]:

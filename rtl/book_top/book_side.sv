@@ -2,8 +2,8 @@
 // One side of every slot's book: its LEVELS best levels, sorted, in one wide row of block RAM.
 //
 // An operation takes three clocks: `load` brings a slot's row (or a quote in its place) into registers; `compare` holds the
-// price against each level and makes the new best price; `update` moves the levels, and says what was wrong. The next
-// operation on the same row may follow without a load, else the row is to be written back first (`store`).
+// price against each level; `update` moves the levels, shows the new best one and says what was wrong. The next operation
+// on the same row may follow without a load, else the row is to be written back first (`store`).
 //
 //   op        what it does with lots at price
 //   ADD       lots more at price
@@ -39,11 +39,9 @@ module book_side #(
     input  wire logic                      op_take,
     input  wire logic signed [PRICE_W-1:0] op_ticks,
     input  wire logic [BOOK_QTY_W-1:0]     op_lots,
-    input  wire logic                      best,        // with compare: show the new best level from the next clock on …
-    input  wire logic                      best_late,   // … or, of TAKE, with update
     input  wire logic                      update,
 
-    output      logic                      best_has,
+    output      logic                      best_has,    // after update, until the next one
     output      logic signed [PRICE_W-1:0] best_ticks,  // any value while best_has is low
     output      logic [BOOK_QTY_W-1:0]     best_lots,
     output wire logic                      missing,     // with update: there is less than is to be taken
@@ -51,10 +49,7 @@ module book_side #(
     output wire logic                      exhausted,   // with update: the last kept level goes, and more were cut off
     output wire logic                      wrong,       // with update: any of the three
 
-    output wire logic                      held_has,    // the best level of the row that is held …
-    output wire logic signed [PRICE_W-1:0] held_ticks,
-    output wire logic [BOOK_QTY_W-1:0]     held_lots,
-    output wire logic                      read_has,    // … and of the row that was read
+    output wire logic                      read_has,    // the best level of the row that was read
     output wire logic signed [PRICE_W-1:0] read_ticks,
     output wire logic [BOOK_QTY_W-1:0]     read_lots
 );
@@ -78,17 +73,19 @@ module book_side #(
         read_q <= rows_q[read_slot];
     end
 
-    assign held_has   = valid_q[0];
-    assign held_ticks = ticks_q[PRICE_W-1:0];
-    assign held_lots  = lots_q[BOOK_QTY_W-1:0];
     assign read_has   = read_q[LEVELS*LEVEL_W];
     assign read_ticks = read_q[PRICE_W-1:0];
     assign read_lots  = read_q[LEVELS*PRICE_W +: BOOK_QTY_W];
 
-    // compare: each level against the price
-    wire logic [LEVELS-1:0] equal, better, same, beyond;       // better: the price is better than that of the level
+    // compare: each level against the price. All that the levels need for their move is made of it here, so that `update`
+    // has time to move them: they are sorted, so what is better than one level is better than all behind it.
+    wire logic [LEVELS-1:0] equal, better, beyond;             // better: the price is better than that of the level
+    wire logic [LEVELS-1:0] leaves, newer;
     wire logic [LEVELS*BOOK_QTY_W-1:0] moved;                  // lots of each level after ADD or TAKE
-    logic [LEVELS-1:0] equal_q, better_q, same_q;
+    logic [LEVELS-1:0] equal_q;
+    logic [LEVELS-1:0] leaves_q;                               // the level goes
+    logic [LEVELS-1:0] newer_q;                                // better than this level, and not found before it
+    logic              behind_q;                               // worse than all kept, where it is not found
     logic              beyond_low_q, beyond_high_q;            // of the level found: fewer lots than none, or too many
     logic [LEVELS*BOOK_QTY_W-1:0] moved_q;
 
@@ -100,65 +97,55 @@ module book_side #(
                                           + {{BOOK_QTY_W{1'b0}}, op_take};
             assign equal[i]  = valid_q[i] && ticks == op_ticks;
             assign better[i] = !valid_q[i] || (BUY ? op_ticks > ticks : op_ticks < ticks);
-            assign same[i]   = lots == op_lots;
+            assign leaves[i] = equal[i] && (op_zero || op_take && lots == op_lots);
+            if (i == 0) begin : g_first
+                assign newer[i] = better[i];
+            end else begin : g_next
+                assign newer[i] = better[i] && !(|equal[i-1:0]);
+            end
             assign beyond[i] = sum[BOOK_QTY_W];
             assign moved[i*BOOK_QTY_W +: BOOK_QTY_W] = sum[BOOK_QTY_W-1:0];
         end
     endgenerate
 
-    // The best level is needed a clock before the others, so it is made of the comparisons with level 0 alone.
-    // Whether TAKE takes all is known too late for that.
-    wire logic late      = op_take;
-    wire logic late_goes = equal_q[0] && same_q[0];
-    wire logic top_goes  = late || op_zero;
-    wire logic signed [PRICE_W-1:0] other_ticks = top_goes ? ticks_q[PRICE_W +: PRICE_W] : op_ticks;
-    wire logic [BOOK_QTY_W-1:0] other_lots = top_goes ? lots_q[BOOK_QTY_W +: BOOK_QTY_W] : op_lots;
-    wire logic take_other = late ? late_goes : op_zero ? equal[0] : (op_add || op_set) && better[0];
-    wire logic [BOOK_QTY_W-1:0] kept_lots =
-        late ? (equal_q[0] ? moved_q[BOOK_QTY_W-1:0] : lots_q[BOOK_QTY_W-1:0]) :
-        op_set ? op_lots : op_add ? moved[BOOK_QTY_W-1:0] : lots_q[BOOK_QTY_W-1:0];
-
     always_ff @(posedge clk) begin
         equal_q  <= equal;
-        better_q <= better;
-        same_q   <= same;
+        leaves_q <= leaves;
+        newer_q  <= newer;
+        behind_q <= !(|(better & valid_q));
         beyond_low_q  <= |(equal & beyond & LOW_HALF);
         beyond_high_q <= |(equal & beyond & ~LOW_HALF);
         moved_q  <= moved;
-        if (best || best_late) begin
-            best_has   <= top_goes && take_other ? valid_q[1] : valid_q[0] || op_add || op_set;
-            best_ticks <= take_other ? other_ticks : ticks_q[PRICE_W-1:0];
-            best_lots  <= take_other ? other_lots : late || equal[0] ? kept_lots : lots_q[BOOK_QTY_W-1:0];
-        end
     end
 
     // update: every level stays, takes the new one, or takes that of its neighbour
     wire logic              found   = |equal_q;
-    wire logic              inserts = (op_add || op_set) && !found;
-    wire logic [LEVELS-1:0] leaves  = equal_q & ({LEVELS{op_zero}} | {LEVELS{op_take}} & same_q);
-    wire logic              behind  = !(|(better_q & valid_q));  // worse than all kept, where it is not found
-    wire logic              refuses = inserts && behind && more_q;  // nobody knows what was cut off before it
-    wire logic              cuts    = inserts && valid_q[LEVELS-1];
+    wire logic              enters  = op_add || op_set;
+    wire logic              refuses = behind_q && more_q;  // nobody knows what was cut off before it
+    wire logic              cuts    = enters && !found && valid_q[LEVELS-1];
     wire logic [LEVELS-1:0] below;    // a level that leaves stands here or before
     wire logic [LEVELS-1:0] pushed;   // the level before moves here
     wire logic [LEVELS-1:0] new_here;
+    wire logic signed [PRICE_W-1:0] best_ticks_d;
+    wire logic [BOOK_QTY_W-1:0] best_lots_d;
+    wire logic best_has_d;
 
     wire logic too_far = beyond_low_q || beyond_high_q;
-    wire logic nowhere = !found && !(more_q && behind);
+    wire logic nowhere = !found && !refuses;
     assign missing   = op_take && (too_far || nowhere);
     assign range     = op_add && too_far;
-    assign exhausted = leaves[0] && !valid_q[1] && more_q;
+    assign exhausted = leaves_q[0] && !valid_q[1] && more_q;
     assign wrong     = (op_add || op_take) && too_far || op_take && nowhere || exhausted;
 
     generate
         for (genvar i = 0; i < LEVELS; i++) begin : g_update
-            assign below[i] = |leaves[i:0];
+            assign below[i] = |leaves_q[i:0];
             if (i == 0) begin : g_first
                 assign pushed[i]   = 1'b0;
-                assign new_here[i] = inserts && better_q[i];
+                assign new_here[i] = enters && newer_q[i];
             end else begin : g_other
-                assign pushed[i]   = inserts && better_q[i-1];
-                assign new_here[i] = inserts && better_q[i] && !refuses;  // unless pushed
+                assign pushed[i]   = enters && newer_q[i-1];
+                assign new_here[i] = enters && newer_q[i] && !refuses;  // unless pushed
             end
 
             wire logic signed [PRICE_W-1:0] after_ticks;
@@ -191,19 +178,27 @@ module book_side #(
                 equal_q[i] && (op_add || op_take) ? moved_q[i*BOOK_QTY_W +: BOOK_QTY_W] :
                 equal_q[i] && op_set ? op_lots : lots_q[i*BOOK_QTY_W +: BOOK_QTY_W];
 
+            wire logic signed [PRICE_W-1:0] next_ticks =
+                below[i] ? after_ticks : pushed[i] ? before_ticks : new_here[i] ? op_ticks : ticks_q[i*PRICE_W +: PRICE_W];
+            wire logic [BOOK_QTY_W-1:0] next_lots =
+                below[i] ? after_lots : pushed[i] ? before_lots : new_here[i] ? op_lots : same_lots;
+            wire logic next_valid = below[i] ? after_valid : pushed[i] ? before_valid : valid_q[i] || new_here[i];
+
+            if (i == 0) begin : g_best
+                assign best_ticks_d = next_ticks;
+                assign best_lots_d  = next_lots;
+                assign best_has_d   = next_valid;
+            end
+
+            // A quote is level 0 alone; what is not valid behind it may have any price.
             always_ff @(posedge clk) begin
-                if (load) begin
-                    ticks_q[i*PRICE_W +: PRICE_W] <= load_quote ? quote_ticks : read_q[i*PRICE_W +: PRICE_W];
-                    lots_q[i*BOOK_QTY_W +: BOOK_QTY_W] <=
-                        load_quote ? quote_lots : read_q[LEVELS*PRICE_W + i*BOOK_QTY_W +: BOOK_QTY_W];
-                    valid_q[i] <= load_quote ? quote_has && i == 0 : read_q[LEVELS*LEVEL_W + i];
-                end else if (update) begin
+                if (load || update) begin
                     ticks_q[i*PRICE_W +: PRICE_W] <=
-                        below[i] ? after_ticks : pushed[i] ? before_ticks : new_here[i] ? op_ticks :
-                        ticks_q[i*PRICE_W +: PRICE_W];
+                        !load ? next_ticks : load_quote && i == 0 ? quote_ticks : read_q[i*PRICE_W +: PRICE_W];
                     lots_q[i*BOOK_QTY_W +: BOOK_QTY_W] <=
-                        below[i] ? after_lots : pushed[i] ? before_lots : new_here[i] ? op_lots : same_lots;
-                    valid_q[i] <= below[i] ? after_valid : pushed[i] ? before_valid : valid_q[i] || new_here[i];
+                        !load ? next_lots : load_quote && i == 0 ? quote_lots
+                                                                 : read_q[LEVELS*PRICE_W + i*BOOK_QTY_W +: BOOK_QTY_W];
+                    valid_q[i] <= !load ? next_valid : load_quote ? quote_has && i == 0 : read_q[LEVELS*LEVEL_W + i];
                 end
             end
         end
@@ -212,11 +207,16 @@ module book_side #(
     always_ff @(posedge clk) begin
         if (load) more_q <= !load_quote && read_q[ROW_W-1];
         else if (update && cuts) more_q <= 1'b1;
+        if (update) begin
+            best_has   <= best_has_d;
+            best_ticks <= best_ticks_d;
+            best_lots  <= best_lots_d;
+        end
     end
 
 `ifdef FORMAL
     // The neighbour: one operation at a time, the same from compare to update; every row that is read was once stored.
-    logic ran_q, updated_q, loaded_q, op_best_q, best_q, wrong_q;
+    logic ran_q, updated_q, loaded_q, best_q;
     logic [LEVELS-1:0] in_order, read_order;
     formal_reset reset_i (.clk(clk), .rst(!ran_q), .ran_q(ran_q));
 
@@ -244,9 +244,7 @@ module book_side #(
     always_ff @(posedge clk) begin
         loaded_q   <= loaded_q || load;
         updated_q  <= update || load;
-        best_q     <= update && (op_best_q || best_late);
-        op_best_q  <= best;
-        wrong_q    <= wrong;
+        best_q     <= update;
         op_q       <= {op_add, op_set, op_zero, op_take};
         op_ticks_q <= op_ticks;
         op_lots_q  <= op_lots;
@@ -254,22 +252,22 @@ module book_side #(
     always_comb begin
         assume (3'(op_add) + 3'(op_set) + 3'(op_zero) + 3'(op_take) <= 3'd1);
         assume (!(load && update));
-        assume (!best_late || update);
-        assume (!best || !op_take);
-        assume (!best_late || !op_add && !op_set && !op_zero);  // taken away on this side or on the other
         if (load && !load_quote) assume (&read_order);
-        if (!loaded_q) assume (!update && !best);
+        if (!loaded_q) assume (!update);
         if (ran_q && update) assume (!updated_q && op_q == {op_add, op_set, op_zero, op_take}
                                      && op_ticks_q == op_ticks && op_lots_q == op_lots);
-        if (ran_q && op_best_q) assume (update);
     end
     always_comb if (ran_q && loaded_q) begin
         sorted: assert (&in_order);
-        // What was shown a clock early is what the levels then say, unless the book said that something was wrong.
-        if (best_q && !wrong_q) begin
-            early_has: assert (best_has == valid_q[0]);
-            if (best_has) early_ticks: assert (best_ticks == ticks_q[PRICE_W-1:0]);
-            if (best_has) early_lots:  assert (best_lots == lots_q[BOOK_QTY_W-1:0]);
+        if (best_q) begin
+            best_there: assert (best_has == valid_q[0]);
+            if (best_has) best_price: assert (best_ticks == ticks_q[PRICE_W-1:0]);
+            if (best_has) best_size:  assert (best_lots == lots_q[BOOK_QTY_W-1:0]);
+            // What was set stands at its price, or is worse than the best.
+            if (op_q[2]) set_has: assert (best_has);
+            if (op_q[2] && best_ticks == op_ticks_q) set_lots: assert (best_lots == op_lots_q);
+            if (op_q[2] && best_ticks != op_ticks_q)
+                set_behind: assert (BUY ? best_ticks > op_ticks_q : best_ticks < op_ticks_q);
         end
     end
 `endif

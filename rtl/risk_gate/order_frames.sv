@@ -328,20 +328,100 @@ module order_frames #(
     axis_rules #(.WIDTH(65), .ASSUME(1)) s_axis_i (
         .clk, .rst, .tvalid(s_axis_tvalid), .tready(s_axis_tready), .payload({s_axis_tlast, s_axis_tdata})
     );
-    axis_rules #(.WIDTH(1), .ASSUME(1)) room_i (.clk, .rst, .tvalid(m_note_tready), .tready(m_note_tvalid), .payload(1'b0));
-    axis_rules #(.WIDTH(6 + SLOT_W + PRICE_W + QTY_W)) m_order_i (
+    // Room for a note, once there, stays until one is given.
+    axis_rules #(.WIDTH(1), .ASSUME(1)) room_i (
+        .clk, .rst, .tvalid(m_note_tready), .tready(m_note_tvalid), .payload(1'b0)
+    );
+    axis_rules #(.WIDTH(5 + SLOT_W + PRICE_W + QTY_W + 128)) m_order_i (
         .clk, .rst, .tvalid(m_order_tvalid), .tready(m_order_tready),
-        .payload({m_order_kind, m_order_slot, m_order_side, m_order_price_ticks, m_order_lots, m_order_fits, 1'b0})
+        .payload({m_order_kind, m_order_slot, m_order_side, m_order_price_ticks, m_order_lots, m_order_fits,
+                  m_order_at_ns, m_order_intent_id})
     );
     counter_rules #(.WIDTH(COUNT_W)) frames_i (.clk, .rst, .count(sts_frame_count));
     counter_rules #(.WIDTH(COUNT_W)) refused_i (.clk, .rst, .count(sts_refused_count));
+    counter_rules #(.WIDTH(COUNT_W)) references_i (.clk, .rst, .count(sts_reference_count));
+    counter_rules #(.WIDTH(COUNT_W)) misfits_i (.clk, .rst, .count(sts_misfit_count));
 
-    // rd <= commit <= wr round the ring, and never more than it holds.
-    logic sent_q;
-    always_ff @(posedge clk) sent_q <= m_ref_tvalid && !rst;
-    always_comb if (ran_q) begin
-        order: assert (PTR_W'(commit_q - rd_q) <= used && 32'(used) <= DEPTH);
-        apart: assert (!sent_q || !m_ref_tvalid);
+    // A second, plain reading of the frames: where a beat stands, and at tlast whether the whole frame is right.
+    logic [5:0]  f_at_q;  // beats of this frame so far, 63: that many or more
+    logic [31:0] f_bytes_q, f_count_q;
+    logic [15:0] f_schema_q, f_stride_q;
+    logic [7:0]  f_version_q;
+    wire logic [15:0] f_size =
+        f_schema_q == penstock_pkg::ORDER_INTENT_ID     ? penstock_pkg::ORDER_INTENT_BYTES :
+        f_schema_q == penstock_pkg::EXECUTION_REPORT_ID ? penstock_pkg::EXECUTION_REPORT_BYTES :
+        f_schema_q == penstock_pkg::QUOTE_ID            ? penstock_pkg::QUOTE_BYTES : 16'd0;
+    wire logic [7:0] f_version =
+        f_schema_q == penstock_pkg::ORDER_INTENT_ID     ? penstock_pkg::ORDER_INTENT_VERSION :
+        f_schema_q == penstock_pkg::EXECUTION_REPORT_ID ? penstock_pkg::EXECUTION_REPORT_VERSION :
+                                                          penstock_pkg::QUOTE_VERSION;
+    wire logic f_last  = s_axis_tvalid && s_axis_tready && s_axis_tlast;
+    wire logic f_right = f_last && f_size != 0 && f_version_q == f_version && f_stride_q == f_size
+                      && f_count_q >= 1 && f_count_q <= 32'(RECORDS_MAX) && f_bytes_q == 32'(f_count_q[3:0]) * 32'(f_size)
+                      && 32'(f_at_q) + 1 == 6 + f_bytes_q / 8;
+
+    // Each record of a right frame is owed from its tlast until it leaves; of a frame of intents, all of them.
+    wire logic [PTR_W-1:0] f_moved = wr_next - commit_q;
+    logic [PTR_W-1:0]   f_owed_q;
+    logic [COUNT_W-1:0] f_frames_q;
+    logic               f_ref_q, f_up_q;
+    always_ff @(posedge clk) begin
+        if (take) begin
+            f_at_q <= s_axis_tlast ? 6'd0 : f_at_q == 6'd63 ? 6'd63 : f_at_q + 6'd1;
+            if (f_at_q == 6'd0) {f_version_q, f_schema_q, f_bytes_q} <= data[55:0];
+            if (f_at_q == 6'd5) {f_stride_q, f_count_q} <= data[47:0];
+        end
+        f_owed_q <= f_owed_q - PTR_W'(leave)
+                  + (!f_right ? '0 : f_schema_q == penstock_pkg::ORDER_INTENT_ID ? f_count_q[PTR_W-1:0] : f_moved);
+        f_ref_q    <= m_ref_tvalid;
+        f_up_q     <= f_right && !(&sts_frame_count);
+        f_frames_q <= sts_frame_count;
+        if (rst) {f_at_q, f_ref_q, f_up_q, f_owed_q, f_frames_q} <= '0;
+    end
+
+    always_comb if (ran_q && !rst) begin
+        whole:   assert (pass == f_right);
+        few:     assert (!f_right || 32'(f_moved) <= f_count_q);
+        owed:    assert (!(m_order_tvalid || m_ref_tvalid) || f_owed_q != 0);
+        exact:   assert (f_owed_q == PTR_W'(commit_q - rd_q));
+        counted: assert (sts_frame_count == f_frames_q + COUNT_W'(f_up_q));
+        apart:   assert (!f_ref_q || !m_ref_tvalid);
+        alone:   assert (!m_ref_tvalid || !m_order_tvalid);
+    end
+
+    // What has to be known of a state for the laws above to follow from it.
+    wire logic f_good = f_size != 0 && f_version_q == f_version && f_stride_q == f_size && f_count_q >= 1
+                     && f_count_q <= 32'(RECORDS_MAX) && f_bytes_q == 32'(f_count_q[3:0]) * 32'(f_size);
+    wire logic [PTR_W-1:0] f_done = f_count_q[PTR_W-1:0] - left_q;  // records that have come
+    always_comb if (ran_q && !rst) begin
+        ring:  assert (PTR_W'(commit_q - rd_q) <= used && 32'(used) <= DEPTH && (!s_axis_tready || 32'(used) < DEPTH));
+        refs:  assert (f_ref_q == ref_q);
+        state: assert (state_q <= IN_WASTE && beat_q < 4'd11);
+        if (state_q == IN_HEADER) begin
+            at_header: assert (6'(beat_q) == f_at_q && beat_q < 4'd6 && wr_q == commit_q && !whole_q);
+        end else begin
+            past_header: assert (f_at_q >= 6'd6 && count_q == f_count_q && stride_q == f_stride_q);
+        end
+        if (f_at_q != 0) begin
+            first_beat: assert (body_bytes_q == f_bytes_q && (schema_q == OTHER) == (f_size == 0)
+                                && version_ok_q == (f_version_q == f_version || f_size == 0 && version_ok_q));
+            kinds: assert ((schema_q == INTENT) == (f_schema_q == penstock_pkg::ORDER_INTENT_ID)
+                           && (schema_q == REPORT) == (f_schema_q == penstock_pkg::EXECUTION_REPORT_ID)
+                           && (schema_q == QUOTE) == (f_schema_q == penstock_pkg::QUOTE_ID));
+        end
+        if (state_q == IN_RECORDS && (whole_q || judged_q)) begin
+            fresh: assert (f_at_q == 6'd6 + 6'(beat_q) && beat_q <= 4'(judged_q) && left_q == count_q[PTR_W-1:0]
+                           && wr_q == commit_q && !(whole_q && judged_q));
+        end
+        if (state_q == IN_RECORDS && judged_q) judged: assert ((reason_q == REASON_NONE) == f_good);
+        if (state_q == IN_RECORDS && !whole_q && !judged_q) begin
+            fair:   assert (f_good && reason_q == REASON_NONE && left_q >= 1 && 32'(left_q) <= f_count_q);
+            place:  assert (beat_q <= beat_last && 32'(f_at_q) == 6 + 32'(f_done) * 32'(f_size) / 8 + 32'(beat_q));
+            behind: assert (schema_q == INTENT ? PTR_W'(wr_q - commit_q) == f_done : PTR_W'(wr_q - commit_q) <= f_done);
+        end
+        if (state_q == IN_WASTE) begin
+            waste: assert (wr_q == commit_q && (!f_good || 32'(f_at_q) >= 6 + f_bytes_q / 8));
+        end
     end
 `endif
 endmodule

@@ -39,7 +39,9 @@ module reference_check #(
     input  wire logic signed [PRICE_W-1:0] price_ticks,
     input  wire logic [62:0]               at_ns,
     input  wire logic [PRICE_W-1:0]        collar_ticks,
+    input  wire logic                      collar_unlimited,
     input  wire logic [62:0]               age_max_ns,
+    input  wire logic                      age_unlimited,
 
     output      logic                      present,     // two cycles after `look`
     output wire logic                      outside,     // present, and the price beyond the collar
@@ -72,10 +74,10 @@ module reference_check #(
     logic [62:0]               at_q, marked_q;
     logic signed [PRICE_W+1:0] low_q, high_q;  // with the collar taken off and added
     logic signed [64:0]        oldest_q;       // a reference from before this is too old
-    logic                      below_q, above_q, too_old_q, present_q;
+    logic                      below_q, above_q, too_old_q;
 
-    assign outside = present_q && (below_q || above_q);
-    assign too_old = present_q && too_old_q;
+    assign outside = below_q || above_q;
+    assign too_old = too_old_q;
 
     always_ff @(posedge clk) begin
         write_q      <= clear || mark || cfg_done;
@@ -98,7 +100,11 @@ module reference_check #(
         below_q   <= high_q < (PRICE_W+2)'(ref_q);
         above_q   <= low_q > (PRICE_W+2)'(ref_q);
         too_old_q <= oldest_q > $signed({2'b0, marked_q});
-        present_q <= present;
+        if (!present || collar_unlimited) begin
+            below_q <= 1'b0;
+            above_q <= 1'b0;
+        end
+        if (!present || age_unlimited) too_old_q <= 1'b0;
 
         if (rst) write_q <= 1'b0;
     end

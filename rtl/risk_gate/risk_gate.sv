@@ -178,7 +178,8 @@ module risk_gate #(
     logic               counted_q;  // one cycle after an order was judged
     logic               passed_q;   // one cycle after an order passed
 
-    wire logic clearing = state_q == CLEARING;
+    logic               clearing_q, starts_q, changes_q;  // the tables are emptied; the first clock of changing; it is an order's
+    wire logic clearing = clearing_q;
     wire logic take = s_order_tvalid && s_order_tready;
     assign s_order_tready = ready_q && (!m_verdict_tvalid || m_verdict_tready);
 
@@ -315,7 +316,8 @@ module risk_gate #(
         .cfg_write(apply && put_reference_q), .cfg_index(cfg_reference_index), .cfg_has_price(cfg_reference_has_price),
         .cfg_price_ticks(cfg_reference_price_ticks), .cfg_at_ns(cfg_reference_at_ns), .cfg_done(reference_done),
         .load(ready_q), .look(step_q[1]), .slot(s_order_slot), .price_ticks(s_order_price_ticks),
-        .at_ns(s_order_at_ns[62:0]), .collar_ticks(collar_q), .age_max_ns(age_max_q),
+        .at_ns(s_order_at_ns[62:0]), .collar_ticks(collar_q), .collar_unlimited(collar_unlimited_q),
+        .age_max_ns(age_max_q), .age_unlimited(age_unlimited_q),
         .present(ref_present), .outside(ref_outside), .too_old(ref_too_old)
     );
     message_rate u_rate (
@@ -344,7 +346,8 @@ module risk_gate #(
         check_q && small_q                               ? QTY_MIN :
         check_q && large_q                               ? QTY_MAX :
         check_q && ref_required_q && !ref_present        ? NO_REFERENCE :
-        check_q && (low_q || high_q)                     ? BOUNDS : NONE;
+        check_q && (low_q || high_q)                     ? BOUNDS :
+        check_q && collar_none_q                         ? COLLAR : NONE;
 
     // ---- of several intervals the first that fails decides
     logic over_q, beyond_q, net_over_q, working_over_q, short_q;
@@ -355,18 +358,18 @@ module risk_gate #(
     wire logic any_working_over = working_over_q || working_over;
     wire logic any_short        = short_q || short_of;
 
-    wire logic collar_bad = collar_none_q || !collar_unlimited_q && ref_outside;
-    wire logic stale      = age_none_q || !age_unlimited_q && ref_too_old;
+    wire logic stale = age_none_q || ref_too_old;
+    logic rate_over_q, rate_refused_q;
     wire logic [7:0] check_reason =
         cfg_kill                           ? KILL :
         cfg_paused                         ? PAUSED :
         early_q                            ? early_reason_q :
-        collar_bad                         ? COLLAR :
+        ref_outside                        ? COLLAR :
         !has_notional_q || notional_above  ? NOTIONAL :
         too_many || position_over          ? OVERFLOW :
         position_bad                       ? POSITION :
-        rate_overflow                      ? OVERFLOW :
-        rate_refused                       ? RATE :
+        rate_over_q                        ? OVERFLOW :
+        rate_refused_q                     ? RATE :
         stale                              ? STALE :
         seen                               ? DUPLICATE : NONE;
     wire logic command_over =
@@ -375,27 +378,32 @@ module risk_gate #(
     wire logic [7:0] command_reason =
         early_q ? early_reason_q : command_over ? OVERFLOW : command_short ? NOT_RESERVED : NONE;
     wire logic [7:0] reason = check_q ? check_reason : command_reason;
-    wire logic fails = cfg_kill || cfg_paused || early_q || collar_bad || !has_notional_q || notional_above || too_many ||
-                       position_over || position_bad || rate_overflow || rate_refused || stale || seen;
+    wire logic fails = cfg_kill || cfg_paused || early_q || ref_outside || !has_notional_q || notional_above || too_many ||
+                       position_over || position_bad || rate_over_q || rate_refused_q || stale || seen;
     wire logic passes = check_q && !fails;
     // What was dealt has happened: a FILL is entered even where less was reserved.
     wire logic changes = check_q ? passes && !single_q :
         !early_q && !command_over && (!command_short || kind_q == tick_pkg::GATE_FILL);
 
-    wire logic changed = !walk_valid && !next_valid_q && !here_valid_q && asked_q[2:1] == 0 && !position_busy;
+    // An order that fails changes nothing, which is known one clock after it was judged: not in the way of the verdict.
+    wire logic begins  = starts_q && (host_q || changes_q);
+    wire logic changed = !begins && !walk_valid && !next_valid_q && !here_valid_q && asked_q[2:1] == 0 && !position_busy;
     logic [1:0] state_d;
     always_comb begin
         state_d = state_q;
         case (state_q)
             CLEARING: if (&clear_at_q) state_d = IDLE;
             IDLE:     if (take) state_d = JUDGING; else if (apply_interval) state_d = CHANGING;
-            JUDGING:  if (decide_q) state_d = changes ? CHANGING : IDLE;
+            JUDGING:  if (decide_q) state_d = check_q && single_q ? IDLE : CHANGING;
             default:  if (changed) state_d = IDLE;
         endcase
     end
 
     always_ff @(posedge clk) begin
-        state_q <= state_d;
+        state_q    <= state_d;
+        clearing_q <= state_d == CLEARING;
+        starts_q   <= state_q != CHANGING && state_d == CHANGING;
+        changes_q  <= changes;
         ready_q <= state_d == IDLE && !put_any && !pulse_any && state_q != CLEARING;
         clear_at_q <= clear_at_q + 1'b1;
 
@@ -444,6 +452,8 @@ module risk_gate #(
         // cycle 3
         early_q        <= early_reason != NONE;
         early_reason_q <= early_reason;
+        rate_over_q    <= rate_overflow;
+        rate_refused_q <= rate_refused;
 
         // the walk: the link's address, the link, the interval; then the row is asked for
         if (walk_valid) begin
@@ -482,16 +492,18 @@ module risk_gate #(
             walk_sell_q   <= order_sell;
             walk_update_q <= 1'b0;
         end
-        if (state_q != CHANGING && state_d == CHANGING) begin
-            walk_left_q   <= state_q == IDLE || single_q ? LINK_W'(1) : count_q;
+        if (state_q == IDLE) begin
+            host_q    <= apply_interval;
+            reading_q <= apply_interval && !put_limit_q && !put_exposure_q;
+        end
+        if (starts_q) begin
             walk_at_q     <= link_q;
             walk_first_q  <= 1'b1;
-            walk_both_q   <= state_q == IDLE || kind_q == tick_pkg::GATE_FILL;
-            walk_sell_q   <= state_q == IDLE || kind_q == tick_pkg::GATE_FILL ? 1'b0 : order_sell;
-            walk_update_q <= state_q != IDLE || put_limit_q || put_exposure_q;
-            host_q        <= state_q == IDLE;
-            reading_q     <= state_q == IDLE && !put_limit_q && !put_exposure_q;
+            walk_both_q   <= host_q || kind_q == tick_pkg::GATE_FILL;
+            walk_sell_q   <= host_q || kind_q == tick_pkg::GATE_FILL ? 1'b0 : order_sell;
+            walk_update_q <= !reading_q;
         end
+        if (begins) walk_left_q <= host_q || single_q ? LINK_W'(1) : count_q;
         if (reading_q && asked_q[2] && !asked_sell_q[2]) begin
             sts_interval_stored_long_max_kw    <= row_limit;
             sts_interval_stored_net_kw         <= row_net;
@@ -523,9 +535,11 @@ module risk_gate #(
 
         if (m_verdict_tready) m_verdict_tvalid <= 1'b0;
         if (decide_q) begin
-            m_verdict_tvalid      <= 1'b1;
+            m_verdict_tvalid <= 1'b1;
+            m_verdict_reason <= reason;
+        end
+        if (step_q[2]) begin  // no verdict waits while an order is inside
             m_verdict_kind        <= kind_q;
-            m_verdict_reason      <= reason;
             m_verdict_slot        <= slot_q;
             m_verdict_side        <= side_q;
             m_verdict_price_ticks <= price_q;
@@ -540,6 +554,8 @@ module risk_gate #(
 
         if (rst) begin
             state_q    <= CLEARING;
+            clearing_q <= 1'b1;
+            starts_q   <= 1'b0;
             ready_q    <= 1'b0;
             clear_at_q <= '0;
             step_q     <= '0;

@@ -396,6 +396,7 @@ module trigger #(
             // What has to be known of a state for the laws above to follow from it.
             id_ok:     assert (!order_id_ok_q || !offered_q || !m_order_intent_id[63] && m_order_intent_id != 0);
             next_id_:  assert (!base_ok_q || next_id_q != 0);
+            may:       assert (!offered_q || (lane_fires & ~lane_may_fire) == '0);
             begun:     assert (f_waits_q == (offered_q && !live_q));
             fired:     assert (f_fired_q == (settle_q && sts_last_rule == any_rule));
         end

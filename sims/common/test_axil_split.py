@@ -129,7 +129,7 @@ class Bench:
         return Pages.data(page, offset), Pages.resp(page, offset)
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(
     (("idle", "backpressure", "pause"), [
         (None, None, None), (one_in_three, two_in_three, None), (None, one_in_three, two_in_three),

@@ -142,7 +142,7 @@ async def the_clocks_are_those_of_the_header(dut: Any) -> None:
     ]
     assert any(more)
     between = [b - a for a, b in zip(bench.taken_at, bench.taken_at[1:], strict=False)]
-    assert between == [7 + count + wait for wait in more[:-1]]
+    assert between == [8 + count + wait for wait in more[:-1]]
 
 
 async def quiet(dut: Any) -> Bench:

@@ -32,9 +32,7 @@ def tops(rng: random.Random, count: int) -> list[tuple[int, int, int, int | None
     ]
     for _ in range(count):
         bid, ask = (rng.choice([None, rng.randint(LOW, HIGH), rng.randint(LOW, HIGH)]) for _ in range(2))
-        made.append(
-            (rng.randrange(4) > 0, rng.randrange(SLOTS), rng.randrange(4) > 0, bid, ask, rng.getrandbits(62))
-        )
+        made.append((rng.randrange(4) > 0, rng.randrange(SLOTS), rng.randrange(4) > 0, bid, ask, rng.getrandbits(62)))
     return made
 
 

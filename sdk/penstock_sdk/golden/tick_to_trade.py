@@ -25,9 +25,9 @@
     >>> len(order), int.from_bytes(order[48:56], "little")
     (160, 900)
 
-A frame's updates go through one after another: the book's best prices; their mid, rounded down, as the gate's reference,
-where the book is known and has both sides; the rules; the gate; the encoder. So a top's own mid is what its order is held
-against. Each block counts what it refuses, in its own table.
+A frame's updates go through one after another: the book's best prices; their mid, rounded down, as the gate's
+reference, where the book is known and has both sides; the rules; the gate; the encoder. So a top's own mid is what its
+order is held against. Each block counts what it refuses, in its own table.
 
 Cost: O(records), some 20 µs each.
 """
