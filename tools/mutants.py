@@ -14,7 +14,6 @@ import argparse
 import os
 import queue
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -84,7 +83,7 @@ class Bench:
                 began = time.monotonic()
                 passed, said = tree.run(self, 300.0)
                 self.baseline_s = time.monotonic() - began
-                self.fault = "" if passed else f"{self.path.name} fails without any change:\n{said[-2000:]}"
+                self.fault = "" if passed else f"{self.path.name} fails without any change:\n{_excerpt(said)}"
             if self.fault:
                 raise BenchError(self.fault)
 
@@ -148,7 +147,7 @@ class Tree:
             raise TimeoutError from None
         finally:
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)  # so that it ends its simulator
+                process.terminate()  # its simulator ends with it
                 try:
                     process.communicate(timeout=10)
                 except subprocess.TimeoutExpired:
@@ -166,7 +165,7 @@ class Tree:
         """End the bench that runs now, and its simulator."""
         self._is_stopped = True
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.terminate()  # its simulator ends with it
 
     def builds(self, mutant: Mutant, sources: Sequence[Path]) -> bool:
         """Return whether Icarus reads the changed module; what it does not is no mutant."""
@@ -265,6 +264,12 @@ def _explained(path: Path) -> dict[str, str]:
 def stale_entries(path: Path, mutants: Sequence[Mutant]) -> list[str]:
     """Return the ids in rtl/equivalents.toml that no mutant has any more: their lines have changed."""
     return sorted(set(_explained(path)) - {mutant.id for mutant in mutants})
+
+
+def _excerpt(said: str) -> str:
+    """Return the first that failed, and the summary: what matters of a long report."""
+    begin = max(said.find("= FAILURES ="), 0)
+    return said if len(said) < 3000 else f"{said[begin : begin + 1500]}\n…\n{said[-1000:]}"
 
 
 def _killer(said: str) -> str:

@@ -38,7 +38,7 @@ module book_side #(
     input  wire logic                      op_zero,
     input  wire logic                      op_take,
     input  wire logic signed [PRICE_W-1:0] op_ticks,
-    input  wire logic [BOOK_QTY_W-1:0]     op_lots,
+    input  wire logic [BOOK_QTY_W-1:0]     op_lots,     // of TAKE the complement, so that it need not be made here
     input  wire logic                      update,
 
     output      logic                      best_has,    // after update, until the next one
@@ -55,8 +55,6 @@ module book_side #(
 );
     localparam int LEVEL_W = PRICE_W + BOOK_QTY_W;
     localparam int ROW_W   = 1 + LEVELS + LEVELS * LEVEL_W;  // {more, valid, levels}; level 0 is the best, the lowest
-
-    localparam logic [LEVELS-1:0] LOW_HALF = LEVELS'((1 << (LEVELS / 2)) - 1);
 
     initial if (LEVELS < 2) $fatal(1, "%m: LEVELS=%0d, wanted 2 or more", LEVELS);
 
@@ -84,20 +82,20 @@ module book_side #(
     wire logic [LEVELS*BOOK_QTY_W-1:0] moved;                  // lots of each level after ADD or TAKE
     logic [LEVELS-1:0] equal_q;
     logic [LEVELS-1:0] leaves_q;                               // the level goes
-    logic [LEVELS-1:0] newer_q;                                // better than this level, and not found before it
+    logic [LEVELS-1:0] newer_q;                                // what enters is better than this level and not found before it
     logic              behind_q;                               // worse than all kept, where it is not found
-    logic              beyond_low_q, beyond_high_q;            // of the level found: fewer lots than none, or too many
+    logic [LEVELS-1:0] beyond_q;                               // fewer lots than none, or too many
+    logic [LEVELS-1:0] moves_q, sets_q;                        // the level found takes the sum, or the lots of SET
     logic [LEVELS*BOOK_QTY_W-1:0] moved_q;
 
     generate
         for (genvar i = 0; i < LEVELS; i++) begin : g_compare
             wire logic signed [PRICE_W-1:0] ticks = ticks_q[i*PRICE_W +: PRICE_W];
             wire logic [BOOK_QTY_W-1:0] lots = lots_q[i*BOOK_QTY_W +: BOOK_QTY_W];
-            wire logic [BOOK_QTY_W:0] sum = {1'b0, lots} + ({1'b0, op_lots} ^ {(BOOK_QTY_W + 1){op_take}})
-                                          + {{BOOK_QTY_W{1'b0}}, op_take};
+            wire logic [BOOK_QTY_W:0] sum = {1'b0, lots} + {op_take, op_lots} + {{BOOK_QTY_W{1'b0}}, op_take};
             assign equal[i]  = valid_q[i] && ticks == op_ticks;
             assign better[i] = !valid_q[i] || (BUY ? op_ticks > ticks : op_ticks < ticks);
-            assign leaves[i] = equal[i] && (op_zero || op_take && lots == op_lots);
+            assign leaves[i] = equal[i] && (op_zero || op_take && lots == ~op_lots);
             if (i == 0) begin : g_first
                 assign newer[i] = better[i];
             end else begin : g_next
@@ -111,18 +109,18 @@ module book_side #(
     always_ff @(posedge clk) begin
         equal_q  <= equal;
         leaves_q <= leaves;
-        newer_q  <= newer;
+        newer_q  <= newer & {LEVELS{op_add || op_set}};
+        moves_q  <= equal & {LEVELS{op_add || op_take}};
+        sets_q   <= equal & {LEVELS{op_set}};
         behind_q <= !(|(better & valid_q));
-        beyond_low_q  <= |(equal & beyond & LOW_HALF);
-        beyond_high_q <= |(equal & beyond & ~LOW_HALF);
+        beyond_q <= beyond;
         moved_q  <= moved;
     end
 
     // update: every level stays, takes the new one, or takes that of its neighbour
     wire logic              found   = |equal_q;
-    wire logic              enters  = op_add || op_set;
     wire logic              refuses = behind_q && more_q;  // nobody knows what was cut off before it
-    wire logic              cuts    = enters && !found && valid_q[LEVELS-1];
+    wire logic              cuts    = (op_add || op_set) && !found && valid_q[LEVELS-1];
     wire logic [LEVELS-1:0] below;    // a level that leaves stands here or before
     wire logic [LEVELS-1:0] pushed;   // the level before moves here
     wire logic [LEVELS-1:0] new_here;
@@ -130,7 +128,7 @@ module book_side #(
     wire logic [BOOK_QTY_W-1:0] best_lots_d;
     wire logic best_has_d;
 
-    wire logic too_far = beyond_low_q || beyond_high_q;
+    wire logic too_far = |(equal_q & beyond_q);
     wire logic nowhere = !found && !refuses;
     assign missing   = op_take && (too_far || nowhere);
     assign range     = op_add && too_far;
@@ -142,10 +140,10 @@ module book_side #(
             assign below[i] = |leaves_q[i:0];
             if (i == 0) begin : g_first
                 assign pushed[i]   = 1'b0;
-                assign new_here[i] = enters && newer_q[i];
+                assign new_here[i] = newer_q[i];
             end else begin : g_other
-                assign pushed[i]   = enters && newer_q[i-1];
-                assign new_here[i] = enters && newer_q[i] && !refuses;  // unless pushed
+                assign pushed[i]   = newer_q[i-1];
+                assign new_here[i] = newer_q[i] && !refuses;  // unless pushed
             end
 
             wire logic signed [PRICE_W-1:0] after_ticks;
@@ -174,14 +172,20 @@ module book_side #(
                 assign before_valid = valid_q[i-1];
             end
 
+            // As two bits and gates, not as a choice that may keep the old value: a clock enable made of it would be late.
+            wire logic from_else  = below[i] || pushed[i];
+            wire logic ticks_late = below[i] || !pushed[i] && new_here[i];
+            wire logic lots_late  = below[i] || !pushed[i] && (new_here[i] || sets_q[i]);
             wire logic [BOOK_QTY_W-1:0] same_lots =
-                equal_q[i] && (op_add || op_take) ? moved_q[i*BOOK_QTY_W +: BOOK_QTY_W] :
-                equal_q[i] && op_set ? op_lots : lots_q[i*BOOK_QTY_W +: BOOK_QTY_W];
-
+                moved_q[i*BOOK_QTY_W +: BOOK_QTY_W] & {BOOK_QTY_W{moves_q[i]}}
+                | lots_q[i*BOOK_QTY_W +: BOOK_QTY_W] & {BOOK_QTY_W{!moves_q[i]}};
             wire logic signed [PRICE_W-1:0] next_ticks =
-                below[i] ? after_ticks : pushed[i] ? before_ticks : new_here[i] ? op_ticks : ticks_q[i*PRICE_W +: PRICE_W];
+                {PRICE_W{from_else}} & ({PRICE_W{ticks_late}} & after_ticks | {PRICE_W{!ticks_late}} & before_ticks)
+                | {PRICE_W{!from_else}} & ({PRICE_W{ticks_late}} & op_ticks
+                                           | {PRICE_W{!ticks_late}} & ticks_q[i*PRICE_W +: PRICE_W]);
             wire logic [BOOK_QTY_W-1:0] next_lots =
-                below[i] ? after_lots : pushed[i] ? before_lots : new_here[i] ? op_lots : same_lots;
+                {BOOK_QTY_W{from_else}} & ({BOOK_QTY_W{lots_late}} & after_lots | {BOOK_QTY_W{!lots_late}} & before_lots)
+                | {BOOK_QTY_W{!from_else}} & ({BOOK_QTY_W{lots_late}} & op_lots | {BOOK_QTY_W{!lots_late}} & same_lots);
             wire logic next_valid = below[i] ? after_valid : pushed[i] ? before_valid : valid_q[i] || new_here[i];
 
             if (i == 0) begin : g_best

@@ -15,14 +15,14 @@
 //   range         a level's lots do not fit BOOK_QTY_W
 //
 // A host rolls a slot to another contract with cfg_slot_clear: it is unknown and has no orders. cfg_slot_read fetches its
-// best prices. Either is done between updates, within 7 clocks of the pulse whatever the back-pressure (longer only while
+// best prices. Either is done between updates, within 8 clocks of the pulse whatever the back-pressure (longer only while
 // tables are cleared or swept); sts_hold is high meanwhile, and the next pulse has to wait for it.
 //
-// Latency, from an update's transfer to its top's offer: QUOTE, LEVEL, ADD, CLEAR, POISON 3 clocks; SET of a new ref 5;
-// REDUCE, DELETE 6; REPLACE, SET of a kept ref 7. One DELETE per 3 clocks, one REPLACE, SET, QUOTE or CLEAR per 5, one of the others per 4; one
-// of 3-clock latency right after one of another waits 2 clocks more. Tables are cleared after reset for SETS or 2**SLOT_W
-// clocks, and swept for a little more than both once a slot has forgotten its orders 2**GEN_W - 1 times; meanwhile tready is
-// low. s_update_tready comes from registers.
+// Latency, from an update's transfer to its top's offer: QUOTE, LEVEL, ADD, CLEAR, POISON 4 clocks; REDUCE, DELETE, SET of a
+// new ref 6; REPLACE, SET of a kept ref 8. One DELETE per 3 clocks, one REPLACE, SET, QUOTE or CLEAR per 5, one of the others
+// per 4; one of 4-clock latency right after one of another waits 2 clocks more. Tables are cleared after reset for SETS or
+// 2**SLOT_W clocks, and swept for a little more than both once a slot has forgotten its orders 2**GEN_W - 1 times; meanwhile
+// tready is low. s_update_tready and all of m_top_ are registers.
 `default_nettype none
 module book_top #(
     parameter int SLOTS      = 256,
@@ -39,7 +39,7 @@ module book_top #(
     input  wire logic                      rst,  // synchronous, active high
 
     input  wire logic                      s_update_tvalid,
-    output wire logic                      s_update_tready,
+    output      logic                      s_update_tready,
     input  wire logic [3:0]                s_update_kind,       // tick_pkg UPDATE_…
     input  wire logic [SLOT_W-1:0]         s_update_slot,
     input  wire logic [1:0]                s_update_side,       // 1 buy, 2 sell
@@ -57,7 +57,7 @@ module book_top #(
     output      logic                      m_top_tvalid,
     input  wire logic                      m_top_tready,
     output      logic [SLOT_W-1:0]         m_top_slot,
-    output wire logic                      m_top_known,         // low: the six below say nothing
+    output      logic                      m_top_known,         // low: the six below say nothing
     output wire logic                      m_top_has_bid,
     output wire logic signed [PRICE_W-1:0] m_top_bid_ticks,     // any value without has_bid
     output wire logic [BOOK_QTY_W-1:0]     m_top_bid_lots,
@@ -125,7 +125,8 @@ module book_top #(
     logic [31:0]               a_stamp_q;
     logic                      a_searches_q, a_replace_q, a_reduce_q, a_delete_q, a_set_q;  // by its kind
     logic [GEN_W-1:0]          a_gen_q;
-    logic                      a_same_row_q;
+    logic                      a_loads_q, load_q;  // the row that is held is not the one that this update wants
+    logic                      enter_known_q; // the slot of what is entered late is known
     logic                      a_no_lots_q, a_in_range_q, a_begins_q, a_quote_q, a_odd_q;
 
     // the same, as the levels need it
@@ -147,53 +148,71 @@ module book_top #(
     logic                      write_q, write_end_q, write_begin_q;  // so is the slot's state: unknown, begun, with orders
     logic                      row_valid_q;                        // the row that is held is that of b_slot_q
     logic                      free_q;                             // the output is free
+    logic                      go_q;                               // the update moves on to the levels
+    logic                      b_moves_q, b_last_q;                // levels move, for the last time
 
     // ------------------------------------------------------------------ slots: {known, dirty, generation}
     logic [GEN_W+1:0]          slots_q [0:(1<<SLOT_W)-1];
     logic [GEN_W-1:0]          gens_q [0:(1<<SLOT_W)-1];
-    logic                      roll_q, read_q, halt_q, peek_q, peek_held_q;
+    logic                      roll_q, roll_ready_q, read_q, peek_q;
     logic [SLOT_W-1:0]         index_q;
 
     wire logic run     = mode_q == MODE_RUN;
     wire logic b_idle  = b_q == B_IDLE;
-    wire logic b_fires = b_q == B_COMPARE && free_q || b_q == B_COMPARE_2;
-    wire logic b_late  = b_q == B_UPDATE && b_takes_q && !b_two_q;  // the best level after TAKE is shown a clock later
-    wire logic b_early = b_q == B_COMPARE && free_q && !b_two_q && !b_takes_q || b_q == B_COMPARE_2;
-    wire logic b_best  = b_early || b_late;
-    wire logic b_moves = b_q == B_UPDATE || b_q == B_UPDATE_2;
-    wire logic b_last  = b_q == B_UPDATE && !b_two_q || b_q == B_UPDATE_2;
-
     // The host comes between updates: before one that waits for its output as well.
-    wire logic host_may = run && a_q != A_ENTER && !write_q && (b_idle || b_q == B_COMPARE && !free_q);
-    wire logic host_rolls = roll_q && host_may;
+    wire logic host_may = run && a_q != A_ENTER && !write_q && !store_q && (b_idle || b_q == B_COMPARE && !free_q);
+    wire logic host_rolls = roll_q && roll_ready_q && (b_idle || !free_q);
     wire logic host_peeks = read_q && host_may && !roll_q;
 
+    // A slot's state is read a clock before it is needed; what is written in that clock is never what is read.
+    wire logic [GEN_W+1:0]  a_state = slots_q[a_slot_q];
     wire logic [GEN_W+1:0]  state = slots_q[b_slot_q];
     wire logic              known = state[GEN_W+1];
-    wire logic              dirty = state[GEN_W];
-    wire logic [GEN_W-1:0]  gen   = state[GEN_W-1:0];
-    wire logic [GEN_W-1:0]  next_gen = gen == GEN_LAST ? GEN_LAST : gen + 1'b1;
+    logic                   known_q, dirty_q;
+    logic [GEN_W-1:0]       gen_q;
+    wire logic [GEN_W-1:0]  next_gen = gen_q == GEN_LAST ? GEN_LAST : gen_q + 1'b1;
 
     wire logic [SLOT_W-1:0] host_slot  = mode_q == MODE_GENS ? clear_q[SLOT_W-1:0] : index_q;
     wire logic [GEN_W+1:0]  host_state = slots_q[host_slot];
-    wire logic              host_known = host_state[GEN_W+1];
-    wire logic [GEN_W-1:0]  host_gen   = host_state[GEN_W-1:0];
-    wire logic [GEN_W-1:0]  host_next_gen = host_gen == GEN_LAST ? GEN_LAST : host_gen + 1'b1;
+    logic                   gens_write_q, host_known_q, host_dirty_q;
+    logic [GEN_W-1:0]       host_gen_q;
+    logic [SLOT_W-1:0]      host_slot_q;
+    wire logic [GEN_W-1:0]  host_next_gen = host_gen_q == GEN_LAST ? GEN_LAST : host_gen_q + 1'b1;
+
+    always_ff @(posedge clk) begin
+        {known_q, dirty_q, gen_q} <= state;
+        {host_known_q, host_dirty_q, host_gen_q} <= host_state;
+        host_slot_q  <= host_slot;
+        gens_write_q <= mode_q == MODE_GENS && !rst;
+        roll_ready_q <= roll_q && run && !write_q
+                     && (b_idle && !go_q || b_q == B_COMPARE && !free_q && a_q != A_ENTER);  // no update moves on meanwhile
+    end
 
     wire logic              slot_write;
     wire logic [SLOT_W-1:0] slot_write_slot;
     wire logic [GEN_W+1:0]  slot_write_state;
 
     // ------------------------------------------------------------------ stage A: take, look the order up
-    wire logic a_fast = !a_searches_q;
-    wire logic go     = b_idle && !halt_q && (a_q == A_FIRST && a_fast || a_q == A_FOUND);
-    // A write of a slot's state may make a sweep due.
-    assign s_update_tready = run && !sweep_due_q && !write_end_q && !write_begin_q
-                          && (a_q == A_IDLE || a_q == A_FOUND && a_delete_q && b_idle && !halt_q);
     wire logic take = s_update_tvalid && s_update_tready;
 
     wire logic is_search = s_update_kind == tick_pkg::UPDATE_REDUCE || s_update_kind == tick_pkg::UPDATE_DELETE
                         || s_update_kind == tick_pkg::UPDATE_REPLACE || s_update_kind == tick_pkg::UPDATE_SET;
+    wire logic is_begin  = s_update_kind == tick_pkg::UPDATE_QUOTE || s_update_kind == tick_pkg::UPDATE_CLEAR;
+
+    // The row that will be held when this update comes to it is newer than the one that is read.
+    wire logic loads = is_begin || !(a_q == A_FOUND ? s_update_slot == a_slot_q : s_update_slot == b_slot_q && row_valid_q);
+
+    // What the next clock will be. No take may follow the write of a slot that begins before it is clear whether a sweep is
+    // due: an order would be entered with the last generation. What follows another write enters nothing in that slot.
+    wire logic b_idle_d = b_last_q || b_idle && !go_q;
+    wire logic found_d  = a_q == A_FETCH || a_q == A_FOUND && !go_q;
+    wire logic go_d     = b_idle_d && !roll_q && !read_q
+                       && (take && !is_search || a_q == A_FIRST && !a_searches_q && !go_q || found_d);
+    wire logic idle_d   = a_q == A_IDLE && !take || a_q == A_FOUND && go_q && !take && !a_replace_q && !a_set_q
+                       || a_q == A_ENTER || a_q == A_LOCK && b_last_q;
+    wire logic begin_sweeps = write_begin_q && (dirty_q ? next_gen == GEN_LAST : gen_q == GEN_LAST);
+    wire logic ready_d  = run && !sweep_due_q && !begin_sweeps && !(b_last_q && b_begin_q)
+                       && (idle_d || found_d && a_delete_q && b_idle_d && !roll_q && !read_q);
 
     // Level, add and set name a side and a price, replace a price.
     wire logic is_sided = s_update_kind == tick_pkg::UPDATE_LEVEL || s_update_kind == tick_pkg::UPDATE_ADD
@@ -213,23 +232,23 @@ module book_top #(
     wire logic enters = a_replace_q && found || a_set_q;
 
     // What REPLACE and SET enter, they enter a clock after `go`; ADD as its levels move.
-    wire logic enter_late = a_q == A_ENTER && b_enters_q && known && !(a_replace_q && found) && (!full || found);
-    wire logic enter_add  = b_last && b_add_q && b_was_known_q && !b_malformed_q && !found && !full;
+    wire logic enter_late = a_q == A_ENTER && b_enters_q && enter_known_q && !(a_replace_q && found) && (!full || found);
+    wire logic enter_add  = b_last_q && b_add_q && b_was_known_q && !b_malformed_q && !found && !full;
 
     order_store #(
         .ORDERS(ORDERS), .WAYS(WAYS), .SLOT_W(SLOT_W), .GEN_W(GEN_W), .PRICE_W(PRICE_W), .BOOK_QTY_W(BOOK_QTY_W)
     ) store_i (
         .clk(clk), .rst(rst),
         .gen_write(slot_write), .gen_slot(slot_write_slot), .gen_value(slot_write_state[GEN_W-1:0]),
-        .read(take || a_q == A_FIRST && a_replace_q),
-        .read_ref(a_q == A_FIRST ? a_new_ref_q : s_update_order_ref),
+        .read(s_update_tready || a_q == A_FIRST && a_replace_q), .read_next(a_q == A_FIRST),
+        .read_ref(s_update_order_ref), .next_ref(s_update_new_ref),
         .fetch(a_q == A_FIRST || a_q == A_FETCH && a_replace_q || !run),
         .fetch_rest(a_q == A_FIRST),
-        .compare(a_q == A_FETCH || a_q == A_LOCK && b_q == B_COMPARE || go && a_replace_q || !run),
+        .compare(a_q == A_FETCH || a_q == A_LOCK && b_q == B_COMPARE || go_q && a_replace_q || !run),
         .compare_next(run && a_q == A_FOUND),
         .ref_of(a_ref_q), .slot(a_slot_q), .gen(a_gen_q), .less_lots(a_lots_q),
-        .change(go && takes && !a_set_q), .change_all(!a_reduce_q || !run), .change_read(take),
-        .inserting(a_q == A_ENTER || a_q == A_LOCK), .insert(enter_late || enter_add), .insert_gen(gen),
+        .change(a_q == A_FOUND && !a_set_q), .change_all(!a_reduce_q || !run), .change_read(s_update_tready),
+        .inserting(a_q == A_ENTER || a_q == A_LOCK), .insert(enter_late || enter_add), .insert_gen(a_gen_q),
         .insert_sell(a_replace_q ? !b_next_buy_q : a_side_q == SIDE_SELL),
         .insert_ticks(a_price_ticks_q), .insert_lots(a_lots_q),
         .clear(mode_q == MODE_CLEAR), .sweep(mode_q == MODE_SWEEP), .sweep_set(clear_q[SET_W-1:0]),
@@ -238,7 +257,7 @@ module book_top #(
     );
 
     always_ff @(posedge clk) begin
-        if (take) begin
+        if (s_update_tready) begin  // whether or not there is one: nobody looks at it then
             a_kind_q        <= s_update_kind;
             a_slot_q        <= s_update_slot;
             a_side_q        <= s_update_side;
@@ -255,7 +274,7 @@ module book_top #(
             a_searches_q    <= is_search;
             a_no_lots_q     <= s_update_lots == '0;
             a_in_range_q    <= {1'b0, s_update_slot} < (SLOT_W + 1)'(SLOTS);
-            a_begins_q      <= s_update_kind == tick_pkg::UPDATE_QUOTE || s_update_kind == tick_pkg::UPDATE_CLEAR;
+            a_begins_q      <= is_begin;
             a_quote_q       <= s_update_kind == tick_pkg::UPDATE_QUOTE;
             a_odd_q         <= s_update_kind < tick_pkg::UPDATE_QUOTE || s_update_kind > tick_pkg::UPDATE_POISON
                             || is_sided && s_update_side != SIDE_BUY && s_update_side != SIDE_SELL
@@ -264,43 +283,49 @@ module book_top #(
             a_reduce_q      <= s_update_kind == tick_pkg::UPDATE_REDUCE;
             a_delete_q      <= s_update_kind == tick_pkg::UPDATE_DELETE;
             a_set_q         <= s_update_kind == tick_pkg::UPDATE_SET;
-            // The row that will be held when this update comes to it is newer than the one that is read.
-            a_same_row_q    <= s_update_slot == (a_q == A_FOUND ? a_slot_q : b_slot_q) && (a_q == A_FOUND || row_valid_q);
+            a_loads_q       <= loads;
         end else if (a_q == A_FETCH && a_replace_q) a_ref_q <= a_new_ref_q;  // the second look-up
         if (a_q == A_FIRST) a_gen_q <= gens_q[a_slot_q];
+        enter_known_q <= a_state[GEN_W+1] && !(write_end_q && b_slot_q == a_slot_q);
+        go_q            <= go_d;
+        load_q          <= go_d && (s_update_tready ? loads : a_loads_q);
+        s_update_tready <= ready_d;
 
         case (a_q)
             A_IDLE:  if (take) a_q <= A_FIRST;
-            A_FIRST: if (a_searches_q) a_q <= A_FETCH; else if (go) a_q <= A_LOCK;
+            A_FIRST: if (a_searches_q) a_q <= A_FETCH; else if (go_q) a_q <= A_LOCK;
             A_FETCH: a_q <= A_FOUND;
-            A_FOUND: if (go) a_q <= take ? A_FIRST : a_replace_q || a_set_q ? A_ENTER : A_IDLE;
+            A_FOUND: if (go_q) a_q <= take ? A_FIRST : a_replace_q || a_set_q ? A_ENTER : A_IDLE;
             A_ENTER: a_q <= A_IDLE;
-            default: if (b_last) a_q <= A_IDLE;
+            default: if (b_last_q) a_q <= A_IDLE;
         endcase
-        if (rst) a_q <= A_IDLE;
+        if (rst) begin
+            a_q  <= A_IDLE;
+            go_q <= 1'b0;
+            load_q <= 1'b0;
+            s_update_tready <= 1'b0;
+        end
     end
 
     // ------------------------------------------------------------------ stage B: the levels
-    wire logic load = go && (!a_same_row_q || begins);
     wire logic [SLOT_W-1:0] row_slot = read_q ? index_q : a_q == A_IDLE ? s_update_slot : a_slot_q;
     wire logic [1:0] missing, range, exhausted, wrongs;
-    wire logic held_has_bid, held_has_ask, read_has_bid, read_has_ask;
-    wire logic signed [PRICE_W-1:0] held_bid_ticks, held_ask_ticks, read_bid_ticks, read_ask_ticks;
-    wire logic [BOOK_QTY_W-1:0] held_bid_lots, held_ask_lots, read_bid_lots, read_ask_lots;
+    wire logic read_has_bid, read_has_ask;
+    wire logic signed [PRICE_W-1:0] read_bid_ticks, read_ask_ticks;
+    wire logic [BOOK_QTY_W-1:0] read_bid_lots, read_ask_lots;
 
     book_side #(
         .BUY(1), .LEVELS(LEVELS), .SLOT_W(SLOT_W), .PRICE_W(PRICE_W), .BOOK_QTY_W(BOOK_QTY_W)
     ) bids_i (
         .clk(clk), .read_slot(row_slot),
         .store(store_q), .clear(mode_q == MODE_CLEAR), .store_slot(store_q ? b_slot_q : clear_q[SLOT_W-1:0]),
-        .load(load), .load_quote(begins),
+        .load(load_q), .load_quote(a_begins_q),
         .quote_has(a_quote_q && a_has_price_q && !no_lots), .quote_ticks(a_price_ticks_q), .quote_lots(a_lots_q),
         .op_add(b_op_add_q[0]), .op_set(b_op_set_q[0]), .op_zero(b_op_zero_q[0]),
         .op_take(b_op_take_q[0]), .op_ticks(b_ticks_q), .op_lots(b_lots_q),
-        .best(b_early), .best_late(b_late), .update(b_moves),
+        .update(b_moves_q),
         .best_has(m_top_has_bid), .best_ticks(m_top_bid_ticks), .best_lots(m_top_bid_lots),
         .missing(missing[0]), .range(range[0]), .exhausted(exhausted[0]), .wrong(wrongs[0]),
-        .held_has(held_has_bid), .held_ticks(held_bid_ticks), .held_lots(held_bid_lots),
         .read_has(read_has_bid), .read_ticks(read_bid_ticks), .read_lots(read_bid_lots)
     );
     book_side #(
@@ -308,14 +333,13 @@ module book_top #(
     ) asks_i (
         .clk(clk), .read_slot(row_slot),
         .store(store_q), .clear(mode_q == MODE_CLEAR), .store_slot(store_q ? b_slot_q : clear_q[SLOT_W-1:0]),
-        .load(load), .load_quote(begins),
+        .load(load_q), .load_quote(a_begins_q),
         .quote_has(a_quote_q && a_has_ask_q && a_ask_lots_q != '0), .quote_ticks(a_ask_ticks_q), .quote_lots(a_ask_lots_q),
         .op_add(b_op_add_q[1]), .op_set(b_op_set_q[1]), .op_zero(b_op_zero_q[1]),
         .op_take(b_op_take_q[1]), .op_ticks(b_ticks_q), .op_lots(b_lots_q),
-        .best(b_early), .best_late(b_late), .update(b_moves),
+        .update(b_moves_q),
         .best_has(m_top_has_ask), .best_ticks(m_top_ask_ticks), .best_lots(m_top_ask_lots),
         .missing(missing[1]), .range(range[1]), .exhausted(exhausted[1]), .wrong(wrongs[1]),
-        .held_has(held_has_ask), .held_ticks(held_ask_ticks), .held_lots(held_ask_lots),
         .read_has(read_has_ask), .read_ticks(read_ask_ticks), .read_lots(read_ask_lots)
     );
 
@@ -328,18 +352,17 @@ module book_top #(
     wire logic early_wrong = b_poison_q || b_orphan_q || b_over_q || b_twin_q || b_full_q || b_missing_q || b_exhausted_q;
     wire logic late_wrong  = |wrongs || b_add_q && (found || full);
     wire logic lost = b_was_known_q && (b_malformed_q || !b_begin_q && (early_wrong || late_wrong));
-    assign m_top_known = b_known_q && !(b_last && !b_begin_q && (early_wrong || late_wrong));
 
     // A slot's state is written a clock later, before the next update reads it.
     wire logic joined = b_was_known_q && !b_begin_q && (b_add_q || b_enters_q);  // it may have orders from now on
-    assign slot_write = mode_q == MODE_CLEAR || mode_q == MODE_GENS && host_gen == GEN_LAST || host_rolls || write_q;
-    assign slot_write_slot = mode_q == MODE_CLEAR ? clear_q[SLOT_W-1:0] : write_q ? b_slot_q : host_slot;
+    assign slot_write = mode_q == MODE_CLEAR || gens_write_q && host_gen_q == GEN_LAST || host_rolls || write_q;
+    assign slot_write_slot = mode_q == MODE_CLEAR ? clear_q[SLOT_W-1:0] : write_q ? b_slot_q : host_slot_q;
     assign slot_write_state =
         mode_q == MODE_CLEAR ? '0 :
-        mode_q == MODE_GENS  ? {host_state[GEN_W+1:GEN_W], {GEN_W{1'b0}}} :
+        gens_write_q         ? {host_known_q, host_dirty_q, {GEN_W{1'b0}}} :
         !write_q             ? {2'b00, host_next_gen} :
         write_end_q          ? {2'b00, next_gen} :
-        write_begin_q        ? {2'b10, dirty ? next_gen : gen} : {2'b11, gen};
+        write_begin_q        ? {2'b10, dirty_q ? next_gen : gen_q} : {2'b11, gen_q};
 
     always_ff @(posedge clk) begin
         if (slot_write) slots_q[slot_write_slot] <= slot_write_state;
@@ -347,7 +370,7 @@ module book_top #(
     end
 
     always_ff @(posedge clk) begin
-        if (go) begin
+        if (go_q) begin
             b_slot_q      <= a_slot_q;
             b_at_ns_q     <= a_at_ns_q;
             b_stamp_q     <= a_stamp_q;
@@ -366,7 +389,7 @@ module book_top #(
             b_op_take_q   <= {takes && found_sell, takes && !found_sell};
             b_takes_q     <= takes;
             b_ticks_q     <= takes ? found_ticks : a_price_ticks_q;
-            b_lots_q      <= takes && !a_reduce_q ? found_lots : a_lots_q;
+            b_lots_q      <= takes && !a_reduce_q ? ~found_lots : a_lots_q ^ {BOOK_QTY_W{a_reduce_q}};  // TAKE: complement
             b_next_buy_q  <= a_set_q ? a_side_q == SIDE_BUY : !found_sell;
             b_next_ticks_q <= a_price_ticks_q;
             b_next_lots_q  <= a_lots_q;
@@ -377,31 +400,36 @@ module book_top #(
             b_lots_q    <= b_next_lots_q;
         end
 
-        if (go) {b_twin_q, b_full_q} <= 2'b00;
+        if (go_q) {b_twin_q, b_full_q} <= 2'b00;
         else if (a_q == A_ENTER) {b_twin_q, b_full_q} <= {b_enters_q && a_replace_q && found, b_enters_q && full && !found};
-        if (go) {b_missing_q, b_exhausted_q} <= 2'b00;
-        else if (b_moves) {b_missing_q, b_exhausted_q} <= {|missing, |exhausted};
+        if (go_q) {b_missing_q, b_exhausted_q} <= 2'b00;
+        else if (b_moves_q) {b_missing_q, b_exhausted_q} <= {|missing, |exhausted};
 
-        if (b_best) begin
+        if (b_q == B_COMPARE) begin
+            b_was_known_q <= known && b_in_range_q;
+            b_known_q     <= (known && b_in_range_q || b_begin_q) && !b_malformed_q;
+        end
+        if (b_last_q) begin
             m_top_slot  <= b_slot_q;
             m_top_at_ns <= b_at_ns_q;
             m_top_stamp <= b_stamp_q;
+            m_top_known <= b_known_q && (b_begin_q || !early_wrong && !late_wrong);
         end
-        if (b_fires) b_was_known_q <= known && b_in_range_q;
-        if (b_fires) b_known_q <= (known && b_in_range_q || b_begin_q) && !b_malformed_q;
-        else if (b_last) b_known_q <= m_top_known;
 
-        if (b_best) m_top_tvalid <= 1'b1;
+        b_moves_q <= b_q == B_COMPARE && free_q || b_q == B_COMPARE_2;
+        b_last_q  <= b_q == B_COMPARE && free_q && !b_two_q || b_q == B_COMPARE_2;
+
+        if (b_last_q) m_top_tvalid <= 1'b1;
         else if (m_top_tready) m_top_tvalid <= 1'b0;
-        free_q  <= !b_best && (!m_top_tvalid || m_top_tready);
-        store_q <= b_last;
-        write_q       <= b_last && (lost || b_begin_q || joined);
-        write_end_q   <= b_last && lost;
-        write_begin_q <= b_last && b_begin_q;
-        if (go) row_valid_q <= 1'b1;
+        free_q  <= !b_last_q && (!m_top_tvalid || m_top_tready);
+        store_q <= b_last_q;
+        write_q       <= b_last_q && (lost || b_begin_q || joined);
+        write_end_q   <= b_last_q && lost;
+        write_begin_q <= b_last_q && b_begin_q;
+        if (go_q) row_valid_q <= 1'b1;
 
         case (b_q)
-            B_IDLE:      if (go) b_q <= B_COMPARE;
+            B_IDLE:      if (go_q) b_q <= B_COMPARE;
             B_COMPARE:   if (free_q) b_q <= B_UPDATE;
             B_UPDATE:    b_q <= b_two_q ? B_COMPARE_2 : B_IDLE;
             B_COMPARE_2: b_q <= B_UPDATE_2;
@@ -410,6 +438,8 @@ module book_top #(
 
         if (rst) begin
             b_q          <= B_IDLE;
+            b_moves_q    <= 1'b0;
+            b_last_q     <= 1'b0;
             m_top_tvalid <= 1'b0;
             free_q       <= 1'b1;
             store_q      <= 1'b0;
@@ -426,7 +456,7 @@ module book_top #(
         case (mode_q)
             MODE_CLEAR: if (clear_q == CLEAR_LAST) mode_q <= MODE_RUN;
             MODE_RUN:
-                if (sweep_due_q && a_q == A_IDLE && b_idle && !store_q) begin
+                if (sweep_due_q && !s_update_tready && a_q == A_IDLE && b_idle && !store_q && !write_q) begin
                     mode_q  <= MODE_SWEEP;
                     clear_q <= '0;
                 end
@@ -442,7 +472,7 @@ module book_top #(
                 end
             default: if (clear_q[SLOT_W-1:0] == '1) mode_q <= MODE_RUN;
         endcase
-        if (slot_write && !(mode_q == MODE_CLEAR) && slot_write_state[GEN_W-1:0] == GEN_LAST) sweep_due_q <= 1'b1;
+        if (begin_sweeps || write_end_q && next_gen == GEN_LAST || host_rolls && host_next_gen == GEN_LAST) sweep_due_q <= 1'b1;
         else if (mode_q == MODE_SWEEP) sweep_due_q <= 1'b0;
 
         if (cfg_slot_clear) roll_q <= 1'b1;
@@ -451,14 +481,9 @@ module book_top #(
         else if (host_peeks) read_q <= 1'b0;
         if (cfg_slot_clear || cfg_slot_read) index_q <= cfg_slot_index;
 
-        halt_q <= roll_q || read_q;  // no update begins to move levels
         peek_q <= host_peeks;
-        if (host_peeks) begin
-            peek_held_q    <= row_valid_q && b_slot_q == index_q;
-            sts_slot_state_known <= host_known;
-            {sts_slot_state_has_bid, sts_slot_bid_ticks, sts_slot_bid_lots} <= {held_has_bid, held_bid_ticks, held_bid_lots};
-            {sts_slot_state_has_ask, sts_slot_ask_ticks, sts_slot_ask_lots} <= {held_has_ask, held_ask_ticks, held_ask_lots};
-        end else if (peek_q && !peek_held_q) begin
+        if (host_peeks) sts_slot_state_known <= host_state[GEN_W+1];
+        if (peek_q) begin
             {sts_slot_state_has_bid, sts_slot_bid_ticks, sts_slot_bid_lots} <= {read_has_bid, read_bid_ticks, read_bid_lots};
             {sts_slot_state_has_ask, sts_slot_ask_ticks, sts_slot_ask_lots} <= {read_has_ask, read_ask_ticks, read_ask_lots};
         end
@@ -470,7 +495,6 @@ module book_top #(
             roll_q      <= 1'b0;
             read_q      <= 1'b0;
             peek_q      <= 1'b0;
-            halt_q      <= 1'b0;
             sts_slot_state_known   <= 1'b0;
             sts_slot_state_has_bid <= 1'b0;
             sts_slot_state_has_ask <= 1'b0;
@@ -483,28 +507,36 @@ module book_top #(
     assign sts_hold = roll_q || read_q || peek_q;
 
     // ------------------------------------------------------------------ counters: of all causes the first that holds
-    wire logic counts = b_last && !b_malformed_q && !skipped && !b_begin_q;
+    // Found out in the clock after the last, while the update's own registers still stand.
+    logic last_q, twin_q, no_way_q, missing_q, exhausted_q, range_q;
+    wire logic counts = last_q && !b_malformed_q && !skipped && !b_begin_q;
+    wire logic levels_count = counts && !b_poison_q && !b_orphan_q && !twin_q && !no_way_q;
     wire logic [7:0] cause;
-    assign cause[0] = b_last && !b_malformed_q && skipped;
-    assign cause[1] = b_last && b_malformed_q;
+    assign cause[0] = last_q && !b_malformed_q && skipped;
+    assign cause[1] = last_q && b_malformed_q;
     assign cause[2] = counts && b_poison_q;
     assign cause[3] = counts && b_orphan_q;
-    assign cause[5] = counts && !twin && no_way;
-    wire logic levels_count = counts && !b_orphan_q && !twin && !no_way;
-    assign cause[4] = counts && twin || levels_count && any_missing;
-    assign cause[6] = levels_count && any_exhausted && !any_missing;
-    assign cause[7] = levels_count && |range && !any_missing && !any_exhausted;
+    assign cause[4] = counts && twin_q || levels_count && missing_q;
+    assign cause[5] = counts && !twin_q && no_way_q;
+    assign cause[6] = levels_count && exhausted_q && !missing_q;
+    assign cause[7] = levels_count && range_q && !missing_q && !exhausted_q;
     logic [SLOT_W:0] known_slots_q;
+    logic more_known_q, less_known_q;
     assign sts_known_slots = 17'(known_slots_q);
 
     logic [7:0] cause_q;
-    logic       last_q;
 
     always_ff @(posedge clk) begin
         cause_q        <= cause;
-        last_q         <= b_last;
-        known_slots_q  <= known_slots_q + (SLOT_W + 1)'(write_begin_q && !known)
-                        - (SLOT_W + 1)'(write_end_q && known || host_rolls && host_known);
+        last_q         <= b_last_q;
+        twin_q         <= twin;
+        no_way_q       <= no_way;
+        missing_q      <= any_missing;
+        exhausted_q    <= any_exhausted;
+        range_q        <= |range;
+        more_known_q   <= write_begin_q && !known_q;
+        less_known_q   <= write_end_q && known_q || host_rolls && host_known_q;
+        known_slots_q  <= known_slots_q + (SLOT_W + 1)'(more_known_q) - (SLOT_W + 1)'(less_known_q);
         if (last_q && !(&sts_update_count)) sts_update_count <= sts_update_count + 1'b1;
         if (host_rolls && !(&sts_roll_count)) sts_roll_count <= sts_roll_count + 1'b1;
         if (cause_q[0] && !(&sts_skipped_count)) sts_skipped_count <= sts_skipped_count + 1'b1;
@@ -519,6 +551,8 @@ module book_top #(
             cause_q                <= '0;
             last_q                 <= 1'b0;
             known_slots_q        <= '0;
+            more_known_q           <= 1'b0;
+            less_known_q           <= 1'b0;
             sts_update_count       <= '0;
             sts_roll_count         <= '0;
             sts_skipped_count      <= '0;
@@ -561,9 +595,28 @@ module book_top #(
     counter_rules #(.WIDTH(COUNT_W)) range_i (.clk(clk), .rst(rst), .count(sts_range_count));
     counter_rules #(.WIDTH(COUNT_W)) exhausted_i (.clk(clk), .rst(rst), .count(sts_exhausted_count));
 
+    // Updates taken whose tops were not taken yet.
+    logic [2:0] open_q;
+    always_ff @(posedge clk) begin
+        open_q <= open_q + 3'(take) - 3'(m_top_tvalid && m_top_tready);
+        if (rst) open_q <= 3'd0;
+    end
+
     always_comb if (ran_q) begin
-        one_write: assert (32'(mode_q == MODE_CLEAR) + 32'(mode_q == MODE_GENS) + 32'(host_rolls) + 32'(write_q) <= 1);
-        room:      assert (!free_q || !m_top_tvalid);
+        one_top:  assert (open_q == 3'(a_q == A_FIRST || a_q == A_FETCH || a_q == A_FOUND) + 3'(!b_idle) + 3'(m_top_tvalid));
+        room:     assert (!m_top_tvalid || !free_q && !b_moves_q && b_q != B_COMPARE_2);
+        loading:  assert (!load_q || go_q);
+        going:    assert (!go_q || b_idle && run && (a_q == A_FIRST && !a_searches_q || a_q == A_FOUND));
+        ready:    assert (!s_update_tready || run && (a_q == A_IDLE || a_q == A_FOUND && go_q && a_delete_q));
+        moving:   assert (b_moves_q == (b_q == B_UPDATE || b_q == B_UPDATE_2));
+        last:     assert (b_last_q == (b_q == B_UPDATE && !b_two_q || b_q == B_UPDATE_2));
+        places:   assert (a_q <= A_LOCK && b_q <= B_UPDATE_2 && mode_q <= MODE_GENS);
+        locked:   assert (a_q != A_LOCK && a_q != A_ENTER || !b_idle);
+        entering: assert (a_q != A_ENTER || b_q == B_COMPARE);
+        written:  assert (!write_q || b_q == B_IDLE);
+        resting:  assert (run || a_q == A_IDLE && b_idle && !write_q && !store_q);
+        refilled: assert (!gens_write_q || mode_q == MODE_GENS || a_q == A_IDLE && b_idle && !roll_ready_q && !s_update_tready);
+        one_write: assert (3'(mode_q == MODE_CLEAR) + 3'(gens_write_q) + 3'(host_rolls) + 3'(write_q) <= 3'd1);
     end
 `endif
 endmodule

@@ -24,7 +24,9 @@ module order_store #(
     input  wire logic [GEN_W-1:0]          gen_value,
 
     input  wire logic                      read,
+    input  wire logic                      read_next,    // with read: the set of the next_ref of the last read without
     input  wire logic [63:0]               read_ref,
+    input  wire logic [63:0]               next_ref,
     input  wire logic                      fetch,
     input  wire logic                      fetch_rest,   // with fetch: side, price and lots too
     input  wire logic                      compare,
@@ -67,14 +69,17 @@ module order_store #(
     end
 
     // The set of a ref: its bits folded to SET_W.
-    wire logic [CHUNKS*SET_W-1:0] ref_bits = {{(CHUNKS*SET_W-64){1'b0}}, read_ref};
-    wire logic [SET_W-1:0] folded;
+    wire logic [CHUNKS*SET_W-1:0] ref_bits  = {{(CHUNKS*SET_W-64){1'b0}}, read_ref};
+    wire logic [CHUNKS*SET_W-1:0] next_bits = {{(CHUNKS*SET_W-64){1'b0}}, next_ref};
+    wire logic [SET_W-1:0] folded, next_folded;
+    logic [SET_W-1:0] next_set_q;
     generate
         for (genvar i = 0; i < SET_W; i++) begin : g_fold
-            assign folded[i] = ^(ref_bits & {CHUNKS{SET_W'(1) << i}});
+            assign folded[i]      = ^(ref_bits & {CHUNKS{SET_W'(1) << i}});
+            assign next_folded[i] = ^(next_bits & {CHUNKS{SET_W'(1) << i}});
         end
     endgenerate
-    wire logic [SET_W-1:0] read_set = sweep ? sweep_set : folded;
+    wire logic [SET_W-1:0] read_set = sweep ? sweep_set : read_next ? next_set_q : folded;
 
     logic [SET_W-1:0] read_set_q, fetch_set_q, set_q;  // of what was read, fetched, compared
     logic [SET_W-1:0] gone_set_q;
@@ -84,10 +89,11 @@ module order_store #(
 
     wire logic [WAYS-1:0] hit, live, short;
     wire logic [WAYS-1:0] first_free = ~live_q & (live_q + {{(WAYS-1){1'b0}}, 1'b1});
-    wire logic [WAYS-1:0] insert_way = found ? hit_q : first_free;
+    wire logic [WAYS-1:0] insert_way = found_q ? hit_q : first_free;
     wire logic [WAYS*REST_W-1:0] rests;
 
-    assign found = |hit_q;
+    logic found_q;
+    assign found = found_q;
     assign full  = &live_q;
 
     generate
@@ -159,13 +165,17 @@ module order_store #(
     assign found_short = |short;
 
     always_ff @(posedge clk) begin
+        if (read && !read_next) next_set_q <= next_folded;
         if (read || sweep) begin
             read_set_q <= read_set;
             gone_q     <= change && change_all && change_read ? hit_q : '0;
             gone_set_q <= set_q;
         end
         if (fetch) fetch_set_q <= read_set_q;
-        if (compare) set_q <= fetch_set_q;
+        if (compare) begin
+            set_q   <= fetch_set_q;
+            found_q <= |hit;
+        end
         sweep_q <= {sweep_q[1:0], sweep};
         if (rst) sweep_q <= 3'd0;
     end

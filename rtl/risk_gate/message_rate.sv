@@ -5,8 +5,8 @@
 // ns_per_message, held at 2**63 - 1: an order is refused where empty_ns - at_ns > window_ns, which is where the number of
 // messages taken, rounded up, is above burst. Where empty_ns would come to 2**63 - 1 or more, it says `overflow`.
 //
-// Latency: at_ns is taken with `load`, and the answers stand three cycles later, when `enter` came up to two cycles before
-// that. `enter` takes the message of the order at hand; at_ns may be loaded again at the same edge.
+// Latency: at_ns is taken with `load`, and the answers stand four cycles later, when `enter` came three cycles or more
+// before that. `enter` takes the message of the order at hand; at_ns may be loaded again at the same edge.
 `default_nettype none
 module message_rate (
     input  wire logic        clk,
@@ -31,28 +31,50 @@ module message_rate (
 
     logic        none_q, unlimited_q;
     logic [62:0] per_q, window_q, empty_q;
-    logic signed [63:0] least_q;  // before this time an order is refused …
+    logic [63:0]        least_q;  // before this time, which may be below 0, an order is refused …
     logic [62:0]        most_q;   // … and from this time on it overflows
-    logic        empty_over_q, at_over_q, early_q;
-    logic [62:0] at_q, at_plus_q, empty_plus_q, next_q;
-    logic        later_q;  // the order comes after the bucket is empty
+    logic [62:0]        at_q, at_plus_q, empty_plus_q, next_q;
+    logic               over_q, early_q;
 
-    assign overflow = !unlimited_q && (at_over_q || empty_over_q);
-    assign refused  = !unlimited_q && (none_q || early_q);
+    // Compared and added in two halves, one clock after the other: half the carry chain.
+    localparam int LOW = 32;
+    logic               at_over_q, at_most_q, at_low_over_q, empty_over_q, empty_most_q, empty_low_over_q;
+    logic               early_high_q, early_same_q, early_low_q, later_high_q, later_same_q, later_low_q;
+    logic [LOW:0]       at_low_q, empty_low_q;
+    wire logic [62-LOW:0] at_high = at_q[62:LOW], empty_high = empty_q[62:LOW];
+    wire logic          later = later_high_q || later_same_q && later_low_q;  // the order comes after the bucket is empty
+
+    assign overflow = over_q;
+    assign refused  = early_q;
     assign sts_empty_ns = empty_q;
 
     always_ff @(posedge clk) begin
         if (load) at_q <= at_ns;
-        least_q      <= {1'b0, empty_q} - {1'b0, window_q};
-        most_q       <= NS_MAX - per_q;
-        empty_over_q <= empty_q >= most_q;
-        at_over_q    <= at_q >= most_q;
-        early_q      <= $signed({1'b0, at_q}) < least_q;
+        least_q <= {1'b0, empty_q} - {1'b0, window_q};
+        most_q  <= NS_MAX - per_q;
+
+        at_over_q        <= at_high > most_q[62:LOW];
+        at_most_q        <= at_high == most_q[62:LOW];
+        at_low_over_q    <= at_q[LOW-1:0] >= most_q[LOW-1:0];
+        empty_over_q     <= empty_high > most_q[62:LOW];
+        empty_most_q     <= empty_high == most_q[62:LOW];
+        empty_low_over_q <= empty_q[LOW-1:0] >= most_q[LOW-1:0];
+        over_q <= !unlimited_q && (at_over_q || at_most_q && at_low_over_q || empty_over_q || empty_most_q && empty_low_over_q);
+
+        early_high_q <= !least_q[63] && at_high < least_q[62:LOW];
+        early_same_q <= !least_q[63] && at_high == least_q[62:LOW];
+        early_low_q  <= at_q[LOW-1:0] < least_q[LOW-1:0];
+        early_q <= !unlimited_q && (none_q || early_high_q || early_same_q && early_low_q);
+
         // A message is entered only where this does not overflow.
-        at_plus_q    <= at_q + per_q;
-        empty_plus_q <= empty_q + per_q;
-        later_q      <= at_q > empty_q;
-        next_q       <= later_q ? at_plus_q : empty_plus_q;
+        at_low_q     <= {1'b0, at_q[LOW-1:0]} + {1'b0, per_q[LOW-1:0]};
+        at_plus_q    <= {at_high + per_q[62:LOW] + (63-LOW)'(at_low_q[LOW]), at_low_q[LOW-1:0]};
+        empty_low_q  <= {1'b0, empty_q[LOW-1:0]} + {1'b0, per_q[LOW-1:0]};
+        empty_plus_q <= {empty_high + per_q[62:LOW] + (63-LOW)'(empty_low_q[LOW]), empty_low_q[LOW-1:0]};
+        later_high_q <= at_high > empty_high;
+        later_same_q <= at_high == empty_high;
+        later_low_q  <= at_q[LOW-1:0] > empty_q[LOW-1:0];
+        next_q       <= later ? at_plus_q : empty_plus_q;
 
         if (cfg_write) begin
             per_q       <= cfg_ns_per_message;
@@ -68,19 +90,20 @@ module message_rate (
             per_q       <= 63'd1;
             window_q    <= '0;
             empty_q     <= '0;
+            at_q        <= '0;  // so that synthesis keeps it apart from other copies of an order's time
         end
     end
 
 `ifdef FORMAL
-    // The answers are those of the plain rule, three clocks after the last change of what it reads.
+    // The answers are those of the plain rule, four clocks after the last change of what it reads.
     logic ran_q;
     formal_reset reset_i (.clk, .rst, .ran_q);
-    logic [2:0] still_q;  // clocks without a change: bit i after i + 1
+    logic [3:0] still_q;  // clocks without a change: bit i after i + 1
     wire logic [63:0] last = {1'b0, at_q > empty_q ? at_q : empty_q};
     wire logic [62:0] backlog = empty_q > at_q ? empty_q - at_q : '0;
     always_ff @(posedge clk)
-        still_q <= load || enter || cfg_write || cfg_empty_write || rst ? 3'd0 : {still_q[1:0], 1'b1};
-    always_comb if (ran_q && still_q[2]) begin
+        still_q <= load || enter || cfg_write || cfg_empty_write || rst ? 4'd0 : {still_q[2:0], 1'b1};
+    always_comb if (ran_q && still_q[3]) begin
         late:  assert (overflow == (!unlimited_q && last + {1'b0, per_q} >= {1'b0, NS_MAX}));
         rated: assert (refused == (!unlimited_q && (none_q || backlog > window_q)));
         taken: assert (unlimited_q || overflow || next_q == last[62:0] + per_q);

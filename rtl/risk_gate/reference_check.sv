@@ -74,10 +74,10 @@ module reference_check #(
     logic [62:0]               at_q, marked_q;
     logic signed [PRICE_W+1:0] low_q, high_q;  // with the collar taken off and added
     logic signed [64:0]        oldest_q;       // a reference from before this is too old
-    logic                      below_q, above_q, too_old_q;
+    logic                      below_q, above_q, older_q, same_q, low_older_q;  // the age by halves: half the carry chain
 
     assign outside = below_q || above_q;
-    assign too_old = too_old_q;
+    assign too_old = older_q || same_q && low_older_q;
 
     always_ff @(posedge clk) begin
         write_q      <= clear || mark || cfg_done;
@@ -99,14 +99,20 @@ module reference_check #(
         // price < reference - collar is price + collar < reference, and the other side likewise
         below_q   <= high_q < (PRICE_W+2)'(ref_q);
         above_q   <= low_q > (PRICE_W+2)'(ref_q);
-        too_old_q <= oldest_q > $signed({2'b0, marked_q});
+        older_q     <= $signed(oldest_q[64:32]) > $signed({2'b0, marked_q[62:32]});
+        same_q      <= oldest_q[64:32] == {2'b0, marked_q[62:32]};
+        low_older_q <= oldest_q[31:0] > marked_q[31:0];
         if (!present || collar_unlimited) begin
             below_q <= 1'b0;
             above_q <= 1'b0;
         end
-        if (!present || age_unlimited) too_old_q <= 1'b0;
+        if (!present || age_unlimited) begin
+            older_q <= 1'b0;
+            same_q  <= 1'b0;
+        end
 
         if (rst) write_q <= 1'b0;
+        if (rst) at_q <= '1;  // so that synthesis keeps it apart from other copies of an order's time
     end
 endmodule
 `default_nettype wire

@@ -285,7 +285,8 @@ module risk_gate #(
     wire logic [KW_W-2:0] exposure_kw, row_working, row_limit;
     wire logic signed [KW_W-1:0] row_net;
 
-    wire logic [2:0] change =
+    logic [2:0] change_q;  // stands long before the first row does
+    always_ff @(posedge clk) change_q <=
         host_q ? (put_limit_q ? CHANGE_LIMIT : CHANGE_EXPOSURE) :
         kind_q == tick_pkg::GATE_FILL ? CHANGE_FILL : kind_q == tick_pkg::GATE_RELEASE ? CHANGE_TAKE : CHANGE_ADD;
 
@@ -293,6 +294,16 @@ module risk_gate #(
         .clk(clk), .load(ready_q), .price_ticks(s_order_price_ticks), .lots(s_order_lots), .limit(notional_max_q),
         .above(notional_above)
     );
+`ifdef FORMAL_CUT
+    // The parts have proofs of their own; here each answers anything at any time.
+    (* anyseq *) logic [12:0] any_answers;
+    (* anyseq *) logic [KW_W-2:0] any_working, any_limit;
+    (* anyseq *) logic signed [KW_W-1:0] any_net;
+    assign {too_many, position_busy, working_over, worst_over, net_over, beyond, short_of, ref_present, ref_outside,
+            ref_too_old, rate_overflow, rate_refused, seen} = any_answers;
+    assign {row_working, row_limit, row_net} = {any_working, any_limit, any_net};
+    assign reference_done = apply && put_reference_q;
+`else
     exposure_product #(.QTY_W(QTY_W), .KW_PER_LOT_W(KW_PER_LOT_W), .KW_W(KW_W), .W(PRODUCT_W)) u_product (
         .clk(clk), .load(ready_q), .lots(s_order_lots), .kw_per_lot(kw_per_lot),
         .rows_a(rows_a), .rows_b(rows_b), .number(exposure_kw), .too_many(too_many)
@@ -300,7 +311,7 @@ module risk_gate #(
     position_check #(.INTERVALS(INTERVALS), .KW_W(KW_W), .W(PRODUCT_W)) u_position (
         .clk(clk), .rst(rst), .clear(clearing), .clear_row((INTERVAL_W+1)'(clear_at_q)),
         .update(here_valid_q && walk_update_q), .interval(here_q), .sell(here_sell_q), .order_sell(order_sell),
-        .change(change), .enter(entered_q), .rows_a(rows_a), .rows_b(rows_b), .number(exposure_kw),
+        .change(change_q), .enter(entered_q), .rows_a(rows_a), .rows_b(rows_b), .number(exposure_kw),
         .cfg_long_max_kw(cfg_interval_long_max_kw), .cfg_short_max_kw(cfg_interval_short_max_kw),
         .cfg_net_kw(cfg_interval_net_kw), .cfg_buy_working_kw(cfg_interval_buy_working_kw),
         .cfg_sell_working_kw(cfg_interval_sell_working_kw),
@@ -330,6 +341,7 @@ module risk_gate #(
         .clk(clk), .clear(clearing), .clear_set(SET_W'(clear_at_q)), .load(ready_q), .intent_id(s_order_intent_id[62:0]),
         .look(step_q[1]), .enter(passed_q), .seen(seen)
     );
+`endif
 
     // ---- the answers of the row and of the order's form
     logic malformed_q, small_q, large_q, low_q, high_q, collar_none_q, age_none_q, single_q;
@@ -359,7 +371,6 @@ module risk_gate #(
     wire logic any_short        = short_q || short_of;
 
     wire logic stale = age_none_q || ref_too_old;
-    logic rate_over_q, rate_refused_q;
     wire logic [7:0] check_reason =
         cfg_kill                           ? KILL :
         cfg_paused                         ? PAUSED :
@@ -368,8 +379,8 @@ module risk_gate #(
         !has_notional_q || notional_above  ? NOTIONAL :
         too_many || position_over          ? OVERFLOW :
         position_bad                       ? POSITION :
-        rate_over_q                        ? OVERFLOW :
-        rate_refused_q                     ? RATE :
+        rate_overflow                        ? OVERFLOW :
+        rate_refused                     ? RATE :
         stale                              ? STALE :
         seen                               ? DUPLICATE : NONE;
     wire logic command_over =
@@ -379,7 +390,7 @@ module risk_gate #(
         early_q ? early_reason_q : command_over ? OVERFLOW : command_short ? NOT_RESERVED : NONE;
     wire logic [7:0] reason = check_q ? check_reason : command_reason;
     wire logic fails = cfg_kill || cfg_paused || early_q || ref_outside || !has_notional_q || notional_above || too_many ||
-                       position_over || position_bad || rate_over_q || rate_refused_q || stale || seen;
+                       position_over || position_bad || rate_overflow || rate_refused || stale || seen;
     wire logic passes = check_q && !fails;
     // What was dealt has happened: a FILL is entered even where less was reserved.
     wire logic changes = check_q ? passes && !single_q :
@@ -452,8 +463,6 @@ module risk_gate #(
         // cycle 3
         early_q        <= early_reason != NONE;
         early_reason_q <= early_reason;
-        rate_over_q    <= rate_overflow;
-        rate_refused_q <= rate_refused;
 
         // the walk: the link's address, the link, the interval; then the row is asked for
         if (walk_valid) begin
@@ -611,42 +620,82 @@ module risk_gate #(
     );
 
     // An order is inside only while no verdict waits, and something always moves it on.
+    wire logic judging   = state_q == JUDGING;
+    wire logic walking   = walk_valid || next_valid_q || here_valid_q;
+    wire logic passing   = decide_q && passes;
     always_comb if (ran_q) begin
-        alone:   assert (state_q != JUDGING || !m_verdict_tvalid);
+        alone:   assert (!judging || !m_verdict_tvalid);
         open:    assert (!ready_q || state_q == IDLE);
-        decides: assert (!decide_q || state_q == JUDGING);
-        kind:    assert (state_q != JUDGING || check_q == (kind_q == tick_pkg::GATE_CHECK));
-        judging: assert (!(|step_q) || state_q == JUDGING);
-        idle:    assert (state_q != IDLE && state_q != CLEARING || !(walk_valid || next_valid_q || here_valid_q || |asked_last_q));
+        decides: assert (!decide_q || judging);
+        kind:    assert (!judging || check_q == (kind_q == tick_pkg::GATE_CHECK));
+        inside:  assert (!(|step_q) || judging);
+        idle:    assert (state_q != IDLE && state_q != CLEARING || !walking && !(|asked_last_q));
+        starts:  assert (!starts_q || state_q == CHANGING && !walking && !(|asked_last_q));
         one:     assert (step_q == 0 || step_q == 1 || step_q == 2 || step_q == 4);
         agreed:  assert (fails == (check_reason != NONE));
-        early:   assert (!step_q[1] && !step_q[2] || !(walk_valid || next_valid_q || here_valid_q || |asked_last_q || decide_q));
-        third:   assert (!step_q[3] || !(next_valid_q || here_valid_q || |asked_last_q || decide_q));
+        early:   assert (!step_q[1] && !step_q[2] || !walking && !(|asked_last_q) && !decide_q);
+        third:   assert (!step_q[3] || !next_valid_q && !here_valid_q && !(|asked_last_q) && !decide_q);
         last_1:  assert (!next_last_q || next_valid_q && !walk_valid);
         last_2:  assert (!here_last_q || here_valid_q && !walk_valid && !next_valid_q);
-        last_3:  assert (!asked_last_q[1] || asked_q[1] && !walk_valid && !next_valid_q && !here_valid_q);
-        last_4:  assert (!asked_last_q[2] || asked_q[2] && !walk_valid && !next_valid_q && !here_valid_q && !asked_last_q[1]);
-        last_5:  assert (!decide_q || !walk_valid && !next_valid_q && !here_valid_q && !(|asked_last_q));
-        moves:   assert (state_q != JUDGING || |step_q || decide_q || walk_valid || next_last_q || here_last_q ||
-                         |asked_last_q);
+        last_3:  assert (!asked_last_q[1] || asked_q[1] && !walking);
+        last_4:  assert (!asked_last_q[2] || asked_q[2] && !walking && !asked_last_q[1]);
+        last_5:  assert (!decide_q || !walking && !(|asked_last_q));
+        moves:   assert (!judging || |step_q || decide_q || walk_valid || next_last_q || here_last_q || |asked_last_q);
         walks:   assert (!step_q[3] || single_q != walk_valid);
+        empties: assert (clearing == (state_q == CLEARING));
+        copied:  assert (!judging || step_q[1] || step_q[2] ||
+                         {m_verdict_kind, m_verdict_slot, m_verdict_side, m_verdict_price_ticks, m_verdict_lots, m_verdict_at_ns,
+                          m_verdict_intent_id, m_verdict_tag} ==
+                         {kind_q, slot_q, side_q, price_q, lots_q, at_q, intent_id_q, tag_q});
     end
 
     // What the switches were at the edge that offered a verdict: no order passes later than that.
-    logic offered_q, kill_q, paused_q;
+    logic offered_q, kill_q, paused_q, waited_q;
     always_ff @(posedge clk) begin
         offered_q <= decide_q && !rst;
         kill_q    <= cfg_kill;
         paused_q  <= cfg_paused;
+        waited_q  <= m_verdict_tvalid && !m_verdict_tready && !rst;
     end
     wire logic passed = m_verdict_tvalid && m_verdict_kind == tick_pkg::GATE_CHECK && m_verdict_reason == NONE;
-    always_comb if (ran_q && offered_q) begin
-        killed:  assert (!(passed && kill_q));
-        stopped: assert (!(passed && paused_q));
+    always_comb if (ran_q) begin
+        killed:       assert (!(offered_q && passed && kill_q));
+        stopped:      assert (!(offered_q && passed && paused_q));
+        only_decided: assert (!m_verdict_tvalid || offered_q || waited_q);
     end
-    logic waited_q;
-    always_ff @(posedge clk) waited_q <= m_verdict_tvalid && !m_verdict_tready && !rst;
-    always_comb if (ran_q) only_decided: assert (!m_verdict_tvalid || offered_q || waited_q);
+
+    // What the parts said of the order: of each interval, a clock after its row was at hand; the rest as it passes.
+    logic refused_q;
+    always_ff @(posedge clk) begin
+        if (step_q[1]) refused_q <= 1'b0;
+        else if (judging && asked_q[3] && (working_over || worst_over || beyond)) refused_q <= 1'b1;
+    end
+    wire logic refused_now = working_over || worst_over || beyond;
+    always_comb if (ran_q && passing) begin
+        in_position: assert (!refused_now && !refused_q && !too_many);
+        in_time:     assert (!ref_too_old && !(age_max_q == 0 && !age_unlimited_q && age_none_q));
+        in_rate:     assert (!rate_overflow && !rate_refused);
+        in_order:    assert (!seen && !ref_outside && !notional_above);
+    end
+    always_comb if (ran_q && judging && !step_q[1]) begin
+        heard: assert (!refused_q || over_q || beyond_q);
+    end
+
+    // One counter, any: it moves by one for each order judged so, four clocks later, and stops at its end.
+    (* anyconst *) logic [5:0] any_reason;
+    logic [4:1]         judged_q;
+    logic [4:1]         cleared_q;
+    logic [COUNT_W-1:0] counted_before_q;
+    always_ff @(posedge clk) begin
+        judged_q  <= {judged_q[3:1], decide_q && check_q && reason == {2'b0, any_reason} && !rst};
+        cleared_q <= {cleared_q[3:1], clearing || rst};
+        counted_before_q <= sts_count;
+    end
+    always_comb begin
+        assume (cfg_count_index == any_reason);
+        if (ran_q && !clearing && !(|cleared_q))
+            counts: assert (sts_count == counted_before_q + COUNT_W'(judged_q[4] && !(&counted_before_q)));
+    end
 `endif
 
 `ifdef FORMAL_LIMITS

@@ -18,6 +18,7 @@ from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
 
 from penstock_sdk.golden import book_top as g
 from sims.axis import Pause, one_in_three, two_in_three
+from sims.budgets import budget
 from sims.fields import FieldSink, FieldSource
 from sims.simulators import need_icarus, run, run_bench, sources_of
 
@@ -479,9 +480,9 @@ async def tops_are_offered_as_soon_as_the_header_says(dut: Any) -> None:
     put = order(g.UPDATE_SET, 0, 8, g.BUY, 3, 2)
     quote, poison = {"kind": g.UPDATE_QUOTE, "slot": 0}, {"kind": g.UPDATE_POISON, "slot": 0}
     wanted = [
-        (clear(0), 3), (add, 3), (replace, 7), (put, 5), (put, 7), (delete, 6),
+        (clear(0), 4), (add, 4), (replace, 8), (put, 6), (put, 8), (delete, 6),
         (order(g.UPDATE_REDUCE, 0, 8, lots=1), 6),
-        (level(0, g.SELL, 1, 1), 3), (quote, 3), (poison, 3),
+        (level(0, g.SELL, 1, 1), budget("book_top").clocks), (quote, 4), (poison, 4),
     ]  # fmt: skip
     for update, clocks in wanted:
         await bench.check([update])
@@ -497,13 +498,17 @@ async def every_kind_keeps_its_rate_with_nothing_lost(dut: Any) -> None:
     sets = [order(g.UPDATE_SET, 0, ref, g.SELL, ref % 2, 3) for ref in range(many)]
     reduces = [order(g.UPDATE_REDUCE, 0, ref, lots=1) for ref in range(many)]
     deletes = [order(g.UPDATE_DELETE, 0, ref) for ref in range(many)]
-    await bench.check([clear(0)])
-    for updates, clocks in ((adds, 4), (replaces, 5), (sets, 5), (reduces, 4), (deletes, 3)):
+    levels = [level(1, g.BUY, at % 2, 1 + at) for at in range(8)]
+    quotes = [{"kind": g.UPDATE_QUOTE, "slot": 1, "has_price": 1, "price_ticks": at, "lots": 1} for at in range(8)]
+    await bench.check([clear(0), clear(1)])
+    for updates, clocks in (
+        (adds, 4), (replaces, 5), (sets, 5), (reduces, 4), (deletes, 3), (levels, 4), (quotes, 5),
+    ):  # fmt: skip
         first = len(bench.source.taken)
         await bench.check(updates)
         cycles = [taken.cycle for taken in bench.source.taken[first:]]
         assert {after - before for before, after in pairwise(cycles)} == {clocks}
-    assert g.counts(bench.book)[g.CAUSE_NONE] == 1 + 5 * many
+    assert g.counts(bench.book)[g.CAUSE_NONE] == 2 + 5 * many + 16
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")

@@ -9,6 +9,8 @@ from penstock_hw.blocks import find_blocks, known_blocks
 from penstock_hw.device import RegisterBus
 from penstock_hw.drivers.base import Registers
 from penstock_hw.drivers.risk_gate import RiskGate
+from penstock_sdk.events import Reason
+from penstock_sdk.golden import book_top_layout as book
 from penstock_sdk.golden import feed_decoder, latency, order_encoder, risk_gate, trigger
 from penstock_sdk.golden import tick_to_trade as golden
 from penstock_sdk.golden.book_top import counts as book_counts
@@ -28,6 +30,21 @@ BASE_NS = 1_700_000_000_000_000_000
 """Midnight of the messages of ITCH shape."""
 KINDS = (RULE_ASK_AT_MOST, RULE_BID_AT_LEAST, RULE_SPREAD_AT_LEAST, RULE_SPREAD_AT_MOST, RULE_PAIR_BID_ASK)
 
+BOOK_COUNTERS = {
+    book.CAUSE_SKIPPED: "skipped", book.CAUSE_MALFORMED: "malformed", book.CAUSE_POISON: "poison",
+    book.CAUSE_ORPHAN: "orphan", book.CAUSE_FULL: "full", book.CAUSE_INCONSISTENT: "inconsistent",
+    book.CAUSE_RANGE: "range", book.CAUSE_EXHAUSTED: "exhausted",
+}  # fmt: skip
+TRIGGER_COUNTERS = {
+    trigger.HEAD_FIRED: "fired", trigger.HEAD_UNKNOWN: "unknown", trigger.HEAD_ABSENT: "absent",
+    trigger.HEAD_NO_ID: "no_id", trigger.HEAD_PASSED_OVER: "passed_over",
+}  # fmt: skip
+ENCODER_COUNTERS = {
+    order_encoder.HEAD_SENT: "sent", order_encoder.HEAD_OTHER: "other", order_encoder.HEAD_REFUSED: "refused",
+    order_encoder.HEAD_KILLED: "killed", order_encoder.HEAD_UNLISTED: "unlisted", order_encoder.HEAD_RANGE: "range",
+}  # fmt: skip
+"""The registers that count what the golden blocks count in these columns."""
+
 
 def intervals_of(at: int) -> list[int]:
     """Return where the *at*-th listing delivers: from the fifth on, where no other does."""
@@ -36,6 +53,9 @@ def intervals_of(at: int) -> list[int]:
 
 class Host:
     """Every method runs beside the simulation (`cocotb.task.bridge`), but `plan`, which only sets the golden chain."""
+
+    listings: tuple[int, ...] = (1, 2, 3, 4, 5)
+    """In slots 0 and on."""
 
     def __init__(
         self, bus: RegisterBus, chain: golden.Chain, slot_of: dict[int, int], lanes: int, rng: random.Random
@@ -127,6 +147,20 @@ class Host:
         encoder.pulse("listing")
         self.map(listing, slot, 1)
 
+    def load_one(self, slot: int) -> None:
+        """After a reset, give the device as much as one slot needs to trade."""
+        listing = next(listing for listing, its in self.slot_of.items() if its == slot)
+        self.page["order_encoder"].write("order_base", 700)
+        self.page["trigger"].write("intent_base", self.intent_base)
+        self.load_listing(listing, slot)
+        self.gate = RiskGate(self.page["risk_gate"])
+        self.gate.load_listing(self.chain.gate, slot)
+        for interval in risk_gate.intervals_of(self.chain.gate, slot):
+            self.gate.load_limits(self.chain.gate, interval)
+        self.gate.load_rate(self.chain.gate)
+        self.gate.load_switches(self.chain.gate)
+        self.page["order_encoder"].write("kill", 0)
+
     def map(self, listing: int, slot: int, valid: int) -> None:
         """Write one row of the map."""
         decoder = self.page["feed_decoder"]
@@ -197,13 +231,28 @@ class Host:
         chain, page = self.chain, self.page
         for name, count in zip(COUNTERS, chain.decoder[1].tolist(), strict=False):
             assert page["feed_decoder"].read(f"{name}_count") == count, name
-        assert page["book_top"].read("update_count") == sum(book_counts(chain.book).values())
-        head = chain.trigger[0]
-        assert page["trigger"].read("fired_count") == head[trigger.HEAD_FIRED]
+        causes = book_counts(chain.book)
+        assert page["book_top"].read("update_count") == sum(causes.values())
+        for cause, name in BOOK_COUNTERS.items():
+            assert page["book_top"].read(f"{name}_count") == causes[cause], name
+        for block, table, counters in (
+            ("trigger", chain.trigger, TRIGGER_COUNTERS), ("order_encoder", chain.encoder, ENCODER_COUNTERS)
+        ):  # fmt: skip
+            for column, name in counters.items():
+                assert page[block].read(f"{name}_count") == table[0, column], f"{block} {name}"
         assert page["trigger"].read("armed") == trigger.armed_bits(chain.trigger)
         assert self.gate.counts() == {int(k): n for k, n in risk_gate.counts(chain.gate).items()}
-        assert page["order_encoder"].read("sent_count") == chain.encoder[0, order_encoder.HEAD_SENT]
         assert page["tick_to_trade"].read("sent_count") == chain.encoder[0, order_encoder.HEAD_SENT]
+
+    def untouched(self) -> set[str]:
+        """Return the reasons and counters that the golden chain has not met."""
+        chain, causes, met = self.chain, book_counts(self.chain.book), risk_gate.counts(self.chain.gate)
+        shown = {f"decoder {name}": n for name, n in zip(COUNTERS, chain.decoder[1].tolist(), strict=False)}
+        shown |= {f"book {name}": causes[cause] for cause, name in BOOK_COUNTERS.items()}
+        shown |= {f"trigger {name}": chain.trigger[0, column] for column, name in TRIGGER_COUNTERS.items()}
+        shown |= {f"encoder {name}": chain.encoder[0, column] for column, name in ENCODER_COUNTERS.items()}
+        shown |= {f"gate {Reason(reason).name}": met.get(reason, 0) for reason in risk_gate.REASONS}
+        return {name for name, count in shown.items() if not count}
 
     def latencies(self, bins: int) -> dict[str, Any]:
         """Return what the latency meter shows, by the golden meter's columns and bins."""

@@ -3,157 +3,34 @@
 from __future__ import annotations
 
 import os
-import random
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cocotb
 import pytest
-from cocotb.clock import Clock
-from cocotb.task import bridge
-from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
+from cocotb.task import bridge, resume
+from cocotb.triggers import ClockCycles
 
 import penstock_sdk.events as events
-from penstock_sdk.golden import latency, risk_gate, trigger
-from penstock_sdk.golden.tick_layout import RULE_BID_AT_LEAST
-from penstock_sdk.golden.tick_to_trade import new_chain, on_frame, set_kill
-from penstock_sdk.schema import layout_of
+from penstock_sdk.golden import latency, order_encoder, risk_gate, trigger
+from penstock_sdk.golden.book_top import CAUSE_FULL
+from penstock_sdk.golden.book_top import counts as book_counts
+from penstock_sdk.golden.tick_to_trade import on_frame, set_kill
+from penstock_sdk.schema import ABSENT, layout_of
 from penstock_sdk.wire.frame import HEADER_BYTES
-from sims.axil import AxilBus, AxilMaster
-from sims.axis import Pause, Sink, one_in_three, two_in_three
+from sims.axis import one_in_three, two_in_three
 from sims.budgets import budget
-from sims.feed_decoder.feed_traffic import Sent, packed_frame
-from sims.fields import FieldSource
-from sims.simulators import bench_seed, run_bench
-from sims.tick_to_trade.host import Host
-from sims.tick_to_trade.market import Market
+from sims.feed_decoder.feed_traffic import Sent, itch_message, packed_frame
+from sims.simulators import run_bench
+from sims.tick_to_trade.chain_bench import BINS, DEFAULTS, LISTINGS, PARAMETERS, Bench
+from sims.tick_to_trade.host import BASE_NS
 
-DEFAULTS = {
-    "SLOTS": 16, "MAP_W": 6, "RECORDS_MAX": 4, "LEVELS": 4, "ORDERS": 256, "RULES": 16, "LANES": 2, "INTERVALS": 16,
-    "LINKS": 32, "SEEN_SETS": 16, "PRICE_W": 32, "BOOK_QTY_W": 32, "QTY_W": 24, "BINS": 64,
-}  # fmt: skip
-PARAMETERS = {name: int(os.environ.get(f"BENCH_{name}", value)) for name, value in DEFAULTS.items()}
-SLOTS, BINS, LANES = PARAMETERS["SLOTS"], PARAMETERS["BINS"], PARAMETERS["LANES"]
-LISTINGS = [1, 2, 3, 4, 5]
 ORDER = layout_of(events.Order)
-
-
-class Bench:
-    """The device, its host, and the golden chain that is told the same."""
-
-    def __init__(self, dut: Any, idle: Pause | None, backpressure: Pause | None) -> None:
-        self.dut = dut
-        self.rng = random.Random(bench_seed(1))
-        self.market = Market(self.rng, LISTINGS, PARAMETERS["RECORDS_MAX"])
-        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
-        self.source = FieldSource(dut, "s_axis", ("tdata", "tlast", "tid"), idle)
-        self.sink = Sink(dut, "m_axis", backpressure)
-        self.bus = AxilBus(AxilMaster(dut))
-        self.offers: list[int] = []
-        """Cycle in which each message was first offered."""
-        cocotb.start_soon(self._watch())
-        self.fresh()
-
-    def fresh(self) -> None:
-        """Begin with an empty chain, as after a reset."""
-        p = PARAMETERS
-        self.chain = new_chain(
-            slots=SLOTS, intervals=p["INTERVALS"], links=p["LINKS"], map_bits=p["MAP_W"], records_max=p["RECORDS_MAX"],
-            levels=p["LEVELS"], book_orders=p["ORDERS"], lanes=LANES, rules=p["RULES"], price_bits=p["PRICE_W"],
-            book_lots_bits=p["BOOK_QTY_W"], lots_bits=p["QTY_W"], seen_sets=p["SEEN_SETS"],
-        )  # fmt: skip
-        self.host = Host(self.bus, self.chain, {listing: at for at, listing in enumerate(LISTINGS)}, LANES, self.rng)
-        self.host.plan(p["RULES"])
-        self.wanted: list[bytes] = []
-        self.sent: list[Sent] = []
-        self.caused: list[int] = []
-        """For each wanted message, the number of the frame that caused it."""
-        self.source.taken.clear()
-        self.sink.beats.clear()
-        self.offers.clear()
-
-    @classmethod
-    async def start(cls, dut: Any, idle: Pause | None = None, backpressure: Pause | None = None) -> Bench:
-        """Return a bench whose device has been reset and loaded."""
-        bench = cls(dut, idle, backpressure)
-        await bench.reset()
-        await bridge(bench.host.load)()
-        return bench
-
-    async def reset(self) -> None:
-        """Hold reset for two cycles."""
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 1
-        await ClockCycles(self.dut.clk, 2)
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 0
-
-    async def _watch(self) -> None:
-        dut, begins, cycle = self.dut, True, 0
-        while True:
-            await FallingEdge(dut.clk)
-            cycle += 1
-            await ReadOnly()
-            if dut.rst.value == 1:
-                begins = True
-            elif dut.m_axis_tvalid.value == 1:
-                if begins:
-                    self.offers.append(cycle)
-                begins = dut.m_axis_tlast.value == 1 and dut.m_axis_tready.value == 1
-
-    def rule_that_fires(self, slot: int) -> None:
-        """Give a slot rules that any bid fulfils and nothing refuses, and arm them; runs beside the simulation."""
-        self.host.rows = {}
-        for lane in range(LANES):
-            row = {"kind": RULE_BID_AT_LEAST, "rule": lane, "threshold_ticks": -9, "order_slot": slot, "side": 1,
-                   "price_ticks": 0, "lots": 2, "price_mode": 1, "other_slot": 0}  # fmt: skip
-            self.host.rows[slot, lane] = row
-            trigger.set_lane(self.chain.trigger, slot, lane, **row)
-            self.host.load_lane(slot, lane)
-        self.host.arm()
-
-    def send(self, frames: list[Sent]) -> None:
-        """Queue *frames* and let the golden chain have them."""
-        for sent in frames:
-            words = [int.from_bytes(sent.frame[at : at + 8], "little") for at in range(0, len(sent.frame), 8)]
-            self.source.send(
-                {"tdata": word, "tlast": at == len(words) - 1, "tid": int(at in sent.strange)}
-                for at, word in enumerate(words)
-            )
-            mixed = 0 < len(sent.strange) < len(words)
-            messages = on_frame(self.chain, sent.frame, int(self.host.itch), int(mixed))
-            self.wanted += messages
-            self.caused += [len(self.sent)] * len(messages)
-            self.sent.append(sent)
-
-    async def settle(self) -> None:
-        """Wait until all is sent and nothing has come for 64 cycles."""
-        while self.source.queue:
-            await ClockCycles(self.dut.clk, 16)
-        seen = -1
-        while seen != len(self.sink.beats):
-            seen = len(self.sink.beats)
-            await ClockCycles(self.dut.clk, 64)
-
-    def messages(self) -> list[bytes]:
-        """Return what was sent, each cut to its length: what the golden chain writes ends where the bytes end."""
-        met = [frame for frame, _ in self.sink.frames()]
-        return [frame[: len(wanted)] for frame, wanted in zip(met, self.wanted, strict=False)] + met[len(self.wanted) :]
-
-    async def exchange(self, frames: list[Sent]) -> None:
-        """Send *frames*; every message so far is the golden chain's."""
-        self.send(frames)
-        await self.settle()
-        met = self.messages()
-        assert len(met) == len(self.wanted)
-        for at, (message, wanted) in enumerate(zip(met, self.wanted, strict=True)):
-            assert message == wanted, f"message {at}"
-
-    def clocks(self) -> list[int]:
-        """Return the clocks of each message from the last beat of its frame to its first offer."""
-        ends = [taken.cycle for taken in self.source.taken if taken.fields["tlast"]]
-        return [offer - ends[frame] for offer, frame in zip(self.offers, self.caused, strict=True)]
+LEVELS = PARAMETERS["LEVELS"]
+WINDOW = 28
+"""Clocks from before a quote's first beat to after the first beat of its order."""
 
 
 @cocotb.test(timeout_time=3, timeout_unit="ms")
@@ -271,11 +148,18 @@ async def a_slot_rolls_under_traffic_and_the_new_contract_trades(dut: Any) -> No
 @cocotb.test(timeout_time=3, timeout_unit="ms")
 async def a_reset_at_any_clock_leaves_a_chain_that_sends_nothing_until_it_is_loaded(dut: Any) -> None:
     bench = await Bench.start(dut)
-    await bridge(bench.host.arm)()
-    for clocks in (20, 61, 64, 68, 71, 74, 90):
-        bench.send(bench.market.frames(8, False, bad=0))
+    for clocks in range(WINDOW + 22):  # to the message's last beat
+        if clocks:
+            await bridge(bench.host.load_one)(1)
+        await bridge(bench.set_rule)()
+        bench.offer(bench.quote(later_ns=0))
         await ClockCycles(dut.clk, clocks)
         await bench.reset()
+        begun = len(bench.offers)
+        bench.sink.beats.clear()
+        await ClockCycles(dut.clk, 30)
+        assert len(bench.offers) == begun and not bench.sink.beats, f"a message after a reset {clocks} clocks in"
+    assert bench.offers, "no reset came as late as a message"
     bench.fresh()
     bench.source.send({"tdata": 0, "tlast": 1, "tid": 0} for _ in range(3))
     await ClockCycles(dut.clk, 700)
@@ -296,13 +180,196 @@ async def while_nobody_takes_orders_market_data_waits_and_nothing_is_lost(dut: A
     bench = await Bench.start(dut, None, lambda: blocked[0])
     await bridge(bench.host.arm)()
     bench.send(bench.market.frames(60, False))
-    await ClockCycles(dut.clk, 1_500)
+    await ClockCycles(dut.clk, 5_000)
     assert bench.source.queue, "without an order taken, the input is to wait"
     state = await bridge(bench.host.page["tick_to_trade"].read_fields)("state")
     assert state["output_waits"] == 1 and state["killed"] == 0
     blocked[0] = False
     await bench.exchange([])
     await bridge(bench.host.compare)()
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def while_nobody_takes_orders_the_kill_switch_answers_and_only_the_begun_message_ends(dut: Any) -> None:
+    blocked = [True]
+    bench = await Bench.start(dut, None, lambda: blocked[0])
+    await bridge(bench.host.arm)()
+    bench.send(bench.market.frames(60, False))
+    await ClockCycles(dut.clk, 1_000)
+    top = bench.host.page["tick_to_trade"]
+    await bridge(top.write)("kill", 1)
+    assert (await bridge(top.read_fields)("state"))["killed"] == 1
+    assert (await bridge(top.read)("kill")) == 1
+    blocked[0] = False
+    await bench.settle()
+    assert bench.messages() == bench.wanted[:1] and len(bench.offers) == 1
+
+
+async def cause(bench: Bench, frames: list[Sent], rule: dict[str, int] | None = None) -> None:
+    """Send *frames* after setting a rule."""
+    if rule is not None:
+        await bridge(bench.set_rule)(**rule)
+    await bench.exchange(frames)
+
+
+def delta(bench: Bench, kind: type[events.BookOrderDelta | events.BookPriceDelta], *rows: dict[str, int]) -> Sent:
+    """Return a frame of changes to the book of listing 1: a SET of one lot at price 0 but for what a row says."""
+    bench.market.seq += 1
+    records = [kind(**{"listing_id": 1, "side": 1, "action": 1, "price_ticks": 0, "qty_lots": 1} | row) for row in rows]
+    return packed_frame(list(records), bench.market.seq, bench.market.at_ns)
+
+
+async def reach_the_gate(bench: Bench) -> None:
+    """Have an order refused for each reason."""
+    host, chain, quote = bench.host, bench.chain, bench.quote
+    for rule, frame in (
+        ({}, quote()), ({"order_slot": 12}, quote()), ({"lots": 1}, quote()), ({"lots": 9}, quote()),
+        ({"price_ticks": (1 << 31) - 1, "price_mode": 1}, quote(bid=1)), ({"order_slot": 2}, quote()),
+        ({"price_ticks": 15}, quote()), ({"price_ticks": 8}, quote()),
+        ({"price_ticks": 12, "lots": 8}, quote(bid=9, ask=11)), ({"order_slot": 4}, quote()),
+        ({"order_slot": 2, "side": 2}, [quote(listing=3), quote(later_ns=10**8)]),
+        *(({"lots": 8}, quote(later_ns=10**9)) for _ in range(4)),
+        *(({"side": 2}, quote(later_ns=0)) for _ in range(5)),
+    ):  # fmt: skip
+        await cause(bench, frame if isinstance(frame, list) else [frame], rule)
+    host.intent_base -= 1
+    trigger.set_intent_base(chain.trigger, host.intent_base)
+    await bridge(host.page["trigger"].write)("intent_base", host.intent_base)
+    await cause(bench, [quote(later_ns=10**10)], {"side": 2})
+    host.intent_base += 100
+    trigger.set_intent_base(chain.trigger, host.intent_base)
+    await bridge(host.page["trigger"].write)("intent_base", host.intent_base)
+    set_kill(chain, True)
+    await bridge(host.page["tick_to_trade"].write)("kill", 1)
+    await cause(bench, [quote(later_ns=10**9)], {"side": 2})
+    set_kill(chain, False)
+    await bridge(host.page["tick_to_trade"].write)("kill", 0)
+
+
+async def reach_trigger_and_encoder(bench: Bench) -> None:
+    """Have an order dropped, or none made, in each way."""
+    chain, page, quote, ok = bench.chain, bench.host.page, bench.quote, {"side": 2}
+    encoder, rules = page["order_encoder"], page["trigger"]
+    order_encoder.set_kill(chain.encoder, True)
+    await bridge(encoder.write)("kill", 1)
+    await cause(bench, [quote(later_ns=10**9)], ok)
+    order_encoder.set_kill(chain.encoder, False)
+    await bridge(encoder.write)("kill", 0)
+    for base in (0, 700):
+        order_encoder.set_order_base(chain.encoder, base)
+        await bridge(encoder.write)("order_base", base)
+        await cause(bench, [quote(later_ns=10**9)], ok | {"side": 1 + (base == 0)})
+    for base in (0, bench.host.intent_base):
+        trigger.set_intent_base(chain.trigger, base)
+        await bridge(rules.write)("intent_base", base)
+        await cause(bench, [quote(later_ns=10**9)], ok)
+    await bridge(bench.set_rule)(1, 1, rule=1, side=1)
+    await cause(bench, [quote(later_ns=10**9)], ok)  # both lanes hold
+    absent = quote(bid=ABSENT, later_ns=10**9)
+    await cause(bench, [absent, quote(tradability=0), quote()], ok)
+    order_encoder.set_listing(chain.encoder, 1, 0, valid=False)
+    for name, value in (("listing_index", 1), ("listing_valid", 0)):
+        await bridge(encoder.write)(name, value)
+    await bridge(encoder.pulse)("listing")
+    await cause(bench, [quote(later_ns=10**9)], {"side": 1})
+
+
+async def reach_the_book(bench: Bench) -> None:
+    """Have the book of listing 1 lost in each way."""
+    order, level, market = events.BookOrderDelta, events.BookPriceDelta, bench.market
+    most = (1 << PARAMETERS["BOOK_QTY_W"]) - 1
+    poison = bench.quote(listing=1, tradability=0)
+    clear = {"action": 3, "side": 0}
+    await bench.exchange([poison, delta(bench, level, {})])  # lost, and skipped
+    for frames in (
+        [delta(bench, level, clear), delta(bench, order, {"action": 2, "order_ref": 5})],
+        [delta(bench, order, clear), delta(bench, order, {"order_ref": 1, "qty_lots": most}, {"order_ref": 2})],
+        [
+            delta(bench, level, clear), *(delta(bench, level, {"price_ticks": at}) for at in range(LEVELS + 1)),
+            *(delta(bench, level, {"price_ticks": at, "action": 2}) for at in range(LEVELS, 0, -1)),
+        ],
+        [delta(bench, order, clear)],
+    ):  # fmt: skip
+        await bench.exchange(frames)
+    for at in range(10, 400, 4):
+        if book_counts(bench.chain.book)[CAUSE_FULL]:
+            break
+        await bench.exchange([delta(bench, order, *({"order_ref": 7919 * ref} for ref in range(at, at + 2)))])
+    await bench.exchange([bench.quote(listing=1)])
+    await bridge(bench.host.use)(True, False)
+    for letter in "AA":
+        body = struct.pack(">cHH", letter.encode(), 1, 0) + (market.at_ns - BASE_NS).to_bytes(6, "big")
+        await bench.exchange([itch_message(body + struct.pack(">Q", 3) + struct.pack(">cI8si", b"B", 1, bytes(8), -4))])
+    await bridge(bench.host.use)(False, False)
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def every_reason_and_every_counter_is_reached(dut: Any) -> None:
+    bench = await Bench.start(dut)
+    market = bench.market
+    await reach_the_gate(bench)
+    await reach_trigger_and_encoder(bench)
+    await reach_the_book(bench)
+    await bench.exchange([bench.quote(listing=99), bench.quote(bid=1 << 40)])
+    for _ in range(12):
+        if not any(name.startswith("decoder") for name in bench.host.untouched()):
+            break
+        await bench.exchange(market.frames(6, False, bad=0.9))
+    await bridge(bench.host.compare)()
+    # The decoder hands no update on that a book cannot read, the trigger no order without side, price or number; and
+    # nothing fills or releases in this chain.
+    assert bench.host.untouched() == {"book malformed", "gate MALFORMED", "gate UNKNOWN_ORDER", "encoder other"}
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.parametrize(switch=["kill", "pause"])
+async def a_switch_thrown_at_any_clock_around_an_order_stops_it_or_lets_it_go_whole(dut: Any, switch: str) -> None:
+    bench = await Bench.start(dut)
+    chain, page, met = bench.chain, bench.host.page, set()
+    gate, reason = bench.host.gate, risk_gate.REASON_KILL if switch == "kill" else risk_gate.REASON_PAUSED
+    risk_gate.set_rate(chain.gate, 1_000, 1)
+    await bridge(gate.load_rate)(chain.gate)
+
+    def refused() -> tuple[int, int]:
+        page["risk_gate"].write("count_index", reason)
+        return page["risk_gate"].read("count"), page["order_encoder"].read("killed_count")
+
+    before = await bridge(refused)()
+    for clocks in range(WINDOW):
+        await bridge(bench.set_rule)(side=1 + clocks % 2)
+        frame = bench.quote()
+        bench.offer(frame)
+        taken = len(bench.source.taken)
+        write = cocotb.start_soon(bridge(throw)(bench, switch, clocks))
+        while len(bench.source.taken) < taken + len(frame.frame) // 8:
+            await ClockCycles(dut.clk, 1)
+        answered = await write
+        await bench.settle()
+        after = await bridge(refused)()
+        at_gate, at_encoder = (new > old for new, old in zip(after, before, strict=True))
+        before = after
+        # The golden chain is told afterwards what the switch met: the order at the gate, at the encoder, or gone.
+        risk_gate.set_switches(chain.gate, kill=at_gate and switch == "kill", paused=at_gate and switch == "pause")
+        order_encoder.set_kill(chain.encoder, at_encoder)
+        messages = on_frame(chain, frame.frame)
+        bench.wanted += messages
+        assert bench.messages() == bench.wanted, f"switched {clocks} clocks into the frame"
+        assert len(messages) == (not at_gate and not at_encoder)
+        assert switch != "kill" or not messages or bench.offers[-1] <= answered, "a message began after the switch"
+        met.add((at_gate, at_encoder))
+        set_kill(chain, False)
+        await bridge(page["tick_to_trade"].write)(switch, 0)
+    await bridge(bench.host.compare)()
+    assert {(True, False), (False, False)} <= met
+    assert switch == "pause" or (False, True) in met, "no order was stopped between the gate and its message"
+
+
+def throw(bench: Bench, switch: str, clocks: int) -> int:
+    """Wait *clocks* clocks and turn a switch on; return the cycle of the answer. Runs beside the simulation."""
+    if clocks:
+        resume(ClockCycles)(bench.dut.clk, clocks)
+    bench.host.page["tick_to_trade"].write(switch, 1)
+    return bench.sink.cycle
 
 
 def simulate(folder: Path, simulator: str, frames: int, turns: int, reasons: int, **parameters: int) -> None:
