@@ -52,7 +52,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next((folder / "runs").iterdir())
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/plugins.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/plugins.md", "docs/hardware/overview.md"])
 def test_the_python_of_a_page_runs_from_top_to_bottom(page: str):
     # In a process of its own: a page may declare records, which no other test should meet.
     ran = subprocess.run([sys.executable, "-c", "\n".join(blocks(page, "python"))], capture_output=True, text=True)

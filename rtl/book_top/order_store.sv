@@ -85,6 +85,7 @@ module order_store #(
     logic [SET_W-1:0] gone_set_q;
     logic [WAYS-1:0]  gone_q;   // ways that were emptied at the edge at which the latest read took place
     logic [WAYS-1:0]  hit_q, live_q;
+    logic             found_q;
     logic [2:0]       sweep_q;
 
     wire logic [WAYS-1:0] hit, live, short;
@@ -92,7 +93,6 @@ module order_store #(
     wire logic [WAYS-1:0] insert_way = found_q ? hit_q : first_free;
     wire logic [WAYS*REST_W-1:0] rests;
 
-    logic found_q;
     assign found = found_q;
     assign full  = &live_q;
 

@@ -142,7 +142,7 @@ class Traffic:
             most = self.device.kw_max
             kws = [limit - working - net, most - working, most - working - net, working, most - net, most]
             edges += [kw // per_lot for kw in kws] + [(limit - working - net) // per_lot] * 2
-        return max(rng.choice(edges) + rng.choice([-1, 0, 0, 1]), 0)
+        return min(max(rng.choice(edges) + rng.choice([-1, 0, 0, 1]), 0), g.INT64_MAX)
 
     def _time(self, row: list[int], gate: Any) -> int:
         rng = self.rng

@@ -10,9 +10,10 @@ from penstock_sdk.schema import ABSENT, Frame, Layout
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, encode_frame
 from sims.risk_offload.offload_model import INTENT, QUOTE, REPORT
 
-__all__ = ["Traffic", "bad_frames"]
+__all__ = ["START_NS", "Traffic", "bad_frames"]
 
 START_NS = 1_700_000_000_000_000_000
+"""When traffic begins."""
 
 
 class Traffic:

@@ -12,8 +12,11 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
 
+import penstock_sdk.events as events
+from penstock_sdk.schema import ABSENT, Frame
+from penstock_sdk.wire.frame import encode_frame
 from sims.axis import Pause, Source, one_in_three, two_in_three
-from sims.risk_offload.offload_frames import Traffic, bad_frames
+from sims.risk_offload.offload_frames import START_NS, Traffic, bad_frames
 from sims.risk_offload.offload_model import INTENT, QUOTE, REPORT, Entry, Note, entries_of, frame_reason
 from sims.simulators import bench_seed, run_bench
 
@@ -168,6 +171,19 @@ async def every_reason_is_told_of_the_frame_that_came_last(dut: Any) -> None:
         await bench.reset()
         bench.entries.clear()
         await bench.check([frame])
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def a_quote_with_a_price_beyond_its_bits_gives_no_reference(dut: Any) -> None:
+    bench = await Bench.start(dut)
+    half, listing = 1 << (PRICE_W - 1), next(iter(bench.slot_of))
+    prices = [ABSENT, 2 - 2**63, -half - 1, -half, -1, 0, half - 1, half, 2**63 - 1]
+    quotes = [events.Quote(listing, 1, 0, 0, bid, 5, ask, 5) for bid in prices for ask in prices]
+    await bench.check([
+        encode_frame(Frame.from_body(QUOTE, QUOTE.pack(quote)), seq, START_NS + seq, 0, 0, 3, 9)
+        for seq, quote in enumerate(quotes, 1)
+    ])  # fmt: skip
+    assert int(dut.sts_misfit_count.value) > 0
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")

@@ -116,6 +116,18 @@ async def a_counter_stops_at_its_largest_value(dut: Any) -> None:
     await bench.check()
 
 
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def the_sum_stops_at_its_largest_value(dut: Any) -> None:
+    bench = await Bench.start(dut)
+    for missing, wanted in ((BINS + 1, 2**64 - 2), (BINS, 2**64 - 1), (BINS - 1, 2**64 - 1), (0, 2**64 - 1)):
+        # No traffic gets there: at one order a clock it takes years.
+        dut.sts_latency_sum.value = 2**64 - 1 - missing
+        await bench.clock(BINS)
+        for _ in range(3):
+            await bench.clock()
+        assert int(dut.sts_latency_sum.value) == wanted, missing
+
+
 def simulate(folder: Path, simulator: str, bins: int, count_w: int, orders: int) -> None:
     env = {"BENCH_BINS": str(bins), "BENCH_COUNT_W": str(count_w), "BENCH_ORDERS": str(orders)}
     parameters = {"BINS": bins, "COUNT_W": count_w}

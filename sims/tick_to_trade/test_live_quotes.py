@@ -69,9 +69,9 @@ class DayHost(Host):
         )
         low, high = int(np.quantile(asks, 0.3)), int(np.quantile(bids, 0.7))
         risk_gate.define_listing(
-            self.chain.gate, slot, intervals_of(at), qty_max_lots=8, qty_min_lots=2, collar_ticks=90, notional_max=10_000_000,
-            ref_age_max_ns=600 * 10**9, minutes=60, kw_per_lot=100, floor_ticks=low - 400, cap_ticks=high + 400,
-            ref_required=True,
+            self.chain.gate, slot, intervals_of(at), qty_max_lots=8, qty_min_lots=2, collar_ticks=90,
+            notional_max=10_000_000, ref_age_max_ns=600 * 10**9, minutes=60, kw_per_lot=100, floor_ticks=low - 400,
+            cap_ticks=high + 400, ref_required=True,
         )  # fmt: skip
         shared = {"order_slot": slot, "lots": 2 + at % 4, "price_mode": at % 2, "other_slot": 0}
         lanes = (

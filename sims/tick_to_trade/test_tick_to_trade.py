@@ -232,7 +232,8 @@ async def reach_the_gate(bench: Bench) -> None:
         *(({"side": 2}, quote(later_ns=0)) for _ in range(5)),
     ):  # fmt: skip
         await cause(bench, frame if isinstance(frame, list) else [frame], rule)
-    host.intent_base -= 1
+    await cause(bench, [quote(later_ns=10**9)], {"side": 2})
+    host.intent_base -= 1  # the next order has the number of the last one, which has passed
     trigger.set_intent_base(chain.trigger, host.intent_base)
     await bridge(host.page["trigger"].write)("intent_base", host.intent_base)
     await cause(bench, [quote(later_ns=10**10)], {"side": 2})
