@@ -9,13 +9,18 @@ A bench measures its block's clocks and holds them against the file:
 from __future__ import annotations
 
 import json
+import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["BUDGETS", "Budget", "Figures", "Limits", "breaches", "budget", "load_budgets", "write_figures"]
+__all__ = [
+    "BUDGETS", "Budget", "Figures", "Limits", "breaches", "budget", "load_budgets", "tight_limits", "write_figures",
+    "write_limits",
+]  # fmt: skip
 
 BUDGETS = Path(__file__).resolve().parent.parent / "rtl" / "budgets.toml"
 _MARK = "# ---- Below: written by `penstock sim timing --write`, not by hand ----\n"
@@ -30,6 +35,11 @@ class Limits:
     luts_max: int
     ffs_max: int
     brams_max: float
+    ns_max: float = math.inf
+    """Of the decision, in ns at the clock of the worst seed: clocks may be traded for MHz, not for time.
+
+    Revisions of before have none; the present file has one everywhere.
+    """
 
 
 @dataclass(frozen=True)
@@ -112,9 +122,49 @@ def breaches(of: Budget, device: str, got: Figures) -> list[str]:
         found.append(
             f"{of.top} on {device} reaches {got.mhz_worst:g} MHz, wanted {limits.mhz_min:g}: {got.critical_path}"
         )
+    if of.ns(got.mhz_worst) > limits.ns_max:
+        found.append(
+            f"{of.top} on {device} takes {of.ns(got.mhz_worst):.1f} ns ({of.clocks} clocks at {got.mhz_worst:g} MHz), "
+            f"wanted {limits.ns_max:g} at most"
+        )
     if of.clocks > of.clocks_max:
         found.append(f"{of.top} takes {of.clocks} clocks, wanted {of.clocks_max} at most")
     return found
+
+
+def tight_limits(of: Budget, device: str, percent: float) -> Limits:
+    """Return limits *percent* beside the written figures of *of* on *device*, rounded so that the figures keep them.
+
+    Raises:
+        KeyError: it has no figures there.
+        ValueError: *percent* is below 0, so that the figures themselves would not keep them.
+    """
+    if not 0 <= percent < math.inf:
+        raise ValueError(f"{percent:g} percent; wanted 0 or more")
+    got, more = of.figures[device], 1 + percent / 100
+    return Limits(
+        mhz_min=math.floor(got.mhz_worst / more),
+        luts_max=math.ceil(got.luts * more),
+        ffs_max=math.ceil(got.ffs * more),
+        brams_max=math.ceil(got.brams * more),
+        ns_max=math.ceil(10 * of.ns(got.mhz_worst) * more) / 10,
+    )
+
+
+def write_limits(new: Mapping[tuple[str, str], Limits], path: Path = BUDGETS) -> None:
+    """Put *new*, by module and device, in place of the limits of *path*; the rest stays as it is written.
+
+    Raises:
+        ValueError: *path* has no line for the limits of one of them; nothing was written.
+    """
+    text = path.read_text()
+    for (top, device), limits in new.items():
+        line = f"{device} = {{ {', '.join(f'{name} = {value:g}' for name, value in vars(limits).items())} }}\n"
+        entry = rf"(^\[budget\.{re.escape(top)}\]\n(?:[^\[\n].*\n)*?){device} = .*\n"
+        text, count = re.subn(entry, rf"\g<1>{line}", text, flags=re.MULTILINE)
+        if count != 1:
+            raise ValueError(f"{path.name} has {count} lines for the limits of {top} on {device}, wanted one")
+    path.write_text(text)
 
 
 def write_figures(new: Mapping[tuple[str, str], Figures], path: Path = BUDGETS) -> None:

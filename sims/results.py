@@ -61,7 +61,7 @@ def _result(case: ElementTree.Element, log: str) -> Result:
 def _failure(name: str, log: str) -> tuple[str, str]:
     """Return what the log tells of a failed test: the error with its values, and the innermost line of a bench."""
     # A test's own lines start with a time; its traceback is indented, up to the next line that starts with one.
-    told = re.search(rf"\.{re.escape(name)} failed.*?\n((?:\s+(?!\d+\.\d+ns ).*\n|\s*\n)+)", _plain(log))
+    told = re.search(rf"\.{re.escape(name)} failed.*?\n((?:(?!\s*\d+\.\d+ns )\s+.*\n|\s*\n)+)", _plain(log))
     if told is None:
         return "", ""
     lines = [line.strip() for line in told[1].splitlines()]

@@ -147,7 +147,10 @@ def run(*command: str | Path, cwd: Path, timeout_s: float = 60) -> str:
 
 
 def bench_seed(default: int) -> int:
-    """Return the seed that the environment gives, else *default*; a bench draws all that is random from it."""
+    """Return the seed that the environment gives, the user's or else the test's, or *default* where there is none.
+
+    A bench draws all that is random from it.
+    """
     return int(os.environ.get("BENCH_SEED") or default)
 
 
@@ -163,9 +166,9 @@ def run_bench(
     """Build *top* with all that it instantiates, and run every cocotb test of the Python module *bench* on it.
 
     What was built before is used again (`sims.builds`). The environment may say more: ``BENCH_SIMULATOR`` runs
-    everything on that one, ``BENCH_SEED`` seeds the bench, ``WAVES=1`` records waves, ``BENCH_COVERAGE`` names a folder
-    that gets Verilator's coverage, ``BENCH_REPORT`` a file that is told what happens, ``COCOTB_TEST_FILTER`` chooses
-    tests.
+    everything on that one, ``BENCH_SEED`` seeds the bench, whatever *env* says, ``WAVES=1`` records waves,
+    ``BENCH_COVERAGE`` names a folder that gets Verilator's coverage, ``BENCH_REPORT`` a file that is told what happens,
+    ``COCOTB_TEST_FILTER`` chooses tests.
 
     Args:
         top: name of the module and of its file.
@@ -223,9 +226,11 @@ class _Run:
             event="start", at_s=time.time(), **about, log=log, waves=waves if self.waves else "",
             test=os.environ.get(_PYTEST, ""), build_s=time.monotonic() - began, was_built=was_there,
         )  # fmt: skip
-        seed = os.environ.get("BENCH_SEED", "1")
+        # The user's seed goes before the test's; without either, each `bench_seed` of the bench has its default.
+        seed = os.environ.get("BENCH_SEED") or env.get("BENCH_SEED") or ""
+        env |= {"COCOTB_RANDOM_SEED": seed or "1"} | ({"BENCH_SEED": seed} if seed else {})
         began = time.monotonic()
-        status = self._simulate(built, env | {"BENCH_SEED": seed, "COCOTB_RANDOM_SEED": seed}, log, xml, waves)
+        status = self._simulate(built, env, log, xml, waves)
         results = read_results(xml, log)
         tell(event="end", **about, wall_s=time.monotonic() - began, results=[each._asdict() for each in results])
         if self.coverage and (data := self.place / "coverage.dat").is_file():
@@ -241,7 +246,8 @@ class _Run:
         failed = [each for each in results if each.outcome == "failed"]
         if not failed and results and status == 0:
             return
-        lines = [f"{len(failed)} of {len(results)} tests of {self.bench} failed on {self.simulator}, seed {seed}"]
+        lines = [f"{len(failed)} of {len(results)} tests of {self.bench} failed on {self.simulator}"]
+        lines[0] += f", seed {seed}" if seed else ", the bench's own seed"
         if self.parameters:
             lines[0] += ", " + " ".join(f"{name}={value}" for name, value in self.parameters.items())
         if status is None:
@@ -251,7 +257,8 @@ class _Run:
         else:
             tail = log.read_text(errors="replace").splitlines()[-40:] if log.is_file() else []
             lines += [f"the simulator ended with {status}; the end of its log:", *tail]
-        lines.append(f"again: penstock sim run {self.top} --simulator {self.simulator} --seed {seed} --waves")
+        given = f" --seed {seed}" if seed else ""
+        lines.append(f"again: penstock sim run {self.top} --simulator {self.simulator}{given} --waves")
         lines.append(f"log: {log}")
         pytest.fail("\n".join(lines), pytrace=False)
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import sims.builds
+import sims.simulators
 from sims.builds import BuildError, build_once, digest_of, execute
+from sims.simulators import bench_seed, run_bench
 
 
 @pytest.fixture(autouse=True)
@@ -121,3 +123,42 @@ def test_the_output_and_the_status_are_kept(tmp_path: Path) -> None:
         code = f"import sys; print({text!r}); sys.exit(3)"
         assert execute([sys.executable, "-c", code], tmp_path, os.environ, log, 60.0, append=text == "two") == 3
     assert log.read_text() == "one\ntwo\n"
+
+
+@pytest.mark.parametrize(
+    ("of_user", "of_test", "wanted", "of_cocotb"),
+    [("", {}, 7, "1"), ("", {"BENCH_SEED": "3"}, 3, "3"), ("5", {}, 5, "5"), ("5", {"BENCH_SEED": "3"}, 5, "5")],
+)
+def test_the_seed_is_the_users_or_the_tests_or_the_benchs_own(
+    of_user: str, of_test: dict[str, str], wanted: int, of_cocotb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cocotb")
+    met: list[dict[str, str]] = []
+
+    class Run(sims.simulators._Run):
+        """A run that neither builds nor simulates, and says what the bench's process would be given."""
+
+        def _inputs(self) -> dict[str, object]:
+            return {}
+
+        def _build(self, folder: Path) -> None:
+            pass
+
+        def _simulate(self, built: Path, env: dict[str, str], *_: object) -> int:
+            met.append(env)
+            return 0
+
+        def _judge(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr("find_libpython.find_libpython", lambda: "libpython")
+    monkeypatch.setattr("sims.simulators.need_icarus", lambda: None)
+    monkeypatch.setattr("sims.simulators._Run", Run)
+    monkeypatch.delenv("BENCH_SIMULATOR", raising=False)
+    monkeypatch.setenv("BENCH_SEED", of_user)
+    run_bench("frame_header", "no.bench", tmp_path, env=of_test)
+    (given,) = met
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert bench_seed(7) == wanted
+    assert given["COCOTB_RANDOM_SEED"] == of_cocotb

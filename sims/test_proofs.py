@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
-from sims.simulators import RTL, file_of, sources_of
+from sims.simulators import PACKAGES, RTL, file_of, sources_of
 from tools.prove import Break, Job, Proof, ProofError, check_references, jobs_of, load_proofs, run_job
 
 PROOFS = load_proofs()
@@ -76,6 +78,42 @@ def test_every_module_with_assertions_has_a_proof() -> None:
     asserting = {path.stem for path in files if "`ifdef FORMAL" in path.read_text()}
     assert "example_regs" in proven
     assert asserting and asserting <= proven
+
+
+PAGE = RTL.parent / "docs" / "hardware" / "proofs.md"
+TOPS = ("tick_to_trade", "risk_offload", "frame_header")
+_PROVEN = "| Module | Proofs |\n|---|---|\n"
+_KIND = {"prove": "proven", "bmc": "holds within {} clocks", "cover": "reached within {} clocks"}
+
+
+def proven_rows() -> str:
+    """Return the rows of the page's table of proofs, by module in the order of rtl/proofs.toml."""
+    by_module: dict[str, list[str]] = {}
+    for proof in PROOFS:
+        kind = _KIND[proof.mode].format(proof.depth)
+        by_module.setdefault(proof.module, []).append(f"*{proof.name}*: {kind}")
+    return "".join(f"| `{module}` | {', '.join(said)} |\n" for module, said in by_module.items())
+
+
+def test_the_page_lists_what_is_proven() -> None:
+    """`UPDATE_GOLDEN=1` writes the table anew."""
+    text = PAGE.read_text("utf-8")
+    begin, heading, rest = text.partition(_PROVEN)
+    assert heading
+    wanted = begin + heading + proven_rows() + re.sub(r"^(\|.*\n)*", "", rest)
+    if os.environ.get("UPDATE_GOLDEN") and text != wanted:
+        PAGE.write_text(wanted, "utf-8")
+    assert PAGE.read_text("utf-8") == wanted, "docs/hardware/proofs.md is stale; run this test with UPDATE_GOLDEN=1"
+
+
+def test_each_module_has_a_proof_or_the_page_says_why_not() -> None:
+    proven = {proof.module for proof in PROOFS}
+    modules = {path.stem for top in TOPS for path in sources_of(top)} - {path.stem for path in PACKAGES}
+    rows = PAGE.read_text("utf-8").partition("nothing is proven by itself:")[2].partition("\n## ")[0]
+    reasons = re.findall(r"^\| (`.*?`) \| (.+) \|$", rows, re.MULTILINE)
+    named = [name for names, reason in reasons if reason for name in re.findall(r"`(\w+)`", names)]
+    assert len(named) == len(set(named))
+    assert modules - proven == set(named), "wanted the modules of the tops without an entry in rtl/proofs.toml"
 
 
 def test_no_proof_refers_into_another_module() -> None:

@@ -1,9 +1,11 @@
 """Measure the tops of rtl/budgets.toml and show clocks, fmax, latency, area and the critical path of each.
 
     python tools/figures.py [TOP ...] [--device ecp5|xc7|all] [--seeds N] [--write] [--compare REV] [--check]
+    python tools/figures.py [TOP ...] [--device ecp5|xc7|all] --tighten [PERCENT]
 
 ``penstock sim timing`` is this. ``--compare REV`` measures the RTL of a revision of git beside the present one, with
 the present tools; ``--write`` puts what came out into rtl/budgets.toml; ``--check`` fails where a limit is not kept.
+``--tighten`` measures nothing: it puts each limit so many percent beside the figures that the file has.
 """
 
 from __future__ import annotations
@@ -28,17 +30,22 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
 from sims.budgets import (  # noqa: E402 - a script finds sims beside tools
+    BUDGETS,
     Budget,
     Figures,
     breaches,
     load_budgets,
+    tight_limits,
     write_figures,
+    write_limits,
 )
-from tools.timing import CACHE, DEVICES, TimingError, measure  # noqa: E402
+from tools.timing import CACHE, DEVICES, TimingError, measure, turn  # noqa: E402
 
-__all__ = ["compare", "copy_of_tree", "main", "measure_in", "table", "write_page"]
+__all__ = ["TIGHT_PERCENT", "compare", "copy_of_tree", "main", "measure_in", "table", "tighten", "write_page"]
 
 PAGE = ROOT / "docs" / "hardware" / "timing.md"
+TIGHT_PERCENT = 5.0
+"""What an edit elsewhere may move without being asked: the seed alone moves fmax more, and figures name all of them."""
 _BEGIN, _END = "## Figures\n", "\nA block RAM is "  # what stands before and after the table
 _TOOLS = ("sims/simulators.py", "sims/builds.py", "sims/results.py", "tools/__init__.py", "tools/timing.py",
           "tools/xc7.sh", "tools/lib.sh")  # fmt: skip
@@ -89,14 +96,15 @@ def measure_in(tree: Path, of: Budget, device: str, seeds: int) -> Figures:
 def _row(name: str, of: Budget, device: str, got: Figures) -> list[str]:
     return [
         name, device, str(of.clocks), f"{got.mhz_worst:.0f} / {got.mhz_median:.0f} / {got.mhz_best:.0f}",
-        f"{of.ns(got.mhz_best):.1f} – {of.ns(got.mhz_worst):.1f}", str(got.luts), str(got.ffs), f"{got.brams:g}",
+        f"{of.ns(got.mhz_best):.1f} – {of.ns(got.mhz_worst):.1f}",
+        f"{of.limits[device].ns_max:g}" if device in of.limits else "", str(got.luts), str(got.ffs), f"{got.brams:g}",
         str(got.dsps),
     ]  # fmt: skip
 
 
 def table(rows: Sequence[tuple[str, Budget, str, Figures]]) -> str:
     """Return a line for each module: clocks, fmax of the worst, median and best seed, latency in ns, area."""
-    heading = ["TOP", "DEVICE", "CLOCKS", "MHz worst/median/best", "ns", "LUT", "FF", "BRAM", "DSP"]
+    heading = ["TOP", "DEVICE", "CLOCKS", "MHz worst/median/best", "ns", "ns max", "LUT", "FF", "BRAM", "DSP"]
     cells = [heading, *(_row(*row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heading))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
@@ -132,14 +140,16 @@ def compare(revision: str, chosen: Sequence[Budget], devices: Sequence[str], see
         past = load_budgets(tree / "rtl/budgets.toml") if (tree / "rtl/budgets.toml").is_file() else {}
         for of in chosen:
             for device in devices:
-                now = Figures(**measure(of.top, device, range(1, seeds + 1), of.parameters).figures())
+                with turn():
+                    now = Figures(**measure(of.top, device, range(1, seeds + 1), of.parameters).figures())
                 if of.top not in past or not list((tree / "rtl").rglob(f"{of.top}.sv")):
                     rows = [("now", of, device, now)]
                     change = f"{revision} has no figures of it"
                 else:
                     # The clocks are the revision's, the parameters the present ones.
                     old = replace(past[of.top], parameters=of.parameters)
-                    then = measure_in(tree, old, device, seeds)
+                    with turn():
+                        then = measure_in(tree, old, device, seeds)
                     rows = [(revision[:12], old, device, then), ("now", of, device, now)]
                     change = _change(old, then, of, now)
                 lines.append(f"{of.top}\n{table(rows)}\n{change}")
@@ -158,6 +168,20 @@ def _change(old: Budget, then: Figures, new: Budget, now: Figures) -> str:
     )
 
 
+def tighten(chosen: Sequence[Budget], devices: Sequence[str], percent: float, path: Path = BUDGETS) -> str:
+    """Put the limits of rtl/budgets.toml *percent* beside its figures; return a line for each that was or was not."""
+    new, lines = {}, []
+    for of in chosen:
+        for device in devices:
+            said = "no figures, so its limits stay"
+            if device in of.figures:
+                limits = new[of.top, device] = tight_limits(of, device, percent)
+                said = ", ".join(f"{name} {value:g}" for name, value in vars(limits).items())
+            lines.append(f"{of.top} on {device}: {said}")
+    write_limits(new, path)
+    return "\n".join(lines)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is asked for and print it; return 0 when that came out, and kept its limits under ``--check``."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -167,7 +191,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="put the figures into rtl/budgets.toml")
     parser.add_argument("--check", action="store_true", help="fail where a limit of rtl/budgets.toml is not kept")
     parser.add_argument("--compare", metavar="REV", help="measure the RTL of a git revision beside the present one")
+    parser.add_argument(
+        "--tighten", nargs="?", type=float, const=TIGHT_PERCENT, metavar="PERCENT",
+        help=f"measure nothing; put the limits so many percent beside the written figures ({TIGHT_PERCENT:g})",
+    )  # fmt: skip
     asked = parser.parse_args(argv)
+    if asked.tighten is not None and asked.tighten < 0:
+        parser.error(f"--tighten {asked.tighten:g}, wanted 0 or more")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends as well
     budgets = load_budgets()
     if unknown := [top for top in asked.tops if top not in budgets]:
@@ -176,6 +206,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = [budgets[top] for top in asked.tops or budgets]
     devices = list(DEVICES) if asked.device == "all" else [asked.device]
     try:
+        if asked.tighten is not None:
+            print(tighten(chosen, devices, asked.tighten))
+            return 0
         if asked.compare:
             print(compare(asked.compare, chosen, devices, asked.seeds))
             return 0
@@ -191,7 +224,8 @@ def _measure_all(chosen: Sequence[Budget], devices: Sequence[str], asked: argpar
         for device in devices:
             if sys.stderr.isatty():
                 print(f"\r\033[K{of.top} on {device} …", end="", file=sys.stderr, flush=True)
-            got = Figures(**measure(of.top, device, range(1, asked.seeds + 1), of.parameters).figures())
+            with turn():
+                got = Figures(**measure(of.top, device, range(1, asked.seeds + 1), of.parameters).figures())
             rows.append((of.top, of, device, got))
             if asked.write:  # at once, so that what was measured is not lost with what comes after
                 write_figures({(of.top, device): got})

@@ -35,7 +35,9 @@ if __name__ == "__main__":
 
 from sims.simulators import sources_of  # noqa: E402 - a script finds sims beside tools
 
-__all__ = ["DEVICES", "CriticalPath", "Measured", "Route", "TimingError", "main", "measure", "rtl_hash", "tools_of"]
+__all__ = [
+    "DEVICES", "CriticalPath", "Measured", "Route", "TimingError", "main", "measure", "rtl_hash", "tools_of", "turn",
+]  # fmt: skip
 
 CACHE = Path(os.environ.get("PENSTOCK_TIMING_CACHE", ROOT / ".cache" / "timing"))
 HARNESS = "timing_harness"
@@ -206,10 +208,14 @@ def tools_of(device: str) -> str:
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
-    """Hold the lock under which the tools run: one at a time, since each takes a core and up to a GB."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
+def turn(place: Path = CACHE) -> Iterator[None]:
+    """Hold the lock of *place*.
+
+    That of the whole cache is for runs over many modules, one at a time, since each takes a core and up to a GB; a test
+    does not wait for it. That of one measurement's folder lets it be made once.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -224,7 +230,7 @@ def _run(device: str, place: Path, command: Sequence[str], log: str) -> None:
         argv = [str(Path(sys.executable).parent / f"yowasp-{command[0]}"), *command[1:]]
     else:
         argv = [str(ROOT / "tools/xc7.sh"), "run", str(place), shlex.join(command)]
-    with _turn(), (place / log).open("w") as out:
+    with (place / log).open("w") as out:
         process = subprocess.Popen(argv, cwd=place, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             process.wait(timeout=TIMEOUT_S)
@@ -401,18 +407,20 @@ def measure(
     tools = tools_of(device)
     key = hashlib.sha256(f"{digest} {tools} {_SYNTH[device]} {AIM_MHZ} {_HARNESS_TEXT}".encode()).hexdigest()[:12]
     place = CACHE / f"{top}.{device}.{key}"
-    netlist = _Netlist(_synthesise(top, device, parameters, place), device)
+    with turn(place):
+        netlist = _Netlist(_synthesise(top, device, parameters, place), device)
     luts, ffs, brams, dsps = netlist.area()
     die = _die(device, luts, brams)
     routes = []
     for seed in seeds:
         kept = place / f"seed{seed}.json"
-        if kept.is_file():
-            met = json.loads(kept.read_text())
-            routes.append(Route(seed, met["mhz"], CriticalPath(**met["path"] | {"via": tuple(met["path"]["via"])})))
-            continue
-        routes.append(_route(device, die, seed, place, netlist))
-        kept.write_text(json.dumps(asdict(routes[-1])))
+        with turn(place):
+            if kept.is_file():
+                met = json.loads(kept.read_text())
+                routes.append(Route(seed, met["mhz"], CriticalPath(**met["path"] | {"via": tuple(met["path"]["via"])})))
+                continue
+            routes.append(_route(device, die, seed, place, netlist))
+            kept.write_text(json.dumps(asdict(routes[-1])))
     return Measured(top, device, die, parameters, tools, digest, tuple(routes), luts, ffs, brams, dsps)
 
 

@@ -38,7 +38,7 @@ case "${1:-}" in
         [ $# -eq 3 ] || die "wanted: tools/xc7.sh run DIR COMMAND"
         find_tools
         if have_tools; then cd "$2"; exec bash -c "$3"; fi
-        have_root || exec "$engine" run --rm --volume "$(realpath "$2")":/work --workdir /work "$image" bash -c "$3"
+        have_root || exec "$engine" run --rm --volume "$(realpath "$2")":/rtl --workdir /rtl "$image" bash -c "$3"
         mount_proc "$root"
         work="$(mktemp -d "$root/tmp/penstock-xc7.XXXXXX")"
         trap 'rm -rf "$work"' EXIT

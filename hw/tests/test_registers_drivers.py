@@ -149,6 +149,8 @@ REFUSED_BY_NAME = [
     ("mode", {"share": 1001}, r"example.mode.share met 1001, wanted 0 .. 1000$"),
     ("collar_index", {"value": 256}, r"example.collar_index met 256, wanted 0 .. 255$"),
     ("collar_index", {"value": -1}, r"example.collar_index met -1, wanted 0 .. 255$"),
+    ("collar_index", {"value": 1.5}, r"example.collar_index met 1.5, wanted an integer of 0 .. 255$"),
+    ("mode", {"share": "5"}, r"example.mode.share met '5', wanted an integer of 0 .. 1000$"),
     ("slots", {"value": 1}, "example.slots is read only$"),
 ]
 

@@ -219,6 +219,126 @@ def test_a_listing_that_delivers_elsewhere_is_taken_out_before_its_links_change(
     ]  # fmt: skip
 
 
+def refused(tables: Tables, listing: int) -> int:
+    """Return why the device refuses an order of a listing, or 0."""
+    return g.check_order(tables.gate(), listing, g.BUY, 0, 1, 2_000, 1, g.new_verdicts(1))
+
+
+def open_gate(listings: dict[int, list[int]], intervals: int = 8) -> g.Table:
+    """Return a gate with these listings and their intervals, in which small orders pass."""
+    gate = g.new_gate(1 + max(listings), intervals, 64)
+    for listing, delivers in listings.items():
+        g.define_listing(gate, listing, delivers, **(LIMITS | {"ref_required": False}))
+    for interval in range(intervals):
+        g.set_position_limit(gate, interval, 9_000, 9_000)
+    g.set_rate(gate, g.UNLIMITED, 1)
+    return gate
+
+
+def test_what_another_host_loaded_is_gone_after_a_load() -> None:
+    tables = Tables()
+    old = open_gate({0: [0, 1], 3: [2, 3], 9: [4, 5]})
+    g.exposures(old)[6, g.INTERVAL_NET] = 500
+    RiskGate.connect(tables).load(old)
+    assert [refused(tables, listing) for listing in (0, 3, 9)] == [0, 0, 0]
+    RiskGate.connect(tables).load(open_gate({0: [1, 2], 1: [3]}, intervals=4))
+    assert [refused(tables, listing) for listing in (0, 1)] == [0, 0]
+    # The links of 3 and 9 are others' now, and the new gate has no such listings.
+    assert [refused(tables, listing) for listing in (3, 9)] == [g.REASON_LISTING, g.REASON_LISTING]
+    assert not g.exposures(tables.gate())[4:].any()
+
+
+def test_one_listing_loaded_into_a_device_of_another_host_takes_the_others_out() -> None:
+    tables = Tables()
+    RiskGate.connect(tables).load(open_gate({0: [0, 1], 3: [2, 3]}))
+    gate = open_gate({1: [4, 5]})
+    RiskGate.connect(tables).load_listing(gate, 1)  # its link is where the one of listing 0 was
+    assert [refused(tables, listing) for listing in (0, 1, 3)] == [g.REASON_LISTING, 0, g.REASON_LISTING]
+
+
+def test_a_second_load_takes_out_what_the_driver_itself_had_loaded() -> None:
+    tables = Tables()
+    driver = RiskGate.connect(tables, empty=True)
+    driver.load(open_gate({0: [0, 1], 3: [2, 3]}))
+    tables.writes.clear()
+    driver.load(open_gate({1: [3, 4]}, intervals=5))
+    assert [refused(tables, listing) for listing in (0, 1, 3)] == [g.REASON_LISTING, 0, g.REASON_LISTING]
+    assert not g.exposures(tables.gate())[5:].any()
+    # Two listings go, 0 and 1 are written; eight intervals were used, five of them are the gate's.
+    assert tables.writes.count(("listing", "write")) == 4
+    assert tables.writes.count(("interval", "limit_write")) == 8
+
+
+def test_a_device_known_to_be_empty_gets_what_the_gate_has_and_no_more() -> None:
+    tables = Tables()
+    RiskGate.connect(tables, empty=True).load(open_gate({0: [0, 1]}))
+    assert tables.writes.count(("listing", "write")) == 1
+    assert tables.writes.count(("interval", "exposure_write")) == 8
+
+
+def test_a_relisted_slot_that_does_not_fit_stays_what_it_was() -> None:
+    gate, tables = open_gate({0: [0, 1, 2]}), Tables()
+    driver = RiskGate.connect(tables, empty=True)
+    driver.load(gate)
+    g.drop_listing(gate, 0)
+    g.define_listing(gate, 0, [3, 4, 5], **LIMITS)
+    before, held = list(tables.writes), dict(tables.rows)
+    g.set_widths(gate)  # so that the gate takes a price that the device does not hold
+    g.mark_reference(gate, 0, 2**31, 5)
+    with pytest.raises(DoesNotFitError, match="^listing 0 reference price is 2147483648"):
+        driver.load_listing(gate, 0)
+    assert (tables.writes, tables.rows) == (before, held)
+    g.mark_reference(gate, 0, 7, 5)
+    driver.load_listing(gate, 0)
+    assert [tables.rows["link.write", link]["interval"] for link in (0, 1)] == [4, 5]
+
+
+def test_a_relisted_slot_forgets_the_reference_price_of_the_old_contract() -> None:
+    gate, tables = open_gate({0: [0]}), Tables()
+    g.mark_reference(gate, 0, 400, 1_000)
+    driver = RiskGate.connect(tables, empty=True)
+    driver.load(gate)
+    assert tables.rows["reference.write", 0]["has_price"] == 1
+    g.drop_listing(gate, 0)
+    driver.load_listing(gate, 0)
+    g.define_listing(gate, 0, [0], **LIMITS)
+    driver.load_listing(gate, 0)
+    assert tables.rows["reference.write", 0]["has_price"] == 0
+
+
+class Broken(Tables):
+    """A device whose bus fails at one pulse."""
+
+    fails_at = ("", "")
+
+    def pulse(self, table: str, pulse: str) -> None:
+        if (table, pulse) == self.fails_at:
+            raise OSError("the bus is gone")
+        super().pulse(table, pulse)
+
+
+@pytest.mark.parametrize("fails_at", [("link", "write"), ("reference", "write")])
+def test_links_are_not_taken_for_written_where_the_bus_failed(fails_at: tuple[str, str]) -> None:
+    gate, tables = open_gate({0: [0, 1]}), Broken()
+    driver = RiskGate.connect(tables, empty=True)
+    driver.load(gate)
+    g.drop_listing(gate, 0)
+    g.define_listing(gate, 0, [2, 3], **(LIMITS | {"ref_required": False}))
+    tables.fails_at = fails_at
+    with pytest.raises(OSError, match="gone"):
+        driver.load_listing(gate, 0)
+    assert refused(tables, 0) == g.REASON_LISTING
+    tables.fails_at = ("", "")
+    g.drop_listing(gate, 0)  # back to the old contract, whose link may be written over by now
+    g.define_listing(gate, 0, [0, 1], **(LIMITS | {"ref_required": False}))
+    driver.load_listing(gate, 0)
+    for interval in (0, 1):
+        g.set_position_limit(gate, interval, 9_000, 9_000)
+        driver.load_limits(gate, interval)
+    assert refused(tables, 0) == 0
+    assert tables.rows["link.write", 0]["interval"] == 1
+
+
 def test_limits_and_exposures_can_be_read_back() -> None:
     gate, tables = gate_of(random.Random(1)), Tables()
     driver = RiskGate.connect(tables)

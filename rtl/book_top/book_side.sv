@@ -78,10 +78,10 @@ module book_side #(
     // compare: each level against the price. All that the levels need for their move is made of it here, so that `update`
     // has time to move them: they are sorted, so what is better than one level is better than all behind it.
     wire logic [LEVELS-1:0] equal, better, beyond;             // better: the price is better than that of the level
-    wire logic [LEVELS-1:0] leaves, newer;
+    wire logic [LEVELS-1:0] leaves, leaves_upto, newer;
     wire logic [LEVELS*BOOK_QTY_W-1:0] moved;                  // lots of each level after ADD or TAKE
     logic [LEVELS-1:0] equal_q;
-    logic [LEVELS-1:0] leaves_q;                               // the level goes
+    logic [LEVELS-1:0] below_q;                                // this level goes, or one before it
     logic [LEVELS-1:0] newer_q;                                // what enters is better than this level and not found before it
     logic              behind_q;                               // worse than all kept, where it is not found
     logic [LEVELS-1:0] beyond_q;                               // fewer lots than none, or too many
@@ -96,6 +96,7 @@ module book_side #(
             assign equal[i]  = valid_q[i] && ticks == op_ticks;
             assign better[i] = !valid_q[i] || (BUY ? op_ticks > ticks : op_ticks < ticks);
             assign leaves[i] = equal[i] && (op_zero || op_take && lots == ~op_lots);
+            assign leaves_upto[i] = |leaves[i:0];
             if (i == 0) begin : g_first
                 assign newer[i] = better[i];
             end else begin : g_next
@@ -108,7 +109,7 @@ module book_side #(
 
     always_ff @(posedge clk) begin
         equal_q  <= equal;
-        leaves_q <= leaves;
+        below_q  <= leaves_upto;
         newer_q  <= newer & {LEVELS{op_add || op_set}};
         moves_q  <= equal & {LEVELS{op_add || op_take}};
         sets_q   <= equal & {LEVELS{op_set}};
@@ -121,7 +122,6 @@ module book_side #(
     wire logic              found   = |equal_q;
     wire logic              refuses = behind_q && more_q;  // nobody knows what was cut off before it
     wire logic              cuts    = (op_add || op_set) && !found && valid_q[LEVELS-1];
-    wire logic [LEVELS-1:0] below;    // a level that leaves stands here or before
     wire logic [LEVELS-1:0] pushed;   // the level before moves here
     wire logic [LEVELS-1:0] new_here;
     wire logic signed [PRICE_W-1:0] best_ticks_d;
@@ -132,12 +132,11 @@ module book_side #(
     wire logic nowhere = !found && !refuses;
     assign missing   = op_take && (too_far || nowhere);
     assign range     = op_add && too_far;
-    assign exhausted = leaves_q[0] && !valid_q[1] && more_q;
+    assign exhausted = below_q[0] && !valid_q[1] && more_q;
     assign wrong     = (op_add || op_take) && too_far || op_take && nowhere || exhausted;
 
     generate
         for (genvar i = 0; i < LEVELS; i++) begin : g_update
-            assign below[i] = |leaves_q[i:0];
             if (i == 0) begin : g_first
                 assign pushed[i]   = 1'b0;
                 assign new_here[i] = newer_q[i];
@@ -173,9 +172,9 @@ module book_side #(
             end
 
             // As two bits and gates, not as a choice that may keep the old value: a clock enable made of it would be late.
-            wire logic from_else  = below[i] || pushed[i];
-            wire logic ticks_late = below[i] || !pushed[i] && new_here[i];
-            wire logic lots_late  = below[i] || !pushed[i] && (new_here[i] || sets_q[i]);
+            wire logic from_else  = below_q[i] || pushed[i];
+            wire logic ticks_late = below_q[i] || !pushed[i] && new_here[i];
+            wire logic lots_late  = below_q[i] || !pushed[i] && (new_here[i] || sets_q[i]);
             wire logic [BOOK_QTY_W-1:0] same_lots =
                 moved_q[i*BOOK_QTY_W +: BOOK_QTY_W] & {BOOK_QTY_W{moves_q[i]}}
                 | lots_q[i*BOOK_QTY_W +: BOOK_QTY_W] & {BOOK_QTY_W{!moves_q[i]}};
@@ -186,7 +185,7 @@ module book_side #(
             wire logic [BOOK_QTY_W-1:0] next_lots =
                 {BOOK_QTY_W{from_else}} & ({BOOK_QTY_W{lots_late}} & after_lots | {BOOK_QTY_W{!lots_late}} & before_lots)
                 | {BOOK_QTY_W{!from_else}} & ({BOOK_QTY_W{lots_late}} & op_lots | {BOOK_QTY_W{!lots_late}} & same_lots);
-            wire logic next_valid = below[i] ? after_valid : pushed[i] ? before_valid : valid_q[i] || new_here[i];
+            wire logic next_valid = below_q[i] ? after_valid : pushed[i] ? before_valid : valid_q[i] || new_here[i];
 
             if (i == 0) begin : g_best
                 assign best_ticks_d = next_ticks;

@@ -15,7 +15,7 @@
 //   range         a level's lots do not fit BOOK_QTY_W
 //
 // A host rolls a slot to another contract with cfg_slot_clear: it is unknown and has no orders. cfg_slot_read fetches its
-// best prices. Either is done between updates, within 8 clocks of the pulse whatever the back-pressure (longer only while
+// best prices. Either is done between updates, within 9 clocks of the pulse whatever the back-pressure (longer only while
 // tables are cleared or swept); sts_hold is high meanwhile, and the next pulse has to wait for it.
 //
 // Latency, from an update's transfer to its top's offer: QUOTE, LEVEL, ADD, CLEAR, POISON 4 clocks; REDUCE, DELETE, SET of a
@@ -125,7 +125,7 @@ module book_top #(
     logic [31:0]               a_stamp_q;
     logic                      a_searches_q, a_replace_q, a_reduce_q, a_delete_q, a_set_q;  // by its kind
     logic [GEN_W-1:0]          a_gen_q;
-    logic                      a_loads_q, load_q;  // the row that is held is not the one that this update wants
+    logic                      a_open_q, a_loads_q, load_q;  // the row that is held is not the one that this update wants
     logic                      enter_known_q; // the slot of what is entered late is known
     logic                      a_no_lots_q, a_in_range_q, a_begins_q, a_quote_q, a_odd_q;
 
@@ -171,6 +171,8 @@ module book_top #(
     logic                   known_q, dirty_q;
     logic [GEN_W-1:0]       gen_q;
     wire logic [GEN_W-1:0]  next_gen = gen_q == GEN_LAST ? GEN_LAST : gen_q + 1'b1;
+    logic                   gen_last_q, next_last_q;
+    logic [GEN_W-1:0]       next_gen_q;  // of gen_q a clock ago, when it was the same
 
     wire logic [SLOT_W-1:0] host_slot  = mode_q == MODE_GENS ? clear_q[SLOT_W-1:0] : index_q;
     wire logic [GEN_W+1:0]  host_state = slots_q[host_slot];
@@ -178,13 +180,21 @@ module book_top #(
     logic [GEN_W-1:0]       host_gen_q;
     logic [SLOT_W-1:0]      host_slot_q;
     wire logic [GEN_W-1:0]  host_next_gen = host_gen_q == GEN_LAST ? GEN_LAST : host_gen_q + 1'b1;
+    logic                   host_next_last_q, roll_wait_q;
+    logic [GEN_W-1:0]       host_next_gen_q;
 
     always_ff @(posedge clk) begin
         {known_q, dirty_q, gen_q} <= state;
         {host_known_q, host_dirty_q, host_gen_q} <= host_state;
         host_slot_q  <= host_slot;
         gens_write_q <= mode_q == MODE_GENS && !rst;
-        roll_ready_q <= roll_q && run && !write_q
+        next_gen_q       <= next_gen;
+        gen_last_q       <= gen_q == GEN_LAST;
+        next_last_q      <= next_gen == GEN_LAST;
+        host_next_gen_q  <= host_next_gen;
+        host_next_last_q <= host_next_gen == GEN_LAST;
+        roll_wait_q  <= roll_q && !write_q;
+        roll_ready_q <= roll_q && roll_wait_q && run && !write_q
                      && (b_idle && !go_q || b_q == B_COMPARE && !free_q && a_q != A_ENTER);  // no update moves on meanwhile
     end
 
@@ -210,9 +220,9 @@ module book_top #(
                        && (take && !is_search || a_q == A_FIRST && !a_searches_q && !go_q || found_d);
     wire logic idle_d   = a_q == A_IDLE && !take || a_q == A_FOUND && go_q && !take && !a_replace_q && !a_set_q
                        || a_q == A_ENTER || a_q == A_LOCK && b_last_q;
-    wire logic begin_sweeps = write_begin_q && (dirty_q ? next_gen == GEN_LAST : gen_q == GEN_LAST);
-    wire logic ready_d  = run && !sweep_due_q && !begin_sweeps && !(b_last_q && b_begin_q)
-                       && (idle_d || found_d && a_delete_q && b_idle_d && !roll_q && !read_q);
+    wire logic begin_sweeps = write_begin_q && (dirty_q ? next_last_q : gen_last_q);
+    wire logic open_d   = idle_d || found_d && a_delete_q && b_idle_d && !roll_q && !read_q;
+    wire logic ready_d  = open_d && run && !sweep_due_q && !begin_sweeps && !(b_last_q && b_begin_q);
 
     // Level, add and set name a side and a price, replace a price.
     wire logic is_sided = s_update_kind == tick_pkg::UPDATE_LEVEL || s_update_kind == tick_pkg::UPDATE_ADD
@@ -240,14 +250,14 @@ module book_top #(
     ) store_i (
         .clk(clk), .rst(rst),
         .gen_write(slot_write), .gen_slot(slot_write_slot), .gen_value(slot_write_state[GEN_W-1:0]),
-        .read(s_update_tready || a_q == A_FIRST && a_replace_q), .read_next(a_q == A_FIRST),
+        .read(a_open_q || a_q == A_FIRST && a_replace_q), .read_next(a_q == A_FIRST),
         .read_ref(s_update_order_ref), .next_ref(s_update_new_ref),
         .fetch(a_q == A_FIRST || a_q == A_FETCH && a_replace_q || !run),
         .fetch_rest(a_q == A_FIRST),
         .compare(a_q == A_FETCH || a_q == A_LOCK && b_q == B_COMPARE || go_q && a_replace_q || !run),
         .compare_next(run && a_q == A_FOUND),
         .ref_of(a_ref_q), .slot(a_slot_q), .gen(a_gen_q), .less_lots(a_lots_q),
-        .change(a_q == A_FOUND && !a_set_q), .change_all(!a_reduce_q || !run), .change_read(s_update_tready),
+        .change(a_q == A_FOUND && !a_set_q), .change_all(!a_reduce_q || !run), .change_read(a_open_q),
         .inserting(a_q == A_ENTER || a_q == A_LOCK), .insert(enter_late || enter_add), .insert_gen(a_gen_q),
         .insert_sell(a_replace_q ? !b_next_buy_q : a_side_q == SIDE_SELL),
         .insert_ticks(a_price_ticks_q), .insert_lots(a_lots_q),
@@ -257,7 +267,7 @@ module book_top #(
     );
 
     always_ff @(posedge clk) begin
-        if (s_update_tready) begin  // whether or not there is one: nobody looks at it then
+        if (a_open_q) begin  // whether or not there is one: nobody looks at it then
             a_kind_q        <= s_update_kind;
             a_slot_q        <= s_update_slot;
             a_side_q        <= s_update_side;
@@ -288,8 +298,9 @@ module book_top #(
         if (a_q == A_FIRST) a_gen_q <= gens_q[a_slot_q];
         enter_known_q <= a_state[GEN_W+1] && !(write_end_q && b_slot_q == a_slot_q);
         go_q            <= go_d;
-        load_q          <= go_d && (s_update_tready ? loads : a_loads_q);
+        load_q          <= go_d && (a_open_q ? loads : a_loads_q);
         s_update_tready <= ready_d;
+        a_open_q        <= open_d;  // what is held may be replaced
 
         case (a_q)
             A_IDLE:  if (take) a_q <= A_FIRST;
@@ -304,6 +315,7 @@ module book_top #(
             go_q <= 1'b0;
             load_q <= 1'b0;
             s_update_tready <= 1'b0;
+            a_open_q <= 1'b0;
         end
     end
 
@@ -360,9 +372,9 @@ module book_top #(
     assign slot_write_state =
         mode_q == MODE_CLEAR ? '0 :
         gens_write_q         ? {host_known_q, host_dirty_q, {GEN_W{1'b0}}} :
-        !write_q             ? {2'b00, host_next_gen} :
-        write_end_q          ? {2'b00, next_gen} :
-        write_begin_q        ? {2'b10, dirty_q ? next_gen : gen_q} : {2'b11, gen_q};
+        !write_q             ? {2'b00, host_next_gen_q} :
+        write_end_q          ? {2'b00, next_gen_q} :
+        write_begin_q        ? {2'b10, dirty_q ? next_gen_q : gen_q} : {2'b11, gen_q};
 
     always_ff @(posedge clk) begin
         if (slot_write) slots_q[slot_write_slot] <= slot_write_state;
@@ -388,8 +400,8 @@ module book_top #(
             b_op_zero_q   <= {2{is_level && no_lots}} & a_side_q;
             b_op_take_q   <= {takes && found_sell, takes && !found_sell};
             b_takes_q     <= takes;
-            b_ticks_q     <= takes ? found_ticks : a_price_ticks_q;
-            b_lots_q      <= takes && !a_reduce_q ? ~found_lots : a_lots_q ^ {BOOK_QTY_W{a_reduce_q}};  // TAKE: complement
+            b_ticks_q     <= a_searches_q && (!a_set_q || found) ? found_ticks : a_price_ticks_q;
+            b_lots_q      <= a_delete_q || a_replace_q || a_set_q && found ? ~found_lots : a_lots_q ^ {BOOK_QTY_W{a_reduce_q}};  // TAKE: complement
             b_next_buy_q  <= a_set_q ? a_side_q == SIDE_BUY : !found_sell;
             b_next_ticks_q <= a_price_ticks_q;
             b_next_lots_q  <= a_lots_q;
@@ -472,7 +484,7 @@ module book_top #(
                 end
             default: if (clear_q[SLOT_W-1:0] == '1) mode_q <= MODE_RUN;
         endcase
-        if (begin_sweeps || write_end_q && next_gen == GEN_LAST || host_rolls && host_next_gen == GEN_LAST) sweep_due_q <= 1'b1;
+        if (begin_sweeps || write_end_q && next_last_q || host_rolls && host_next_last_q) sweep_due_q <= 1'b1;
         else if (mode_q == MODE_SWEEP) sweep_due_q <= 1'b0;
 
         if (cfg_slot_clear) roll_q <= 1'b1;
@@ -605,7 +617,7 @@ module book_top #(
     always_comb if (ran_q) begin
         one_top:  assert (open_q == 3'(a_q == A_FIRST || a_q == A_FETCH || a_q == A_FOUND) + 3'(!b_idle) + 3'(m_top_tvalid));
         room:     assert (!m_top_tvalid || !free_q && !b_moves_q && b_q != B_COMPARE_2);
-        loading:  assert (!load_q || go_q);
+        loading:  assert ((!load_q || go_q) && (!s_update_tready || a_open_q));
         going:    assert (!go_q || b_idle && run && (a_q == A_FIRST && !a_searches_q || a_q == A_FOUND));
         ready:    assert (!s_update_tready || run && (a_q == A_IDLE || a_q == A_FOUND && go_q && a_delete_q));
         moving:   assert (b_moves_q == (b_q == B_UPDATE || b_q == B_UPDATE_2));

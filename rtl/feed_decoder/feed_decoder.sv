@@ -5,6 +5,8 @@
 //
 // A frame takes effect whole or not at all: its records wait in a ring until tlast, and the counters of records move for
 // accepted frames alone. A record whose listing has no slot gives no update. Fields that an update's kind has not are 0.
+// sts_lost tells of each frame that fell, two clocks after its last beat: before any later frame's update. The books then
+// miss what it said, and stay known: who trades on them must stop.
 // cfg_format_itch is read with a frame's first beat, the map with the beat that holds the listing.
 // After reset the map is empty, and the next beat begins a frame; with RESYNC_EN=1 the beats up to the next tlast are passed
 // over first, for a stream that is not reset along with this module.
@@ -59,6 +61,7 @@ module feed_decoder #(
     output wire logic [31:0]               m_update_stamp,  // cycle at the frame's last beat
 
     output wire logic                      sts_hold,  // the map cannot be written now
+    output wire logic                      sts_lost,  // one clock, two after a frame's last beat: the frame fell
     output wire logic [31:0]               sts_map_stored_listing,
     output wire logic [SLOT_W-1:0]         sts_map_stored_slot,
     output wire logic                      sts_map_stored_valid,
@@ -255,8 +258,8 @@ module feed_decoder #(
         .clk, .rst, .ended(ended_q), .accepted(accepted_q), .interleaved(end_interleaved_q), .exact(exact_q),
         .past(end_past_q), .other(itch_q ? itch_other : packed_other),
         .malformed(itch_q ? itch_malformed : packed_malformed), .too_many(!itch_q && packed_too_many), .updates(updates_q),
-        .unmapped(unmapped_q), .ranged(ranged_q), .sts_accepted_count, .sts_other_count, .sts_malformed_count,
-        .sts_truncated_count, .sts_oversized_count, .sts_interleaved_count, .sts_out_of_order_count,
+        .unmapped(unmapped_q), .ranged(ranged_q), .lost(sts_lost), .sts_accepted_count, .sts_other_count,
+        .sts_malformed_count, .sts_truncated_count, .sts_oversized_count, .sts_interleaved_count, .sts_out_of_order_count,
         .sts_updates_count, .sts_unmapped_count, .sts_range_count
     );
 

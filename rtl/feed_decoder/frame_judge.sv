@@ -8,7 +8,8 @@
 //   6 oversized     more records than RECORDS_MAX
 //   7 out_of_order  seq is not above the latest one accepted
 //   8 accepted      its records count too: updates, unmapped; range are those updates that became POISON
-// The counters move two clocks after ended, which comes one clock after the frame's last beat.
+// The counters move two clocks after ended, which comes one clock after the frame's last beat; lost is high for the clock
+// between, the second after that beat, for each frame but those accepted and other: what it would have said is missing.
 `default_nettype none
 module frame_judge #(
     parameter int COUNT_W   = 32,  // bits of the counters
@@ -27,6 +28,7 @@ module frame_judge #(
     input  wire logic [RECORDS_W-1:0] updates,
     input  wire logic [RECORDS_W-1:0] unmapped,
     input  wire logic [RECORDS_W-1:0] ranged,
+    output      logic                 lost,
     output      logic [COUNT_W-1:0]   sts_accepted_count,
     output      logic [COUNT_W-1:0]   sts_other_count,
     output      logic [COUNT_W-1:0]   sts_malformed_count,
@@ -51,6 +53,7 @@ module frame_judge #(
     wire logic formed = ours && !malformed;
 
     always_ff @(posedge clk) begin
+        lost             <= ended && !accepted && !(whole && other);
         is_accepted_q    <= ended && accepted;
         is_interleaved_q <= ended && interleaved;
         is_truncated_q   <= ended && !interleaved && !exact && !past;
@@ -74,6 +77,7 @@ module frame_judge #(
         sts_range_count    <= ranged_d[COUNT_W] ? '1 : ranged_d[COUNT_W-1:0];
 
         if (rst) begin
+            lost             <= 1'b0;
             is_accepted_q    <= 1'b0;
             is_interleaved_q <= 1'b0;
             is_truncated_q   <= 1'b0;
@@ -96,5 +100,13 @@ module frame_judge #(
             sts_range_count        <= '0;
         end
     end
+
+`ifdef FORMAL
+    // A lost frame is one in a counter of those that fell.
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    always_comb if (ran_q)
+        lost_i: assert (lost == (is_malformed_q || is_truncated_q || is_oversized_q || is_interleaved_q || is_late_q));
+`endif
 endmodule
 `default_nettype wire

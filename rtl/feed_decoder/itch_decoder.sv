@@ -4,7 +4,9 @@
 //
 //   0 length u16, 2 type, 3 locate u16 (the listing), 5 tracking u16, 7 timestamp u48 (ns since midnight), 13 order u64
 //   A add 36      21 side 'B' or 'S', 22 lots u32, 26 name, 34 price i32
+//   F add 40      as A, then 38 whose order it is (4 bytes)
 //   E executed 31 21 lots u32, 25 match u64
+//   C executed 36 as E, then 33 printable (u8), 34 the price it was done at i32: the book needs neither
 //   X cancel 23   21 lots u32
 //   D delete 19
 //   U replace 35  21 new order u64, 29 lots u32, 33 price i32
@@ -50,13 +52,16 @@ module itch_decoder #(
     wire logic [15:0] length = word[63:48];
     wire logic [7:0]  letter = word[47:40];
 
-    wire logic is_add     = letter == "A";
-    wire logic is_exec    = letter == "E";
+    wire logic is_named   = letter == "F";
+    wire logic is_add     = letter == "A" || is_named;
+    wire logic is_priced  = letter == "C";
+    wire logic is_exec    = letter == "E" || is_priced;
     wire logic is_cancel  = letter == "X";
     wire logic is_delete  = letter == "D";
     wire logic is_replace = letter == "U";
     wire logic is_ours = is_add || is_exec || is_cancel || is_delete || is_replace;
-    assign known_d = (is_add && length == 16'd36) || (is_exec && length == 16'd31) || (is_cancel && length == 16'd23)
+    assign known_d = (letter == "A" && length == 16'd36) || (is_named && length == 16'd40)
+        || (letter == "E" && length == 16'd31) || (is_priced && length == 16'd36) || (is_cancel && length == 16'd23)
         || (is_delete && length == 16'd19) || (is_replace && length == 16'd35);
     assign listing_d = {16'd0, word[39:24]};
     // (2 + length) rounded up to beats, without the first: (length + 1) / 8.
@@ -64,7 +69,7 @@ module itch_decoder #(
     assign left_none_d = length[15:3] == 0 && length[2:0] != 3'd7;
     assign left_one_d  = length[15:4] == 0 && length[3] == (length[2:0] != 3'd7);
 
-    logic        add_q, exec_q, cancel_q, delete_q, replace_q;
+    logic        add_q, named_q, exec_q, cancel_q, delete_q, replace_q;
     logic [7:0]  ns_high_q;
     // Midnight and timestamp are added in three parts at once, the upper ones with and without a carry into them.
     logic [20:0] low_q, mid_q, mid_1_q;
@@ -82,6 +87,7 @@ module itch_decoder #(
         ours_q   <= (add_q && (buy_q || sell_q)) || exec_q || cancel_q || delete_q || replace_q;
         if (first) begin
             add_q     <= itch && is_add;
+            named_q   <= itch && is_named;
             exec_q    <= itch && is_exec;
             cancel_q  <= itch && is_cancel;
             delete_q  <= itch && is_delete;
@@ -113,8 +119,8 @@ module itch_decoder #(
     wire logic [20:0] mid = low_q[20] ? mid_1_q : mid_q;
     assign at_ns = {mid[20] ? high_1_q : high_q, mid[19:0], low_q[19:0]};
 
-    // Some fields end in the message's last beat: the order of D, the lots of X and U, the price of A and U.
-    wire logic [31:0] price_raw = add_q ? word[47:16] : word[55:24];
+    // Some fields end in the message's last beat: the order of D, the lots of X and U, the price of A and U. F has one more.
+    wire logic [31:0] price_raw = named_q ? {prev_word[23:0], prev_tail[23:16]} : add_q ? word[47:16] : word[55:24];
     wire logic [31:0] lots_raw  = {lots_q[31:8], cancel_q || replace_q ? word[63:56] : lots_q[7:0]};
     wire logic signed [63:0] price_wide = {{32{price_raw[31]}}, price_raw};
     wire logic [63:0]        lots_wide  = {32'd0, lots_raw};
@@ -123,7 +129,7 @@ module itch_decoder #(
 
     wire logic any_q   = add_q || exec_q || cancel_q || delete_q || replace_q;
 
-    // ours_q stands a clock after the side, which is two beats before an add's end.
+    // ours_q stands a clock after the side, which is two beats or more before an add's end.
     wire logic fits    = lots_fit || delete_q;
     wire logic ours    = ours_q && fits && (price_fits || !(add_q || replace_q));
     wire logic replace = replace_q && ours;

@@ -3,7 +3,8 @@
 //
 // A verdict that is no check, or is refused, is dropped; so is a passed one while cfg_kill is high, one of a slot without
 // a listing, and one with a value that the message cannot hold. Each is counted, by the first that applies. A message
-// that has begun is finished whatever cfg_kill does: half a frame helps nobody.
+// that has begun is finished whatever cfg_kill does: half a frame helps nobody. While cfg_kill is high a verdict is taken
+// in every clock, though the stream be held up, so that none is left to leave when the switch goes off.
 //   cfg_format_ouch 0   the SDK's frame of one Order record, 160 bytes in 20 beats, little-endian:
 //                       header 0 … 5, then the record: order id, listing | action side kind state, price, lots, filled,
 //                       intent id, decision, arrival, venue | reason clock flags, strategy | book, algo | version,
@@ -15,10 +16,10 @@
 // are taken as they are when the verdict is; a change of the base or of a listing is in force three clocks later.
 //
 // After reset no slot has a listing: the table is emptied for 2**SLOT_W clocks; meanwhile sts_hold is high, no verdict is
-// taken, and table commands are not heard.
+// taken but to be dropped with cfg_kill high, and table commands are not heard.
 //
 // Latency 1 clock, then a beat per clock. A verdict that is dropped takes a clock, a message as many as it has beats; the
-// next verdict is taken with its last beat. s_verdict_tready is combinational from m_axis_tready.
+// next verdict is taken with its last beat. s_verdict_tready is combinational from m_axis_tready and cfg_kill.
 `default_nettype none
 module order_encoder #(
     parameter int SLOTS   = 256,
@@ -96,7 +97,7 @@ module order_encoder #(
     (* ram_style = "block" *)       logic [95:0] listing_ram [0:(1 << SLOT_W)-1];
     logic              init_q, write_q, valid_q;
     logic [SLOT_W-1:0] init_index_q, index_q;
-    logic [95:0]       write_listing_q, listing_q;
+    logic [95:0]       write_listing_q, read_listing_q, listing_q;  // listing_q is there with the second beat
     wire logic listed = listed_ram[s_verdict_slot];
 
     // ---- the id that the next order gets, and whether it has one; right again three clocks after a message began ----
@@ -106,7 +107,8 @@ module order_encoder #(
 
     // ---- judging ----
     wire logic open  = !m_axis_tvalid || m_axis_tready && m_axis_tlast;
-    assign s_verdict_tready = open && !init_q;
+    // With the kill switch on nothing may wait: what waited would leave when it goes off.
+    assign s_verdict_tready = cfg_kill || open && !init_q;
     wire logic take = s_verdict_tvalid && s_verdict_tready;
 
     // Sign-extended by 64 bits, so that the ranges below are there in any width.
@@ -187,7 +189,8 @@ module order_encoder #(
     end
     always_ff @(posedge clk) begin
         if (write_q) listing_ram[index_q] <= write_listing_q;
-        if (open) listing_q <= listing_ram[s_verdict_slot];
+        if (open) read_listing_q <= listing_ram[s_verdict_slot];
+        listing_q <= read_listing_q;
     end
 
     always_ff @(posedge clk) begin
@@ -298,18 +301,22 @@ module order_encoder #(
     // The beats of a message, counted at the port; and what was taken a clock ago.
     logic [4:0] f_beat_q;
     logic       f_ouch_q, f_killed_q, f_passed_q;
+    logic       f_met_q;  // a verdict waits that has met the kill switch
     always_ff @(posedge clk) begin
         f_killed_q <= cfg_kill;
         f_passed_q <= s_verdict_tvalid && s_verdict_tready && s_verdict_kind == 2'd0 && s_verdict_reason == 8'd0;
-        if (s_verdict_tvalid && s_verdict_tready) f_ouch_q <= cfg_format_ouch;
+        if (s_verdict_tvalid && s_verdict_tready && !cfg_kill) f_ouch_q <= cfg_format_ouch;
+        f_met_q <= s_verdict_tvalid && !s_verdict_tready && (cfg_kill || f_met_q);
         if (m_axis_tvalid && m_axis_tready) f_beat_q <= m_axis_tlast ? 5'd0 : f_beat_q + 5'd1;
         if (rst) begin
             f_beat_q   <= 5'd0;
             f_passed_q <= 1'b0;
+            f_met_q    <= 1'b0;
         end
     end
     always_comb if (ran_q) begin
         killed:  assert (!sts_first_beat || !f_killed_q);
+        none_waits: assert (!f_met_q);
         passed_: assert (!sts_first_beat || f_passed_q);
         first:   assert (!sts_first_beat || m_axis_tvalid && f_beat_q == 5'd0);
         whole:   assert (!m_axis_tvalid || m_axis_tlast == (f_beat_q == (f_ouch_q ? 5'd6 : 5'd19)));

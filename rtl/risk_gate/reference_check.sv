@@ -114,5 +114,60 @@ module reference_check #(
         if (rst) write_q <= 1'b0;
         if (rst) at_q <= '1;  // so that synthesis keeps it apart from other copies of an order's time
     end
+
+`ifdef FORMAL
+    // One listing, any: its order sees the last reference before it, and the answers are those of plain arithmetic.
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    (* anyconst *) logic [SLOT_W-1:0] any_slot;
+    logic             filled_q, load_q;  // the row has been written since the reset
+    logic [ROW_W-1:0] kept_q, seen_q;    // the last reference; what the order at hand saw of it
+    logic [2:0]       since_q;           // clocks since `look`, up to 4; 0: no order
+    logic             seen_filled_q;
+    logic [PRICE_W-1:0] collar_q;
+    logic [62:0]        age_max_q;
+    logic               free_q, ageless_q;
+    wire logic [ROW_W-1:0] row = table_q[any_slot];
+    wire logic             writing = write_q && write_slot_q == any_slot;
+    wire logic             marked = mark && !clear && s_ref_slot == any_slot;
+    wire logic             told = cfg_done && cfg_index == any_slot;
+    always_ff @(posedge clk) begin
+        if (marked) kept_q <= {s_ref_has_price, s_ref_price_ticks, s_ref_at_ns[62:0]};
+        if (told) kept_q <= {cfg_has_price, cfg_price_ticks, cfg_at_ns};
+        if (clear && clear_slot == any_slot) kept_q <= '0;
+        if (marked || told || clear && clear_slot == any_slot) filled_q <= 1'b1;
+        load_q <= load;
+        if (load) {seen_filled_q, seen_q} <= {filled_q, kept_q};
+        since_q <= load ? 3'd0 : look ? 3'd1 : since_q == 0 || since_q == 4 ? since_q : since_q + 1'b1;
+        {collar_q, age_max_q, free_q, ageless_q} <= {collar_ticks, age_max_ns, collar_unlimited, age_unlimited};
+        if (rst) {filled_q, load_q, since_q, seen_filled_q} <= '0;
+    end
+    wire logic signed [PRICE_W+1:0] apart = (PRICE_W+2)'(price_q) - $signed(seen_q[63 +: PRICE_W]);
+    wire logic signed [PRICE_W+1:0] far = apart < 0 ? -apart : apart;
+    wire logic signed [64:0] age = $signed({2'b0, at_q}) - $signed({2'b0, seen_q[62:0]});
+    wire logic has = seen_q[ROW_W-1];
+    always_comb begin
+        assume (!(clear && s_ref_tvalid));
+        assume (!look || load_q && !load && !rst);
+        assume (since_q == 0 || since_q > 2 || !load);
+        if (since_q > 1) begin
+            assume ({collar_ticks, age_max_ns} == {collar_q, age_max_q});
+            assume ({collar_unlimited, age_unlimited} == {free_q, ageless_q});
+        end
+        if (ran_q) begin
+            stored: assert (!filled_q || (writing ? write_row_q : row) == kept_q);
+            clocks: assert (since_q <= 4);
+            if (since_q > 2 && seen_filled_q && slot_q == any_slot) begin
+                there:  assert (present == has);
+                collar: assert (outside == (has && !collar_unlimited && far > $signed({2'b0, collar_ticks})));
+            end
+        end
+    end
+`endif
+`ifdef FORMAL_AGE
+    always_comb if (ran_q && since_q > 2 && seen_filled_q && slot_q == any_slot) begin
+        aged: assert (too_old == (has && !age_unlimited && age > $signed({2'b0, age_max_ns})));
+    end
+`endif
 endmodule
 `default_nettype wire

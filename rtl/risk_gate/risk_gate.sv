@@ -14,7 +14,7 @@
 // sts_hold is high meanwhile; what is written must stand until it falls. A reset empties every table.
 //
 // Latency: 5 cycles for a listing of one interval, 7 + n for n intervals. One order per 5 cycles; where an order of n > 1
-// intervals or a command changes exposures, n + 8 (FILL: 2n + 8) cycles more pass before the next. s_order_tready is
+// intervals or a command changes exposures, n + 9 (FILL: 2n + 9) cycles more pass before the next, and 1 where it is refused. s_order_tready is
 // combinational from m_verdict_tready.
 `default_nettype none
 module risk_gate #(
@@ -290,20 +290,20 @@ module risk_gate #(
         host_q ? (put_limit_q ? CHANGE_LIMIT : CHANGE_EXPOSURE) :
         kind_q == tick_pkg::GATE_FILL ? CHANGE_FILL : kind_q == tick_pkg::GATE_RELEASE ? CHANGE_TAKE : CHANGE_ADD;
 
-    notional_check #(.PRICE_W(PRICE_W), .QTY_W(QTY_W), .NOTIONAL_W(NOTIONAL_W)) u_notional (
-        .clk(clk), .load(ready_q), .price_ticks(s_order_price_ticks), .lots(s_order_lots), .limit(notional_max_q),
-        .above(notional_above)
-    );
 `ifdef FORMAL_CUT
     // The parts have proofs of their own; here each answers anything at any time.
-    (* anyseq *) logic [12:0] any_answers;
+    (* anyseq *) logic [13:0] any_answers;
     (* anyseq *) logic [KW_W-2:0] any_working, any_limit;
     (* anyseq *) logic signed [KW_W-1:0] any_net;
-    assign {too_many, position_busy, working_over, worst_over, net_over, beyond, short_of, ref_present, ref_outside,
+    assign {notional_above, too_many, position_busy, working_over, worst_over, net_over, beyond, short_of, ref_present, ref_outside,
             ref_too_old, rate_overflow, rate_refused, seen} = any_answers;
     assign {row_working, row_limit, row_net} = {any_working, any_limit, any_net};
     assign reference_done = apply && put_reference_q;
 `else
+    notional_check #(.PRICE_W(PRICE_W), .QTY_W(QTY_W), .NOTIONAL_W(NOTIONAL_W)) u_notional (
+        .clk(clk), .load(ready_q), .price_ticks(s_order_price_ticks), .lots(s_order_lots), .limit(notional_max_q),
+        .above(notional_above)
+    );
     exposure_product #(.QTY_W(QTY_W), .KW_PER_LOT_W(KW_PER_LOT_W), .KW_W(KW_W), .W(PRODUCT_W)) u_product (
         .clk(clk), .load(ready_q), .lots(s_order_lots), .kw_per_lot(kw_per_lot),
         .rows_a(rows_a), .rows_b(rows_b), .number(exposure_kw), .too_many(too_many)
@@ -699,57 +699,81 @@ module risk_gate #(
 `endif
 
 `ifdef FORMAL_LIMITS
-    // One listing, any, as the host last wrote it before the order was taken; and its reference price.
+    // One listing, any, as the host last wrote it before the order was taken.
     (* anyconst *) logic [SLOT_W-1:0] any_slot;
-    logic trading_q, unbounded_q, floored_q, capped_q, valued_q;
-    logic [QTY_W-1:0] least_lots_q, most_lots_q;
+    logic       any_known_q;  // the host has written this listing since the reset
+    logic [1:0] any_state_q;
+    logic       unbounded_q, floored_q, capped_q, valued_q;
+    logic [QTY_W-1:0]   least_lots_q, most_lots_q;
     logic [PRICE_W-1:0] widest_q;
     logic signed [PRICE_W-1:0] any_floor_q, any_cap_q;
     logic [NOTIONAL_W-1:0] any_notional_q;
-    logic any_known_q;  // the host has written this listing since the reset
     always_ff @(posedge clk) begin
         if (put_listing && cfg_listing_index == any_slot) begin
-            any_known_q  <= 1'b1;
-            trading_q    <= cfg_listing_state == LISTING_TRADING;
-            least_lots_q <= cfg_listing_qty_min_lots;
-            most_lots_q  <= cfg_listing_qty_max_lots;
-            floored_q    <= cfg_listing_has_floor;
-            any_floor_q  <= cfg_listing_floor_ticks;
-            capped_q     <= cfg_listing_has_cap;
-            any_cap_q    <= cfg_listing_cap_ticks;
-            valued_q     <= cfg_listing_has_notional;
+            any_known_q    <= 1'b1;
+            any_state_q    <= cfg_listing_state;
+            least_lots_q   <= cfg_listing_qty_min_lots;
+            most_lots_q    <= cfg_listing_qty_max_lots;
+            floored_q      <= cfg_listing_has_floor;
+            any_floor_q    <= cfg_listing_floor_ticks;
+            capped_q       <= cfg_listing_has_cap;
+            any_cap_q      <= cfg_listing_cap_ticks;
+            valued_q       <= cfg_listing_has_notional;
             any_notional_q <= cfg_listing_notional_max;
-            widest_q <= cfg_listing_collar_ticks;
-            unbounded_q <= cfg_listing_collar_unlimited;
+            widest_q       <= cfg_listing_collar_ticks;
+            unbounded_q    <= cfg_listing_collar_unlimited;
         end
         if (rst) any_known_q <= 1'b0;
     end
-    // Its reference, marked one edge after it came, as the order at that edge or before does not see it.
-    logic ref_any_q, marked_q, marked_has_q, seen_has_q;
-    logic signed [PRICE_W-1:0] ref_any_price_q, marked_price_q, seen_price_q;
-    logic ref_any_has_q;
-    always_ff @(posedge clk) begin
-        ref_any_q       <= s_ref_tvalid && s_ref_slot == any_slot && !s_ref_at_ns[63] && !clearing && !rst;
-        ref_any_has_q   <= s_ref_has_price;
-        ref_any_price_q <= s_ref_price_ticks;
-        if (ref_any_q && any_known_q) {marked_q, marked_has_q, marked_price_q} <= {1'b1, ref_any_has_q, ref_any_price_q};
-        if (apply && put_reference_q && cfg_reference_index == any_slot) marked_q <= 1'b0;
-        if (put_listing && cfg_listing_index == any_slot) marked_q <= 1'b0;
-        if (step_q[1]) {seen_has_q, seen_price_q} <= {marked_q && marked_has_q, marked_price_q};
-        if (rst) {marked_q, seen_has_q} <= '0;
+
+    // The row keeps what was written, and comes to the order as it is; then no part of it changes.
+    localparam int KEPT_W = ROW_W - 2 - 63 - 2*LINK_W;
+    wire logic [KEPT_W-1:0] any_row = {any_state_q, least_lots_q, most_lots_q, unbounded_q, widest_q, floored_q, any_floor_q,
+                                       capped_q, any_cap_q, valued_q, any_notional_q};
+    wire logic [ROW_W-1:0]  stored = listings_q[any_slot];
+    wire logic              storing = listing_write_q && listing_at_q == any_slot;
+    wire logic              mine = any_known_q && judging && slot_q == any_slot;
+    wire logic [KEPT_W-1:0] at_hand = {listing_state_q, qty_min_q, qty_max_q, collar_unlimited_q, collar_q, has_floor_q, floor_q,
+                                       has_cap_q, cap_q, has_notional_q, notional_max_q};
+    wire logic              later = !step_q[1] && !step_q[2];
+    always_comb if (ran_q) begin
+        keeps:   assert (!any_known_q || storing || stored[ROW_W-1 -: KEPT_W] == any_row);
+        put:     assert (!any_known_q || !storing || listing_row_q[ROW_W-1 -: KEPT_W] == any_row);
+        apart:   assert (!listing_write_q || !ready_q && !judging);
+        raw:     assert (!mine || raw_q[ROW_W-1 -: KEPT_W] == any_row);
+        comes:   assert (!mine || step_q[1] || at_hand == any_row);
+        formed:  assert (!judging || step_q[1] || !check_q ||
+                         malformed_q == (!sided || at_q[63] || intent_id_q[63] || intent_id_q == 0));
+        held:    assert (!mine || !later || {small_q, large_q, low_q, high_q, collar_none_q} ==
+                         {lots_q < least_lots_q, lots_q > most_lots_q, floored_q && price_q < any_floor_q,
+                          capped_q && price_q > any_cap_q, widest_q == 0 && !unbounded_q});
+        fine:    assert (!judging || !later || step_q[3] || early_q || !check_q ||
+                         listing_state_q == LISTING_TRADING && fits_q &&
+                         !(malformed_q || small_q || large_q || low_q || high_q || collar_none_q));
     end
+
+    // notional_check and reference_check answer as their own proofs say, three clocks after they took the order.
     wire logic signed [PRICE_W+1:0] price = (PRICE_W+2)'(price_q);
     wire logic [PRICE_W+1:0] size = price < 0 ? -price : price;
     wire logic [PRICE_W+QTY_W:0] value = (PRICE_W+QTY_W+1)'(size) * (PRICE_W+QTY_W+1)'(lots_q);
-    wire logic signed [PRICE_W+1:0] apart = price - (PRICE_W+2)'(seen_price_q);
-    wire logic passing = decide_q && passes && slot_q == any_slot && any_known_q;
-    always_comb if (ran_q && passing) begin
-        in_listing:  assert (trading_q);
+    (* anyseq *) logic signed [PRICE_W-1:0] any_ref;  // the reference that the order sees
+    (* anyseq *) logic any_has;
+    logic has_ref_q;
+    logic signed [PRICE_W-1:0] ref_q;
+    always_ff @(posedge clk) if (step_q[1]) {has_ref_q, ref_q} <= {any_has, any_ref};
+    wire logic signed [PRICE_W+1:0] apart_by = price - (PRICE_W+2)'(ref_q);
+    always_comb if (judging && later && !step_q[3]) begin
+        assume (notional_above == (64'(value) > 64'(notional_max_q)));
+        assume (ref_outside == (has_ref_q && !collar_unlimited_q && ((apart_by < 0 ? -apart_by : apart_by) > $signed({2'b0, collar_q}))));
+    end
+
+    always_comb if (ran_q && mine && passing) begin
+        in_listing:  assert (any_state_q == LISTING_TRADING);
         in_quantity: assert (lots_q >= least_lots_q && lots_q <= most_lots_q && fits_q);
         in_bounds:   assert ((!floored_q || price_q >= any_floor_q) && (!capped_q || price_q <= any_cap_q));
         in_notional: assert (valued_q && 64'(value) <= 64'(any_notional_q));
-        in_collar:   assert (unbounded_q || !seen_has_q ||
-                             (apart <= $signed({2'b0, widest_q}) && -apart <= $signed({2'b0, widest_q})));
+        in_collar:   assert (unbounded_q || widest_q != 0 && (!has_ref_q ||
+                             apart_by <= $signed({2'b0, widest_q}) && -apart_by <= $signed({2'b0, widest_q})));
         in_form:     assert (!at_q[63] && !intent_id_q[63] && intent_id_q != 0 && sided);
     end
 `endif

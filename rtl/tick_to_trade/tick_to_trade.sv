@@ -11,7 +11,7 @@
 // Everything acts in the order in which the market data came: a top's mid is the gate's reference before the top's own
 // order is checked, and after those of earlier tops. Back-pressure on m_axis stalls the chain back to s_axis, nothing is lost.
 //
-// Latency: 12 clocks from a frame's last beat to the first beat of the order it causes, where the book needs 3 (quotes,
+// Latency: 13 clocks from a frame's last beat to the first beat of the order it causes, where the book needs 4 (quotes,
 // levels, adds), the rule reads one listing, and the listing delivers in one interval. 1 beat per clock in; the slowest
 // messages keep their pace as well (docs/hardware/tick_to_trade.md). s_axis_tready comes from a register.
 `default_nettype none

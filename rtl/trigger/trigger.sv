@@ -41,11 +41,11 @@ module trigger #(
     input  wire logic [2:0]                cfg_lane_kind,       // tick_pkg RULE_…; RULE_NONE empties the row
     input  wire logic [RULE_W-1:0]         cfg_lane_rule,
     input  wire logic [SLOT_W-1:0]         cfg_lane_other,      // the other slot of a pair rule
-    input  wire logic signed [PRICE_W:0]   cfg_lane_threshold,  // ticks
+    input  wire logic signed [PRICE_W:0]   cfg_lane_threshold_ticks,
     input  wire logic [SLOT_W-1:0]         cfg_lane_order_slot,
     input  wire logic [1:0]                cfg_lane_side,       // of the order: 1 buy, 2 sell
     input  wire logic                      cfg_lane_price_mode,
-    input  wire logic signed [PRICE_W-1:0] cfg_lane_price,      // ticks: the price, or what is added to the touched one
+    input  wire logic signed [PRICE_W-1:0] cfg_lane_price_ticks,  // the price, or what is added to the touched one
     input  wire logic [QTY_W-1:0]          cfg_lane_lots,
     input  wire logic                      cfg_slot_clear,      // one clock: empty the slot's rows, forget its top
     input  wire logic [SLOT_W-1:0]         cfg_slot_index,
@@ -122,14 +122,14 @@ module trigger #(
     wire logic adds_ask   = cfg_lane_price_mode && (is_ask || is_ask_bid || is_spread && is_buy);
     wire logic adds_bid   = cfg_lane_price_mode && (is_bid || is_bid_ask || is_spread && !is_buy);
 
-    wire logic signed [PRICE_W+1:0] threshold = {cfg_lane_threshold[PRICE_W], cfg_lane_threshold};
+    wire logic signed [PRICE_W+1:0] threshold = {cfg_lane_threshold_ticks[PRICE_W], cfg_lane_threshold_ticks};
     wire logic [1:0] bias_step = is_pair ? 2'd2 : is_ask || is_tight ? 2'd0 : 2'd1;  // ~threshold + this is the bias
     wire logic signed [PRICE_W+1:0] bias = ~threshold + {{PRICE_W{1'b0}}, bias_step};
     wire logic [COMPARE_W-1:0] row_compare = {
         // the test's number is the lane's TEST_…
         !is_none, is_ask ? 3'd0 : is_bid ? 3'd1 : is_wide ? 3'd2 : is_tight ? 3'd3 : is_bid_ask ? 3'd4 : 3'd5,
         is_bid || is_spread || is_bid_ask, is_ask || is_spread || is_ask_bid, cfg_lane_rule, bias,
-        adds_bid, adds_ask, cfg_lane_price};
+        adds_bid, adds_ask, cfg_lane_price_ticks};
 
     wire logic row_makes_sense = 32'(cfg_lane_index) < SLOTS && 32'(cfg_lane_number) < LANES && (is_none ||
         (is_ask || is_bid || is_spread || is_pair) && 32'(cfg_lane_rule) < RULES && 32'(cfg_lane_order_slot) < SLOTS &&

@@ -45,9 +45,9 @@ module trigger_lane #(
 
     input  wire logic                      load,       // register what follows
     output wire logic                      fires,      // may_fire, and the condition holds
-    output      logic                      may_fire,   // its rule is armed, and all prices are there …
-    output      logic                      unknown,    // … or a top is not known …
-    output      logic                      absent,     // … or a price is absent
+    output wire logic                      may_fire,   // its rule is armed, and all prices are there …
+    output wire logic                      unknown,    // … or a top is not known …
+    output wire logic                      absent,     // … or a price is absent
     output      logic [RULE_W-1:0]         rule,
     output      logic [SLOT_W-1:0]         order_slot,
     output      logic [1:0]                order_side,
@@ -57,12 +57,17 @@ module trigger_lane #(
 );
     // what a row compares; the pairs have the highest bit
     localparam logic [2:0] TEST_ASK = 3'd0, TEST_BID = 3'd1, TEST_WIDE = 3'd2, TEST_NARROW = 3'd3;
-    localparam logic [2:0] TEST_BID_ASK = 3'd4, TEST_NEVER = 3'd7;
+    localparam logic [2:0] TEST_BID_ASK = 3'd4;
 
-    (* ram_style = "distributed" *) logic [COMPARE_W-1:0] compare_ram [0:(1 << SLOT_W)-1];
+    // Banks of 64 rows, each with a write enable that is a register: to decode the index on the way to the memories costs
+    // more than half a clock.
+    localparam int BANK_BITS = SLOT_W < 6 ? SLOT_W : 6;
+    localparam int BANKS     = 1 << (SLOT_W - BANK_BITS);
     (* ram_style = "block" *)       logic [REST_W-1:0] rest_ram [0:(1 << SLOT_W)-1];
     (* ram_style = "block" *)       logic [KEEP_W-1:0] keep_ram [0:(1 << SLOT_W)-1];
     logic [COMPARE_W-1:0] compare_q, write_compare_q;
+    logic [BANKS-1:0]     write_bank_q;
+    wire logic [BANKS*COMPARE_W-1:0] bank_compare;
     logic [REST_W-1:0]    write_rest_q;
     logic [SLOT_W-1:0]    write_index_q;
     logic                 write_q;
@@ -104,25 +109,38 @@ module trigger_lane #(
     wire logic known      = top_known && (!is_pair || other_known_q);
     wire logic present    = (!row_needs_bid || top_has_bid) && (!row_needs_ask || top_has_ask) &&
                             (!is_pair || other_present_q);
-    wire logic armed_here = row_valid && armed[row_rule];
 
+    // Whether the rule is armed is a selection among all rules, and so stands alone in front of its register.
+    logic       armed_q, ready_q, unknown_q, absent_q;
     logic [2:0] test_q;
     logic       ask_below_q, bid_below_q, spread_below_q, pair_below_q;
-    assign fires =
+    wire logic  one_holds =
         test_q == TEST_ASK  ? ask_below_q :
         test_q == TEST_BID  ? !bid_below_q :
         test_q == TEST_WIDE ? !spread_below_q :
-        test_q == TEST_NARROW ? spread_below_q :
-        test_q != TEST_NEVER && !pair_below_q;
+        test_q == TEST_NARROW && spread_below_q;
+    assign may_fire = armed_q && ready_q;
+    assign unknown  = armed_q && unknown_q;
+    assign absent   = armed_q && absent_q;
+    assign fires    = may_fire && (one_holds || test_q[2] && !pair_below_q);
 
     // A price that needs one bit more than there are does not fit, and says so.
     wire logic signed [PRICE_W-1:0] touched = row_add_ask ? top_ask_ticks : row_add_bid ? top_bid_ticks : '0;
     wire logic signed [PRICE_W:0] price = {row_price[PRICE_W-1], row_price} + {touched[PRICE_W-1], touched};
 
     always_ff @(posedge clk) begin
-        if (write_q) compare_ram[write_index_q] <= write_compare_q;
-        if (take) compare_q <= compare_ram[slot];
+        if (take) compare_q <= bank_compare[(slot >> BANK_BITS)*COMPARE_W +: COMPARE_W];
     end
+    genvar bank;
+    generate
+        for (bank = 0; bank < BANKS; bank = bank + 1) begin : g_bank
+            (* ram_style = "distributed" *) logic [COMPARE_W-1:0] compare_ram [0:(1 << BANK_BITS)-1];
+            assign bank_compare[bank*COMPARE_W +: COMPARE_W] = compare_ram[slot[BANK_BITS-1:0]];
+            always_ff @(posedge clk) begin
+                if (write_bank_q[bank]) compare_ram[write_index_q[BANK_BITS-1:0]] <= write_compare_q;
+            end
+        end
+    endgenerate
     always_ff @(posedge clk) begin
         if (write_q) rest_ram[write_index_q] <= write_rest_q;
         if (take) rest_q <= rest_ram[slot];
@@ -139,6 +157,7 @@ module trigger_lane #(
     // A row is written a clock after it came: the memories lie far apart, and the way to them needs a clock of its own.
     always_ff @(posedge clk) begin
         write_q         <= row_write;
+        write_bank_q    <= row_write ? BANKS'(1) << (row_index >> BANK_BITS) : '0;
         write_index_q   <= row_index;
         write_compare_q <= row_compare;
         write_rest_q    <= row_rest;
@@ -153,14 +172,15 @@ module trigger_lane #(
             other_present_q <= is_bid_ask ? other_has_ask : other_has_bid;
         end
         if (load) begin
-            test_q         <= armed_here && known && present ? row_test : TEST_NEVER;
+            test_q         <= row_test;
             ask_below_q    <= ask_sum[PRICE_W+1];
             bid_below_q    <= bid_sum[PRICE_W+1];
             spread_below_q <= spread_sum[PRICE_W+1];
             pair_below_q   <= pair_sum[PRICE_W+1];
-            may_fire   <= armed_here && known && present;
-            unknown    <= armed_here && !known;
-            absent     <= armed_here && known && !present;
+            armed_q    <= armed[row_rule];
+            ready_q    <= row_valid && known && present;
+            unknown_q  <= row_valid && !known;
+            absent_q   <= row_valid && known && !present;
             rule       <= row_rule;
             order_slot <= row_slot;
             order_side <= row_side;

@@ -96,16 +96,20 @@ def random_packed(
 
 
 def random_itch(rng: random.Random, letter: str | None = None, price_bits: int = 32, lots_bits: int = 32) -> Sent:
-    """Return a good message of one of the five types; values in their wire's range, not all within the decoder's."""
-    letter = letter or rng.choice("AEXDU")
+    """Return a good message of one of the seven types; values in their wire's range, not all within the decoder's."""
+    letter = letter or rng.choice("AFECXDU")
     price = rng.choice(edges(price_bits, True)) if rng.random() < 0.2 else rng.randint(-(2 ** (price_bits - 1)), 9)
     lots = rng.choice(edges(lots_bits, False)) if rng.random() < 0.2 else rng.getrandbits(lots_bits)
     price, lots = (price + 2**31) % 2**32 - 2**31, lots % 2**32
     locate = rng.choice([listing for listing in LISTINGS if listing < 65536])
     head = struct.pack(">cHH", letter.encode(), locate, rng.getrandbits(16)) + rng.randbytes(6) + rng.randbytes(8)
+    add = struct.pack(">cI8si", rng.choice([b"B", b"S", b"B", b"S", b"b", b"\0"]), lots, rng.randbytes(8), price)
+    executed = struct.pack(">IQ", lots, rng.getrandbits(64))
     rest = {
-        "A": struct.pack(">cI8si", rng.choice([b"B", b"S", b"B", b"S", b"b", b"\0"]), lots, rng.randbytes(8), price),
-        "E": struct.pack(">IQ", lots, rng.getrandbits(64)),
+        "A": add,
+        "F": add + rng.randbytes(4),
+        "E": executed,
+        "C": executed + rng.randbytes(5),
         "X": struct.pack(">I", lots),
         "D": b"",
         "U": struct.pack(">QIi", rng.getrandbits(64), lots, price),
@@ -118,7 +122,7 @@ def random_itch(rng: random.Random, letter: str | None = None, price_bits: int =
 def other_frame(rng: random.Random, itch: bool, seq: int) -> Sent:
     """Return a frame of a kind that is none of the decoder's."""
     if itch:
-        letter = rng.choice(b"SRHYLPQICFaex\0").to_bytes(1, "big")
+        letter = rng.choice(b"SRHYLPQIBGacefx\0").to_bytes(1, "big")
         return itch_message(letter + rng.randbytes(rng.choice([0, 3, 5, 6, 7, 12, 13, 14, 35, 49])))
     if rng.random() < 0.5:
         return packed_frame([events.Trade(listing_id=5, price_ticks=1, qty_lots=2)] * rng.choice([1, 2, 20]), seq)
@@ -221,7 +225,9 @@ def one_of_each(listing: int, unmapped: int) -> list[Sent]:
         good,
         good,  # out of order
         itch_message(b"A" + head + struct.pack(">cI8si", b"B", 1, b"PENSTOCK", 1)),
+        itch_message(b"F" + head + struct.pack(">cI8si4s", b"S", 1, b"PENSTOCK", 2, b"NAME")),
         itch_message(b"E" + head + struct.pack(">IQ", 1, 1)),
+        itch_message(b"C" + head + struct.pack(">IQci", 1, 1, b"Y", 1)),
         itch_message(b"U" + head + struct.pack(">QIi", 5, 1, 1)),
     ]
 
@@ -244,14 +250,20 @@ def itch_edges(records_max: int, price_bits: int, lots_bits: int) -> list[Sent]:
                 head = struct.pack(">HH", listing, 0xABCD) + stamp.to_bytes(6, "big") + struct.pack(">Q", ref)
                 messages.append(b"D" + head)
                 messages.append(b"E" + head + struct.pack(">IQ", 1, 2**64 - 1))
+                messages.append(b"C" + head + struct.pack(">IQci", 1, 2**64 - 1, b"N", -1))
     head = struct.pack(">HH6xQ", 5, 0, 77)
     for mark in b"BSbs\0\xff":
         messages.append(b"A" + head + struct.pack(">BI8si", mark, 1, b"PENSTOCK", -1))
+        messages.append(b"F" + head + struct.pack(">BI8si4s", mark, 1, b"PENSTOCK", -1, b"NAME"))
     for price in sorted(prices):
         messages.append(b"A" + head + struct.pack(">cI8si", b"S", 1, b"PENSTOCK", price))
+        messages.append(b"F" + head + struct.pack(">cI8si4s", b"S", 1, b"PENSTOCK", price, b"\xff\0\xff\0"))
+        messages.append(b"C" + head + struct.pack(">IQci", 1, 0, b"Y", price))
         messages.append(b"U" + head + struct.pack(">QIi", 0x0807_0605_0403_0201, 1, price))
     for qty in sorted(lots):
         messages.append(b"A" + head + struct.pack(">cI8si", b"B", qty, b"PENSTOCK", 1))
+        messages.append(b"F" + head + struct.pack(">cI8si4s", b"B", qty, b"PENSTOCK", 1, b"NAME"))
+        messages.append(b"C" + head + struct.pack(">IQci", qty, 0, b"Y", 1))
         messages.append(b"U" + head + struct.pack(">QIi", 2**64 - 1, qty, 1))
         messages.append(b"E" + head + struct.pack(">IQ", qty, 0))
         messages.append(b"X" + head + struct.pack(">I", qty))
@@ -279,13 +291,13 @@ def bad_lengths(rng: random.Random, records_max: int) -> list[Sent]:
             head = packed_frame([quote], 1000 + size, body_bytes=size, schema_id=schema_id).frame[:48]
             frames.append(Sent(head + body, False))
         frames.append(packed_frame([quote], 2000 + schema_id))
-    for letter in "AEXDU":
+    for letter in "AFECXDU":
         good = random_itch(rng, letter)
         beats = len(good.frame) // 8
         for size in [*range(1, beats), beats + 1, beats + 2, beats + 9]:
             frames += [good._replace(frame=(good.frame + bytes(80))[: 8 * size]), random_itch(rng, "D")]
-    for letter in b"AEXDUZ":
-        for length in (*range(42), 255, 256, 65535):
+    for letter in b"AFECXDUZ":
+        for length in (*range(44), 255, 256, 65535):
             frames.append(with_length(bytes([0, 0, letter]) + rng.randbytes(60), length))
         frames.append(random_itch(rng, "X"))
     return frames

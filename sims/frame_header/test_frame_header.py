@@ -19,7 +19,7 @@ from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, encode_frame, 
 from penstock_sdk.wire.systemverilog import packed_layouts
 from sims.axis import Pause, Sink, Source, one_in_three, two_in_three
 from sims.budgets import budget
-from sims.simulators import need_icarus, run, run_bench, sources_of
+from sims.simulators import bench_seed, need_icarus, run, run_bench, sources_of
 
 TRUNCATED, SCHEMA, VERSION, STRIDE, COUNT, LENGTH = range(1, 7)
 PASSED, REFUSED, BROKEN = "passed", "refused", "broken"
@@ -119,7 +119,7 @@ class Bench:
     def __init__(self, dut: Any, idle: Pause | None, backpressure: Pause | None) -> None:
         self.dut = dut
         self.layout = layout_of(getattr(events, os.environ["BENCH_RECORD"]))
-        self.rng = random.Random(self.layout.id)
+        self.rng = random.Random(bench_seed(self.layout.id))
         self.verdicts: list[Verdict] = []
         cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
         self.source = Source(dut, "s_axis", idle)

@@ -16,6 +16,7 @@ from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
 from penstock_sdk.golden import order_encoder as golden
 from penstock_sdk.golden.tick_layout import GATE_CHECK, GATE_FILL
 from sims.axis import Pause, one_in_three, two_in_three
+from sims.budgets import budget
 from sims.fields import FieldSink, FieldSource
 from sims.simulators import bench_seed, need_icarus, run, run_bench, sources_of
 
@@ -163,7 +164,7 @@ class Bench:
             await FallingEdge(dut.clk)
             cycle += 1
             await ReadOnly()
-            if dut.rst.value != 0 or dut.sts_hold.value != 0:
+            if dut.rst.value != 0:
                 continue
             if int(dut.sts_first_beat.value):
                 self.begun.append((int(dut.sts_first_tag.value), cycle))
@@ -173,7 +174,8 @@ class Bench:
                 slot, listing_id, symbol, valid = self._listing
                 golden.set_listing(self.encoder, slot, listing_id, symbol, valid=valid)
             self._listing = None
-            if dut.cfg_listing_write.value == 1 and int(dut.cfg_listing_index.value) < self.slots:
+            heard = dut.cfg_listing_write.value == 1 and dut.sts_hold.value == 0
+            if heard and int(dut.cfg_listing_index.value) < self.slots:
                 symbol = int(dut.cfg_listing_symbol.value).to_bytes(8, "little")
                 self._listing = (
                     int(dut.cfg_listing_index.value), int(dut.cfg_listing_id.value), symbol,
@@ -288,7 +290,32 @@ async def after_the_kill_switch_no_message_begins_and_none_is_cut(dut: Any, ouch
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(ouch=[0, 1])
-async def the_first_beat_is_offered_a_clock_after_its_verdict_and_one_follows_every_clock(dut: Any, ouch: int) -> None:
+async def what_waits_while_the_kill_switch_is_on_does_not_leave_after_it(dut: Any, ouch: int) -> None:
+    stuck = [True]
+    bench = await Bench.start(dut, None, lambda: stuck[0])
+    dut.cfg_format_ouch.value = ouch
+    for killed_clocks in range(1, 6):
+        stuck[0] = True
+        await bench.reset()
+        bench.source.send(bench.verdict(**GOOD) for _ in range(6))
+        await ClockCycles(dut.clk, 12)
+        assert (len(bench.source.taken), len(bench.begun)) == (1, 1)
+        await FallingEdge(dut.clk)
+        dut.cfg_kill.value = 1
+        for _ in range(killed_clocks):
+            await FallingEdge(dut.clk)
+        dut.cfg_kill.value = 0
+        await ClockCycles(dut.clk, 12)
+        assert len(bench.source.taken) == 1 + killed_clocks
+        assert int(dut.sts_killed_count.value) == killed_clocks
+        stuck[0] = False
+        await bench.check()
+        assert len(bench.messages) == 6 - killed_clocks
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(ouch=[0, 1])
+async def the_first_beat_is_offered_in_the_clock_that_is_budgeted_and_one_follows_every_clock(dut: Any, ouch: int) -> None:
     bench = await Bench.start(dut)
     dut.cfg_format_ouch.value = ouch
     await FallingEdge(dut.clk)
@@ -299,7 +326,8 @@ async def the_first_beat_is_offered_a_clock_after_its_verdict_and_one_follows_ev
     first, second, _, _, last = (taken.cycle for taken in bench.source.taken)
     assert (second - first, last - first) == (beats, 2 * beats + 2)
     cycles = [taken.cycle for taken in bench.sink.taken]
-    assert cycles == [start + 1 + beat for start in (first, second, last) for beat in range(beats)]
+    clocks = budget("order_encoder").clocks
+    assert cycles == [start + clocks + beat for start in (first, second, last) for beat in range(beats)]
     assert [cycle for _, cycle in bench.begun] == cycles[::beats]
 
 

@@ -28,10 +28,10 @@ class Traffic:
         self.at_ns, self.seq, self.intent_id = START_NS, 1, 0
 
     def _price(self) -> int:
-        return self.rng.choice(self.prices if self.rng.randrange(8) == 0 else self.prices[: self.likely])
+        return int(self.rng.choice(self.prices if self.rng.randrange(8) == 0 else self.prices[: self.likely]))
 
     def _lots(self) -> int:
-        return self.rng.choice(self.lots if self.rng.randrange(8) == 0 else self.lots[2:10])
+        return int(self.rng.choice(self.lots if self.rng.randrange(8) == 0 else self.lots[2:10]))
 
     def intent(self) -> Any:
         """Return an intent; of eight, one has another action, and one a number that came before."""

@@ -105,12 +105,12 @@ class Bench:
     def _order(self) -> Entry:
         dut = self.dut
         signals = [(name, getattr(dut, f"m_order_{name}").value) for name in ORDER]
-        values = [value.to_signed() if name in SIGNED else int(value) for name, value in signals]
+        values: list[Any] = [value.to_signed() if name in SIGNED else int(value) for name, value in signals]
         note = None
         if dut.m_note_tvalid.value == 1:
             fields = [(name, getattr(dut, f"m_note_{name}").value) for name in Note._fields]
             note = Note(*(v.to_signed() if n.endswith(("_ns", "_seq")) else int(v) for n, v in fields))
-        return Entry(*values, note)
+        return Entry._make([*values, note])
 
     async def settle(self) -> None:
         """Wait until all is sent and nothing has come for 64 cycles."""

@@ -117,7 +117,7 @@ class Host:
         assert list(pages) == list(PAGES) and list(pages.values()) == [0x1000 * at for at in range(len(PAGES))]
         blocks = {block.name: block for block in known_blocks()}
         self.page = {name: Registers.connect(self.bus, blocks[name], base) for name, base in pages.items()}
-        self.gate = RiskGate(self.page["risk_gate"])
+        self.gate = RiskGate(self.page["risk_gate"], empty=True)
 
     def load(self) -> None:
         """Give the device what the golden chain has."""
@@ -153,7 +153,7 @@ class Host:
         self.page["order_encoder"].write("order_base", 700)
         self.page["trigger"].write("intent_base", self.intent_base)
         self.load_listing(listing, slot)
-        self.gate = RiskGate(self.page["risk_gate"])
+        self.gate = RiskGate(self.page["risk_gate"], empty=True)
         self.gate.load_listing(self.chain.gate, slot)
         for interval in risk_gate.intervals_of(self.chain.gate, slot):
             self.gate.load_limits(self.chain.gate, interval)
@@ -184,7 +184,7 @@ class Host:
         rules.write("lane_index", slot)
         rules.write("lane_number", lane)
         for name, value in self.rows[slot, lane].items():
-            short = {"threshold_ticks": "threshold", "price_ticks": "price", "other_slot": "other"}.get(name, name)
+            short = {"other_slot": "other"}.get(name, name)
             rules.write(f"lane_{short}", value)
         rules.pulse("lane")
 

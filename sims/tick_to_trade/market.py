@@ -54,7 +54,8 @@ class Market:
         """Return a frame of packed records."""
         rng = self.rng
         self._next()
-        chosen = kind or rng.choice([events.Quote, events.Quote, events.BookOrderDelta, events.BookPriceDelta])
+        kinds: list[type[Record]] = [events.Quote, events.Quote, events.BookOrderDelta, events.BookPriceDelta]
+        chosen = rng.choice(kinds) if kind is None else kind
         records = [self._record(chosen) for _ in range(count or rng.choice([1, 1, 1, 2, self.records_max]))]
         return packed_frame(records, self.seq, self.at_ns)
 

@@ -116,7 +116,8 @@ async def a_counter_stops_at_its_largest_value(dut: Any) -> None:
     await bench.check()
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+# A value is put into the register here, which Verilator does not take.
+@cocotb.test(timeout_time=1, timeout_unit="ms", skip="Verilator" in (getattr(cocotb, "SIM_NAME", None) or ""))
 async def the_sum_stops_at_its_largest_value(dut: Any) -> None:
     bench = await Bench.start(dut)
     for missing, wanted in ((BINS + 1, 2**64 - 2), (BINS, 2**64 - 1), (BINS - 1, 2**64 - 1), (0, 2**64 - 1)):

@@ -19,6 +19,7 @@ from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
 from penstock_sdk.golden import trigger as golden
 from penstock_sdk.schema import ABSENT
 from sims.axis import Pause, one_in_three, two_in_three
+from sims.budgets import budget
 from sims.fields import FieldSink, FieldSource
 from sims.simulators import bench_seed, need_icarus, run, run_bench, sources_of
 
@@ -27,7 +28,7 @@ TOP_FIELDS = [
 ]  # fmt: skip
 ORDER_FIELDS = ["kind", "slot", "side", "price_ticks", "lots", "fits", "at_ns", "intent_id", "tag"]
 LANE_FIELDS = [
-    "index", "number", "kind", "rule", "other", "threshold", "order_slot", "side", "price_mode", "price", "lots",
+    "index", "number", "kind", "rule", "other", "threshold_ticks", "order_slot", "side", "price_mode", "price_ticks", "lots",
 ]  # fmt: skip
 PULSES = ["lane_write", "slot_clear", "arm", "disarm", "disarm_all"]
 COUNTS = {
@@ -91,8 +92,8 @@ class Model:
             else:
                 golden.set_lane(
                     self.trigger, fields["index"], fields["number"], kind=fields["kind"], rule=fields["rule"],
-                    threshold_ticks=fields["threshold"], order_slot=fields["order_slot"], side=fields["side"],
-                    price_ticks=fields["price"], lots=fields["lots"], other_slot=fields["other"],
+                    threshold_ticks=fields["threshold_ticks"], order_slot=fields["order_slot"], side=fields["side"],
+                    price_ticks=fields["price_ticks"], lots=fields["lots"], other_slot=fields["other"],
                     price_mode=fields["price_mode"],
                 )  # fmt: skip
         except ValueError:
@@ -233,7 +234,7 @@ class Bench:
         if name == "lane_write":
             return {
                 field: getattr(dut, f"cfg_lane_{field}").value.to_signed()
-                if field in ("threshold", "price")
+                if field in ("threshold_ticks", "price_ticks")
                 else int(getattr(dut, f"cfg_lane_{field}").value)
                 for field in LANE_FIELDS
             }
@@ -264,8 +265,8 @@ class Bench:
         row = {
             "index": rng.randrange(few), "number": rng.randrange(sizes["LANES"]), "kind": rng.choice([0, *KINDS]),
             "rule": rng.choice(self.rules), "other": rng.randrange(few),
-            "threshold": rng.choice([self.price(), self.price() - self.price()]), "order_slot": rng.randrange(few),
-            "side": rng.choice([1, 2]), "price_mode": rng.randrange(2), "price": self.price(),
+            "threshold_ticks": rng.choice([self.price(), self.price() - self.price()]), "order_slot": rng.randrange(few),
+            "side": rng.choice([1, 2]), "price_mode": rng.randrange(2), "price_ticks": self.price(),
             "lots": rng.randrange(1 << sizes["QTY_W"]),
         } | fixed  # fmt: skip
         if rng.randrange(16) == 0:
@@ -309,8 +310,8 @@ async def both_edges_of_every_threshold_match_the_model(dut: Any) -> None:
         for threshold in (-2 * end, -end, -1, 0, 1, end - 1, 2 * end - 1):
             await bench.settle()
             await FallingEdge(dut.clk)
-            row = {"index": 0, "number": 0, "kind": kind, "rule": 1, "other": 1, "threshold": threshold}
-            await bench.set_lane(**row, order_slot=1, side=1 + threshold % 2, price=-1, price_mode=1, lots=3)
+            row = {"index": 0, "number": 0, "kind": kind, "rule": 1, "other": 1, "threshold_ticks": threshold}
+            await bench.set_lane(**row, order_slot=1, side=1 + threshold % 2, price_ticks=-1, price_mode=1, lots=3)
             await bench.set_lane(index=1, kind=0)
             for step in (-1, 0, 1):
                 # Both prices of both slots such that price or difference is threshold + step, where there are such.
@@ -336,7 +337,7 @@ async def a_price_beyond_its_bits_leaves_as_one_that_does_not_fit(dut: Any) -> N
     end = bench.price_end
     for ask in (-end, -end + 1, 0, end - 2, end - 1):
         for offset in (-end, -1, 0, 1, end - 1):
-            await bench.set_lane(kind=golden.RULE_ASK_AT_MOST, threshold=end - 1, side=1, price_mode=1, price=offset)
+            await bench.set_lane(kind=golden.RULE_ASK_AT_MOST, threshold_ticks=end - 1, side=1, price_mode=1, price_ticks=offset)
             await bench.arm(0)
             await ClockCycles(dut.clk, 4)
             bench.source.send([bench.top(0) | {"known": 1, "has_ask": 1, "ask_ticks": ask}])
@@ -349,7 +350,7 @@ async def a_price_beyond_its_bits_leaves_as_one_that_does_not_fit(dut: Any) -> N
 
 async def simple_rule(bench: Bench, **fields: int) -> None:
     """Load a rule that every whole top fires, in slot 0, and arm it."""
-    row = {"kind": golden.RULE_SPREAD_AT_LEAST, "threshold": -2 * bench.price_end, "side": 1, "order_slot": 0}
+    row = {"kind": golden.RULE_SPREAD_AT_LEAST, "threshold_ticks": -2 * bench.price_end, "side": 1, "order_slot": 0}
     await bench.set_lane(**(row | fields))
     await bench.arm(0)
     await ClockCycles(bench.dut.clk, 4)
@@ -362,10 +363,10 @@ def whole(bench: Bench, slot: int) -> dict[str, int]:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def an_order_is_offered_two_clocks_after_its_top_and_a_pair_rules_four(dut: Any) -> None:
+async def an_order_is_offered_as_many_clocks_after_its_top_as_is_budgeted_and_a_pair_rules_two_more(dut: Any) -> None:
     bench = await Bench.start(dut)
-    pair = {"kind": golden.RULE_PAIR_BID_ASK, "other": 1, "threshold": -2 * bench.price_end}
-    for fields, clocks in (({}, 2), (pair, 4)):
+    pair = {"kind": golden.RULE_PAIR_BID_ASK, "other": 1, "threshold_ticks": -2 * bench.price_end}
+    for fields, clocks in (({}, budget("trigger").clocks), (pair, budget("trigger").clocks + 2)):
         bench.source.send([whole(bench, 1)])
         await simple_rule(bench, **fields)
         bench.source.send([whole(bench, 0)])
@@ -382,7 +383,7 @@ async def a_top_is_taken_every_clock_every_second_of_an_armed_rule_every_third_o
     ask, pair = golden.RULE_ASK_AT_MOST, golden.RULE_PAIR_ASK_BID
     for kind, arms, clocks in ((ask, False, 1), (pair, False, 3), (ask, True, 2), (pair, True, 3)):
         never = 2 * bench.price_end - 1 if kind == pair else -bench.price_end - 1
-        await bench.set_lane(kind=kind, other=1, threshold=never, side=1)
+        await bench.set_lane(kind=kind, other=1, threshold_ticks=never, side=1)
         if arms:
             await bench.arm(0)
         await ClockCycles(dut.clk, 4)

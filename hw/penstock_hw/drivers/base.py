@@ -11,6 +11,7 @@ A value that the block would refuse is refused here, before the bus is touched, 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 
 from penstock_hw.device import REGISTER_BYTES, DeviceError, RegisterBus
@@ -112,8 +113,7 @@ class Registers:
         word = 0
         for name, value in values.items():
             field = self._field(found, name)
-            self._check(found, field, value)
-            word |= field.place(value)
+            word |= field.place(self._checked(found, field, value))
         kept = [field for field in found.fields if field.kind is Kind.CONFIG and field.name not in values]
         if kept:
             for field in kept:
@@ -156,12 +156,20 @@ class Registers:
         name = f"{self.block.name}.{register.name}"
         return name if len(register.fields) == 1 else f"{name}.{field.name}"
 
-    def _check(self, register: Register, field: Field, value: int) -> None:
+    def _checked(self, register: Register, field: Field, value: int) -> int:
+        """Return *value* as a plain integer, which numpy's and enumerations' are not."""
         if not field.writable:
             raise DeviceError(f"{self._name(register, field)} is read only")
         low, high = field.bounds(self.parameters)
-        if not low <= value <= high:
-            raise DeviceError(f"{self._name(register, field)} met {value}, wanted {low} .. {high}")
+        try:
+            number = operator.index(value)
+        except TypeError:
+            raise DeviceError(
+                f"{self._name(register, field)} met {value!r}, wanted an integer of {low} .. {high}"
+            ) from None
+        if not low <= number <= high:
+            raise DeviceError(f"{self._name(register, field)} met {number}, wanted {low} .. {high}")
+        return number
 
     def _read_word(self, register: Register) -> int:
         address = self.base + register.offset

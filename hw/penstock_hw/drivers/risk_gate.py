@@ -9,12 +9,16 @@ The functions `listing_row`, `limit_row`, `exposure_row`, `rate_row` and `refere
 the names of the registers, without a device. What is loaded answers as the gate does after `set_widths(gate, ...)` with
 the widths that `Device` names: `prepare` does that.
 
-Cost: some twenty register writes a listing, five an interval.
+What a device holds from before, such as from a host that has ended, does not outlive `load`: every listing is taken out
+first, and the intervals that the gate lacks are emptied.
+
+Cost: some twenty register writes a listing, eight an interval; a connection's first load adds three for each listing
+that the device has room for, and eight for each interval that the gate lacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from penstock_hw.device import DeviceError, RegisterBus
@@ -205,20 +209,27 @@ def reference_row(gate: Table, listing: int, device: Device) -> dict[str, int]:
 class RiskGate:
     """One gate of a device. The host's golden gate is the source; the device follows it row by row."""
 
-    def __init__(self, registers: Registers) -> None:
-        """Take a gate whose tables are empty, as after a reset."""
+    def __init__(self, registers: Registers, *, empty: bool = False) -> None:
+        """Take the gate behind *registers*.
+
+        Args:
+            empty: the device has just been reset, so that its tables hold nothing; else they may hold anything.
+        """
         self.registers = registers
         self.device = Device(**{field.name: registers.read(field.name) for field in fields(Device)})
         self._loaded: dict[int, tuple[int, list[int]]] = {}  # listing: first link, intervals
+        # Listings whose row in the device may be other than loaded, and intervals that may be other than empty.
+        self._unsure = set() if empty else set(range(self.device.slots))
+        self._used = set() if empty else set(range(self.device.intervals))
 
     @classmethod
-    def connect(cls, bus: RegisterBus, base: int = 0) -> RiskGate:
-        """Return the gate at *base*.
+    def connect(cls, bus: RegisterBus, base: int = 0, *, empty: bool = False) -> RiskGate:
+        """Return the gate at *base*; *empty* says that it has just been reset.
 
         Raises:
             DeviceError: another block, version or layout is there.
         """
-        return cls(Registers.connect(bus, BLOCK, base))
+        return cls(Registers.connect(bus, BLOCK, base), empty=empty)
 
     def load(self, gate: Table) -> None:
         """Make the device answer as *gate* does, ids remembered apart: a device remembers what it has passed itself.
@@ -227,9 +238,14 @@ class RiskGate:
         """
         prepare(gate, self.device)
         self.registers.write("kill", 1)
-        for interval in range(int(gate[0, HEAD_INTERVALS])):
+        # What the device holds of before points at links and intervals that will be others'.
+        self._take_out(self._unsure | self._loaded.keys())
+        intervals = int(gate[0, HEAD_INTERVALS])
+        for interval in range(intervals):
             self.load_limits(gate, interval)
             self.load_exposure(gate, interval)
+        for interval in sorted(self._used - set(range(intervals))):
+            self._empty(interval)
         for listing in range(int(gate[0, HEAD_LISTINGS])):
             self.load_listing(gate, listing)
         self.load_rate(gate)
@@ -239,33 +255,45 @@ class RiskGate:
     def load_listing(self, gate: Table, listing: int) -> None:
         """Make a listing what it is in *gate*; its links come first, then its row by one write.
 
+        One that is new to this driver, or delivers elsewhere than before, gets the gate's reference price too; else the
+        device keeps its own. Load a listing once after it was dropped, before its number is defined anew: what then
+        delivers in the same intervals would be taken for the old one, and keep its reference price.
+
         Raises:
-            DoesNotFitError: it does not fit, or the links are used up; the listing stays what it was.
+            DoesNotFitError: it does not fit, or the links are used up; nothing was written.
         """
         row = listing_row(gate, listing, self.device, 0)
         if row["state"] == UNKNOWN:
-            self._put("listing", "write", row)
-            self._loaded.pop(listing, None)
+            self._take_out([listing])
             return
         intervals = golden.intervals_of(gate, listing)
         first, linked = self._loaded.get(listing, (0, []))
         if linked != intervals:
             first = self._free_links(listing, len(intervals) - 1)
-            if linked:  # another listing of that number: no order may find half of either
-                self._put("listing", "write", {"index": listing, "state": UNKNOWN})
+            reference = reference_row(gate, listing, self.device)
+            # Another listing of that number, or links this driver did not write: no order may find half of them.
+            self._take_out(self._unsure | ({listing} & self._loaded.keys()))
+            self._used.update(intervals)
             for nth, interval in enumerate(intervals[1:]):
                 self._put("link", "write", {"index": first + nth, "interval": interval})
-            self.load_reference(gate, listing)
+            self._put("reference", "write", reference)
+        self._loaded.pop(listing, None)
+        self._unsure.add(listing)  # until it is written
         self._put("listing", "write", row | {"link": first})
+        self._unsure.remove(listing)
         self._loaded[listing] = (first, intervals)
 
     def load_limits(self, gate: Table, interval: int) -> None:
         """Set an interval's limits; its exposures stay."""
-        self._put("interval", "limit_write", limit_row(gate, interval, self.device))
+        row = limit_row(gate, interval, self.device)
+        self._used.add(interval)
+        self._put("interval", "limit_write", row)
 
     def load_exposure(self, gate: Table, interval: int) -> None:
         """Set an interval's net position and working orders; its limits stay. Raises DoesNotFitError."""
-        self._put("interval", "exposure_write", exposure_row(gate, interval, self.device))
+        row = exposure_row(gate, interval, self.device)
+        self._used.add(interval)
+        self._put("interval", "exposure_write", row)
 
     def load_rate(self, gate: Table) -> None:
         """Set the message rate; what has been taken stays."""
@@ -299,6 +327,21 @@ class RiskGate:
         for name, value in row.items():
             self.registers.write(f"{table}_{name}", value)
         self.registers.pulse(table, pulse)
+
+    def _take_out(self, listings: Iterable[int]) -> None:
+        """Let the device know nothing of *listings*."""
+        for listing in sorted(listings):
+            self._loaded.pop(listing, None)
+            self._unsure.add(listing)  # until it is written
+            self._put("listing", "write", {"index": listing, "state": UNKNOWN})
+            self._unsure.remove(listing)
+
+    def _empty(self, interval: int) -> None:
+        """Take an interval's limits and exposures away."""
+        self._put("interval", "limit_write", {"index": interval, "long_max_kw": 0, "short_max_kw": 0})
+        nothing = {"index": interval, "net_kw": 0, "buy_working_kw": 0, "sell_working_kw": 0}
+        self._put("interval", "exposure_write", nothing)
+        self._used.remove(interval)
 
     def _free_links(self, listing: int, count: int) -> int:
         """Return the first place of *count* links that no other listing uses."""

@@ -17,7 +17,8 @@ _EXAMPLES = """examples:
   penstock sim timing risk_gate                         on the ECP5, whose tools are Python wheels
   penstock sim timing risk_gate --device xc7 --seeds 5  on the xc7z020; rtl/timing/README.md has its tools
   penstock sim timing --compare main~3                  what changed since
-  penstock sim timing risk_gate --device all --write    the figures into rtl/budgets.toml"""
+  penstock sim timing risk_gate --device all --write    the figures into rtl/budgets.toml
+  penstock sim timing --device all --tighten            the limits there 5 % beside its figures, measuring nothing"""
 
 
 def add_timing(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,6 +33,10 @@ def add_timing(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--write", action="store_true", help="put the figures into rtl/budgets.toml")
     parser.add_argument("--check", action="store_true", help="fail where a limit of rtl/budgets.toml is not kept")
     parser.add_argument("--compare", metavar="REV", help="measure the RTL of a git revision beside the present one")
+    parser.add_argument(
+        "--tighten", nargs="?", type=float, const=5.0, metavar="PERCENT",
+        help="measure nothing; put the limits of rtl/budgets.toml so many percent beside its figures (5)",
+    )  # fmt: skip
     parser.set_defaults(command=_timing)
 
 
@@ -40,4 +45,5 @@ def _timing(options: argparse.Namespace) -> int:
     words = [*options.tops, "--device", options.device, "--seeds", str(options.seeds)]
     words += [f"--{flag}" for flag in ("write", "check") if getattr(options, flag)]
     words += ["--compare", options.compare] if options.compare else []
+    words += ["--tighten", str(options.tighten)] if options.tighten is not None else []
     return subprocess.run([sys.executable, str(tree.root / "tools" / "figures.py"), *words], cwd=tree.root).returncode

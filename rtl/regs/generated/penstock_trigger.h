@@ -7,7 +7,7 @@
 
 #define PENSTOCK_TRIGGER_ID          UINT32_C(0x54524947) /* TRIG */
 #define PENSTOCK_TRIGGER_VERSION     UINT32_C(1)
-#define PENSTOCK_TRIGGER_LAYOUT_HASH UINT32_C(0x87a40ebb)
+#define PENSTOCK_TRIGGER_LAYOUT_HASH UINT32_C(0x86642a3b)
 
 /* r, 32 bits: Listing slots. */
 #define PENSTOCK_TRIGGER_SLOTS_OFFSET UINT32_C(0x010)
@@ -59,11 +59,11 @@
 #define PENSTOCK_TRIGGER_LANE_OTHER_LSB  0
 #define PENSTOCK_TRIGGER_LANE_OTHER_RESET UINT32_C(0x0)
 
-/* rw, 64 bits: What the price or the difference is held against, in ticks. */
-#define PENSTOCK_TRIGGER_LANE_THRESHOLD_OFFSET UINT32_C(0x038)
-#define PENSTOCK_TRIGGER_LANE_THRESHOLD_MASK UINT64_C(0xffffffffffffffff) /* [63:0] */
-#define PENSTOCK_TRIGGER_LANE_THRESHOLD_LSB  0
-#define PENSTOCK_TRIGGER_LANE_THRESHOLD_RESET UINT64_C(0x0)
+/* rw, 64 bits: What the price or the difference is held against. */
+#define PENSTOCK_TRIGGER_LANE_THRESHOLD_TICKS_OFFSET UINT32_C(0x038)
+#define PENSTOCK_TRIGGER_LANE_THRESHOLD_TICKS_MASK UINT64_C(0xffffffffffffffff) /* [63:0] */
+#define PENSTOCK_TRIGGER_LANE_THRESHOLD_TICKS_LSB  0
+#define PENSTOCK_TRIGGER_LANE_THRESHOLD_TICKS_RESET UINT64_C(0x0)
 
 /* rw, 32 bits: The slot that the order is for. */
 #define PENSTOCK_TRIGGER_LANE_ORDER_SLOT_OFFSET UINT32_C(0x040)
@@ -77,17 +77,17 @@
 #define PENSTOCK_TRIGGER_LANE_SIDE_LSB  0
 #define PENSTOCK_TRIGGER_LANE_SIDE_RESET UINT32_C(0x0)
 
-/* rw, 32 bits: 0: lane_price is the order's price. 1: it is added to the price that was touched. */
+/* rw, 32 bits: 0: lane_price_ticks is the order's price. 1: it is added to the price that was touched. */
 #define PENSTOCK_TRIGGER_LANE_PRICE_MODE_OFFSET UINT32_C(0x048)
 #define PENSTOCK_TRIGGER_LANE_PRICE_MODE_MASK UINT32_C(0x1) /* [0] */
 #define PENSTOCK_TRIGGER_LANE_PRICE_MODE_LSB  0
 #define PENSTOCK_TRIGGER_LANE_PRICE_MODE_RESET UINT32_C(0x0)
 
-/* rw, 32 bits: In ticks. */
-#define PENSTOCK_TRIGGER_LANE_PRICE_OFFSET UINT32_C(0x04c)
-#define PENSTOCK_TRIGGER_LANE_PRICE_MASK UINT32_C(0xffffffff) /* [31:0] */
-#define PENSTOCK_TRIGGER_LANE_PRICE_LSB  0
-#define PENSTOCK_TRIGGER_LANE_PRICE_RESET UINT32_C(0x0)
+/* rw, 32 bits: The price, or what is added to it. */
+#define PENSTOCK_TRIGGER_LANE_PRICE_TICKS_OFFSET UINT32_C(0x04c)
+#define PENSTOCK_TRIGGER_LANE_PRICE_TICKS_MASK UINT32_C(0xffffffff) /* [31:0] */
+#define PENSTOCK_TRIGGER_LANE_PRICE_TICKS_LSB  0
+#define PENSTOCK_TRIGGER_LANE_PRICE_TICKS_RESET UINT32_C(0x0)
 
 /* rw, 32 bits: The order's lots. */
 #define PENSTOCK_TRIGGER_LANE_LOTS_OFFSET UINT32_C(0x050)

@@ -23,12 +23,13 @@ SDK's frames of packed records, and messages of the shape of NASDAQ's ITCH 5.0 w
 
 A frame takes effect whole or not at all, and is counted once, by the first of these that holds: interleaved; truncated;
 longer than it says; other; malformed; more records than RECORDS_MAX; out_of_order; accepted. Of an accepted frame each
-record is an update, or is unmapped.
+record is an update, or is unmapped. Each frame that fell (not accepted, not other) counts in
+COUNT_LOST besides: the books miss what it said.
 
     * Quote: QUOTE. A side is there if its price is not ABSENT and its lots are not 0. Not TRADABLE: POISON.
     * BookPriceDelta: SET is LEVEL, DELETE is LEVEL of 0 lots, CLEAR is CLEAR.
     * BookOrderDelta: SET is SET, DELETE is DELETE, CLEAR is CLEAR.
-    * ITCH: A is ADD, E and X are REDUCE, D is DELETE, U is REPLACE. Prices are signed.
+    * ITCH: A and F are ADD, E, C and X are REDUCE, D is DELETE, U is REPLACE. Prices are signed.
     * What does not fit (a price, lots, a side, an action) becomes POISON: the book can no longer be known.
 
 Cost: O(beats).
@@ -155,6 +156,8 @@ def _decode_delta(decoder: Table, beats: Table, first: int, orders: bool, slot: 
 
 def _count(decoder: Table, counter: int) -> int:
     decoder[1, counter] += 1
+    if counter != COUNT_ACCEPTED and counter != COUNT_OTHER:
+        decoder[1, COUNT_LOST] += 1
     return 0
 
 
@@ -207,8 +210,10 @@ def _itch_beats(beats: Table) -> int:
 
 def _itch_bytes(letter: int) -> int:
     """Return the length of the messages of a type, without the two bytes of the length itself."""
-    if letter == 65:  # A
+    if letter == 65 or letter == 67:  # A, C
         return 36
+    if letter == 70:  # F
+        return 40
     if letter == 69:  # E
         return 31
     if letter == 88:  # X
@@ -237,7 +242,7 @@ def _decode_itch(decoder: Table, beats: Table, updates: Table) -> int:
         decoder[1, COUNT_UNMAPPED] += 1
         return 0
     ref, kind, side, price, lots, new_ref, fits = _big_endian(beats, 13, 8), UPDATE_REDUCE, 0, ABSENT, 0, 0, True
-    if letter == 65:
+    if letter == 65 or letter == 70:
         mark = _bits(beats, 2, 40, 8)
         kind, side = UPDATE_ADD, _BUY if mark == 66 else _SELL if mark == 83 else 0
         price, lots = _signed32(_big_endian(beats, 34, 4)), _big_endian(beats, 22, 4)

@@ -14,6 +14,7 @@ __all__ = [
     "COUNTERS",
     "COUNT_ACCEPTED",
     "COUNT_INTERLEAVED",
+    "COUNT_LOST",
     "COUNT_MALFORMED",
     "COUNT_OTHER",
     "COUNT_OUT_OF_ORDER",
@@ -48,7 +49,7 @@ DECODER_RECORDS_MAX: Final = 3  # records of one frame
 DECODER_BASE_NS: Final = 4  # midnight of ITCH timestamps, in ns since 1970 UTC
 DECODER_MAP_MASK: Final = 5  # bits of a listing id that choose its row of the map
 DECODER_SLOTS: Final = 6
-DECODER_WIDTH: Final = 10
+DECODER_WIDTH: Final = 11
 
 # row 1: counters; every frame is in exactly one of the first seven, the records of accepted frames in the others
 COUNT_ACCEPTED: Final = 0
@@ -61,6 +62,7 @@ COUNT_OUT_OF_ORDER: Final = 6  # seq is not above the latest one accepted
 COUNT_UPDATES: Final = 7
 COUNT_UNMAPPED: Final = 8  # the listing has no slot: no update
 COUNT_RANGE: Final = 9  # updates that became POISON since a value did not fit
+COUNT_LOST: Final = 10  # frames that fell, for any reason: not a counter of the device, which pulses sts_lost
 COUNTERS: Final = (
     "accepted", "other", "malformed", "truncated", "oversized", "interleaved", "out_of_order", "updates", "unmapped",
     "range",

@@ -6,7 +6,7 @@ from penstock_hw.registers.model import Block, Field, Kind, Register
 
 ID = 0x54524947  # TRIG
 VERSION = 1
-LAYOUT_HASH = 0x87a40ebb
+LAYOUT_HASH = 0x86642a3b
 
 SLOTS = 0x010  # r, 32 bits
 SLOTS_MASK = 0xffffffff
@@ -31,9 +31,9 @@ LANE_RULE_RESET = 0
 LANE_OTHER = 0x030  # rw, 32 bits
 LANE_OTHER_MASK = 0xffff
 LANE_OTHER_RESET = 0
-LANE_THRESHOLD = 0x038  # rw, 64 bits
-LANE_THRESHOLD_MASK = 0xffffffffffffffff
-LANE_THRESHOLD_RESET = 0
+LANE_THRESHOLD_TICKS = 0x038  # rw, 64 bits
+LANE_THRESHOLD_TICKS_MASK = 0xffffffffffffffff
+LANE_THRESHOLD_TICKS_RESET = 0
 LANE_ORDER_SLOT = 0x040  # rw, 32 bits
 LANE_ORDER_SLOT_MASK = 0xffff
 LANE_ORDER_SLOT_RESET = 0
@@ -43,9 +43,9 @@ LANE_SIDE_RESET = 0
 LANE_PRICE_MODE = 0x048  # rw, 32 bits
 LANE_PRICE_MODE_MASK = 0x1
 LANE_PRICE_MODE_RESET = 0
-LANE_PRICE = 0x04c  # rw, 32 bits
-LANE_PRICE_MASK = 0xffffffff
-LANE_PRICE_RESET = 0
+LANE_PRICE_TICKS = 0x04c  # rw, 32 bits
+LANE_PRICE_TICKS_MASK = 0xffffffff
+LANE_PRICE_TICKS_RESET = 0
 LANE_LOTS = 0x050  # rw, 32 bits
 LANE_LOTS_MASK = 0xffffffff
 LANE_LOTS_RESET = 0
@@ -122,8 +122,8 @@ BLOCK = Block(
         Register('lane_other', 0x030, 32, (
             Field('value', 0, 16, Kind.CONFIG, 'cfg_lane_other', True, True, below='SLOTS'),
         )),
-        Register('lane_threshold', 0x038, 64, (
-            Field('value', 0, 64, Kind.CONFIG, 'cfg_lane_threshold', True, True, signed=True, bits='THRESHOLD_W'),
+        Register('lane_threshold_ticks', 0x038, 64, (
+            Field('value', 0, 64, Kind.CONFIG, 'cfg_lane_threshold_ticks', True, True, signed=True, bits='THRESHOLD_W'),
         )),
         Register('lane_order_slot', 0x040, 32, (
             Field('value', 0, 16, Kind.CONFIG, 'cfg_lane_order_slot', True, True, below='SLOTS'),
@@ -134,8 +134,8 @@ BLOCK = Block(
         Register('lane_price_mode', 0x048, 32, (
             Field('value', 0, 1, Kind.CONFIG, 'cfg_lane_price_mode', True, True),
         )),
-        Register('lane_price', 0x04c, 32, (
-            Field('value', 0, 32, Kind.CONFIG, 'cfg_lane_price', True, True, signed=True, bits='PRICE_W'),
+        Register('lane_price_ticks', 0x04c, 32, (
+            Field('value', 0, 32, Kind.CONFIG, 'cfg_lane_price_ticks', True, True, signed=True, bits='PRICE_W'),
         )),
         Register('lane_lots', 0x050, 32, (
             Field('value', 0, 32, Kind.CONFIG, 'cfg_lane_lots', True, True, bits='QTY_W'),
