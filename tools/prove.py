@@ -292,8 +292,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _judge(job: Job, status: str, place: Path, seconds: float) -> Outcome:
     log = (place / "log").read_text()
-    at = re.search(r"failed assertion (\S+) at (\S+?):(\d+)", log)
-    at = at or re.search(r"unreached cover statements:\n.*summary: +(\S+) at (\S+?):(\d+)", log)
+    at = re.search(r"failed assertion (.+?) at (\S+?):(\d+)", log)
+    at = at or re.search(r"unreached cover statements:\n.*summary: +(.+?) at (\S+?):(\d+)", log)
     failed = f"{at[1].rpartition('.')[2]} ({at[2]}:{at[3]})" if at else "no assertion named"
     trace = re.search(r"counterexample trace[^:]*: out/(\S+)", log)
     path = str(place / "out" / trace[1]) if trace else ""

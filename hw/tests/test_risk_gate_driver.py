@@ -99,7 +99,7 @@ class Tables:
             collar_ticks=g.UNLIMITED if row["collar_unlimited"] else row["collar_ticks"],
             floor_ticks=row["floor_ticks"] if row["has_floor"] else g.ABSENT,
             cap_ticks=row["cap_ticks"] if row["has_cap"] else g.ABSENT,
-            notional_max=max(row["notional_max"], 1) if row["has_notional"] else 0,
+            notional_max=max(row["notional_max_per_minute"], 1) if row["has_notional"] else 0,
             minutes=1,
             kw_per_lot=row["kw_per_lot"],
             ref_age_max_ns=g.UNLIMITED if row["ref_age_unlimited"] else row["ref_age_max_ns"],
@@ -355,4 +355,4 @@ def test_the_minutes_are_divided_out_of_the_notional_limit() -> None:
     gate = g.new_gate(1, 1, 1)
     g.define_listing(gate, 0, [0], **(LIMITS | {"notional_max": 59, "minutes": 60}))
     row = listing_row(gate, 0, Device(), 0)
-    assert (row["has_notional"], row["notional_max"]) == (1, 0)  # a price of 0 may trade, no other
+    assert (row["has_notional"], row["notional_max_per_minute"]) == (1, 0)  # a price of 0 may trade, no other

@@ -15,12 +15,14 @@
 //   range         a level's lots do not fit BOOK_QTY_W
 //
 // A host rolls a slot to another contract with cfg_slot_clear: it is unknown and has no orders. cfg_slot_read fetches its
-// best prices. Either is done between updates, within 9 clocks of the pulse whatever the back-pressure (longer only while
-// tables are cleared or swept); sts_hold is high meanwhile, and the next pulse has to wait for it.
+// best prices. cfg_slot_begin does what clear does, and then has the slot known with an empty book: for a feed that never says
+// so itself. Each is done between updates, within 9 clocks of the pulse whatever the back-pressure (longer only while tables
+// are cleared or swept); sts_hold is high meanwhile, and the next pulse has to wait for it. Updates of the slot that were taken
+// before a begin was done, and whose tops were not offered yet, still find it unknown (but QUOTE and CLEAR, as ever).
 //
 // Latency, from an update's transfer to its top's offer: QUOTE, LEVEL, ADD, CLEAR, POISON 4 clocks; REDUCE, DELETE, SET of a
 // new ref 6; REPLACE, SET of a kept ref 8. One DELETE per 3 clocks, one REPLACE, SET, QUOTE or CLEAR per 5, one of the others
-// per 4; one of 4-clock latency right after one of another waits 2 clocks more. Tables are cleared after reset for SETS or
+// per 4; one of 4-clock latency right after one of another waits 2 clocks more, and so does what follows it. Tables are cleared after reset for SETS or
 // 2**SLOT_W clocks, and swept for a little more than both once a slot has forgotten its orders 2**GEN_W - 1 times; meanwhile
 // tready is low. s_update_tready and all of m_top_ are registers.
 `default_nettype none
@@ -69,6 +71,7 @@ module book_top #(
 
     input  wire logic [SLOT_W-1:0]         cfg_slot_index,
     input  wire logic                      cfg_slot_clear,      // one clock: the slot is unknown and has no orders
+    input  wire logic                      cfg_slot_begin,      // one clock: the same, and then it is known and empty
     input  wire logic                      cfg_slot_read,       // one clock: show the slot in sts_slot_…
     output wire logic                      sts_hold,
     output      logic                      sts_slot_state_known,
@@ -126,6 +129,7 @@ module book_top #(
     logic                      a_searches_q, a_replace_q, a_reduce_q, a_delete_q, a_set_q;  // by its kind
     logic [GEN_W-1:0]          a_gen_q;
     logic                      a_open_q, a_loads_q, load_q;  // the row that is held is not the one that this update wants
+    logic                      a_before_q;    // the host has its slot begin: this update came before and is skipped
     logic                      enter_known_q; // the slot of what is entered late is known
     logic                      a_no_lots_q, a_in_range_q, a_begins_q, a_quote_q, a_odd_q;
 
@@ -146,7 +150,7 @@ module book_top #(
     logic                      b_known_q, b_was_known_q;
     logic                      store_q;                            // the row is to be written
     logic                      write_q, write_end_q, write_begin_q;  // so is the slot's state: unknown, begun, with orders
-    logic                      row_valid_q;                        // the row that is held is that of b_slot_q
+    logic                      row_valid_q;                        // the row that is held is that of b_slot_q; low: skip
     logic                      free_q;                             // the output is free
     logic                      go_q;                               // the update moves on to the levels
     logic                      b_moves_q, b_last_q;                // levels move, for the last time
@@ -154,7 +158,8 @@ module book_top #(
     // ------------------------------------------------------------------ slots: {known, dirty, generation}
     logic [GEN_W+1:0]          slots_q [0:(1<<SLOT_W)-1];
     logic [GEN_W-1:0]          gens_q [0:(1<<SLOT_W)-1];
-    logic                      roll_q, roll_ready_q, read_q, peek_q;
+    logic                      roll_q, roll_begin_q, roll_ready_q, read_q, peek_q;
+    logic                      empty_q;  // the row of index_q is to be emptied
     logic [SLOT_W-1:0]         index_q;
 
     wire logic run     = mode_q == MODE_RUN;
@@ -162,6 +167,7 @@ module book_top #(
     // The host comes between updates: before one that waits for its output as well.
     wire logic host_may = run && a_q != A_ENTER && !write_q && !store_q && (b_idle || b_q == B_COMPARE && !free_q);
     wire logic host_rolls = roll_q && roll_ready_q && (b_idle || !free_q);
+    wire logic host_begins = host_rolls && roll_begin_q;
     wire logic host_peeks = read_q && host_may && !roll_q;
 
     // A slot's state is read a clock before it is needed; what is written in that clock is never what is read.
@@ -210,7 +216,8 @@ module book_top #(
     wire logic is_begin  = s_update_kind == tick_pkg::UPDATE_QUOTE || s_update_kind == tick_pkg::UPDATE_CLEAR;
 
     // The row that will be held when this update comes to it is newer than the one that is read.
-    wire logic loads = is_begin || !(a_q == A_FOUND ? s_update_slot == a_slot_q : s_update_slot == b_slot_q && row_valid_q);
+    wire logic loads = is_begin || !(a_q == A_FOUND ? s_update_slot == a_slot_q && !a_before_q
+                                                             : s_update_slot == b_slot_q && row_valid_q);
 
     // What the next clock will be. No take may follow the write of a slot that begins before it is clear whether a sweep is
     // due: an order would be entered with the last generation. What follows another write enters nothing in that slot.
@@ -222,7 +229,7 @@ module book_top #(
                        || a_q == A_ENTER || a_q == A_LOCK && b_last_q;
     wire logic begin_sweeps = write_begin_q && (dirty_q ? next_last_q : gen_last_q);
     wire logic open_d   = idle_d || found_d && a_delete_q && b_idle_d && !roll_q && !read_q;
-    wire logic ready_d  = open_d && run && !sweep_due_q && !begin_sweeps && !(b_last_q && b_begin_q);
+    wire logic ready_d  = open_d && run && !sweep_due_q && !begin_sweeps && !(b_last_q && b_begin_q) && !roll_begin_q;
 
     // Level, add and set name a side and a price, replace a price.
     wire logic is_sided = s_update_kind == tick_pkg::UPDATE_LEVEL || s_update_kind == tick_pkg::UPDATE_ADD
@@ -295,6 +302,8 @@ module book_top #(
             a_set_q         <= s_update_kind == tick_pkg::UPDATE_SET;
             a_loads_q       <= loads;
         end else if (a_q == A_FETCH && a_replace_q) a_ref_q <= a_new_ref_q;  // the second look-up
+        if (a_open_q) a_before_q <= 1'b0;
+        else if (host_begins && a_slot_q == host_slot_q) a_before_q <= 1'b1;
         if (a_q == A_FIRST) a_gen_q <= gens_q[a_slot_q];
         enter_known_q <= a_state[GEN_W+1] && !(write_end_q && b_slot_q == a_slot_q);
         go_q            <= go_d;
@@ -321,6 +330,7 @@ module book_top #(
 
     // ------------------------------------------------------------------ stage B: the levels
     wire logic [SLOT_W-1:0] row_slot = read_q ? index_q : a_q == A_IDLE ? s_update_slot : a_slot_q;
+    wire logic [SLOT_W-1:0] store_row = store_q ? b_slot_q : mode_q == MODE_CLEAR ? clear_q[SLOT_W-1:0] : index_q;
     wire logic [1:0] missing, range, exhausted, wrongs;
     wire logic read_has_bid, read_has_ask;
     wire logic signed [PRICE_W-1:0] read_bid_ticks, read_ask_ticks;
@@ -330,7 +340,7 @@ module book_top #(
         .BUY(1), .LEVELS(LEVELS), .SLOT_W(SLOT_W), .PRICE_W(PRICE_W), .BOOK_QTY_W(BOOK_QTY_W)
     ) bids_i (
         .clk(clk), .read_slot(row_slot),
-        .store(store_q), .clear(mode_q == MODE_CLEAR), .store_slot(store_q ? b_slot_q : clear_q[SLOT_W-1:0]),
+        .store(store_q), .clear(mode_q == MODE_CLEAR || empty_q), .store_slot(store_row),
         .load(load_q), .load_quote(a_begins_q),
         .quote_has(a_quote_q && a_has_price_q && !no_lots), .quote_ticks(a_price_ticks_q), .quote_lots(a_lots_q),
         .op_add(b_op_add_q[0]), .op_set(b_op_set_q[0]), .op_zero(b_op_zero_q[0]),
@@ -344,7 +354,7 @@ module book_top #(
         .BUY(0), .LEVELS(LEVELS), .SLOT_W(SLOT_W), .PRICE_W(PRICE_W), .BOOK_QTY_W(BOOK_QTY_W)
     ) asks_i (
         .clk(clk), .read_slot(row_slot),
-        .store(store_q), .clear(mode_q == MODE_CLEAR), .store_slot(store_q ? b_slot_q : clear_q[SLOT_W-1:0]),
+        .store(store_q), .clear(mode_q == MODE_CLEAR || empty_q), .store_slot(store_row),
         .load(load_q), .load_quote(a_begins_q),
         .quote_has(a_quote_q && a_has_ask_q && a_ask_lots_q != '0), .quote_ticks(a_ask_ticks_q), .quote_lots(a_ask_lots_q),
         .op_add(b_op_add_q[1]), .op_set(b_op_set_q[1]), .op_zero(b_op_zero_q[1]),
@@ -372,7 +382,7 @@ module book_top #(
     assign slot_write_state =
         mode_q == MODE_CLEAR ? '0 :
         gens_write_q         ? {host_known_q, host_dirty_q, {GEN_W{1'b0}}} :
-        !write_q             ? {2'b00, host_next_gen_q} :
+        !write_q             ? {roll_begin_q, 1'b0, host_next_gen_q} :
         write_end_q          ? {2'b00, next_gen_q} :
         write_begin_q        ? {2'b10, dirty_q ? next_gen_q : gen_q} : {2'b11, gen_q};
 
@@ -418,8 +428,8 @@ module book_top #(
         else if (b_moves_q) {b_missing_q, b_exhausted_q} <= {|missing, |exhausted};
 
         if (b_q == B_COMPARE) begin
-            b_was_known_q <= known && b_in_range_q;
-            b_known_q     <= (known && b_in_range_q || b_begin_q) && !b_malformed_q;
+            b_was_known_q <= known && b_in_range_q && row_valid_q;
+            b_known_q     <= (known && b_in_range_q && row_valid_q || b_begin_q) && !b_malformed_q;
         end
         if (b_last_q) begin
             m_top_slot  <= b_slot_q;
@@ -434,11 +444,13 @@ module book_top #(
         if (b_last_q) m_top_tvalid <= 1'b1;
         else if (m_top_tready) m_top_tvalid <= 1'b0;
         free_q  <= !b_last_q && (!m_top_tvalid || m_top_tready);
-        store_q <= b_last_q;
+        store_q <= b_last_q && row_valid_q;
         write_q       <= b_last_q && (lost || b_begin_q || joined);
         write_end_q   <= b_last_q && lost;
         write_begin_q <= b_last_q && b_begin_q;
-        if (go_q) row_valid_q <= 1'b1;
+        // What was begun stays empty: neither is the row used that is held of it, nor written back, but that of a quote.
+        if (go_q) row_valid_q <= !a_before_q || begins;
+        else if (host_begins && b_slot_q == host_slot_q && (b_idle || !b_begin_q)) row_valid_q <= 1'b0;
 
         case (b_q)
             B_IDLE:      if (go_q) b_q <= B_COMPARE;
@@ -487,11 +499,14 @@ module book_top #(
         if (begin_sweeps || write_end_q && next_last_q || host_rolls && host_next_last_q) sweep_due_q <= 1'b1;
         else if (mode_q == MODE_SWEEP) sweep_due_q <= 1'b0;
 
-        if (cfg_slot_clear) roll_q <= 1'b1;
+        if (cfg_slot_clear || cfg_slot_begin) roll_q <= 1'b1;
         else if (host_rolls) roll_q <= 1'b0;
+        if (cfg_slot_begin) roll_begin_q <= {1'b0, cfg_slot_index} < (SLOT_W + 1)'(SLOTS);
+        else if (host_rolls) roll_begin_q <= 1'b0;
+        empty_q <= host_begins;
         if (cfg_slot_read) read_q <= 1'b1;
         else if (host_peeks) read_q <= 1'b0;
-        if (cfg_slot_clear || cfg_slot_read) index_q <= cfg_slot_index;
+        if (cfg_slot_clear || cfg_slot_begin || cfg_slot_read) index_q <= cfg_slot_index;
 
         peek_q <= host_peeks;
         if (host_peeks) sts_slot_state_known <= host_state[GEN_W+1];
@@ -505,6 +520,8 @@ module book_top #(
             clear_q     <= '0;
             sweep_due_q <= 1'b0;
             roll_q      <= 1'b0;
+            roll_begin_q <= 1'b0;
+            empty_q     <= 1'b0;
             read_q      <= 1'b0;
             peek_q      <= 1'b0;
             sts_slot_state_known   <= 1'b0;
@@ -546,8 +563,8 @@ module book_top #(
         missing_q      <= any_missing;
         exhausted_q    <= any_exhausted;
         range_q        <= |range;
-        more_known_q   <= write_begin_q && !known_q;
-        less_known_q   <= write_end_q && known_q || host_rolls && host_known_q;
+        more_known_q   <= write_begin_q && !known_q || host_begins && !host_known_q;
+        less_known_q   <= write_end_q && known_q || host_rolls && host_known_q && !roll_begin_q;
         known_slots_q  <= known_slots_q + (SLOT_W + 1)'(more_known_q) - (SLOT_W + 1)'(less_known_q);
         if (last_q && !(&sts_update_count)) sts_update_count <= sts_update_count + 1'b1;
         if (host_rolls && !(&sts_roll_count)) sts_roll_count <= sts_roll_count + 1'b1;
@@ -628,6 +645,8 @@ module book_top #(
         written:  assert (!write_q || b_q == B_IDLE);
         resting:  assert (run || a_q == A_IDLE && b_idle && !write_q && !store_q);
         refilled: assert (!gens_write_q || mode_q == MODE_GENS || a_q == A_IDLE && b_idle && !roll_ready_q && !s_update_tready);
+        emptied:  assert (!empty_q || run && !store_q && !s_update_tready && !go_q);
+        beginning: assert (!roll_begin_q || roll_q);
         one_write: assert (3'(mode_q == MODE_CLEAR) + 3'(gens_write_q) + 3'(host_rolls) + 3'(write_q) <= 3'd1);
     end
 `endif

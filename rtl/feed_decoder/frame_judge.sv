@@ -53,7 +53,7 @@ module frame_judge #(
     wire logic formed = ours && !malformed;
 
     always_ff @(posedge clk) begin
-        lost             <= ended && !accepted && !(whole && other);
+        lost             <= ended && (past || !(whole && (other || (accepted && !malformed && !too_many))));
         is_accepted_q    <= ended && accepted;
         is_interleaved_q <= ended && interleaved;
         is_truncated_q   <= ended && !interleaved && !exact && !past;

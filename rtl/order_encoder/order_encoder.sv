@@ -100,7 +100,7 @@ module order_encoder #(
     logic [95:0]       write_listing_q, read_listing_q, listing_q;  // listing_q is there with the second beat
     wire logic listed = listed_ram[s_verdict_slot];
 
-    // ---- the id that the next order gets, and whether it has one; right again three clocks after a message began ----
+    // ---- the id that the next order gets, and whether it has one; right again four clocks after a message began ----
     logic [62:0] sent_q;
     logic [63:0] sum_q, next_id_q;
     logic        base_ok_q, id_ok_q, id_short_q;
@@ -246,7 +246,8 @@ module order_encoder #(
             beat_q       <= beat_q + 5'd1;
         end
         sts_first_beat <= begins;
-        if (begins && !(&sent_q)) sent_q <= sent_q + 1'b1;
+        // Counted a clock late, so that the long way to the decision does not end at all of the counter's enables.
+        if (sts_first_beat && !(&sent_q)) sent_q <= sent_q + 1'b1;
 
         other_q    <= take && !is_check;
         refused_q  <= take && is_check && !passed;

@@ -3,7 +3,8 @@
 //
 // Of a side a row has what its orders may yet add (working), the position in its direction (net: bought less sold for
 // buyers, the opposite for sellers), both together (worst), the limit, and the room left: limit - worst. So an order needs
-// one comparison, and each update puts all of them right. 2**(KW_W-1) - 1 is the first number that does not fit.
+// one comparison, and each update puts all of them right. 2**(KW_W-1) - 1 is the first number that does not fit. A net of
+// -2**(KW_W-1), which has no opposite, is held as one more: no sale fits then.
 //
 // Latency: a row is read in every cycle; two cycles later its fields stand, three cycles later the answers. With `update`
 // the row is changed by `change` and written six cycles after it was asked for; it may be asked for again only after that.
@@ -95,6 +96,8 @@ module position_check #(
     assign beyond = beyond_room || unlimited_none_q;
 
     // a change but for `enter`, in three steps
+    logic signed [K-1:0] set_net_q;  // stands long before the row does
+    wire logic no_opposite = cfg_net_kw[K-1] && !(|cfg_net_kw[K-2:0]);
     wire logic own = row_at_q[0] == order_sell;
     wire logic [K-1:0] less = {1'b0, working_q} - {1'b0, number};
     wire logic [K-2:0] set_working = row_at_q[0] ? cfg_sell_working_kw : cfg_buy_working_kw;
@@ -136,10 +139,11 @@ module position_check #(
             CHANGE_LIMIT: limit_1_q <= row_at_q[0] ? cfg_short_max_kw : cfg_long_max_kw;
             CHANGE_EXPOSURE: begin
                 working_1_q <= set_working;
-                net_1_q     <= row_at_q[0] ? -cfg_net_kw : cfg_net_kw;
+                net_1_q     <= row_at_q[0] ? -set_net_q : set_net_q;
             end
             default: ;
         endcase
+        set_net_q  <= {cfg_net_kw[K-1:1], cfg_net_kw[0] || no_opposite};
         at_1_q     <= row_at_q;
         update_1_q <= row_update_q;
 
@@ -198,19 +202,41 @@ module position_check #(
     assign {any_working, any_net, any_worst, any_limit, any_room} = table_q[any_row];
     wire logic [K-1:0] added = {1'b0, working_q} + {1'b0, number};
     wire logic signed [K:0] any_sum = $signed({2'b0, any_working}) + (K+1)'(any_net);
-    logic fits_q, filled_q;  // what stands to be written was added up without a carry; the row has been cleared
+    logic fits_q;  // what stands to be written was added up without a carry
     always_ff @(posedge clk) begin
         true_q <= row_true;
-        fits_q <= clear || update_2_q || !added[K-1] && row_true;
-        if (clear && clear_row == any_row) filled_q <= 1'b1;
-        if (rst) filled_q <= 1'b0;
+        fits_q <= !rst && (clear || update_2_q || !added[K-1] && row_true);
     end
+    // What the host says is held against a sum one bit wider, so that no sign is lost on the way.
+    logic told_q, told_sell_q;
+    logic signed [K:0] told_net_q;
+    always_ff @(posedge clk) begin
+        told_q      <= row_update_q && change == CHANGE_EXPOSURE && !rst;
+        told_sell_q <= row_at_q[0];
+        told_net_q  <= (K+1)'(cfg_net_kw);
+    end
+    wire logic signed [K:0] told_side = told_sell_q ? -told_net_q : told_net_q;
+    wire logic signed [K:0] taken_over = (K+1)'(net_1_q);
+    wire logic most_negative = told_net_q == -((K+1)'(MOST) + (K+1)'(1));
+    wire logic signed [K:0] filled = own ? (K+1)'(net_q) + moved : (K+1)'(net_q) - moved;
+    logic signed [K-1:0] cfg_before_q;
+    always_ff @(posedge clk) cfg_before_q <= cfg_net_kw;
     wire logic filling = write_q && write_at_q == any_row;  // cleared, or changed, at this edge
     always_comb begin
         assume (!enter || fits_q);
+        // The gate enters a fill only where it fits, and the host's numbers stand long before the row.
+        assume (!row_update_q || change != CHANGE_FILL || filled <= (K+1)'(MOST) && filled >= -(K+1)'(MOST));
+        assume (!row_update_q || cfg_before_q == cfg_net_kw);
+        if (!ran_q) begin  // any row that is right, whichever way it came about
+            assume (any_worst == any_sum && any_room == $signed({2'b0, any_limit}) - any_worst);
+            assume (!write_q && !enter);
+        end
         if (ran_q) begin
+            ready:    assert (set_net_q == (cfg_before_q == {1'b1, {(K-1){1'b0}}} ? cfg_before_q + K'(1) : cfg_before_q));
+            opposite: assert (!told_q || (most_negative ? taken_over == (told_sell_q ? (K+1)'(MOST) : -(K+1)'(MOST))
+                                                        : taken_over == told_side));
             stepped: assert (!update_2_q || worst_2_q == $signed({2'b0, working_2_q}) + (K+1)'(net_2_q));
-            kept:    assert (!filled_q || filling || any_worst == any_sum && any_room == $signed({2'b0, any_limit}) - any_worst);
+            kept:    assert (filling || any_worst == any_sum && any_room == $signed({2'b0, any_limit}) - any_worst);
         end
     end
 `endif

@@ -2,7 +2,8 @@
 // Each listing's reference price and its time, and whether an order keeps to the collar around it and to its age.
 //
 // A reference is taken at any edge, at most at every second one, and none is refused; of a listing that is unknown, or from
-// before 1970, it changes nothing. An order sees the references of the edges before the one that took it.
+// before 1970, it changes nothing. An order sees the references of the edges before the one that took it. A listing that
+// becomes unknown loses its reference, so that what is later listed in its place does not inherit it.
 //
 // Latency: slot, price and at_ns of an order are taken with `load`; `look` follows in the next cycle, and one cycle later
 // the listing's collar and age limit must stand. The answers stand three cycles after `load` and stay. One order at a time.
@@ -60,7 +61,11 @@ module reference_check #(
     logic [ROW_W-1:0]  write_row_q;
 
     wire logic mark = s_ref_tvalid && !s_ref_at_ns[63] && known_q[s_ref_slot];
-    assign cfg_done = cfg_write && !s_ref_tvalid && !clear;
+    logic              forget_q;  // a reference took the edge at which a listing's was to go
+    logic [SLOT_W-1:0] forget_slot_q;
+    wire logic         drop = known_write && !known && !clear;
+    wire logic         forget = (drop || forget_q) && !s_ref_tvalid;
+    assign cfg_done = cfg_write && !s_ref_tvalid && !clear && !forget;
 
     logic [ROW_W-1:0]  raw_q;
     logic [SLOT_W-1:0] slot_q;
@@ -80,11 +85,14 @@ module reference_check #(
     assign too_old = older_q || same_q && low_older_q;
 
     always_ff @(posedge clk) begin
-        write_q      <= clear || mark || cfg_done;
-        write_slot_q <= clear ? clear_slot : s_ref_tvalid ? s_ref_slot : cfg_index;
+        forget_q <= (drop || forget_q) && s_ref_tvalid;
+        if (drop) forget_slot_q <= known_slot;
+        write_q      <= clear || mark || cfg_done || forget;
+        write_slot_q <= clear ? clear_slot : s_ref_tvalid ? s_ref_slot : drop ? known_slot : forget_q ? forget_slot_q : cfg_index;
         write_row_q  <=
             clear        ? '0 :
             s_ref_tvalid ? {s_ref_has_price, s_ref_price_ticks, s_ref_at_ns[62:0]} :
+            forget       ? '0 :
                            {cfg_has_price, cfg_price_ticks, cfg_at_ns};
 
         if (load) begin
@@ -112,6 +120,7 @@ module reference_check #(
         end
 
         if (rst) write_q <= 1'b0;
+        if (rst) forget_q <= 1'b0;
         if (rst) at_q <= '1;  // so that synthesis keeps it apart from other copies of an order's time
     end
 
@@ -130,14 +139,16 @@ module reference_check #(
     wire logic [ROW_W-1:0] row = table_q[any_slot];
     wire logic             writing = write_q && write_slot_q == any_slot;
     wire logic             marked = mark && !clear && s_ref_slot == any_slot;
+    wire logic             dropped = drop && known_slot == any_slot;  // the reference goes at this edge, or at the next
     wire logic             told = cfg_done && cfg_index == any_slot;
     always_ff @(posedge clk) begin
         if (marked) kept_q <= {s_ref_has_price, s_ref_price_ticks, s_ref_at_ns[62:0]};
         if (told) kept_q <= {cfg_has_price, cfg_price_ticks, cfg_at_ns};
-        if (clear && clear_slot == any_slot) kept_q <= '0;
-        if (marked || told || clear && clear_slot == any_slot) filled_q <= 1'b1;
+        if (dropped || clear && clear_slot == any_slot) kept_q <= '0;
+        if (marked || told || dropped || clear && clear_slot == any_slot) filled_q <= 1'b1;
         load_q <= load;
-        if (load) {seen_filled_q, seen_q} <= {filled_q, kept_q};
+        // An order of a listing that is just forgotten is refused for that.
+        if (load) {seen_filled_q, seen_q} <= {filled_q && !(forget_q && forget_slot_q == any_slot), kept_q};
         since_q <= load ? 3'd0 : look ? 3'd1 : since_q == 0 || since_q == 4 ? since_q : since_q + 1'b1;
         {collar_q, age_max_q, free_q, ageless_q} <= {collar_ticks, age_max_ns, collar_unlimited, age_unlimited};
         if (rst) {filled_q, load_q, since_q, seen_filled_q} <= '0;
@@ -148,6 +159,8 @@ module reference_check #(
     wire logic has = seen_q[ROW_W-1];
     always_comb begin
         assume (!(clear && s_ref_tvalid));
+        // References keep one edge between them, and so do the writes of listings; no order is taken at the edge of one.
+        assume (!(load && drop) && !(forget_q && (s_ref_tvalid || known_write || clear)));
         assume (!look || load_q && !load && !rst);
         assume (since_q == 0 || since_q > 2 || !load);
         if (since_q > 1) begin
@@ -155,7 +168,7 @@ module reference_check #(
             assume ({collar_unlimited, age_unlimited} == {free_q, ageless_q});
         end
         if (ran_q) begin
-            stored: assert (!filled_q || (writing ? write_row_q : row) == kept_q);
+            stored: assert (!filled_q || forget_q && forget_slot_q == any_slot || (writing ? write_row_q : row) == kept_q);
             clocks: assert (since_q <= 4);
             if (since_q > 2 && seen_filled_q && slot_q == any_slot) begin
                 there:  assert (present == has);

@@ -14,8 +14,8 @@
 // sts_hold is high meanwhile; what is written must stand until it falls. A reset empties every table.
 //
 // Latency: 5 cycles for a listing of one interval, 7 + n for n intervals. One order per 5 cycles; where an order of n > 1
-// intervals or a command changes exposures, n + 9 (FILL: 2n + 9) cycles more pass before the next, and 1 where it is refused. s_order_tready is
-// combinational from m_verdict_tready.
+// intervals or a command changes exposures, n + 9 (FILL: 2n + 9) cycles more pass before the next, and 1 where it is refused.
+// s_order_tready is combinational from m_verdict_tready.
 `default_nettype none
 module risk_gate #(
     parameter int SLOTS        = 256,   // listings
@@ -53,7 +53,7 @@ module risk_gate #(
     input  wire logic                         cfg_listing_has_cap,
     input  wire logic signed [PRICE_W-1:0]    cfg_listing_cap_ticks,
     input  wire logic                         cfg_listing_has_notional,  // 0: the limit is 0, nothing passes
-    input  wire logic [NOTIONAL_W-1:0]        cfg_listing_notional_max,  // per minute of delivery, rounded down
+    input  wire logic [NOTIONAL_W-1:0]        cfg_listing_notional_max_per_minute,  // of delivery; rounded down
     input  wire logic [KW_PER_LOT_W-1:0]      cfg_listing_kw_per_lot,
     input  wire logic                         cfg_listing_ref_required,
     input  wire logic                         cfg_listing_ref_age_unlimited,
@@ -240,7 +240,7 @@ module risk_gate #(
             clearing ? LISTING_UNKNOWN : cfg_listing_state,
             cfg_listing_qty_min_lots, cfg_listing_qty_max_lots, cfg_listing_collar_unlimited, cfg_listing_collar_ticks,
             cfg_listing_has_floor, cfg_listing_floor_ticks, cfg_listing_has_cap, cfg_listing_cap_ticks,
-            cfg_listing_has_notional, cfg_listing_notional_max, cfg_listing_ref_required, cfg_listing_ref_age_unlimited,
+            cfg_listing_has_notional, cfg_listing_notional_max_per_minute, cfg_listing_ref_required, cfg_listing_ref_age_unlimited,
             cfg_listing_ref_age_max_ns, cfg_listing_link, cfg_listing_interval_count
         };
         shape_q <= {cfg_listing_first_interval, cfg_listing_kw_per_lot};
@@ -599,7 +599,7 @@ module risk_gate #(
     end
 
     reason_counts #(.COUNT_W(COUNT_W)) u_counts (
-        .clk(clk), .clear(clearing), .count(counted_q), .reason(clearing ? 6'(clear_at_q) : m_verdict_reason[5:0]),
+        .clk(clk), .clear(clearing), .count(counted_q), .reason(clearing ? clear_at_q[5:0] : m_verdict_reason[5:0]),
         .cfg_index(cfg_count_index), .sts_count(sts_count)
     );
 
@@ -719,7 +719,7 @@ module risk_gate #(
             capped_q       <= cfg_listing_has_cap;
             any_cap_q      <= cfg_listing_cap_ticks;
             valued_q       <= cfg_listing_has_notional;
-            any_notional_q <= cfg_listing_notional_max;
+            any_notional_q <= cfg_listing_notional_max_per_minute;
             widest_q       <= cfg_listing_collar_ticks;
             unbounded_q    <= cfg_listing_collar_unlimited;
         end

@@ -90,7 +90,7 @@ module risk_gate_axil #(
     wire logic cfg_listing_has_cap;
     wire logic signed [PRICE_W-1:0] cfg_listing_cap_ticks;
     wire logic cfg_listing_has_notional;
-    wire logic [NOTIONAL_W-1:0] cfg_listing_notional_max;
+    wire logic [NOTIONAL_W-1:0] cfg_listing_notional_max_per_minute;
     wire logic [KW_PER_LOT_W-1:0] cfg_listing_kw_per_lot;
     wire logic cfg_listing_ref_required;
     wire logic cfg_listing_ref_age_unlimited;
@@ -183,7 +183,7 @@ module risk_gate_axil #(
         .cfg_listing_has_cap(cfg_listing_has_cap),
         .cfg_listing_cap_ticks(cfg_listing_cap_ticks),
         .cfg_listing_has_notional(cfg_listing_has_notional),
-        .cfg_listing_notional_max(cfg_listing_notional_max),
+        .cfg_listing_notional_max_per_minute(cfg_listing_notional_max_per_minute),
         .cfg_listing_kw_per_lot(cfg_listing_kw_per_lot),
         .cfg_listing_ref_required(cfg_listing_ref_required),
         .cfg_listing_ref_age_unlimited(cfg_listing_ref_age_unlimited),
@@ -257,7 +257,7 @@ module risk_gate_axil #(
         .cfg_listing_has_cap(cfg_listing_has_cap),
         .cfg_listing_cap_ticks(cfg_listing_cap_ticks),
         .cfg_listing_has_notional(cfg_listing_has_notional),
-        .cfg_listing_notional_max(cfg_listing_notional_max),
+        .cfg_listing_notional_max_per_minute(cfg_listing_notional_max_per_minute),
         .cfg_listing_kw_per_lot(cfg_listing_kw_per_lot),
         .cfg_listing_ref_required(cfg_listing_ref_required),
         .cfg_listing_ref_age_unlimited(cfg_listing_ref_age_unlimited),

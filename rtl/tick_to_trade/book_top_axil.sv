@@ -67,6 +67,7 @@ module book_top_axil #(
 );
     wire logic [SLOT_W-1:0] cfg_slot_index;
     wire logic cfg_slot_clear;
+    wire logic cfg_slot_begin;
     wire logic cfg_slot_read;
     wire logic sts_hold;
     wire logic sts_slot_state_known;
@@ -121,6 +122,7 @@ module book_top_axil #(
         .s_axil_rready(s_axil_rready),
         .cfg_slot_index(cfg_slot_index),
         .cfg_slot_clear(cfg_slot_clear),
+        .cfg_slot_begin(cfg_slot_begin),
         .cfg_slot_read(cfg_slot_read),
         .sts_slot_state_known(sts_slot_state_known),
         .sts_slot_state_has_bid(sts_slot_state_has_bid),
@@ -183,6 +185,7 @@ module book_top_axil #(
         .m_top_stamp(m_top_stamp),
         .cfg_slot_index(cfg_slot_index),
         .cfg_slot_clear(cfg_slot_clear),
+        .cfg_slot_begin(cfg_slot_begin),
         .cfg_slot_read(cfg_slot_read),
         .sts_hold(sts_hold),
         .sts_slot_state_known(sts_slot_state_known),

@@ -18,6 +18,7 @@ module feed_decoder_axil #(
     input  wire logic rst,  // synchronous, active high
 
     output wire logic hold,  // the map is being emptied or read
+    output wire logic lost,  // one clock: a frame fell
 
     input  wire logic [11:0] s_axil_awaddr,
     input  wire logic s_axil_awvalid,
@@ -67,7 +68,6 @@ module feed_decoder_axil #(
     wire logic [SLOT_W-1:0] cfg_map_slot;
     wire logic cfg_map_valid;
     wire logic sts_hold;
-    wire logic unused_lost;
     wire logic [31:0] sts_map_stored_listing;
     wire logic [SLOT_W-1:0] sts_map_stored_slot;
     wire logic sts_map_stored_valid;
@@ -180,7 +180,7 @@ module feed_decoder_axil #(
         .m_update_at_ns(m_update_at_ns),
         .m_update_stamp(m_update_stamp),
         .sts_hold(sts_hold),
-        .sts_lost(unused_lost),
+        .sts_lost(lost),
         .sts_map_stored_listing(sts_map_stored_listing),
         .sts_map_stored_slot(sts_map_stored_slot),
         .sts_map_stored_valid(sts_map_stored_valid),

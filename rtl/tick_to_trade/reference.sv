@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reference price: the mid of every known top that has both prices, (bid + ask) / 2 rounded down, for the risk gate.
 //
-// A top that is unknown, or lacks a side, gives no reference: the last one stays, and grows old.
+// A known top that lacks a side gives no reference: the last one stays, and grows old. A top that is not known takes the
+// reference of its slot away, so that what halts keeps no price.
 // The gate is to see a top's reference before the order that the top causes, and after those that earlier tops caused,
 // however long an order waits. So a reference waits while an order does: the trigger decides on no top meanwhile, and
 // offers an order 2 clocks after its top or later. While `hold` is high the trigger is to be offered no further top.
@@ -29,7 +30,7 @@ module reference #(
 
     output wire logic                      m_ref_tvalid,  // always taken
     output      logic [SLOT_W-1:0]         m_ref_slot,
-    output wire logic                      m_ref_has_price,
+    output      logic                      m_ref_has_price,
     output      logic signed [PRICE_W-1:0] m_ref_price_ticks,
     output      logic [63:0]               m_ref_at_ns
 );
@@ -41,17 +42,17 @@ module reference #(
 
     logic held_q;
 
-    assign hold            = held_q;
-    assign m_ref_tvalid    = held_q && !order_waits;
-    assign m_ref_has_price = 1'b1;
+    assign hold         = held_q;
+    assign m_ref_tvalid = held_q && !order_waits;
 
     always_ff @(posedge clk) begin
         if (s_top_taken) begin
             m_ref_slot        <= s_top_slot;
+            m_ref_has_price   <= s_top_known;
             m_ref_price_ticks <= PRICE_W'(sum >>> 1);
             m_ref_at_ns       <= s_top_at_ns;
         end
-        if (s_top_taken) held_q <= s_top_known && s_top_has_bid && s_top_has_ask;
+        if (s_top_taken) held_q <= !s_top_known || s_top_has_bid && s_top_has_ask;
         else if (!order_waits) held_q <= 1'b0;
         if (rst) held_q <= 1'b0;
     end

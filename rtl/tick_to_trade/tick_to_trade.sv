@@ -133,12 +133,49 @@ module tick_to_trade #(
     wire logic              decoder_hold, book_hold, trigger_hold, gate_hold, encoder_hold, gate_killed, encoder_killed;
     wire logic              first_beat;
     wire logic [TAG_W-1:0]  first_tag;
-    wire logic              update_tvalid, update_tready, order_tvalid, order_tready;
+    wire logic              update_tvalid, update_tready, top_tvalid, top_tready, order_tvalid, order_tready;
+    wire logic              gate_tvalid, gate_tready, verdict_tvalid, verdict_tready, ref_hold, frame_lost;
+    wire logic              cfg_drain, cfg_lost_disarms, cfg_command_write, sts_command_busy;
+    wire logic [1:0]        cfg_command_kind, cfg_command_side;
+    wire logic [SLOT_W-1:0] cfg_command_slot;
+    wire logic [QTY_W-1:0]  cfg_command_lots;
+    wire logic [7:0]        sts_command_reason;
+    wire logic [31:0]       sts_command_count;
+
+    // Something is inside: a frame has begun, a stream between two blocks offers something, the book owes a top or the
+    // gate a verdict, or one of that was so in the last clocks, as many as a block needs before it shows what it took.
+    localparam logic [3:0] QUIET = 4'd12;
+    logic       open_q, lost_q, drained_q;
+    logic [7:0] book_owes_q, gate_owes_q;
+    logic [3:0] quiet_q;
+    wire logic busy = s_axis_tvalid && s_axis_tready || open_q || update_tvalid || |book_owes_q || top_tvalid || ref_hold ||
+                      order_tvalid || gate_tvalid || |gate_owes_q || verdict_tvalid || m_axis_tvalid;
+    wire logic occupied = busy || |quiet_q;
+
+    always_ff @(posedge clk) begin
+        if (s_axis_tvalid && s_axis_tready) open_q <= !s_axis_tlast;
+        lost_q      <= frame_lost && cfg_lost_disarms;
+        book_owes_q <= book_owes_q + 8'(update_tvalid && update_tready) - 8'(top_tvalid && top_tready);
+        gate_owes_q <= gate_owes_q + 8'(gate_tvalid && gate_tready) - 8'(verdict_tvalid && verdict_tready);
+        if (busy) quiet_q <= QUIET;
+        else if (|quiet_q) quiet_q <= quiet_q - 1'b1;
+        if (!occupied) drained_q <= 1'b1;
+        if (cfg_drain) drained_q <= 1'b0;
+        if (rst) begin
+            open_q      <= 1'b0;
+            lost_q      <= 1'b0;
+            book_owes_q <= '0;
+            gate_owes_q <= '0;
+            quiet_q     <= QUIET;
+            drained_q   <= 1'b0;
+        end
+    end
 
     tick_to_trade_regs #(
         .NEXT(32'h1000),
         .SLOTS(SLOTS),
-        .BINS(BINS)
+        .BINS(BINS),
+        .QTY_W(QTY_W)
     ) i_regs (
         .clk(clk),
         .rst(rst),
@@ -168,6 +205,8 @@ module tick_to_trade #(
         .sts_state_order_waits(order_tvalid && !order_tready),
         .sts_state_output_waits(m_axis_tvalid && !m_axis_tready),
         .sts_state_killed(gate_killed || encoder_killed),
+        .sts_state_occupied(occupied),
+        .sts_state_drained(drained_q),
         .sts_sent_count(sts_sent_count),
         .sts_entry_cycle(sts_entry_cycle),
         .sts_exit_cycle(sts_exit_cycle),
@@ -176,10 +215,20 @@ module tick_to_trade #(
         .sts_bin_count(sts_bin_count),
         .sts_overflow_count(sts_overflow_count),
         .sts_latency_count(sts_latency_count),
-        .sts_latency_min(sts_latency_min),
-        .sts_latency_max(sts_latency_max),
-        .sts_latency_last(sts_latency_last),
-        .sts_latency_sum(sts_latency_sum)
+        .sts_latency_min_clocks(sts_latency_min),
+        .sts_latency_max_clocks(sts_latency_max),
+        .sts_latency_last_clocks(sts_latency_last),
+        .sts_latency_sum_clocks(sts_latency_sum),
+        .cfg_drain(cfg_drain),
+        .cfg_lost_disarms(cfg_lost_disarms),
+        .cfg_command_kind(cfg_command_kind),
+        .cfg_command_slot(cfg_command_slot),
+        .cfg_command_side(cfg_command_side),
+        .cfg_command_lots(cfg_command_lots),
+        .cfg_command_write(cfg_command_write),
+        .sts_command_busy(sts_command_busy),
+        .sts_command_reason(sts_command_reason),
+        .sts_command_count(sts_command_count)
     );
 
     always_ff @(posedge clk) begin
@@ -246,6 +295,7 @@ module tick_to_trade #(
         .clk(clk),
         .rst(rst),
         .hold(decoder_hold),
+        .lost(frame_lost),
         .s_axil_awaddr(awaddr),
         .s_axil_awvalid(awvalid[1]),
         .s_axil_awready(awready[1]),
@@ -287,7 +337,6 @@ module tick_to_trade #(
     );
 
     // ---- updates into best prices ----
-    wire logic top_tvalid, top_tready;
     wire logic [SLOT_W-1:0] top_slot;
     wire logic top_known;
     wire logic top_has_bid;
@@ -359,7 +408,7 @@ module tick_to_trade #(
 
     // ---- best prices into references, and into orders ----
     // A top is offered to the trigger once the reference of the one before has reached the gate.
-    wire logic ref_hold, trigger_tready;
+    wire logic trigger_tready;
     wire logic trigger_tvalid = top_tvalid && !ref_hold;
     assign top_tready = trigger_tready && !ref_hold;
 
@@ -414,6 +463,7 @@ module tick_to_trade #(
     ) i_trigger (
         .clk(clk),
         .rst(rst),
+        .disarm_all(lost_q),
         .hold(trigger_hold),
         .s_axil_awaddr(awaddr),
         .s_axil_awvalid(awvalid[3]),
@@ -458,7 +508,6 @@ module tick_to_trade #(
     );
 
     // ---- orders into verdicts ----
-    wire logic verdict_tvalid, verdict_tready;
     wire logic [1:0] verdict_kind;
     wire logic [7:0] verdict_reason;
     wire logic [SLOT_W-1:0] verdict_slot;
@@ -468,6 +517,60 @@ module tick_to_trade #(
     wire logic [63:0] verdict_at_ns;
     wire logic [63:0] verdict_intent_id;
     wire logic [TAG_W-1:0] verdict_tag;
+
+    // ---- orders, and commands between them, into the gate ----
+    wire logic [1:0] gate_kind;
+    wire logic [SLOT_W-1:0] gate_slot;
+    wire logic [1:0] gate_side;
+    wire logic signed [PRICE_W-1:0] gate_price_ticks;
+    wire logic [QTY_W-1:0] gate_lots;
+    wire logic gate_fits;
+    wire logic [63:0] gate_at_ns;
+    wire logic [63:0] gate_intent_id;
+    wire logic [TAG_W-1:0] gate_tag;
+
+    gate_commands #(
+        .SLOTS(SLOTS),
+        .PRICE_W(PRICE_W),
+        .QTY_W(QTY_W),
+        .TAG_W(TAG_W)
+    ) i_commands (
+        .clk(clk),
+        .rst(rst),
+        .cfg_command_kind(cfg_command_kind),
+        .cfg_command_slot(cfg_command_slot),
+        .cfg_command_side(cfg_command_side),
+        .cfg_command_lots(cfg_command_lots),
+        .cfg_command_write(cfg_command_write),
+        .sts_command_busy(sts_command_busy),
+        .sts_command_reason(sts_command_reason),
+        .sts_command_count(sts_command_count),
+        .s_order_tvalid(order_tvalid),
+        .s_order_tready(order_tready),
+        .s_order_kind(order_kind),
+        .s_order_slot(order_slot),
+        .s_order_side(order_side),
+        .s_order_price_ticks(order_price_ticks),
+        .s_order_lots(order_lots),
+        .s_order_fits(order_fits),
+        .s_order_at_ns(order_at_ns),
+        .s_order_intent_id(order_intent_id),
+        .s_order_tag(order_tag),
+        .m_order_tvalid(gate_tvalid),
+        .m_order_tready(gate_tready),
+        .m_order_kind(gate_kind),
+        .m_order_slot(gate_slot),
+        .m_order_side(gate_side),
+        .m_order_price_ticks(gate_price_ticks),
+        .m_order_lots(gate_lots),
+        .m_order_fits(gate_fits),
+        .m_order_at_ns(gate_at_ns),
+        .m_order_intent_id(gate_intent_id),
+        .m_order_tag(gate_tag),
+        .verdict_taken(verdict_tvalid && verdict_tready),
+        .verdict_kind(verdict_kind),
+        .verdict_reason(verdict_reason)
+    );
 
     risk_gate_axil #(
         .NEXT(32'h5000),
@@ -512,17 +615,17 @@ module tick_to_trade #(
         .s_ref_has_price(ref_has_price),
         .s_ref_price_ticks(ref_price_ticks),
         .s_ref_at_ns(ref_at_ns),
-        .s_order_tvalid(order_tvalid),
-        .s_order_tready(order_tready),
-        .s_order_kind(order_kind),
-        .s_order_slot(order_slot),
-        .s_order_side(order_side),
-        .s_order_price_ticks(order_price_ticks),
-        .s_order_lots(order_lots),
-        .s_order_fits(order_fits),
-        .s_order_at_ns(order_at_ns),
-        .s_order_intent_id(order_intent_id),
-        .s_order_tag(order_tag),
+        .s_order_tvalid(gate_tvalid),
+        .s_order_tready(gate_tready),
+        .s_order_kind(gate_kind),
+        .s_order_slot(gate_slot),
+        .s_order_side(gate_side),
+        .s_order_price_ticks(gate_price_ticks),
+        .s_order_lots(gate_lots),
+        .s_order_fits(gate_fits),
+        .s_order_at_ns(gate_at_ns),
+        .s_order_intent_id(gate_intent_id),
+        .s_order_tag(gate_tag),
         .m_verdict_tvalid(verdict_tvalid),
         .m_verdict_tready(verdict_tready),
         .m_verdict_kind(verdict_kind),

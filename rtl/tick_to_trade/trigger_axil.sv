@@ -16,7 +16,8 @@ module trigger_axil #(
     input  wire logic clk,
     input  wire logic rst,  // synchronous, active high
 
-    output wire logic hold,  // tables are being emptied
+    input  wire logic disarm_all,  // one clock: disarm every rule, as the page does
+    output wire logic hold,        // tables are being emptied
 
     input  wire logic [11:0] s_axil_awaddr,
     input  wire logic s_axil_awvalid,
@@ -69,11 +70,11 @@ module trigger_axil #(
     wire logic [2:0] cfg_lane_kind;
     wire logic [RULE_W-1:0] cfg_lane_rule;
     wire logic [SLOT_W-1:0] cfg_lane_other;
-    wire logic signed [PRICE_W:0] cfg_lane_threshold;
+    wire logic signed [PRICE_W:0] cfg_lane_threshold_ticks;
     wire logic [SLOT_W-1:0] cfg_lane_order_slot;
     wire logic [1:0] cfg_lane_side;
     wire logic cfg_lane_price_mode;
-    wire logic signed [PRICE_W-1:0] cfg_lane_price;
+    wire logic signed [PRICE_W-1:0] cfg_lane_price_ticks;
     wire logic [QTY_W-1:0] cfg_lane_lots;
     wire logic cfg_slot_clear;
     wire logic [SLOT_W-1:0] cfg_slot_index;
@@ -129,11 +130,11 @@ module trigger_axil #(
         .cfg_lane_kind(cfg_lane_kind),
         .cfg_lane_rule(cfg_lane_rule),
         .cfg_lane_other(cfg_lane_other),
-        .cfg_lane_threshold(cfg_lane_threshold),
+        .cfg_lane_threshold_ticks(cfg_lane_threshold_ticks),
         .cfg_lane_order_slot(cfg_lane_order_slot),
         .cfg_lane_side(cfg_lane_side),
         .cfg_lane_price_mode(cfg_lane_price_mode),
-        .cfg_lane_price(cfg_lane_price),
+        .cfg_lane_price_ticks(cfg_lane_price_ticks),
         .cfg_lane_lots(cfg_lane_lots),
         .cfg_lane_write(cfg_lane_write),
         .cfg_slot_index(cfg_slot_index),
@@ -170,18 +171,18 @@ module trigger_axil #(
         .cfg_lane_kind(cfg_lane_kind),
         .cfg_lane_rule(cfg_lane_rule),
         .cfg_lane_other(cfg_lane_other),
-        .cfg_lane_threshold(cfg_lane_threshold),
+        .cfg_lane_threshold_ticks(cfg_lane_threshold_ticks),
         .cfg_lane_order_slot(cfg_lane_order_slot),
         .cfg_lane_side(cfg_lane_side),
         .cfg_lane_price_mode(cfg_lane_price_mode),
-        .cfg_lane_price(cfg_lane_price),
+        .cfg_lane_price_ticks(cfg_lane_price_ticks),
         .cfg_lane_lots(cfg_lane_lots),
         .cfg_slot_clear(cfg_slot_clear),
         .cfg_slot_index(cfg_slot_index),
         .cfg_rule_index(cfg_rule_index),
         .cfg_arm(cfg_arm),
         .cfg_disarm(cfg_disarm),
-        .cfg_disarm_all(cfg_disarm_all),
+        .cfg_disarm_all(cfg_disarm_all || disarm_all),
         .cfg_intent_base(cfg_intent_base),
         .s_top_tvalid(s_top_tvalid),
         .s_top_tready(s_top_tready),

@@ -159,7 +159,8 @@ module trigger #(
     logic [62:0]       fired_count_q;
     logic [63:0]       next_id_q;  // right again two clocks after an order
     logic              base_ok_q;
-    wire logic [63:0]  next_id = cfg_intent_base + {1'b0, fired_count_q};
+    // An order is counted a clock late, so that the long way to `fire` does not end at all of the counter's enables.
+    wire logic [63:0]  next_id = cfg_intent_base + {1'b0, fired_count_q} + {63'd0, settle_q};
 
     wire logic [LANES-1:0]         lane_pair, lane_may_fire, lane_fires, lane_unknown, lane_absent, lane_fits;
     wire logic [LANES*RULE_W-1:0]  lane_rule;
@@ -307,7 +308,7 @@ module trigger #(
 
         armed_q <= armed_d;
         if (fire) sts_last_rule <= winner_rule;
-        if (fire && !(&fired_count_q)) fired_count_q <= fired_count_q + 1'b1;
+        if (settle_q && !(&fired_count_q)) fired_count_q <= fired_count_q + 1'b1;
         next_id_q <= next_id;
         base_ok_q <= !cfg_intent_base[63] && |cfg_intent_base;
 

@@ -68,6 +68,7 @@ module trigger_lane #(
     logic [COMPARE_W-1:0] compare_q, write_compare_q;
     logic [BANKS-1:0]     write_bank_q;
     wire logic [BANKS*COMPARE_W-1:0] bank_compare;
+    wire logic [SLOT_W-1:0] slot_bank = slot >> BANK_BITS;
     logic [REST_W-1:0]    write_rest_q;
     logic [SLOT_W-1:0]    write_index_q;
     logic                 write_q;
@@ -129,7 +130,7 @@ module trigger_lane #(
     wire logic signed [PRICE_W:0] price = {row_price[PRICE_W-1], row_price} + {touched[PRICE_W-1], touched};
 
     always_ff @(posedge clk) begin
-        if (take) compare_q <= bank_compare[(slot >> BANK_BITS)*COMPARE_W +: COMPARE_W];
+        if (take) compare_q <= bank_compare[slot_bank*COMPARE_W +: COMPARE_W];
     end
     genvar bank;
     generate

@@ -427,3 +427,15 @@ def test_a_real_book_of_levels_is_known_as_often_as_its_kept_depth_allows() -> N
     print("share of updates with a known top, and snapshots, by kept levels:", share)
     assert share[4][0] < share[8][0] < share[32][0]
     assert share[8][0] > 0.5
+
+
+def test_a_slot_that_begins_is_known_and_empty() -> None:
+    book = g.new_book(2)
+    order_only = [add(7, g.BUY, -5, 3), delete(7)]
+    assert run(book, *order_only) == ([g.CAUSE_SKIPPED] * 2, UNKNOWN)
+    g.begin_slot(book, 0)
+    assert run(book, add(7, g.BUY, -5, 3)) == ([g.CAUSE_NONE], [1, -5, 3, g.ABSENT, 0])
+    g.begin_slot(book, 0)  # its orders are forgotten, its levels too
+    assert run(book, level(g.SELL, 9, 1)) == ([g.CAUSE_NONE], [1, g.ABSENT, 0, 9, 1])
+    assert run(book, delete(7)) == ([g.CAUSE_ORPHAN], UNKNOWN)
+    assert (book.head[g.HEAD_ROLLS], book.head[g.HEAD_KNOWN]) == (2, 0)

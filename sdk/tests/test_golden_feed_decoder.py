@@ -302,4 +302,3 @@ def test_real_captures_decode_as_the_venue_lays_them_out() -> None:
         assert counted(decoder) == ({"accepted": 1, "updates": 1} if wanted else {"other": 1})
         seen[chr(message[0])] = seen.get(chr(message[0]), 0) + 1
     assert set("ADUE") <= set(seen), seen
-    print(seen)

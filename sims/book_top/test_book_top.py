@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cocotb
 import numpy as np
@@ -41,6 +41,9 @@ COUNTERS = {
 FAST = {g.UPDATE_QUOTE, g.UPDATE_LEVEL, g.UPDATE_ADD, g.UPDATE_CLEAR, g.UPDATE_POISON}
 ROLL = -1
 """Kind of an entry of the traffic that is no update: the host rolls the slot."""
+BEGIN = -2
+"""Likewise: the host has the slot begin with an empty book."""
+PULSES = {ROLL: "cfg_slot_clear", BEGIN: "cfg_slot_begin"}
 
 Update = dict[str, int]
 
@@ -134,7 +137,7 @@ class Traffic:
         if draw < self.wrong:
             return self.stamped(self.odd(slot))
         if draw < self.wrong + 0.01:
-            return self.clear(slot, ROLL)
+            return self.clear(slot, rng.choice([ROLL, BEGIN]))
         if draw < self.wrong + 0.05:
             return self.stamped(self.clear(slot, g.UPDATE_CLEAR))
         habit = slot % 4 if slot % 4 < 3 else rng.randrange(3)
@@ -197,6 +200,15 @@ class Traffic:
         return update
 
 
+class Rolled(NamedTuple):
+    """What the host did to a slot, and when it was done."""
+
+    slot: int
+    begins: bool
+    offered: int
+    taken: int
+
+
 class Bench:
     """A clock, a source, a sink, the golden model, and a host that rolls and reads slots."""
 
@@ -206,6 +218,7 @@ class Bench:
         self.rng = random.Random(int(os.environ.get("BENCH_SEED", "1")))
         cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
         dut.cfg_slot_clear.value = 0
+        dut.cfg_slot_begin.value = 0
         dut.cfg_slot_read.value = 0
         self.source = FieldSource(dut, "s_update", UPDATE_FIELDS, idle)
         self.sink = FieldSink(dut, "m_top", TOP_FIELDS, SIGNED, backpressure)
@@ -274,29 +287,47 @@ class Bench:
                 return self.offered  # up to the cycle before, in which it was done
         raise AssertionError(f"sts_hold stays {dut.sts_hold.value}")
 
+    async def roll(self, entry: Update, first: int) -> Rolled:
+        """Have a slot rolled or begun; return it with the tops offered and the updates taken since the *first* ones."""
+        offered = await self.host(PULSES[entry["kind"]], entry["slot"])
+        return Rolled(entry["slot"], entry["kind"] == BEGIN, offered - first, len(self.source.taken) - first)
+
+    def wanted(self, updates: list[Update], rolls: list[Rolled]) -> list[dict[str, int]]:
+        """Return what the model makes of updates, and of rolls among them."""
+        waiting: list[Rolled] = []
+        wanted = []
+        for at, update in enumerate([*updates, None]):
+            while rolls and (update is None or rolls[0].offered <= at):
+                done = rolls.pop(0)
+                g.roll_slot(self.book, done.slot)
+                waiting = [entry for entry in waiting if entry.slot != done.slot] + [done] * done.begins
+            # Updates taken before the slot began find it unknown; a quote or a clear does not care.
+            for entry in list(waiting):
+                begins = update is None or update["kind"] in (g.UPDATE_QUOTE, g.UPDATE_CLEAR)
+                if entry.taken <= at or (begins and (update is None or update["slot"] == entry.slot)):
+                    g._begin(self.book, entry.slot)
+                    waiting.remove(entry)
+            if update is not None:
+                top = g.new_tops(1)[0]
+                g.apply_update(self.book, np.array(row_of(update), np.int64), top)
+                wanted.append(top_of(top, update.get("stamp", 0)))
+        return wanted
+
     async def check(self, traffic: Iterable[Update]) -> None:
         """Send updates and roll slots, and hold all that comes against the model."""
         updates: list[Update] = []
-        rolls: list[tuple[int, int]] = []
+        rolls: list[Rolled] = []
         first = len(self.sink.taken)
         for entry in traffic:
-            if entry["kind"] == ROLL:
+            if entry["kind"] in PULSES:
                 while len(self.source.queue) > self.rng.choice([0, 0, 1, 2, 5]):
                     await FallingEdge(self.dut.clk)
-                rolls.append((await self.host("cfg_slot_clear", entry["slot"]) - first, entry["slot"]))
+                rolls.append(await self.roll(entry, first))
             else:
                 updates.append(entry)
                 self.source.send([entry])
         await self.settle(first + len(updates))
-        wanted = []
-        for at, update in enumerate(updates):
-            while rolls and rolls[0][0] <= at:
-                g.roll_slot(self.book, rolls.pop(0)[1])
-            top = g.new_tops(1)[0]
-            g.apply_update(self.book, np.array(row_of(update), np.int64), top)
-            wanted.append(top_of(top, update.get("stamp", 0)))
-        for _, slot in rolls:
-            g.roll_slot(self.book, slot)
+        wanted = self.wanted(updates, rolls)
         came = [told(taken.fields) for taken in self.sink.taken[first:]]
         for at, (met, want) in enumerate(zip(came, wanted, strict=True)):
             assert met == want, f"update {at}, {updates[at]}: {met}, wanted {want}"
@@ -511,6 +542,48 @@ async def every_kind_keeps_its_rate_with_nothing_lost(dut: Any) -> None:
     assert g.counts(bench.book)[g.CAUSE_NONE] == 2 + 5 * many + 16
 
 
+BY_TURNS = {
+    "AA": 8, "AD": 9, "AX": 9, "AU": 11, "AS": 11, "DA": 9, "DD": 6, "DX": 7, "DU": 8, "DS": 8, "XA": 9, "XD": 7,
+    "XX": 8, "XU": 9, "XS": 9, "UA": 11, "UD": 8, "UX": 9, "UU": 10, "US": 10, "SA": 11, "SD": 8, "SX": 9, "SU": 10,
+    "SS": 10, "DDA": 12, "AAD": 13, "UUA": 16, "XXA": 13,
+}  # fmt: skip
+"""Clocks that kinds of `of_letter` take by turns, each once: the figures of docs/hardware/book_top.md."""
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def kinds_by_turns_take_as_many_clocks_as_documented(dut: Any) -> None:
+    bench = await Bench.start(dut)
+    met: dict[str, int] = {}
+    for turn in BY_TURNS:
+        refs = list(range(1 + 4 * turn.count("D")))
+        begin = [order(g.UPDATE_ADD, 0, ref, g.BUY, ref % 2, 2 if ref else 20) for ref in refs]
+        updates = [of_letter(letter, refs, len(begin) + at) for at, letter in enumerate(4 * turn)]
+        await bench.check([clear(0), *begin])
+        first = len(bench.source.taken)
+        await bench.check(updates)
+        second, third, fourth = (bench.source.taken[first + len(turn) * nth].cycle for nth in (1, 2, 3))
+        assert third - second == fourth - third
+        met[turn] = fourth - third
+    assert met == BY_TURNS
+    assert g.counts(bench.book)[g.CAUSE_NONE] == bench.book.head[g.HEAD_UPDATES]
+
+
+def of_letter(letter: str, refs: list[int], new_ref: int) -> Update:
+    """Return an add, delete, cancel, replace, or a set of an order that is there; *refs* are the open ones."""
+    if letter == "A":
+        refs.append(new_ref)
+        return order(g.UPDATE_ADD, 0, new_ref, g.BUY, new_ref % 2, 2)
+    if letter == "X":
+        return order(g.UPDATE_REDUCE, 0, refs[0], lots=1)
+    if letter == "S":
+        return order(g.UPDATE_SET, 0, refs[0], g.BUY, new_ref % 2, 2)
+    ref = refs.pop(0)
+    if letter == "D":
+        return order(g.UPDATE_DELETE, 0, ref)
+    refs.append(new_ref)
+    return order(g.UPDATE_REPLACE, 0, ref, price=new_ref % 2, lots=2, new_ref=new_ref)
+
+
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def the_host_waits_for_no_taker(dut: Any) -> None:
     """With tops that nobody takes, rolls and reads are done within a few clocks of the pulse, or of a sweep's end."""
@@ -523,30 +596,56 @@ async def the_host_waits_for_no_taker(dut: Any) -> None:
     await bench.check([traffic.clear(slot, g.UPDATE_CLEAR) for slot in range(bench.slots)])
     for _ in range(12):
         ready = False
-        updates = [entry for entry in (traffic.any_update() for _ in range(8)) if entry["kind"] != ROLL]
-        before, begun = len(bench.sink.taken), bench.offered
+        updates = [entry for entry in (traffic.any_update() for _ in range(8)) if entry["kind"] not in PULSES]
+        before = len(bench.sink.taken)
         bench.source.send(updates)
         rolls = []
         for slot in (0, bench.slots - 1, 1):
             await ClockCycles(dut.clk, bench.rng.randrange(12))
+            kind = bench.rng.choice([ROLL, BEGIN])
             start = bench.sink.cycle
-            rolls.append((await bench.host("cfg_slot_clear", slot) - begun, slot))
+            rolls.append(await bench.roll({"kind": kind, "slot": slot}, before))
             assert bench.sink.cycle - start <= soon
             start = bench.sink.cycle
             await bench.host("cfg_slot_read", slot)
             assert bench.sink.cycle - start <= soon
-            assert dut.sts_slot_state_known.value == 0
+            assert dut.sts_slot_state_known.value == (kind == BEGIN)
+            if kind == BEGIN:
+                assert (dut.sts_slot_state_has_bid.value, dut.sts_slot_state_has_ask.value) == (0, 0)
         ready = True
         await bench.settle(before + len(updates))
-        for at, update in enumerate(updates):
-            while rolls and rolls[0][0] <= at:
-                g.roll_slot(bench.book, rolls.pop(0)[1])
-            top = g.new_tops(1)[0]
-            g.apply_update(bench.book, np.array(row_of(update), np.int64), top)
-            assert told(bench.sink.taken[before + at].fields) == top_of(top, update["stamp"])
-        for _, slot in rolls:
-            g.roll_slot(bench.book, slot)
+        wanted = bench.wanted(updates, rolls)
+        assert [told(taken.fields) for taken in bench.sink.taken[before:]] == wanted
         await bench.check_counts()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def a_slot_begins_at_any_clock_of_updates_in_flight(dut: Any) -> None:
+    """A begin at each clock after each kind, in the slot that has it, whether or not the top is taken; then orders."""
+    ready = True
+    bench = await Bench.start(dut, None, lambda: not ready)
+    add, delete = order(g.UPDATE_ADD, 0, 8, g.SELL, 4, 2), order(g.UPDATE_DELETE, 0, 7)
+    replace = order(g.UPDATE_REPLACE, 0, 7, price=4, lots=1, new_ref=8)
+    put, quote = order(g.UPDATE_SET, 0, 7, g.BUY, 3, 2), {"kind": g.UPDATE_QUOTE, "slot": 0, "has_price": 1, "lots": 3}
+    behind = [delete, order(g.UPDATE_DELETE, 0, 8), order(g.UPDATE_ADD, 0, 7, g.BUY, 1, 5), level(1, g.BUY, 1, 1)]
+    pairs = [[add, delete], [delete, add], [delete, delete], [replace, quote], [put, delete], [delete, quote], [quote]]
+    for flight in pairs:
+        for clocks in range(1, 12):
+            ready = True
+            await bench.check([clear(0), order(g.UPDATE_ADD, 0, 7, g.BUY, 3, 2)])
+            ready = clocks % 2 == 0 or clocks > 8
+            before = len(bench.sink.taken)
+            bench.source.send(flight)
+            await ClockCycles(dut.clk, clocks)
+            rolls = [await bench.roll({"kind": BEGIN, "slot": 0}, before)]
+            updates = [*flight, *behind[clocks % 2 * 2 :]]
+            bench.source.send(updates[len(flight) :])
+            ready = True
+            await bench.settle(before + len(updates))
+            wanted = bench.wanted(updates, rolls)
+            assert [told(taken.fields) for taken in bench.sink.taken[before:]] == wanted
+            await bench.check_slot(0)
+    await bench.check_counts()
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
@@ -555,7 +654,7 @@ async def a_reset_at_any_clock_forgets_everything(dut: Any) -> None:
     for cycles in range(1, 16):
         traffic = bench.traffic()
         bench.source.send(traffic.clear(slot, g.UPDATE_CLEAR) for slot in range(bench.slots))
-        bench.source.send(entry for entry in (traffic.any_update() for _ in range(30)) if entry["kind"] != ROLL)
+        bench.source.send(entry for entry in (traffic.any_update() for _ in range(30)) if entry["kind"] not in PULSES)
         while len(bench.source.taken) < bench.slots + 2:
             await FallingEdge(dut.clk)
         await ClockCycles(dut.clk, cycles)

@@ -315,7 +315,9 @@ async def what_waits_while_the_kill_switch_is_on_does_not_leave_after_it(dut: An
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(ouch=[0, 1])
-async def the_first_beat_is_offered_in_the_clock_that_is_budgeted_and_one_follows_every_clock(dut: Any, ouch: int) -> None:
+async def the_first_beat_is_offered_in_the_clock_that_is_budgeted_and_one_follows_every_clock(
+    dut: Any, ouch: int
+) -> None:
     bench = await Bench.start(dut)
     dut.cfg_format_ouch.value = ouch
     await FallingEdge(dut.clk)

@@ -16,7 +16,6 @@ from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
 
 from penstock_hw.drivers.risk_gate import (
     Device,
-    exposure_row,
     limit_row,
     listing_row,
     prepare,
@@ -160,7 +159,13 @@ class Bench:
         row = listing_row(trial, listing, self.device, link)
         for nth, interval in enumerate(intervals[1:]):
             await self.put("link", "write", {"index": link + nth, "interval": interval}, lambda: None)
-        await self.put("listing", "write", row, then)
+
+        def change() -> None:
+            then()
+            if row["state"] == g.UNKNOWN:  # what is unknown has no reference
+                self.gate[g.LISTING_ROW + listing, [g.LISTING_REF, g.LISTING_REF_AT]] = g.ABSENT, 0
+
+        await self.put("listing", "write", row, change)
 
     async def put_limits(self, interval: int, long_max_kw: int, short_max_kw: int) -> None:
         """Set an interval's limits in both gates."""
@@ -172,15 +177,15 @@ class Bench:
         )  # fmt: skip
 
     async def put_exposure(self, interval: int, net_kw: int, buy_kw: int, sell_kw: int) -> None:
-        """Set what an interval holds in both gates."""
-        values = (net_kw, buy_kw, sell_kw)
-        trial = self.gate.copy()
-        g.exposures(trial)[interval, g.INTERVAL_NET :] = values
+        """Set what an interval holds in both gates, by any values of the registers: also such as the driver refuses."""
+        # The most negative number has no opposite and is held as one more.
+        values = (max(net_kw, -self.device.kw_max), buy_kw, sell_kw)
+        row = {"index": interval, "net_kw": net_kw, "buy_working_kw": buy_kw, "sell_working_kw": sell_kw}
 
         def then() -> None:
             g.exposures(self.gate)[interval, g.INTERVAL_NET :] = values
 
-        await self.put("interval", "exposure_write", exposure_row(trial, interval, self.device), then)
+        await self.put("interval", "exposure_write", row, then)
 
     async def put_rate(self, burst: int, ns_per_message: int) -> None:
         """Set the message rate in both gates."""

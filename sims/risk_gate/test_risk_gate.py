@@ -16,6 +16,7 @@ from penstock_hw.drivers.risk_gate import Device
 from penstock_sdk.golden import risk_gate as g
 from penstock_sdk.golden.tick_layout import GATE_CHECK, GATE_FILL, GATE_RESERVE
 from sims.axis import one_in_three, two_in_three
+from sims.budgets import budget
 from sims.risk_gate.gate_traffic import Traffic
 from sims.risk_gate.gate_twin import Bench, Order
 from sims.simulators import bench_seed, need_icarus, run, run_bench, sources_of
@@ -83,8 +84,9 @@ async def change_something(bench: Bench, traffic: Traffic) -> None:
     elif what == 1:
         await limit(bench, traffic, rng.randrange(device.intervals))
     elif what == 2:
-        values = [rng.choice([0, most - 1, rng.randrange(most)]) for _ in range(2)]
-        await bench.put_exposure(rng.randrange(device.intervals), rng.choice([-1, 1]) * rng.randrange(most), *values)
+        values = [rng.choice([0, most - 1, most, rng.randrange(most)]) for _ in range(2)]
+        net_kw = rng.choice([-most - 1, -most, most, *(sign * rng.randrange(most) for sign in (-1, 1) for _ in range(4))])
+        await bench.put_exposure(rng.randrange(device.intervals), net_kw, *values)
     elif what == 3:
         await bench.put_rate(
             rng.choice([0, 1, 2, 5, 9, g.UNLIMITED, 2**62]), rng.choice([1, 400, 1_000, 2**62, g.INT64_MAX])
@@ -121,12 +123,13 @@ async def the_clocks_are_those_of_the_header(dut: Any) -> None:
     bench.source = traffic.orders(150, commands=0)
     await bench.settle()
     met = {(max(count, 1), cycles) for _, count, cycles in bench.latencies}
-    assert met == {(count, 5 if count == 1 else 7 + count) for count, _ in met} and len(met) >= 3
-    # Orders of one interval follow one another every five cycles.
+    clocks = budget("risk_gate").clocks
+    assert met == {(count, clocks if count == 1 else clocks + 2 + count) for count, _ in met} and len(met) >= 3
+    # Orders of one interval follow one another as fast as they are judged.
     bench.taken_at.clear()
     bench.queue.extend(Order(GATE_CHECK, 0, g.BUY, 0, 1, traffic.now_ns, 10**6 + i) for i in range(20))
     await bench.settle()
-    assert {b - a for a, b in zip(bench.taken_at, bench.taken_at[1:], strict=False)} == {5}
+    assert {b - a for a, b in zip(bench.taken_at, bench.taken_at[1:], strict=False)} == {clocks}
     # Where more was changed than the row at hand, the next one waits.
     bench.taken_at.clear()
     bench.wanted.clear()
@@ -355,6 +358,50 @@ async def a_fill_of_more_than_was_reserved_is_entered_all_the_same(dut: Any) -> 
     await bench.settle()
     assert bench.wanted[-1][1] == g.REASON_NOT_RESERVED
     await bench.check_state()
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def no_sale_passes_at_the_most_negative_position(dut: Any) -> None:
+    bench = await quiet(dut)
+    for nth, net_kw in enumerate((-bench.device.kw_max - 1, -bench.device.kw_max)):
+        await bench.put_exposure(1, net_kw, 0, 0)
+        bench.queue.append(Order(GATE_CHECK, 0, g.SELL, 5, 1, 1_000, 1 + nth))
+        bench.queue.append(Order(GATE_FILL, 0, g.SELL, 5, 1, 1_000, 1))
+        await bench.settle()
+        assert [reason for _, reason in bench.wanted[-2:]] == [g.REASON_OVERFLOW] * 2
+        await bench.check_state()
+    bench.queue.append(Order(GATE_CHECK, 0, g.BUY, 5, 1, 1_000, 9))
+    await bench.settle()
+    assert bench.wanted[-1][1] == g.OK
+    await bench.check_state()
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.parametrize(late=range(5))
+async def what_takes_a_listings_place_does_not_inherit_its_reference(dut: Any, late: int) -> None:
+    bench = await quiet(dut)
+    limits: dict[str, Any] = {
+        "qty_max_lots": 3, "collar_ticks": 9, "notional_max": 50, "ref_age_max_ns": 100, "minutes": 1, "kw_per_lot": 1,
+    }  # fmt: skip
+
+    def drop() -> None:
+        g.drop_listing(bench.gate, 0)
+
+    async def mark_meanwhile() -> None:
+        """Offer a reference of another listing at one of the edges around the write."""
+        await ClockCycles(dut.clk, late)
+        await bench.mark(1, 5, 1_000)
+
+    await bench.put_listing(1, lambda: g.define_listing(bench.gate, 1, [2], **limits))
+    marking = cocotb.start_soon(mark_meanwhile())
+    await bench.put("listing", "write", {"index": 0, "state": g.UNKNOWN}, drop)
+    await marking
+    await bench.put_listing(0, lambda: g.define_listing(bench.gate, 0, [3], **limits))
+    for interval in (2, 3):
+        await bench.put_limits(interval, 9, 9)
+    bench.queue.extend(Order(GATE_CHECK, slot, g.BUY, 5, 1, 1_000, 1 + slot) for slot in (0, 1))
+    await bench.settle()
+    assert [reason for _, reason in bench.wanted] == [g.REASON_NO_REFERENCE, g.OK]
 
 
 def simulate(folder: Path, simulator: str, orders: int, parameters: dict[str, int], **env: str) -> None:

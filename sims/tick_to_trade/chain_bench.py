@@ -12,7 +12,7 @@ from cocotb.task import bridge
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
 
 from penstock_sdk.events import Quote
-from penstock_sdk.golden import trigger
+from penstock_sdk.golden import risk_gate, trigger
 from penstock_sdk.golden.tick_layout import RULE_BID_AT_LEAST
 from penstock_sdk.golden.tick_to_trade import new_chain, on_frame
 from sims.axil import AxilBus, AxilMaster
@@ -121,6 +121,28 @@ class Bench:
         trigger.arm(self.chain.trigger, row["rule"])
         self.host.page["trigger"].write("rule_index", row["rule"])
         self.host.page["trigger"].pulse("arm")
+
+    def free(self, slot: int = 1) -> None:
+        """Let neither the rate nor the position stop an order of a slot. Runs beside the simulation."""
+        gate = self.chain.gate
+        risk_gate.set_rate(gate, 1_000, 1)
+        self.host.gate.load_rate(gate)
+        for interval in risk_gate.intervals_of(gate, slot):
+            risk_gate.set_position_limit(gate, interval, 10**6, 10**6)
+            self.host.gate.load_limits(gate, interval)
+
+    def trade_on(self, slot: int = 1) -> None:
+        """Have each lane of every slot fire an order of one slot that nothing refuses. Runs beside the simulation."""
+        self.free(slot)
+        for rule, (its, lane) in enumerate(list(self.host.rows)):
+            self.set_rule(its, lane, rule=rule, order_slot=slot)
+
+    async def round_of_orders(self) -> None:
+        """Arm all rules and send as many quotes, of all listings in turn: the golden chain sends an order for each."""
+        await bridge(self.host.arm)()
+        before, rules = len(self.wanted), len(self.host.rows)
+        self.send([self.quote(listing, later_ns=1_000) for listing in LISTINGS * (rules // len(LISTINGS))])
+        assert len(self.wanted) == before + rules >= before + 5
 
     def quote(self, listing: int = 2, bid: int = -1, ask: int = 1, later_ns: int = 10**6, **changes: int) -> Sent:
         """Return a frame of one quote, *later_ns* after the one before."""

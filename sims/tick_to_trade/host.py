@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from penstock_hw.blocks import find_blocks, known_blocks
@@ -18,6 +19,8 @@ from penstock_sdk.golden.feed_decoder import COUNTERS
 from penstock_sdk.golden.tick_layout import (
     RULE_ASK_AT_MOST,
     RULE_BID_AT_LEAST,
+    RULE_NONE,
+    RULE_PAIR_ASK_BID,
     RULE_PAIR_BID_ASK,
     RULE_SPREAD_AT_LEAST,
     RULE_SPREAD_AT_MOST,
@@ -46,6 +49,18 @@ ENCODER_COUNTERS = {
 """The registers that count what the golden blocks count in these columns."""
 
 
+POLLS_MAX = 2_000
+"""Reads of a register before a host gives up waiting, some 10 clocks each."""
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Ask until *true* is."""
+    for _ in range(POLLS_MAX):
+        if true():
+            return
+    raise TimeoutError(f"not so after {POLLS_MAX} reads")
+
+
 def intervals_of(at: int) -> list[int]:
     """Return where the *at*-th listing delivers: from the fifth on, where no other does."""
     return [8 + at] if at > 3 else [at % 4] if at % 2 else [at % 4, 4 + at % 3]
@@ -70,7 +85,9 @@ class Host:
 
     def plan(self, rules: int) -> None:
         """Give the golden chain listings, limits and rules that random prices near 0 meet from both sides."""
-        chain = self.chain
+        chain, self.rules = self.chain, rules
+        # A frame that falls disarms rules that tops still on their way would fire: a test of its own has that.
+        golden.set_lost_disarms(chain, False)
         trigger.set_intent_base(chain.trigger, self.intent_base)
         order_encoder.set_order_base(chain.encoder, 700)
         order_encoder.set_ids(chain.encoder, producer=9, venue_id=3, strategy_id=4, firm=b"PNST")
@@ -130,6 +147,7 @@ class Host:
             encoder.write(name, value)
         self.page["feed_decoder"].write("itch_base_ns", BASE_NS)
         self.page["trigger"].write("intent_base", self.intent_base)
+        self.page["tick_to_trade"].write("lost_disarms", int(self.chain.switches[0]))
         for listing, slot in self.slot_of.items():
             self.load_listing(listing, slot)
         self.gate.load(self.chain.gate)
@@ -202,29 +220,66 @@ class Host:
         order_encoder.use_format(self.chain.encoder, int(ouch))
         self.page["order_encoder"].write("format_ouch", int(ouch))
 
+    def use_lost_disarms(self, on: bool) -> None:
+        """Set in both whether a frame that falls disarms every rule."""
+        golden.set_lost_disarms(self.chain, on)
+        self.page["tick_to_trade"].write("lost_disarms", int(on))
+
+    def command(self, kind: int, slot: int, side: int, lots: int) -> int:
+        """Give the gate a command, wait for its answer and return it; the golden chain is not told."""
+        self.begin_command(kind, slot, side, lots)
+        top = self.page["tick_to_trade"]
+        until(lambda: top.read("command_busy") == 0)
+        return top.read("command_reason")
+
+    def begin_command(self, kind: int, slot: int, side: int, lots: int) -> None:
+        """Give the gate a command."""
+        top = self.page["tick_to_trade"]
+        for name, value in (("kind", kind), ("slot", slot), ("side", side), ("lots", lots)):
+            top.write(f"command_{name}", value)
+        top.pulse("command")
+
     def roll(self, old: int, new: int) -> None:
-        """Give a slot to another listing in the documented order: unmap, rules, book, limits and line; then the new."""
-        slot = self.slot_of.pop(old)
+        """Give a slot to another listing in the documented order, while market data comes and orders go."""
+        top, slot = self.page["tick_to_trade"], self.slot_of.pop(old)
+        paused = top.read("pause")
         self.map(old, slot, 0)
-        self.page["trigger"].write("slot_index", slot)
-        self.page["trigger"].pulse("slot", "clear")
-        self.page["book_top"].write("slot_index", slot)
-        self.page["book_top"].pulse("slot", "clear")
-        golden.roll_slot(self.chain, slot, old)
-        self.gate.load_listing(self.chain.gate, slot)  # what the golden gate dropped is unknown to the device
-        encoder = self.page["order_encoder"]
-        encoder.write("listing_index", slot)
-        encoder.write("listing_valid", 0)
-        encoder.pulse("listing")
+        top.write("pause", 1)
+        top.pulse("drain")
+        until(lambda: top.read_fields("state")["drained"] == 1)
+        self.empty_slot(old, slot)
         at = len(self.slot_of)
         self.slot_of[new] = slot
-        self.plan_listing(new, slot, at, len(self.rows))
+        self.plan_listing(new, slot, at, self.rules)
         for interval in intervals_of(at):  # where nothing else delivers
             risk_gate.set_position_limit(self.chain.gate, interval, 4_000, 3_000)
             self.gate.load_limits(self.chain.gate, interval)
             self.gate.load_exposure(self.chain.gate, interval)
         self.gate.load_listing(self.chain.gate, slot)
         self.load_listing(new, slot)
+        top.write("pause", paused)
+
+    def empty_slot(self, old: int, slot: int) -> None:
+        """Clear all that a slot has: its rules and those of others about it, its book, limits and listing."""
+        trigger_page, encoder = self.page["trigger"], self.page["order_encoder"]
+        trigger_page.write("slot_index", slot)
+        trigger_page.pulse("slot", "clear")
+        pairs = (RULE_PAIR_BID_ASK, RULE_PAIR_ASK_BID)
+        for (other, lane), row in list(self.rows.items()):
+            if other == slot:
+                del self.rows[other, lane]
+            elif row["order_slot"] == slot or (row["kind"] in pairs and row["other_slot"] == slot):
+                del self.rows[other, lane]
+                for name, value in (("index", other), ("number", lane), ("kind", RULE_NONE)):
+                    trigger_page.write(f"lane_{name}", value)
+                trigger_page.pulse("lane")
+        self.page["book_top"].write("slot_index", slot)
+        self.page["book_top"].pulse("slot", "clear")
+        golden.roll_slot(self.chain, slot, old)
+        self.gate.load_listing(self.chain.gate, slot)  # what the golden gate dropped is unknown to the device
+        encoder.write("listing_index", slot)
+        encoder.write("listing_valid", 0)
+        encoder.pulse("listing")
 
     def compare(self) -> None:
         """Read every counter of every block, and compare it with the golden chain's."""
@@ -259,8 +314,8 @@ class Host:
         top = self.page["tick_to_trade"]
         names = {
             latency.METER_OVERFLOW: "overflow_count", latency.METER_COUNT: "latency_count",
-            latency.METER_MIN: "latency_min", latency.METER_MAX: "latency_max", latency.METER_LAST: "latency_last",
-            latency.METER_SUM: "latency_sum",
+            latency.METER_MIN: "latency_min_clocks", latency.METER_MAX: "latency_max_clocks",
+            latency.METER_LAST: "latency_last_clocks", latency.METER_SUM: "latency_sum_clocks",
         }  # fmt: skip
         shown = [top.read(names[column]) for column in range(latency.METER_HEAD)]
         for at in range(bins):

@@ -1,4 +1,5 @@
-"""Market traffic for the chain's bench: prices near 0, few orders, so that books cross every rule's threshold often."""
+"""Market traffic for the chain's bench: prices near 0, few orders, some quotes of one side,
+books that are cleared, so that they cross every rule's threshold often."""
 
 from __future__ import annotations
 
@@ -6,11 +7,14 @@ import random
 import struct
 
 import penstock_sdk.events as events
-from penstock_sdk.schema import Record
+from penstock_sdk.schema import ABSENT, Record
 from sims.feed_decoder.feed_traffic import Sent, itch_message, packed_frame, spoiled
 from sims.tick_to_trade.host import BASE_NS
 
 __all__ = ["Market"]
+
+CLEAR = 3
+"""The action of a delta that says: this book is empty, and known."""
 
 
 class Market:
@@ -31,12 +35,14 @@ class Market:
         rng = self.rng
         listing = rng.choice(self.listings)
         if kind is events.Quote:
-            bid = rng.randint(-9, 7)
-            return events.Quote(
-                listing, rng.choice([1] * 9 + [0]), 0, 0, bid, self._lots(), bid + rng.randint(0, 8), self._lots()
-            )
+            low = rng.randint(-9, 7)
+            bid, ask = rng.choice([(low, low + rng.randint(0, 8))] * 8 + [(low, ABSENT), (ABSENT, low)])
+            lots = [0 if price == ABSENT else self._lots() for price in (bid, ask)]
+            return events.Quote(listing, rng.choice([1] * 9 + [0]), 0, 0, bid, lots[0], ask, lots[1])
         side, price = (1, rng.randint(-9, 0)) if rng.random() < 0.5 else (2, rng.randint(-3, 9))
-        action = rng.choice([1, 1, 1, 2])
+        action = rng.choice([1] * 12 + [2] * 4 + [3])
+        if action == CLEAR:
+            side, price = 0, 0
         if kind is events.BookOrderDelta:
             return events.BookOrderDelta(
                 listing_id=listing, side=side, action=action, order_ref=rng.randint(1, 12), price_ticks=price,

@@ -28,7 +28,8 @@ TOP_FIELDS = [
 ]  # fmt: skip
 ORDER_FIELDS = ["kind", "slot", "side", "price_ticks", "lots", "fits", "at_ns", "intent_id", "tag"]
 LANE_FIELDS = [
-    "index", "number", "kind", "rule", "other", "threshold_ticks", "order_slot", "side", "price_mode", "price_ticks", "lots",
+    "index", "number", "kind", "rule", "other", "threshold_ticks", "order_slot", "side", "price_mode",
+    "price_ticks", "lots",
 ]  # fmt: skip
 PULSES = ["lane_write", "slot_clear", "arm", "disarm", "disarm_all"]
 COUNTS = {
@@ -265,9 +266,9 @@ class Bench:
         row = {
             "index": rng.randrange(few), "number": rng.randrange(sizes["LANES"]), "kind": rng.choice([0, *KINDS]),
             "rule": rng.choice(self.rules), "other": rng.randrange(few),
-            "threshold_ticks": rng.choice([self.price(), self.price() - self.price()]), "order_slot": rng.randrange(few),
-            "side": rng.choice([1, 2]), "price_mode": rng.randrange(2), "price_ticks": self.price(),
-            "lots": rng.randrange(1 << sizes["QTY_W"]),
+            "threshold_ticks": rng.choice([self.price(), self.price() - self.price()]),
+            "order_slot": rng.randrange(few), "side": rng.choice([1, 2]), "price_mode": rng.randrange(2),
+            "price_ticks": self.price(), "lots": rng.randrange(1 << sizes["QTY_W"]),
         } | fixed  # fmt: skip
         if rng.randrange(16) == 0:
             field, value = rng.choice([("kind", 7), ("side", 0), ("side", 3), ("index", sizes["SLOTS"]),
@@ -337,7 +338,9 @@ async def a_price_beyond_its_bits_leaves_as_one_that_does_not_fit(dut: Any) -> N
     end = bench.price_end
     for ask in (-end, -end + 1, 0, end - 2, end - 1):
         for offset in (-end, -1, 0, 1, end - 1):
-            await bench.set_lane(kind=golden.RULE_ASK_AT_MOST, threshold_ticks=end - 1, side=1, price_mode=1, price_ticks=offset)
+            await bench.set_lane(
+                kind=golden.RULE_ASK_AT_MOST, threshold_ticks=end - 1, side=1, price_mode=1, price_ticks=offset
+            )
             await bench.arm(0)
             await ClockCycles(dut.clk, 4)
             bench.source.send([bench.top(0) | {"known": 1, "has_ask": 1, "ask_ticks": ask}])

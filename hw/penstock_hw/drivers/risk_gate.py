@@ -135,7 +135,7 @@ def listing_row(gate: Table, listing: int, device: Device, link: int) -> dict[st
         **_bound(name, "floor", row[golden.LISTING_FLOOR], device),
         **_bound(name, "cap", row[golden.LISTING_CAP], device),
         "has_notional": int(notional_max > 0),
-        "notional_max": min(notional_max // minutes, (1 << device.notional_bits) - 1),
+        "notional_max_per_minute": min(notional_max // minutes, (1 << device.notional_bits) - 1),
         "kw_per_lot": row[golden.LISTING_KW_PER_LOT],
         "ref_required": row[golden.LISTING_REF_REQUIRED],
         "ref_age_unlimited": int(age_max_ns == UNLIMITED),

@@ -10,7 +10,7 @@
 //   0x014  levels              r      [31:0]
 //   0x018  orders              r      [31:0]
 //   0x01c  slot_index          rw     [15:0]
-//   0x020  slot                pulse  clear[0] read[1]
+//   0x020  slot                pulse  clear[0] read[1] begin[2]
 //   0x024  slot_state          r      known[0] has_bid[1] has_ask[2]
 //   0x028  slot_bid_ticks      r      [31:0]
 //   0x02c  slot_bid_lots       r      [31:0]
@@ -74,6 +74,7 @@ module book_top_regs #(
     output      logic [$clog2(SLOTS)-1:0]  cfg_slot_index,
     output      logic                      cfg_slot_clear,  // high for one cycle
     output      logic                      cfg_slot_read,  // high for one cycle
+    output      logic                      cfg_slot_begin,  // high for one cycle
     input  wire logic                      sts_slot_state_known,
     input  wire logic                      sts_slot_state_has_bid,
     input  wire logic                      sts_slot_state_has_ask,
@@ -95,7 +96,7 @@ module book_top_regs #(
 );
     localparam logic [31:0] ID          = 32'h424f4f4b;  // BOOK
     localparam logic [31:0] VERSION     = 32'd1;
-    localparam logic [31:0] LAYOUT_HASH = 32'he0fb8013;
+    localparam logic [31:0] LAYOUT_HASH = 32'h07cf57f2;
     localparam logic [1:0]  OKAY = 2'b00, SLVERR = 2'b10;
 
     localparam logic [11:0] AT_ID                 = 12'h000;
@@ -147,7 +148,7 @@ module book_top_regs #(
     // Whether the addressed register takes this word; no other address takes any.
     wire logic takes = &wstrb_q && (
         awaddr_q == AT_SLOT_INDEX ? wdata_q < 32'(SLOTS) :
-        awaddr_q == AT_SLOT       ? wdata_q[31:2] == '0 :
+        awaddr_q == AT_SLOT       ? wdata_q[31:3] == '0 :
         1'b0);
 
     // A read.
@@ -189,6 +190,7 @@ module book_top_regs #(
             endcase
         cfg_slot_clear <= write && takes_q && awaddr_q == AT_SLOT && wdata_q[0];
         cfg_slot_read <= write && takes_q && awaddr_q == AT_SLOT && wdata_q[1];
+        cfg_slot_begin <= write && takes_q && awaddr_q == AT_SLOT && wdata_q[2];
 
         if (s_axil_arvalid && s_axil_arready) begin
             ar_q     <= 1'b1;
@@ -238,6 +240,7 @@ module book_top_regs #(
             cfg_slot_index <= '0;
             cfg_slot_clear <= 1'b0;
             cfg_slot_read <= 1'b0;
+            cfg_slot_begin <= 1'b0;
         end
     end
 
@@ -269,7 +272,8 @@ module book_top_regs #(
         if (!$rose(s_axil_bvalid) || s_axil_bresp != OKAY) quiet: assert (
                $stable(cfg_slot_index)
             && !cfg_slot_clear
-            && !cfg_slot_read);
+            && !cfg_slot_read
+            && !cfg_slot_begin);
     end
 `endif
 endmodule

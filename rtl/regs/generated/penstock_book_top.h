@@ -7,7 +7,7 @@
 
 #define PENSTOCK_BOOK_TOP_ID          UINT32_C(0x424f4f4b) /* BOOK */
 #define PENSTOCK_BOOK_TOP_VERSION     UINT32_C(1)
-#define PENSTOCK_BOOK_TOP_LAYOUT_HASH UINT32_C(0xe0fb8013)
+#define PENSTOCK_BOOK_TOP_LAYOUT_HASH UINT32_C(0x07cf57f2)
 
 /* r, 32 bits: Listing slots. */
 #define PENSTOCK_BOOK_TOP_SLOTS_OFFSET UINT32_C(0x010)
@@ -24,7 +24,7 @@
 #define PENSTOCK_BOOK_TOP_ORDERS_MASK UINT32_C(0xffffffff) /* [31:0] */
 #define PENSTOCK_BOOK_TOP_ORDERS_LSB  0
 
-/* rw, 32 bits: The slot that slot_clear and slot_read are about. */
+/* rw, 32 bits: The slot that the bits of slot are about. */
 #define PENSTOCK_BOOK_TOP_SLOT_INDEX_OFFSET UINT32_C(0x01c)
 #define PENSTOCK_BOOK_TOP_SLOT_INDEX_MASK UINT32_C(0xffff) /* [15:0] */
 #define PENSTOCK_BOOK_TOP_SLOT_INDEX_LSB  0
@@ -36,6 +36,8 @@
 #define PENSTOCK_BOOK_TOP_SLOT_CLEAR_LSB  0
 #define PENSTOCK_BOOK_TOP_SLOT_READ_MASK UINT32_C(0x2) /* [1]: Fetch its best prices into the registers below. */
 #define PENSTOCK_BOOK_TOP_SLOT_READ_LSB  1
+#define PENSTOCK_BOOK_TOP_SLOT_BEGIN_MASK UINT32_C(0x4) /* [2]: Roll it, and then have it known with an empty book: at the start of day of a feed that neither quotes nor clears. */
+#define PENSTOCK_BOOK_TOP_SLOT_BEGIN_LSB  2
 
 /* r, 32 bits: What is known of the fetched slot. */
 #define PENSTOCK_BOOK_TOP_SLOT_STATE_OFFSET UINT32_C(0x024)

@@ -7,7 +7,7 @@
 
 #define PENSTOCK_RISK_GATE_ID          UINT32_C(0x47415445) /* GATE */
 #define PENSTOCK_RISK_GATE_VERSION     UINT32_C(1)
-#define PENSTOCK_RISK_GATE_LAYOUT_HASH UINT32_C(0x105e147f)
+#define PENSTOCK_RISK_GATE_LAYOUT_HASH UINT32_C(0x6ac89911)
 
 /* r, 32 bits: Listings. */
 #define PENSTOCK_RISK_GATE_SLOTS_OFFSET UINT32_C(0x010)
@@ -77,7 +77,7 @@
 #define PENSTOCK_RISK_GATE_LISTING_INDEX_LSB  0
 #define PENSTOCK_RISK_GATE_LISTING_INDEX_RESET UINT32_C(0x0)
 
-/* rw, 32 bits: 0 unknown, 1 trading, 2 paused. */
+/* rw, 32 bits: 0 unknown, which takes its reference price away; 1 trading, 2 paused. */
 #define PENSTOCK_RISK_GATE_LISTING_STATE_OFFSET UINT32_C(0x044)
 #define PENSTOCK_RISK_GATE_LISTING_STATE_MASK UINT32_C(0x3) /* [1:0] */
 #define PENSTOCK_RISK_GATE_LISTING_STATE_LSB  0
@@ -138,10 +138,10 @@
 #define PENSTOCK_RISK_GATE_LISTING_HAS_NOTIONAL_RESET UINT32_C(0x0)
 
 /* rw, 64 bits: Notional limit in ticks times lots: the limit over the minutes of delivery, rounded down. */
-#define PENSTOCK_RISK_GATE_LISTING_NOTIONAL_MAX_OFFSET UINT32_C(0x070)
-#define PENSTOCK_RISK_GATE_LISTING_NOTIONAL_MAX_MASK UINT64_C(0xffffffffffffffff) /* [63:0] */
-#define PENSTOCK_RISK_GATE_LISTING_NOTIONAL_MAX_LSB  0
-#define PENSTOCK_RISK_GATE_LISTING_NOTIONAL_MAX_RESET UINT64_C(0x0)
+#define PENSTOCK_RISK_GATE_LISTING_NOTIONAL_MAX_PER_MINUTE_OFFSET UINT32_C(0x070)
+#define PENSTOCK_RISK_GATE_LISTING_NOTIONAL_MAX_PER_MINUTE_MASK UINT64_C(0xffffffffffffffff) /* [63:0] */
+#define PENSTOCK_RISK_GATE_LISTING_NOTIONAL_MAX_PER_MINUTE_LSB  0
+#define PENSTOCK_RISK_GATE_LISTING_NOTIONAL_MAX_PER_MINUTE_RESET UINT64_C(0x0)
 
 /* rw, 32 bits: What a lot adds to an interval, in kW. */
 #define PENSTOCK_RISK_GATE_LISTING_KW_PER_LOT_OFFSET UINT32_C(0x078)
@@ -196,7 +196,7 @@
 #define PENSTOCK_RISK_GATE_LINK_INDEX_LSB  0
 #define PENSTOCK_RISK_GATE_LINK_INDEX_RESET UINT32_C(0x0)
 
-/* rw, 32 bits: An interval of the listing that points to this link. */
+/* rw, 32 bits: An interval of the listing that points to this link. No listing may have one twice: each would be judged and entered as if it were alone. */
 #define PENSTOCK_RISK_GATE_LINK_INTERVAL_OFFSET UINT32_C(0x0a4)
 #define PENSTOCK_RISK_GATE_LINK_INTERVAL_MASK UINT32_C(0xffff) /* [15:0] */
 #define PENSTOCK_RISK_GATE_LINK_INTERVAL_LSB  0
@@ -225,7 +225,7 @@
 #define PENSTOCK_RISK_GATE_INTERVAL_SHORT_MAX_KW_LSB  0
 #define PENSTOCK_RISK_GATE_INTERVAL_SHORT_MAX_KW_RESET UINT32_C(0x0)
 
-/* rw, 32 bits: Bought less sold. */
+/* rw, 32 bits: Bought less sold; -2**(KW_W-1) is held as one more, where no sale fits. */
 #define PENSTOCK_RISK_GATE_INTERVAL_NET_KW_OFFSET UINT32_C(0x0b8)
 #define PENSTOCK_RISK_GATE_INTERVAL_NET_KW_MASK UINT32_C(0xffffffff) /* [31:0] */
 #define PENSTOCK_RISK_GATE_INTERVAL_NET_KW_LSB  0

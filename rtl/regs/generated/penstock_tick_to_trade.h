@@ -7,7 +7,7 @@
 
 #define PENSTOCK_TICK_TO_TRADE_ID          UINT32_C(0x54325430) /* T2T0 */
 #define PENSTOCK_TICK_TO_TRADE_VERSION     UINT32_C(1)
-#define PENSTOCK_TICK_TO_TRADE_LAYOUT_HASH UINT32_C(0x1d3eaa98)
+#define PENSTOCK_TICK_TO_TRADE_LAYOUT_HASH UINT32_C(0x1eb596a6)
 
 /* rw, 32 bits: While 1, the gate refuses every order and the encoder begins none. An order that has begun ends. */
 #define PENSTOCK_TICK_TO_TRADE_KILL_OFFSET UINT32_C(0x010)
@@ -43,6 +43,10 @@
 #define PENSTOCK_TICK_TO_TRADE_STATE_OUTPUT_WAITS_LSB  3
 #define PENSTOCK_TICK_TO_TRADE_STATE_KILLED_MASK UINT32_C(0x10) /* [4]: The kill switch as the chain sees it, from whichever page. */
 #define PENSTOCK_TICK_TO_TRADE_STATE_KILLED_LSB  4
+#define PENSTOCK_TICK_TO_TRADE_STATE_OCCUPIED_MASK UINT32_C(0x20) /* [5]: Something is on its way: a frame has begun, or what came of one has not left yet. */
+#define PENSTOCK_TICK_TO_TRADE_STATE_OCCUPIED_LSB  5
+#define PENSTOCK_TICK_TO_TRADE_STATE_DRAINED_MASK UINT32_C(0x40) /* [6]: Since the latest drain there was a clock with nothing inside. */
+#define PENSTOCK_TICK_TO_TRADE_STATE_DRAINED_LSB  6
 
 /* r, 32 bits: Order messages begun. */
 #define PENSTOCK_TICK_TO_TRADE_SENT_COUNT_OFFSET UINT32_C(0x024)
@@ -91,23 +95,78 @@
 #define PENSTOCK_TICK_TO_TRADE_LATENCY_COUNT_LSB  0
 
 /* r, 32 bits: Least latency in clocks; all ones before the first order. */
-#define PENSTOCK_TICK_TO_TRADE_LATENCY_MIN_OFFSET UINT32_C(0x048)
-#define PENSTOCK_TICK_TO_TRADE_LATENCY_MIN_MASK UINT32_C(0xffffffff) /* [31:0] */
-#define PENSTOCK_TICK_TO_TRADE_LATENCY_MIN_LSB  0
+#define PENSTOCK_TICK_TO_TRADE_LATENCY_MIN_CLOCKS_OFFSET UINT32_C(0x048)
+#define PENSTOCK_TICK_TO_TRADE_LATENCY_MIN_CLOCKS_MASK UINT32_C(0xffffffff) /* [31:0] */
+#define PENSTOCK_TICK_TO_TRADE_LATENCY_MIN_CLOCKS_LSB  0
 
 /* r, 32 bits: Largest latency in clocks. */
-#define PENSTOCK_TICK_TO_TRADE_LATENCY_MAX_OFFSET UINT32_C(0x04c)
-#define PENSTOCK_TICK_TO_TRADE_LATENCY_MAX_MASK UINT32_C(0xffffffff) /* [31:0] */
-#define PENSTOCK_TICK_TO_TRADE_LATENCY_MAX_LSB  0
+#define PENSTOCK_TICK_TO_TRADE_LATENCY_MAX_CLOCKS_OFFSET UINT32_C(0x04c)
+#define PENSTOCK_TICK_TO_TRADE_LATENCY_MAX_CLOCKS_MASK UINT32_C(0xffffffff) /* [31:0] */
+#define PENSTOCK_TICK_TO_TRADE_LATENCY_MAX_CLOCKS_LSB  0
 
 /* r, 32 bits: Latency of the latest order in clocks. */
-#define PENSTOCK_TICK_TO_TRADE_LATENCY_LAST_OFFSET UINT32_C(0x050)
-#define PENSTOCK_TICK_TO_TRADE_LATENCY_LAST_MASK UINT32_C(0xffffffff) /* [31:0] */
-#define PENSTOCK_TICK_TO_TRADE_LATENCY_LAST_LSB  0
+#define PENSTOCK_TICK_TO_TRADE_LATENCY_LAST_CLOCKS_OFFSET UINT32_C(0x050)
+#define PENSTOCK_TICK_TO_TRADE_LATENCY_LAST_CLOCKS_MASK UINT32_C(0xffffffff) /* [31:0] */
+#define PENSTOCK_TICK_TO_TRADE_LATENCY_LAST_CLOCKS_LSB  0
 
 /* r, 64 bits: Sum of all latencies in clocks. */
-#define PENSTOCK_TICK_TO_TRADE_LATENCY_SUM_OFFSET UINT32_C(0x058)
-#define PENSTOCK_TICK_TO_TRADE_LATENCY_SUM_MASK UINT64_C(0xffffffffffffffff) /* [63:0] */
-#define PENSTOCK_TICK_TO_TRADE_LATENCY_SUM_LSB  0
+#define PENSTOCK_TICK_TO_TRADE_LATENCY_SUM_CLOCKS_OFFSET UINT32_C(0x058)
+#define PENSTOCK_TICK_TO_TRADE_LATENCY_SUM_CLOCKS_MASK UINT64_C(0xffffffffffffffff) /* [63:0] */
+#define PENSTOCK_TICK_TO_TRADE_LATENCY_SUM_CLOCKS_LSB  0
+
+/* pulse, 32 bits: Begin to watch for a clock with nothing inside: what came before has left by then. */
+#define PENSTOCK_TICK_TO_TRADE_DRAIN_OFFSET UINT32_C(0x060)
+#define PENSTOCK_TICK_TO_TRADE_DRAIN_MASK UINT32_C(0x1) /* [0] */
+#define PENSTOCK_TICK_TO_TRADE_DRAIN_LSB  0
+
+/* rw, 32 bits: While 1, a frame of market data that fell disarms every rule of the trigger. */
+#define PENSTOCK_TICK_TO_TRADE_LOST_DISARMS_OFFSET UINT32_C(0x064)
+#define PENSTOCK_TICK_TO_TRADE_LOST_DISARMS_MASK UINT32_C(0x1) /* [0] */
+#define PENSTOCK_TICK_TO_TRADE_LOST_DISARMS_LSB  0
+#define PENSTOCK_TICK_TO_TRADE_LOST_DISARMS_RESET UINT32_C(0x1)
+
+/* rw, 32 bits: What the next command tells the gate: 1 an order works that came another way, 2 one was cancelled, 3 one was dealt. */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_KIND_OFFSET UINT32_C(0x068)
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_KIND_MASK UINT32_C(0x3) /* [1:0] */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_KIND_LSB  0
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_KIND_RESET UINT32_C(0x0)
+
+/* rw, 32 bits: The slot of the next command. */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_SLOT_OFFSET UINT32_C(0x06c)
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_SLOT_MASK UINT32_C(0xffff) /* [15:0] */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_SLOT_LSB  0
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_SLOT_RESET UINT32_C(0x0)
+
+/* rw, 32 bits: The side of its order: 1 buy, 2 sell. */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_SIDE_OFFSET UINT32_C(0x070)
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_SIDE_MASK UINT32_C(0x3) /* [1:0] */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_SIDE_LSB  0
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_SIDE_RESET UINT32_C(0x0)
+
+/* rw, 32 bits: Its lots. */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_LOTS_OFFSET UINT32_C(0x074)
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_LOTS_MASK UINT32_C(0xffffffff) /* [31:0] */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_LOTS_LSB  0
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_LOTS_RESET UINT32_C(0x0)
+
+/* pulse, 32 bits: Give the command to the gate, between two orders. Not heard while one is busy. */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_OFFSET UINT32_C(0x078)
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_MASK UINT32_C(0x1) /* [0] */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_LSB  0
+
+/* r, 32 bits: The latest command has no answer yet: the gate, or who takes the orders, is to come first. */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_BUSY_OFFSET UINT32_C(0x07c)
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_BUSY_MASK UINT32_C(0x1) /* [0] */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_BUSY_LSB  0
+
+/* r, 32 bits: The gate's answer to the latest command: a reason, 0 when it was done. */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_REASON_OFFSET UINT32_C(0x080)
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_REASON_MASK UINT32_C(0xff) /* [7:0] */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_REASON_LSB  0
+
+/* r, 32 bits: Commands answered. */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_COUNT_OFFSET UINT32_C(0x084)
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_COUNT_MASK UINT32_C(0xffffffff) /* [31:0] */
+#define PENSTOCK_TICK_TO_TRADE_COMMAND_COUNT_LSB  0
 
 #endif /* PENSTOCK_TICK_TO_TRADE_H */

@@ -29,7 +29,7 @@
 //   0x064  listing_has_cap                  rw     [0]
 //   0x068  listing_cap_ticks                rw     [31:0]
 //   0x06c  listing_has_notional             rw     [0]
-//   0x070  listing_notional_max             rw     [63:0]
+//   0x070  listing_notional_max_per_minute  rw     [63:0]
 //   0x078  listing_kw_per_lot               rw     [31:0]
 //   0x07c  listing_ref_required             rw     [0]
 //   0x080  listing_ref_age_unlimited        rw     [0]
@@ -133,7 +133,7 @@ module risk_gate_regs #(
     output      logic                         cfg_listing_has_cap,
     output      logic signed [PRICE_W-1:0]    cfg_listing_cap_ticks,
     output      logic                         cfg_listing_has_notional,
-    output      logic [NOTIONAL_W-1:0]        cfg_listing_notional_max,
+    output      logic [NOTIONAL_W-1:0]        cfg_listing_notional_max_per_minute,
     output      logic [KW_PER_LOT_W-1:0]      cfg_listing_kw_per_lot,
     output      logic                         cfg_listing_ref_required,
     output      logic                         cfg_listing_ref_age_unlimited,
@@ -177,82 +177,82 @@ module risk_gate_regs #(
 );
     localparam logic [31:0] ID          = 32'h47415445;  // GATE
     localparam logic [31:0] VERSION     = 32'd1;
-    localparam logic [31:0] LAYOUT_HASH = 32'h105e147f;
+    localparam logic [31:0] LAYOUT_HASH = 32'h6ac89911;
     localparam logic [1:0]  OKAY = 2'b00, SLVERR = 2'b10;
 
-    localparam logic [11:0] AT_ID                              = 12'h000;
-    localparam logic [11:0] AT_VERSION                         = 12'h004;
-    localparam logic [11:0] AT_LAYOUT_HASH                     = 12'h008;
-    localparam logic [11:0] AT_NEXT                            = 12'h00c;
-    localparam logic [11:0] AT_SLOTS                           = 12'h010;
-    localparam logic [11:0] AT_INTERVALS                       = 12'h014;
-    localparam logic [11:0] AT_LINKS                           = 12'h018;
-    localparam logic [11:0] AT_PRICE_BITS                      = 12'h01c;
-    localparam logic [11:0] AT_QTY_BITS                        = 12'h020;
-    localparam logic [11:0] AT_NOTIONAL_BITS                   = 12'h024;
-    localparam logic [11:0] AT_KW_BITS                         = 12'h028;
-    localparam logic [11:0] AT_KW_PER_LOT_BITS                 = 12'h02c;
-    localparam logic [11:0] AT_SEEN_SETS                       = 12'h030;
-    localparam logic [11:0] AT_SEEN_WAYS                       = 12'h034;
-    localparam logic [11:0] AT_KILL                            = 12'h038;
-    localparam logic [11:0] AT_PAUSED                          = 12'h03c;
-    localparam logic [11:0] AT_LISTING_INDEX                   = 12'h040;
-    localparam logic [11:0] AT_LISTING_STATE                   = 12'h044;
-    localparam logic [11:0] AT_LISTING_QTY_MIN_LOTS            = 12'h048;
-    localparam logic [11:0] AT_LISTING_QTY_MAX_LOTS            = 12'h04c;
-    localparam logic [11:0] AT_LISTING_COLLAR_TICKS_LOW        = 12'h050;
-    localparam logic [11:0] AT_LISTING_COLLAR_TICKS_HIGH       = 12'h054;
-    localparam logic [11:0] AT_LISTING_COLLAR_UNLIMITED        = 12'h058;
-    localparam logic [11:0] AT_LISTING_HAS_FLOOR               = 12'h05c;
-    localparam logic [11:0] AT_LISTING_FLOOR_TICKS             = 12'h060;
-    localparam logic [11:0] AT_LISTING_HAS_CAP                 = 12'h064;
-    localparam logic [11:0] AT_LISTING_CAP_TICKS               = 12'h068;
-    localparam logic [11:0] AT_LISTING_HAS_NOTIONAL            = 12'h06c;
-    localparam logic [11:0] AT_LISTING_NOTIONAL_MAX_LOW        = 12'h070;
-    localparam logic [11:0] AT_LISTING_NOTIONAL_MAX_HIGH       = 12'h074;
-    localparam logic [11:0] AT_LISTING_KW_PER_LOT              = 12'h078;
-    localparam logic [11:0] AT_LISTING_REF_REQUIRED            = 12'h07c;
-    localparam logic [11:0] AT_LISTING_REF_AGE_UNLIMITED       = 12'h080;
-    localparam logic [11:0] AT_LISTING_REF_AGE_MAX_NS_LOW      = 12'h088;
-    localparam logic [11:0] AT_LISTING_REF_AGE_MAX_NS_HIGH     = 12'h08c;
-    localparam logic [11:0] AT_LISTING_FIRST_INTERVAL          = 12'h090;
-    localparam logic [11:0] AT_LISTING_LINK                    = 12'h094;
-    localparam logic [11:0] AT_LISTING_INTERVAL_COUNT          = 12'h098;
-    localparam logic [11:0] AT_LISTING                         = 12'h09c;
-    localparam logic [11:0] AT_LINK_INDEX                      = 12'h0a0;
-    localparam logic [11:0] AT_LINK_INTERVAL                   = 12'h0a4;
-    localparam logic [11:0] AT_LINK                            = 12'h0a8;
-    localparam logic [11:0] AT_INTERVAL_INDEX                  = 12'h0ac;
-    localparam logic [11:0] AT_INTERVAL_LONG_MAX_KW            = 12'h0b0;
-    localparam logic [11:0] AT_INTERVAL_SHORT_MAX_KW           = 12'h0b4;
-    localparam logic [11:0] AT_INTERVAL_NET_KW                 = 12'h0b8;
-    localparam logic [11:0] AT_INTERVAL_BUY_WORKING_KW         = 12'h0bc;
-    localparam logic [11:0] AT_INTERVAL_SELL_WORKING_KW        = 12'h0c0;
-    localparam logic [11:0] AT_INTERVAL                        = 12'h0c4;
-    localparam logic [11:0] AT_INTERVAL_STORED_LONG_MAX_KW     = 12'h0c8;
-    localparam logic [11:0] AT_INTERVAL_STORED_SHORT_MAX_KW    = 12'h0cc;
-    localparam logic [11:0] AT_INTERVAL_STORED_NET_KW          = 12'h0d0;
-    localparam logic [11:0] AT_INTERVAL_STORED_BUY_WORKING_KW  = 12'h0d4;
-    localparam logic [11:0] AT_INTERVAL_STORED_SELL_WORKING_KW = 12'h0d8;
-    localparam logic [11:0] AT_RATE_NS_PER_MESSAGE_LOW         = 12'h0e0;
-    localparam logic [11:0] AT_RATE_NS_PER_MESSAGE_HIGH        = 12'h0e4;
-    localparam logic [11:0] AT_RATE_WINDOW_NS_LOW              = 12'h0e8;
-    localparam logic [11:0] AT_RATE_WINDOW_NS_HIGH             = 12'h0ec;
-    localparam logic [11:0] AT_RATE_NONE                       = 12'h0f0;
-    localparam logic [11:0] AT_RATE_UNLIMITED                  = 12'h0f4;
-    localparam logic [11:0] AT_RATE_EMPTY_NS_LOW               = 12'h0f8;
-    localparam logic [11:0] AT_RATE_EMPTY_NS_HIGH              = 12'h0fc;
-    localparam logic [11:0] AT_RATE                            = 12'h100;
-    localparam logic [11:0] AT_RATE_STORED_EMPTY_NS_LOW        = 12'h108;
-    localparam logic [11:0] AT_RATE_STORED_EMPTY_NS_HIGH       = 12'h10c;
-    localparam logic [11:0] AT_REFERENCE_INDEX                 = 12'h110;
-    localparam logic [11:0] AT_REFERENCE_HAS_PRICE             = 12'h114;
-    localparam logic [11:0] AT_REFERENCE_PRICE_TICKS           = 12'h118;
-    localparam logic [11:0] AT_REFERENCE_AT_NS_LOW             = 12'h120;
-    localparam logic [11:0] AT_REFERENCE_AT_NS_HIGH            = 12'h124;
-    localparam logic [11:0] AT_REFERENCE                       = 12'h128;
-    localparam logic [11:0] AT_COUNT_INDEX                     = 12'h12c;
-    localparam logic [11:0] AT_COUNT                           = 12'h130;
+    localparam logic [11:0] AT_ID                                   = 12'h000;
+    localparam logic [11:0] AT_VERSION                              = 12'h004;
+    localparam logic [11:0] AT_LAYOUT_HASH                          = 12'h008;
+    localparam logic [11:0] AT_NEXT                                 = 12'h00c;
+    localparam logic [11:0] AT_SLOTS                                = 12'h010;
+    localparam logic [11:0] AT_INTERVALS                            = 12'h014;
+    localparam logic [11:0] AT_LINKS                                = 12'h018;
+    localparam logic [11:0] AT_PRICE_BITS                           = 12'h01c;
+    localparam logic [11:0] AT_QTY_BITS                             = 12'h020;
+    localparam logic [11:0] AT_NOTIONAL_BITS                        = 12'h024;
+    localparam logic [11:0] AT_KW_BITS                              = 12'h028;
+    localparam logic [11:0] AT_KW_PER_LOT_BITS                      = 12'h02c;
+    localparam logic [11:0] AT_SEEN_SETS                            = 12'h030;
+    localparam logic [11:0] AT_SEEN_WAYS                            = 12'h034;
+    localparam logic [11:0] AT_KILL                                 = 12'h038;
+    localparam logic [11:0] AT_PAUSED                               = 12'h03c;
+    localparam logic [11:0] AT_LISTING_INDEX                        = 12'h040;
+    localparam logic [11:0] AT_LISTING_STATE                        = 12'h044;
+    localparam logic [11:0] AT_LISTING_QTY_MIN_LOTS                 = 12'h048;
+    localparam logic [11:0] AT_LISTING_QTY_MAX_LOTS                 = 12'h04c;
+    localparam logic [11:0] AT_LISTING_COLLAR_TICKS_LOW             = 12'h050;
+    localparam logic [11:0] AT_LISTING_COLLAR_TICKS_HIGH            = 12'h054;
+    localparam logic [11:0] AT_LISTING_COLLAR_UNLIMITED             = 12'h058;
+    localparam logic [11:0] AT_LISTING_HAS_FLOOR                    = 12'h05c;
+    localparam logic [11:0] AT_LISTING_FLOOR_TICKS                  = 12'h060;
+    localparam logic [11:0] AT_LISTING_HAS_CAP                      = 12'h064;
+    localparam logic [11:0] AT_LISTING_CAP_TICKS                    = 12'h068;
+    localparam logic [11:0] AT_LISTING_HAS_NOTIONAL                 = 12'h06c;
+    localparam logic [11:0] AT_LISTING_NOTIONAL_MAX_PER_MINUTE_LOW  = 12'h070;
+    localparam logic [11:0] AT_LISTING_NOTIONAL_MAX_PER_MINUTE_HIGH = 12'h074;
+    localparam logic [11:0] AT_LISTING_KW_PER_LOT                   = 12'h078;
+    localparam logic [11:0] AT_LISTING_REF_REQUIRED                 = 12'h07c;
+    localparam logic [11:0] AT_LISTING_REF_AGE_UNLIMITED            = 12'h080;
+    localparam logic [11:0] AT_LISTING_REF_AGE_MAX_NS_LOW           = 12'h088;
+    localparam logic [11:0] AT_LISTING_REF_AGE_MAX_NS_HIGH          = 12'h08c;
+    localparam logic [11:0] AT_LISTING_FIRST_INTERVAL               = 12'h090;
+    localparam logic [11:0] AT_LISTING_LINK                         = 12'h094;
+    localparam logic [11:0] AT_LISTING_INTERVAL_COUNT               = 12'h098;
+    localparam logic [11:0] AT_LISTING                              = 12'h09c;
+    localparam logic [11:0] AT_LINK_INDEX                           = 12'h0a0;
+    localparam logic [11:0] AT_LINK_INTERVAL                        = 12'h0a4;
+    localparam logic [11:0] AT_LINK                                 = 12'h0a8;
+    localparam logic [11:0] AT_INTERVAL_INDEX                       = 12'h0ac;
+    localparam logic [11:0] AT_INTERVAL_LONG_MAX_KW                 = 12'h0b0;
+    localparam logic [11:0] AT_INTERVAL_SHORT_MAX_KW                = 12'h0b4;
+    localparam logic [11:0] AT_INTERVAL_NET_KW                      = 12'h0b8;
+    localparam logic [11:0] AT_INTERVAL_BUY_WORKING_KW              = 12'h0bc;
+    localparam logic [11:0] AT_INTERVAL_SELL_WORKING_KW             = 12'h0c0;
+    localparam logic [11:0] AT_INTERVAL                             = 12'h0c4;
+    localparam logic [11:0] AT_INTERVAL_STORED_LONG_MAX_KW          = 12'h0c8;
+    localparam logic [11:0] AT_INTERVAL_STORED_SHORT_MAX_KW         = 12'h0cc;
+    localparam logic [11:0] AT_INTERVAL_STORED_NET_KW               = 12'h0d0;
+    localparam logic [11:0] AT_INTERVAL_STORED_BUY_WORKING_KW       = 12'h0d4;
+    localparam logic [11:0] AT_INTERVAL_STORED_SELL_WORKING_KW      = 12'h0d8;
+    localparam logic [11:0] AT_RATE_NS_PER_MESSAGE_LOW              = 12'h0e0;
+    localparam logic [11:0] AT_RATE_NS_PER_MESSAGE_HIGH             = 12'h0e4;
+    localparam logic [11:0] AT_RATE_WINDOW_NS_LOW                   = 12'h0e8;
+    localparam logic [11:0] AT_RATE_WINDOW_NS_HIGH                  = 12'h0ec;
+    localparam logic [11:0] AT_RATE_NONE                            = 12'h0f0;
+    localparam logic [11:0] AT_RATE_UNLIMITED                       = 12'h0f4;
+    localparam logic [11:0] AT_RATE_EMPTY_NS_LOW                    = 12'h0f8;
+    localparam logic [11:0] AT_RATE_EMPTY_NS_HIGH                   = 12'h0fc;
+    localparam logic [11:0] AT_RATE                                 = 12'h100;
+    localparam logic [11:0] AT_RATE_STORED_EMPTY_NS_LOW             = 12'h108;
+    localparam logic [11:0] AT_RATE_STORED_EMPTY_NS_HIGH            = 12'h10c;
+    localparam logic [11:0] AT_REFERENCE_INDEX                      = 12'h110;
+    localparam logic [11:0] AT_REFERENCE_HAS_PRICE                  = 12'h114;
+    localparam logic [11:0] AT_REFERENCE_PRICE_TICKS                = 12'h118;
+    localparam logic [11:0] AT_REFERENCE_AT_NS_LOW                  = 12'h120;
+    localparam logic [11:0] AT_REFERENCE_AT_NS_HIGH                 = 12'h124;
+    localparam logic [11:0] AT_REFERENCE                            = 12'h128;
+    localparam logic [11:0] AT_COUNT_INDEX                          = 12'h12c;
+    localparam logic [11:0] AT_COUNT                                = 12'h130;
 
     initial begin
         if (SLOTS < 2 || SLOTS > 65536) $fatal(1, "%m: SLOTS=%0d, wanted 2 .. 65536", SLOTS);
@@ -289,57 +289,57 @@ module risk_gate_regs #(
 
     // Whether the addressed register takes this word; no other address takes any.
     wire logic takes = &wstrb_q && (
-        awaddr_q == AT_KILL                        ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_PAUSED                      ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_LISTING_INDEX               ? wdata_q < 32'(SLOTS) :
-        awaddr_q == AT_LISTING_STATE               ? wdata_q < 32'd3 :
-        awaddr_q == AT_LISTING_QTY_MIN_LOTS        ? (wdata_q >> QTY_W) == '0 :
-        awaddr_q == AT_LISTING_QTY_MAX_LOTS        ? (wdata_q >> QTY_W) == '0 :
-        awaddr_q == AT_LISTING_COLLAR_TICKS_LOW    ? 1'b1 :
-        awaddr_q == AT_LISTING_COLLAR_TICKS_HIGH   ? low_kept && (wide >> PRICE_W) == '0 :
-        awaddr_q == AT_LISTING_COLLAR_UNLIMITED    ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_LISTING_HAS_FLOOR           ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_LISTING_FLOOR_TICKS         ? 32'($signed(wdata_q[PRICE_W-1:0])) == wdata_q :
-        awaddr_q == AT_LISTING_HAS_CAP             ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_LISTING_CAP_TICKS           ? 32'($signed(wdata_q[PRICE_W-1:0])) == wdata_q :
-        awaddr_q == AT_LISTING_HAS_NOTIONAL        ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_LISTING_NOTIONAL_MAX_LOW    ? 1'b1 :
-        awaddr_q == AT_LISTING_NOTIONAL_MAX_HIGH   ? low_kept && (wide >> NOTIONAL_W) == '0 :
-        awaddr_q == AT_LISTING_KW_PER_LOT          ? (wdata_q >> KW_PER_LOT_W) == '0 :
-        awaddr_q == AT_LISTING_REF_REQUIRED        ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_LISTING_REF_AGE_UNLIMITED   ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_LISTING_REF_AGE_MAX_NS_LOW  ? 1'b1 :
-        awaddr_q == AT_LISTING_REF_AGE_MAX_NS_HIGH ? low_kept && !wide[63] :
-        awaddr_q == AT_LISTING_FIRST_INTERVAL      ? wdata_q < 32'(INTERVALS) :
-        awaddr_q == AT_LISTING_LINK                ? wdata_q < 32'(LINKS) :
-        awaddr_q == AT_LISTING_INTERVAL_COUNT      ? wdata_q < 32'(LINKS) :
-        awaddr_q == AT_LISTING                     ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_LINK_INDEX                  ? wdata_q < 32'(LINKS) :
-        awaddr_q == AT_LINK_INTERVAL               ? wdata_q < 32'(INTERVALS) :
-        awaddr_q == AT_LINK                        ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_INTERVAL_INDEX              ? wdata_q < 32'(INTERVALS) :
-        awaddr_q == AT_INTERVAL_LONG_MAX_KW        ? (wdata_q >> KW_LIMIT_W) == '0 :
-        awaddr_q == AT_INTERVAL_SHORT_MAX_KW       ? (wdata_q >> KW_LIMIT_W) == '0 :
-        awaddr_q == AT_INTERVAL_NET_KW             ? 32'($signed(wdata_q[KW_W-1:0])) == wdata_q :
-        awaddr_q == AT_INTERVAL_BUY_WORKING_KW     ? (wdata_q >> KW_LIMIT_W) == '0 :
-        awaddr_q == AT_INTERVAL_SELL_WORKING_KW    ? (wdata_q >> KW_LIMIT_W) == '0 :
-        awaddr_q == AT_INTERVAL                    ? wdata_q[31:3] == '0 :
-        awaddr_q == AT_RATE_NS_PER_MESSAGE_LOW     ? 1'b1 :
-        awaddr_q == AT_RATE_NS_PER_MESSAGE_HIGH    ? low_kept && !wide[63] :
-        awaddr_q == AT_RATE_WINDOW_NS_LOW          ? 1'b1 :
-        awaddr_q == AT_RATE_WINDOW_NS_HIGH         ? low_kept && !wide[63] :
-        awaddr_q == AT_RATE_NONE                   ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_RATE_UNLIMITED              ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_RATE_EMPTY_NS_LOW           ? 1'b1 :
-        awaddr_q == AT_RATE_EMPTY_NS_HIGH          ? low_kept && !wide[63] :
-        awaddr_q == AT_RATE                        ? wdata_q[31:2] == '0 :
-        awaddr_q == AT_REFERENCE_INDEX             ? wdata_q < 32'(SLOTS) :
-        awaddr_q == AT_REFERENCE_HAS_PRICE         ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_REFERENCE_PRICE_TICKS       ? 32'($signed(wdata_q[PRICE_W-1:0])) == wdata_q :
-        awaddr_q == AT_REFERENCE_AT_NS_LOW         ? 1'b1 :
-        awaddr_q == AT_REFERENCE_AT_NS_HIGH        ? low_kept && !wide[63] :
-        awaddr_q == AT_REFERENCE                   ? wdata_q[31:1] == '0 :
-        awaddr_q == AT_COUNT_INDEX                 ? wdata_q[31:6] == '0 :
+        awaddr_q == AT_KILL                                 ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_PAUSED                               ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_LISTING_INDEX                        ? wdata_q < 32'(SLOTS) :
+        awaddr_q == AT_LISTING_STATE                        ? wdata_q < 32'd3 :
+        awaddr_q == AT_LISTING_QTY_MIN_LOTS                 ? (wdata_q >> QTY_W) == '0 :
+        awaddr_q == AT_LISTING_QTY_MAX_LOTS                 ? (wdata_q >> QTY_W) == '0 :
+        awaddr_q == AT_LISTING_COLLAR_TICKS_LOW             ? 1'b1 :
+        awaddr_q == AT_LISTING_COLLAR_TICKS_HIGH            ? low_kept && (wide >> PRICE_W) == '0 :
+        awaddr_q == AT_LISTING_COLLAR_UNLIMITED             ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_LISTING_HAS_FLOOR                    ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_LISTING_FLOOR_TICKS                  ? 32'($signed(wdata_q[PRICE_W-1:0])) == wdata_q :
+        awaddr_q == AT_LISTING_HAS_CAP                      ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_LISTING_CAP_TICKS                    ? 32'($signed(wdata_q[PRICE_W-1:0])) == wdata_q :
+        awaddr_q == AT_LISTING_HAS_NOTIONAL                 ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_LISTING_NOTIONAL_MAX_PER_MINUTE_LOW  ? 1'b1 :
+        awaddr_q == AT_LISTING_NOTIONAL_MAX_PER_MINUTE_HIGH ? low_kept && (wide >> NOTIONAL_W) == '0 :
+        awaddr_q == AT_LISTING_KW_PER_LOT                   ? (wdata_q >> KW_PER_LOT_W) == '0 :
+        awaddr_q == AT_LISTING_REF_REQUIRED                 ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_LISTING_REF_AGE_UNLIMITED            ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_LISTING_REF_AGE_MAX_NS_LOW           ? 1'b1 :
+        awaddr_q == AT_LISTING_REF_AGE_MAX_NS_HIGH          ? low_kept && !wide[63] :
+        awaddr_q == AT_LISTING_FIRST_INTERVAL               ? wdata_q < 32'(INTERVALS) :
+        awaddr_q == AT_LISTING_LINK                         ? wdata_q < 32'(LINKS) :
+        awaddr_q == AT_LISTING_INTERVAL_COUNT               ? wdata_q < 32'(LINKS) :
+        awaddr_q == AT_LISTING                              ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_LINK_INDEX                           ? wdata_q < 32'(LINKS) :
+        awaddr_q == AT_LINK_INTERVAL                        ? wdata_q < 32'(INTERVALS) :
+        awaddr_q == AT_LINK                                 ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_INTERVAL_INDEX                       ? wdata_q < 32'(INTERVALS) :
+        awaddr_q == AT_INTERVAL_LONG_MAX_KW                 ? (wdata_q >> KW_LIMIT_W) == '0 :
+        awaddr_q == AT_INTERVAL_SHORT_MAX_KW                ? (wdata_q >> KW_LIMIT_W) == '0 :
+        awaddr_q == AT_INTERVAL_NET_KW                      ? 32'($signed(wdata_q[KW_W-1:0])) == wdata_q :
+        awaddr_q == AT_INTERVAL_BUY_WORKING_KW              ? (wdata_q >> KW_LIMIT_W) == '0 :
+        awaddr_q == AT_INTERVAL_SELL_WORKING_KW             ? (wdata_q >> KW_LIMIT_W) == '0 :
+        awaddr_q == AT_INTERVAL                             ? wdata_q[31:3] == '0 :
+        awaddr_q == AT_RATE_NS_PER_MESSAGE_LOW              ? 1'b1 :
+        awaddr_q == AT_RATE_NS_PER_MESSAGE_HIGH             ? low_kept && !wide[63] :
+        awaddr_q == AT_RATE_WINDOW_NS_LOW                   ? 1'b1 :
+        awaddr_q == AT_RATE_WINDOW_NS_HIGH                  ? low_kept && !wide[63] :
+        awaddr_q == AT_RATE_NONE                            ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_RATE_UNLIMITED                       ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_RATE_EMPTY_NS_LOW                    ? 1'b1 :
+        awaddr_q == AT_RATE_EMPTY_NS_HIGH                   ? low_kept && !wide[63] :
+        awaddr_q == AT_RATE                                 ? wdata_q[31:2] == '0 :
+        awaddr_q == AT_REFERENCE_INDEX                      ? wdata_q < 32'(SLOTS) :
+        awaddr_q == AT_REFERENCE_HAS_PRICE                  ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_REFERENCE_PRICE_TICKS                ? 32'($signed(wdata_q[PRICE_W-1:0])) == wdata_q :
+        awaddr_q == AT_REFERENCE_AT_NS_LOW                  ? 1'b1 :
+        awaddr_q == AT_REFERENCE_AT_NS_HIGH                 ? low_kept && !wide[63] :
+        awaddr_q == AT_REFERENCE                            ? wdata_q[31:1] == '0 :
+        awaddr_q == AT_COUNT_INDEX                          ? wdata_q[31:6] == '0 :
         1'b0);
 
     // A read.
@@ -382,7 +382,7 @@ module risk_gate_regs #(
 
         if (write && takes_q)
             case (awaddr_q)
-                AT_LISTING_COLLAR_TICKS_LOW, AT_LISTING_NOTIONAL_MAX_LOW, AT_LISTING_REF_AGE_MAX_NS_LOW, AT_RATE_NS_PER_MESSAGE_LOW, AT_RATE_WINDOW_NS_LOW, AT_RATE_EMPTY_NS_LOW, AT_REFERENCE_AT_NS_LOW: begin
+                AT_LISTING_COLLAR_TICKS_LOW, AT_LISTING_NOTIONAL_MAX_PER_MINUTE_LOW, AT_LISTING_REF_AGE_MAX_NS_LOW, AT_RATE_NS_PER_MESSAGE_LOW, AT_RATE_WINDOW_NS_LOW, AT_RATE_EMPTY_NS_LOW, AT_REFERENCE_AT_NS_LOW: begin
                     low_q      <= 1'b1;
                     low_at_q   <= awaddr_q;
                     low_word_q <= wdata_q;
@@ -403,8 +403,8 @@ module risk_gate_regs #(
                 AT_LISTING_HAS_CAP: cfg_listing_has_cap <= wdata_q[0];
                 AT_LISTING_CAP_TICKS: cfg_listing_cap_ticks <= wdata_q[PRICE_W-1:0];
                 AT_LISTING_HAS_NOTIONAL: cfg_listing_has_notional <= wdata_q[0];
-                AT_LISTING_NOTIONAL_MAX_HIGH: begin
-                    cfg_listing_notional_max <= wide[NOTIONAL_W-1:0];
+                AT_LISTING_NOTIONAL_MAX_PER_MINUTE_HIGH: begin
+                    cfg_listing_notional_max_per_minute <= wide[NOTIONAL_W-1:0];
                     low_q <= 1'b0;
                 end
                 AT_LISTING_KW_PER_LOT: cfg_listing_kw_per_lot <= wdata_q[KW_PER_LOT_W-1:0];
@@ -522,8 +522,8 @@ module risk_gate_regs #(
                 AT_COUNT: s_axil_rdata <= 32'(sts_count);
                 AT_LISTING_COLLAR_TICKS_LOW:
                     {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, 64'(cfg_listing_collar_ticks)};
-                AT_LISTING_NOTIONAL_MAX_LOW:
-                    {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, 64'(cfg_listing_notional_max)};
+                AT_LISTING_NOTIONAL_MAX_PER_MINUTE_LOW:
+                    {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, 64'(cfg_listing_notional_max_per_minute)};
                 AT_LISTING_REF_AGE_MAX_NS_LOW:
                     {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, 64'(cfg_listing_ref_age_max_ns)};
                 AT_RATE_NS_PER_MESSAGE_LOW:
@@ -536,7 +536,7 @@ module risk_gate_regs #(
                     {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, 64'(sts_rate_stored_empty_ns)};
                 AT_REFERENCE_AT_NS_LOW:
                     {high_q, high_at_q, high_word_q, s_axil_rdata} <= {1'b1, araddr_q, 64'(cfg_reference_at_ns)};
-                AT_LISTING_COLLAR_TICKS_HIGH, AT_LISTING_NOTIONAL_MAX_HIGH, AT_LISTING_REF_AGE_MAX_NS_HIGH, AT_RATE_NS_PER_MESSAGE_HIGH, AT_RATE_WINDOW_NS_HIGH, AT_RATE_EMPTY_NS_HIGH, AT_RATE_STORED_EMPTY_NS_HIGH, AT_REFERENCE_AT_NS_HIGH:
+                AT_LISTING_COLLAR_TICKS_HIGH, AT_LISTING_NOTIONAL_MAX_PER_MINUTE_HIGH, AT_LISTING_REF_AGE_MAX_NS_HIGH, AT_RATE_NS_PER_MESSAGE_HIGH, AT_RATE_WINDOW_NS_HIGH, AT_RATE_EMPTY_NS_HIGH, AT_RATE_STORED_EMPTY_NS_HIGH, AT_REFERENCE_AT_NS_HIGH:
                     if (high_kept) s_axil_rdata <= high_word_q;
                     else s_axil_rresp <= SLVERR;
                 default: s_axil_rresp <= SLVERR;
@@ -565,7 +565,7 @@ module risk_gate_regs #(
             cfg_listing_has_cap <= 1'b0;
             cfg_listing_cap_ticks <= '0;
             cfg_listing_has_notional <= 1'b0;
-            cfg_listing_notional_max <= '0;
+            cfg_listing_notional_max_per_minute <= '0;
             cfg_listing_kw_per_lot <= '0;
             cfg_listing_ref_required <= 1'b0;
             cfg_listing_ref_age_unlimited <= 1'b0;
@@ -649,7 +649,7 @@ module risk_gate_regs #(
             && $stable(cfg_listing_has_cap)
             && $stable(cfg_listing_cap_ticks)
             && $stable(cfg_listing_has_notional)
-            && $stable(cfg_listing_notional_max)
+            && $stable(cfg_listing_notional_max_per_minute)
             && $stable(cfg_listing_kw_per_lot)
             && $stable(cfg_listing_ref_required)
             && $stable(cfg_listing_ref_age_unlimited)

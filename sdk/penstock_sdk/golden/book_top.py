@@ -36,7 +36,7 @@ from penstock_sdk.golden.book_top_layout import *
 from penstock_sdk.golden.book_top_layout import Book, Table
 from penstock_sdk.golden.tick_layout import *
 
-__all__ = ["KERNELS", "apply_update", "apply_updates", "np", "order_set", "read_top", "roll_slot"]
+__all__ = ["KERNELS", "apply_update", "apply_updates", "begin_slot", "np", "order_set", "read_top", "roll_slot"]
 
 
 def order_set(ref: int, sets: int) -> int:
@@ -331,6 +331,12 @@ def roll_slot(book: Book, slot: int) -> None:
     book.head[HEAD_ROLLS] += 1
 
 
+def begin_slot(book: Book, slot: int) -> None:
+    """Make a slot known with an empty book: the start of day of a feed that neither quotes nor clears."""
+    roll_slot(book, slot)
+    _begin(book, slot)
+
+
 KERNELS = (
     order_set,
     _is_live,
@@ -358,5 +364,6 @@ KERNELS = (
     apply_update,
     apply_updates,
     roll_slot,
+    begin_slot,
 )
 """What is compiled, callees before their callers."""

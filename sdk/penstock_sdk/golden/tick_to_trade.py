@@ -26,8 +26,11 @@
     (160, 900)
 
 A frame's updates go through one after another: the book's best prices; their mid, rounded down, as the gate's
-reference, where the book is known and has both sides; the rules; the gate; the encoder. So a top's own mid is what its
-order is held against. Each block counts what it refuses, in its own table.
+reference, where the book is known and has both sides (one that is not known has none); the rules; the gate; the
+encoder. So a top's own mid is what its order is held against. Each block counts what it refuses, in its own table.
+
+A frame that falls has perhaps taken prices with it, so it disarms every rule, unless `set_lost_disarms` says otherwise.
+What became of an order, the gate learns by `command`.
 
 Cost: O(records), some 20 µs each.
 """
@@ -38,10 +41,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from penstock_sdk.events import Reason
 from penstock_sdk.golden import book_top, feed_decoder, order_encoder, risk_gate, trigger
 from penstock_sdk.golden.feed_decoder import ONE_STREAM, PACKED
+from penstock_sdk.golden.feed_decoder_layout import COUNT_LOST
 from penstock_sdk.golden.tick_layout import (
     GATE_CHECK,
+    GATE_FILL,
+    GATE_RELEASE,
+    GATE_RESERVE,
+    RULE_NONE,
+    RULE_PAIR_ASK_BID,
+    RULE_PAIR_BID_ASK,
     TOP_ASK,
     TOP_AT_NS,
     TOP_BID,
@@ -50,7 +61,7 @@ from penstock_sdk.golden.tick_layout import (
 )
 from penstock_sdk.schema import ABSENT
 
-__all__ = ["Chain", "new_chain", "on_frame", "roll_slot", "set_kill"]
+__all__ = ["Chain", "command", "new_chain", "on_frame", "roll_slot", "set_kill", "set_lost_disarms"]
 
 
 class Chain(NamedTuple):
@@ -66,6 +77,7 @@ class Chain(NamedTuple):
     orders: trigger.Table
     verdicts: risk_gate.Table
     message: order_encoder.Bytes
+    switches: feed_decoder.Table
 
 
 def new_chain(
@@ -113,7 +125,13 @@ def new_chain(
         trigger.new_orders(1),
         risk_gate.new_verdicts(1),
         order_encoder.new_message(),
+        np.ones(1, np.int64),
     )
+
+
+def set_lost_disarms(chain: Chain, on: bool) -> None:
+    """Set whether a frame that falls disarms every rule; in a new chain it does."""
+    chain.switches[0] = on
 
 
 def set_kill(chain: Chain, on: bool, *, paused: bool = False) -> None:
@@ -130,7 +148,10 @@ def on_frame(chain: Chain, frame: bytes, itch: int = PACKED, interleaved: int = 
         itch: the frame's format, PACKED or ITCH of `feed_decoder`.
         interleaved: INTERLEAVED when beats of another stream stand in it.
     """
+    lost = int(chain.decoder[1, COUNT_LOST])
     count = feed_decoder.decode_frame(chain.decoder, np.frombuffer(frame, "<i8"), itch, interleaved, chain.updates)
+    if chain.switches[0] and chain.decoder[1, COUNT_LOST] > lost:
+        trigger.disarm_all(chain.trigger)
     messages = []
     for update in chain.updates[:count]:
         book_top.apply_update(chain.book, update, chain.tops[0])
@@ -142,7 +163,9 @@ def on_frame(chain: Chain, frame: bytes, itch: int = PACKED, interleaved: int = 
 
 def _keep_mid(chain: Chain) -> None:
     top = chain.tops[0]
-    if top[TOP_KNOWN] and top[TOP_BID] != ABSENT and top[TOP_ASK] != ABSENT:
+    if not top[TOP_KNOWN]:
+        risk_gate.mark_reference(chain.gate, int(top[TOP_SLOT]), ABSENT, int(top[TOP_AT_NS]))
+    elif top[TOP_BID] != ABSENT and top[TOP_ASK] != ABSENT:
         mid = (int(top[TOP_BID]) + int(top[TOP_ASK])) >> 1
         risk_gate.mark_reference(chain.gate, int(top[TOP_SLOT]), mid, int(top[TOP_AT_NS]))
 
@@ -157,16 +180,44 @@ def _send(chain: Chain) -> bytes:
     return chain.message[:length].tobytes()
 
 
+def command(chain: Chain, kind: int, slot: int, side: int, lots: int) -> int:
+    """Tell the gate what became of an order that is not the chain's to know; return 0 or the gate's reason.
+
+    Args:
+        kind: GATE_RESERVE, GATE_RELEASE or GATE_FILL; any other is malformed.
+        slot, side, lots: of the order, or of the part of it that was cancelled or dealt.
+    """
+    change = {GATE_RESERVE: risk_gate.reserve, GATE_RELEASE: risk_gate.release, GATE_FILL: risk_gate.fill}.get(kind)
+    if change is None:
+        return int(Reason.MALFORMED)
+    reason = int(change(chain.gate, slot, side, lots))
+    order_encoder.encode(chain.encoder, kind, reason, slot, side, 0, lots, 0, 0, chain.message)
+    return reason
+
+
+def _lanes_about(table: trigger.Table, slot: int) -> list[tuple[int, int]]:
+    """Return (slot, lane) of every rule that trades *slot* or compares with it."""
+    slots, lanes = int(table[0, trigger.HEAD_SLOTS]), int(table[0, trigger.HEAD_LANES])
+    rows = table[trigger.KEPT_ROW + slots :][: slots * lanes]
+    pair = np.isin(rows[:, trigger.LANE_KIND], (RULE_PAIR_BID_ASK, RULE_PAIR_ASK_BID))
+    about = (rows[:, trigger.LANE_ORDER_SLOT] == slot) | (pair & (rows[:, trigger.LANE_OTHER] == slot))
+    about &= rows[:, trigger.LANE_KIND] != RULE_NONE
+    return [divmod(int(row), lanes) for row in np.flatnonzero(about)]
+
+
 def roll_slot(chain: Chain, slot: int, old_listing: int) -> None:
     """Take a slot from a listing, in the order in which a host does it: nothing of the old one can trade in the new.
 
-    Unmap it, so that its messages find no slot; clear its rules; roll its book; drop its limits and its listing.
+    Unmap it, so that its messages find no slot; clear its rules, and those of other slots that read it or trade it;
+    roll its book; drop its limits and its listing.
 
     Raises:
         ValueError: the gate has no limits for the slot, or a rule or the encoder no such slot.
     """
     feed_decoder.map_listing(chain.decoder, old_listing, -1)
     trigger.clear_slot(chain.trigger, slot)
+    for other, lane in _lanes_about(chain.trigger, slot):
+        trigger.clear_lane(chain.trigger, other, lane)
     book_top.roll_slot(chain.book, slot)
     risk_gate.drop_listing(chain.gate, slot)
     order_encoder.set_listing(chain.encoder, slot, 0, valid=False)

@@ -6,7 +6,7 @@ from penstock_hw.registers.model import Block, Field, Kind, Register
 
 ID = 0x424f4f4b  # BOOK
 VERSION = 1
-LAYOUT_HASH = 0xe0fb8013
+LAYOUT_HASH = 0x07cf57f2
 
 SLOTS = 0x010  # r, 32 bits
 SLOTS_MASK = 0xffffffff
@@ -20,6 +20,7 @@ SLOT_INDEX_RESET = 0
 SLOT = 0x020  # pulse, 32 bits
 SLOT_CLEAR_MASK = 0x1
 SLOT_READ_MASK = 0x2
+SLOT_BEGIN_MASK = 0x4
 SLOT_STATE = 0x024  # r, 32 bits
 SLOT_STATE_KNOWN_MASK = 0x1
 SLOT_STATE_HAS_BID_MASK = 0x2
@@ -79,6 +80,7 @@ BLOCK = Block(
         Register('slot', 0x020, 32, (
             Field('clear', 0, 1, Kind.PULSE, 'cfg_slot_clear', False, True),
             Field('read', 1, 1, Kind.PULSE, 'cfg_slot_read', False, True),
+            Field('begin', 2, 1, Kind.PULSE, 'cfg_slot_begin', False, True),
         )),
         Register('slot_state', 0x024, 32, (
             Field('known', 0, 1, Kind.STATUS, 'sts_slot_state_known', True, False),

@@ -6,7 +6,7 @@ from penstock_hw.registers.model import Block, Field, Kind, Register
 
 ID = 0x47415445  # GATE
 VERSION = 1
-LAYOUT_HASH = 0x105e147f
+LAYOUT_HASH = 0x6ac89911
 
 SLOTS = 0x010  # r, 32 bits
 SLOTS_MASK = 0xffffffff
@@ -67,9 +67,9 @@ LISTING_CAP_TICKS_RESET = 0
 LISTING_HAS_NOTIONAL = 0x06c  # rw, 32 bits
 LISTING_HAS_NOTIONAL_MASK = 0x1
 LISTING_HAS_NOTIONAL_RESET = 0
-LISTING_NOTIONAL_MAX = 0x070  # rw, 64 bits
-LISTING_NOTIONAL_MAX_MASK = 0xffffffffffffffff
-LISTING_NOTIONAL_MAX_RESET = 0
+LISTING_NOTIONAL_MAX_PER_MINUTE = 0x070  # rw, 64 bits
+LISTING_NOTIONAL_MAX_PER_MINUTE_MASK = 0xffffffffffffffff
+LISTING_NOTIONAL_MAX_PER_MINUTE_RESET = 0
 LISTING_KW_PER_LOT = 0x078  # rw, 32 bits
 LISTING_KW_PER_LOT_MASK = 0xffffffff
 LISTING_KW_PER_LOT_RESET = 0
@@ -257,8 +257,8 @@ BLOCK = Block(
         Register('listing_has_notional', 0x06c, 32, (
             Field('value', 0, 1, Kind.CONFIG, 'cfg_listing_has_notional', True, True),
         )),
-        Register('listing_notional_max', 0x070, 64, (
-            Field('value', 0, 64, Kind.CONFIG, 'cfg_listing_notional_max', True, True, bits='NOTIONAL_W'),
+        Register('listing_notional_max_per_minute', 0x070, 64, (
+            Field('value', 0, 64, Kind.CONFIG, 'cfg_listing_notional_max_per_minute', True, True, bits='NOTIONAL_W'),
         )),
         Register('listing_kw_per_lot', 0x078, 32, (
             Field('value', 0, 32, Kind.CONFIG, 'cfg_listing_kw_per_lot', True, True, bits='KW_PER_LOT_W'),
