@@ -22,9 +22,9 @@
 //
 // Latency, from an update's transfer to its top's offer: QUOTE, LEVEL, ADD, CLEAR, POISON 4 clocks; REDUCE, DELETE, SET of a
 // new ref 6; REPLACE, SET of a kept ref 8. One DELETE per 3 clocks, one REPLACE, SET, QUOTE or CLEAR per 5, one of the others
-// per 4; one of 4-clock latency right after one of another waits 2 clocks more, and so does what follows it. Tables are cleared after reset for SETS or
-// 2**SLOT_W clocks, and swept for a little more than both once a slot has forgotten its orders 2**GEN_W - 1 times; meanwhile
-// tready is low. s_update_tready and all of m_top_ are registers.
+// per 4; one of 4-clock latency right after one of another waits 2 clocks more, and so does what follows it. Tables are cleared
+// after reset for SETS or 2**SLOT_W clocks, and swept for a little more than both once a slot has forgotten its orders
+// 2**GEN_W - 1 times; meanwhile tready is low. s_update_tready and all of m_top_ are registers.
 `default_nettype none
 module book_top #(
     parameter int SLOTS      = 256,
@@ -199,7 +199,7 @@ module book_top #(
         next_last_q      <= next_gen == GEN_LAST;
         host_next_gen_q  <= host_next_gen;
         host_next_last_q <= host_next_gen == GEN_LAST;
-        roll_wait_q  <= roll_q && !write_q;
+        roll_wait_q  <= roll_q && !write_q && run;  // after tables were swept the slot's state is read again
         roll_ready_q <= roll_q && roll_wait_q && run && !write_q
                      && (b_idle && !go_q || b_q == B_COMPARE && !free_q && a_q != A_ENTER);  // no update moves on meanwhile
     end
@@ -631,6 +631,9 @@ module book_top #(
         if (rst) open_q <= 3'd0;
     end
 
+    // The host heeds sts_hold.
+    always_comb assume (!sts_hold || !cfg_slot_clear && !cfg_slot_begin && !cfg_slot_read);
+
     always_comb if (ran_q) begin
         one_top:  assert (open_q == 3'(a_q == A_FIRST || a_q == A_FETCH || a_q == A_FOUND) + 3'(!b_idle) + 3'(m_top_tvalid));
         room:     assert (!m_top_tvalid || !free_q && !b_moves_q && b_q != B_COMPARE_2);
@@ -645,7 +648,7 @@ module book_top #(
         written:  assert (!write_q || b_q == B_IDLE);
         resting:  assert (run || a_q == A_IDLE && b_idle && !write_q && !store_q);
         refilled: assert (!gens_write_q || mode_q == MODE_GENS || a_q == A_IDLE && b_idle && !roll_ready_q && !s_update_tready);
-        emptied:  assert (!empty_q || run && !store_q && !s_update_tready && !go_q);
+        emptied:  assert (!empty_q || mode_q != MODE_CLEAR && !store_q && !s_update_tready && !go_q);
         beginning: assert (!roll_begin_q || roll_q);
         one_write: assert (3'(mode_q == MODE_CLEAR) + 3'(gens_write_q) + 3'(host_rolls) + 3'(write_q) <= 3'd1);
     end

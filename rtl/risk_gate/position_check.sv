@@ -217,7 +217,8 @@ module position_check #(
     end
     wire logic signed [K:0] told_side = told_sell_q ? -told_net_q : told_net_q;
     wire logic signed [K:0] taken_over = (K+1)'(net_1_q);
-    wire logic most_negative = told_net_q == -((K+1)'(MOST) + (K+1)'(1));
+    localparam logic signed [K:0] TOP = (K+1)'(2**(K-1) - 1), BOTTOM = -TOP;
+    wire logic most_negative = told_net_q < BOTTOM;
     wire logic signed [K:0] filled = own ? (K+1)'(net_q) + moved : (K+1)'(net_q) - moved;
     logic signed [K-1:0] cfg_before_q;
     always_ff @(posedge clk) cfg_before_q <= cfg_net_kw;
@@ -225,7 +226,7 @@ module position_check #(
     always_comb begin
         assume (!enter || fits_q);
         // The gate enters a fill only where it fits, and the host's numbers stand long before the row.
-        assume (!row_update_q || change != CHANGE_FILL || filled <= (K+1)'(MOST) && filled >= -(K+1)'(MOST));
+        assume (!row_update_q || change != CHANGE_FILL || filled <= TOP && filled >= BOTTOM);
         assume (!row_update_q || cfg_before_q == cfg_net_kw);
         if (!ran_q) begin  // any row that is right, whichever way it came about
             assume (any_worst == any_sum && any_room == $signed({2'b0, any_limit}) - any_worst);
@@ -233,8 +234,8 @@ module position_check #(
         end
         if (ran_q) begin
             ready:    assert (set_net_q == (cfg_before_q == {1'b1, {(K-1){1'b0}}} ? cfg_before_q + K'(1) : cfg_before_q));
-            opposite: assert (!told_q || (most_negative ? taken_over == (told_sell_q ? (K+1)'(MOST) : -(K+1)'(MOST))
-                                                        : taken_over == told_side));
+            opposite: assert (!told_q || (most_negative ? taken_over == (told_sell_q ? TOP : BOTTOM)
+                                                : taken_over == told_side));
             stepped: assert (!update_2_q || worst_2_q == $signed({2'b0, working_2_q}) + (K+1)'(net_2_q));
             kept:    assert (filling || any_worst == any_sum && any_room == $signed({2'b0, any_limit}) - any_worst);
         end

@@ -103,5 +103,45 @@ module gate_commands #(
             sts_command_count  <= '0;
         end
     end
+
+`ifdef FORMAL
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst, .ran_q);
+    localparam int ORDER_W = 133 + SLOT_W + PRICE_W + QTY_W + TAG_W;
+
+    axis_rules #(.WIDTH(ORDER_W), .ASSUME(1)) s_order_i (
+        .clk, .rst, .tvalid(s_order_tvalid), .tready(s_order_tready),
+        .payload({s_order_kind, s_order_slot, s_order_side, s_order_price_ticks, s_order_lots, s_order_fits, s_order_at_ns,
+                  s_order_intent_id, s_order_tag})
+    );
+    axis_rules #(.WIDTH(ORDER_W)) m_order_i (
+        .clk, .rst, .tvalid(m_order_tvalid), .tready(m_order_tready),
+        .payload({m_order_kind, m_order_slot, m_order_side, m_order_price_ticks, m_order_lots, m_order_fits, m_order_at_ns,
+                  m_order_intent_id, m_order_tag})
+    );
+    counter_rules #(.WIDTH(32)) count_i (.clk, .rst, .count(sts_command_count));
+
+    // The trigger is reset with it. Orders are checks; an answer comes only to a command that the gate has taken and not answered.
+    logic owes_q, reset_q;
+    wire logic order_moves   = s_order_tvalid && s_order_tready;
+    wire logic command_moves = turn_q && m_order_tready;
+    always_ff @(posedge clk) begin
+        reset_q <= rst;
+        if (command_moves) owes_q <= 1'b1;
+        else if (answered) owes_q <= 1'b0;
+        if (rst) owes_q <= 1'b0;
+    end
+    always_comb begin
+        if (reset_q) assume (!s_order_tvalid);
+        if (s_order_tvalid) assume (s_order_kind == tick_pkg::GATE_CHECK);
+        if (answered) assume (owes_q);
+        if (ran_q) begin
+            one:     assert (2'(waits_q) + 2'(turn_q) + 2'(owes_q) == 2'(sts_command_busy));
+            once:    assert ((m_order_tvalid && m_order_tready) == (order_moves || command_moves));
+            either:  assert (!(order_moves && command_moves));
+            command: assert (!(waits_q || turn_q) || kind_q != tick_pkg::GATE_CHECK);
+        end
+    end
+`endif
 endmodule
 `default_nettype wire

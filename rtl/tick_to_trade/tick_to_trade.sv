@@ -9,7 +9,8 @@
 // message begins; one that has begun ends. After a reset the gate and the encoder are killed by their own pages.
 //
 // Everything acts in the order in which the market data came: a top's mid is the gate's reference before the top's own
-// order is checked, and after those of earlier tops. Back-pressure on m_axis stalls the chain back to s_axis, nothing is lost.
+// order is checked, and after those of earlier tops. Commands of page 0 reach the gate between orders. Back-pressure on
+// m_axis stalls the chain back to s_axis, nothing is lost.
 //
 // Latency: 13 clocks from a frame's last beat to the first beat of the order it causes, where the book needs 4 (quotes,
 // levels, adds), the rule reads one listing, and the listing delivers in one interval. 1 beat per clock in; the slowest

@@ -8,9 +8,15 @@ import pytest
 
 from penstock_sdk.events import Order, Quote, Reason
 from penstock_sdk.golden import feed_decoder, order_encoder, risk_gate, tick_to_trade, trigger
-from penstock_sdk.golden.tick_layout import RULE_ASK_AT_MOST
-from penstock_sdk.golden.tick_to_trade import Chain, new_chain, on_frame, roll_slot, set_kill
-from penstock_sdk.schema import layout_of
+from penstock_sdk.golden.tick_layout import (
+    GATE_CHECK,
+    GATE_FILL,
+    GATE_RELEASE,
+    RULE_ASK_AT_MOST,
+    RULE_PAIR_BID_ASK,
+)
+from penstock_sdk.golden.tick_to_trade import Chain, command, new_chain, on_frame, roll_slot, set_kill, set_lost_disarms
+from penstock_sdk.schema import ABSENT, layout_of
 from penstock_sdk.wire.frame import HEADER_BYTES, encoder
 
 OLD, NEW, SLOT = 4_001, 4_002, 1
@@ -96,3 +102,43 @@ def test_a_frame_that_is_cut_makes_no_order(chain: Chain) -> None:
     frame = encoder(layout_of(Quote))(record, 10**6, 10**9, 0, 0, 1, 0)
     assert on_frame(chain, frame[:-8]) == []
     assert chain.decoder[1, feed_decoder.COUNT_TRUNCATED] == 1
+
+
+def test_a_frame_that_falls_disarms_every_rule_unless_told_not_to(chain: Chain) -> None:
+    cut = encoder(layout_of(Quote))(Quote(OLD), 10**6, 10**9, 0, 0, 1, 0)[:-8]
+    set_lost_disarms(chain, False)
+    on_frame(chain, cut)
+    assert trigger.armed_bits(chain.trigger) == 1
+    set_lost_disarms(chain, True)
+    on_frame(chain, cut)
+    assert trigger.armed_bits(chain.trigger) == 0
+    assert quote(chain, -20) == []
+
+
+def test_a_top_that_is_not_known_takes_the_reference_away(chain: Chain) -> None:
+    assert quote(chain, -19) == []
+    reference = chain.gate[risk_gate.LISTING_ROW + SLOT]
+    assert reference[risk_gate.LISTING_REF] == -22  # (-24 - 19) / 2 rounded down
+    SEQ[0] += 1
+    halted = Quote(OLD, tradability=0, bid_ticks=-24, bid_lots=1, ask_ticks=-19, ask_lots=1)
+    on_frame(chain, encoder(layout_of(Quote))(halted, SEQ[0], 10**9, 0, 0, 1, 0))
+    assert reference[risk_gate.LISTING_REF] == ABSENT
+
+
+def test_a_command_tells_the_gate_what_became_of_an_order(chain: Chain) -> None:
+    quote(chain, -20)  # 2 lots work, 100 kW each
+    assert command(chain, GATE_FILL, SLOT, 1, 1) == 0
+    assert command(chain, GATE_RELEASE, SLOT, 1, 1) == 0
+    assert command(chain, GATE_RELEASE, SLOT, 1, 1) == Reason.UNKNOWN_ORDER
+    assert command(chain, GATE_CHECK, SLOT, 1, 1) == Reason.MALFORMED
+    assert risk_gate.exposures(chain.gate)[0].tolist()[risk_gate.INTERVAL_NET :] == [100, 0, 0]
+
+
+def test_a_roll_clears_the_rules_of_other_slots_about_it(chain: Chain) -> None:
+    row = {"threshold_ticks": 0, "side": 1, "price_ticks": 0, "lots": 1}
+    trigger.set_lane(chain.trigger, 0, 0, kind=RULE_ASK_AT_MOST, rule=1, order_slot=SLOT, **row)
+    trigger.set_lane(chain.trigger, 2, 0, kind=RULE_PAIR_BID_ASK, rule=2, order_slot=2, other_slot=SLOT, **row)
+    trigger.set_lane(chain.trigger, 3, 1, kind=RULE_ASK_AT_MOST, rule=3, order_slot=3, other_slot=SLOT, **row)
+    roll_slot(chain, SLOT, OLD)
+    lanes = chain.trigger[trigger.KEPT_ROW + 4 :].reshape(4, 2, -1)
+    assert lanes[:, :, trigger.LANE_KIND].tolist() == [[0, 0], [0, 0], [0, 0], [0, RULE_ASK_AT_MOST]]

@@ -6,7 +6,7 @@ import os
 import random
 import subprocess
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -630,15 +630,15 @@ async def a_slot_begins_at_any_clock_of_updates_in_flight(dut: Any) -> None:
     behind = [delete, order(g.UPDATE_DELETE, 0, 8), order(g.UPDATE_ADD, 0, 7, g.BUY, 1, 5), level(1, g.BUY, 1, 1)]
     pairs = [[add, delete], [delete, add], [delete, delete], [replace, quote], [put, delete], [delete, quote], [quote]]
     for flight in pairs:
-        for clocks in range(1, 12):
+        for clocks, waits in product(range(1, 13), (False, True)):
             ready = True
             await bench.check([clear(0), order(g.UPDATE_ADD, 0, 7, g.BUY, 3, 2)])
-            ready = clocks % 2 == 0 or clocks > 8
+            ready = not waits
             before = len(bench.sink.taken)
             bench.source.send(flight)
             await ClockCycles(dut.clk, clocks)
             rolls = [await bench.roll({"kind": BEGIN, "slot": 0}, before)]
-            updates = [*flight, *behind[clocks % 2 * 2 :]]
+            updates = [*flight, *behind[2 if clocks % 3 else 0 :]]
             bench.source.send(updates[len(flight) :])
             ready = True
             await bench.settle(before + len(updates))

@@ -85,7 +85,9 @@ async def change_something(bench: Bench, traffic: Traffic) -> None:
         await limit(bench, traffic, rng.randrange(device.intervals))
     elif what == 2:
         values = [rng.choice([0, most - 1, most, rng.randrange(most)]) for _ in range(2)]
-        net_kw = rng.choice([-most - 1, -most, most, *(sign * rng.randrange(most) for sign in (-1, 1) for _ in range(4))])
+        net_kw = rng.choice(
+            [-most - 1, -most, most, *(sign * rng.randrange(most) for sign in (-1, 1) for _ in range(4))]
+        )
         await bench.put_exposure(rng.randrange(device.intervals), net_kw, *values)
     elif what == 3:
         await bench.put_rate(

@@ -131,6 +131,14 @@ class Bench:
             risk_gate.set_position_limit(gate, interval, 10**6, 10**6)
             self.host.gate.load_limits(gate, interval)
 
+    def forget_exposures(self) -> None:
+        """Let nothing be held and nothing work, in a chain at rest. Runs beside the simulation."""
+        shown = risk_gate.exposures(self.chain.gate)
+        for interval in range(len(shown)):
+            if shown[interval, risk_gate.INTERVAL_NET :].any():
+                shown[interval, risk_gate.INTERVAL_NET :] = 0
+                self.host.gate.load_exposure(self.chain.gate, interval)
+
     def trade_on(self, slot: int = 1) -> None:
         """Have each lane of every slot fire an order of one slot that nothing refuses. Runs beside the simulation."""
         self.free(slot)

@@ -23,11 +23,12 @@ from sims.axis import one_in_three, two_in_three
 from sims.budgets import budget
 from sims.feed_decoder.feed_traffic import Sent, itch_message, packed_frame
 from sims.simulators import run_bench
-from sims.tick_to_trade.chain_bench import BINS, DEFAULTS, PARAMETERS, Bench
+from sims.tick_to_trade.chain_bench import BINS, DEFAULTS, LISTINGS, PARAMETERS, Bench
 from sims.tick_to_trade.host import BASE_NS
 
 LEVELS = PARAMETERS["LEVELS"]
 STAGES = ("feed_decoder", "book_top", "trigger", "risk_gate", "order_encoder")
+CLEAR = {"action": 3, "side": 0}
 WINDOW = 28
 """Clocks from before a quote's first beat to after the first beat of its order."""
 
@@ -47,6 +48,10 @@ async def orders_are_those_of_the_golden_chain(dut: Any, idle: Any, backpressure
         if turn >= turns and len(risk_gate.counts(bench.chain.gate)) >= reasons and met[itch, ouch] >= 3:
             continue
         before = len(bench.wanted)
+        if turn >= turns:  # what works already leaves room, and every book is known
+            await bridge(bench.forget_exposures)()
+            await bridge(host.use)(False, ouch)
+            await bench.exchange([delta(bench, events.BookOrderDelta, CLEAR | {"listing_id": at}) for at in LISTINGS])
         await bridge(host.use)(itch, ouch)
         await bridge(host.replan)()
         await bridge(host.arm)()
@@ -165,7 +170,8 @@ async def a_reset_at_any_clock_leaves_a_chain_that_sends_nothing_until_it_is_loa
 async def while_nobody_takes_orders_market_data_waits_and_nothing_is_lost(dut: Any) -> None:
     blocked = [True]
     bench = await Bench.start(dut, None, lambda: blocked[0])
-    await bridge(bench.host.arm)()
+    await bridge(bench.trade_on)()
+    bench.send([bench.quote()])
     bench.send(bench.market.frames(60, False))
     await ClockCycles(dut.clk, 5_000)
     assert bench.source.queue, "without an order taken, the input is to wait"
@@ -268,16 +274,15 @@ async def reach_the_book(bench: Bench) -> None:
     order, level, market = events.BookOrderDelta, events.BookPriceDelta, bench.market
     most = (1 << PARAMETERS["BOOK_QTY_W"]) - 1
     poison = bench.quote(listing=1, tradability=0)
-    clear = {"action": 3, "side": 0}
     await bench.exchange([poison, delta(bench, level, {})])  # lost, and skipped
     for frames in (
-        [delta(bench, level, clear), delta(bench, order, {"action": 2, "order_ref": 5})],
-        [delta(bench, order, clear), delta(bench, order, {"order_ref": 1, "qty_lots": most}, {"order_ref": 2})],
+        [delta(bench, level, CLEAR), delta(bench, order, {"action": 2, "order_ref": 5})],
+        [delta(bench, order, CLEAR), delta(bench, order, {"order_ref": 1, "qty_lots": most}, {"order_ref": 2})],
         [
-            delta(bench, level, clear), *(delta(bench, level, {"price_ticks": at}) for at in range(LEVELS + 1)),
+            delta(bench, level, CLEAR), *(delta(bench, level, {"price_ticks": at}) for at in range(LEVELS + 1)),
             *(delta(bench, level, {"price_ticks": at, "action": 2}) for at in range(LEVELS, 0, -1)),
         ],
-        [delta(bench, order, clear)],
+        [delta(bench, order, CLEAR)],
     ):  # fmt: skip
         await bench.exchange(frames)
     for at in range(10, 400, 4):
