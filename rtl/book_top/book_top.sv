@@ -143,7 +143,6 @@ module book_top #(
     logic                      b_two_q;                            // take away at one price, then add at another
     logic                      b_next_buy_q;
     logic [1:0]                b_op_add_q, b_op_set_q, b_op_zero_q, b_op_take_q;  // of bids, asks
-    logic                      b_takes_q;
     logic signed [PRICE_W-1:0] b_ticks_q, b_next_ticks_q;
     logic [BOOK_QTY_W-1:0]     b_lots_q, b_next_lots_q;
     logic                      b_missing_q, b_exhausted_q;         // of the first of two operations
@@ -409,7 +408,6 @@ module book_top #(
             b_op_set_q    <= {2{is_level && !no_lots}} & a_side_q;
             b_op_zero_q   <= {2{is_level && no_lots}} & a_side_q;
             b_op_take_q   <= {takes && found_sell, takes && !found_sell};
-            b_takes_q     <= takes;
             b_ticks_q     <= a_searches_q && (!a_set_q || found) ? found_ticks : a_price_ticks_q;
             b_lots_q      <= a_delete_q || a_replace_q || a_set_q && found ? ~found_lots : a_lots_q ^ {BOOK_QTY_W{a_reduce_q}};  // TAKE: complement
             b_next_buy_q  <= a_set_q ? a_side_q == SIDE_BUY : !found_sell;
