@@ -82,6 +82,42 @@ def test_a_slower_frame_header_is_refused() -> None:
     assert any("MHz, wanted" in breach for breach in breaches(of, "ecp5", got))
 
 
+def test_comments_and_proofs_are_no_part_of_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "block.sv"
+    monkeypatch.setattr("tools.timing.sources_of", lambda top: [path])
+
+    def hashed(text: str) -> str:
+        path.write_text(text)
+        return rtl_hash("block")
+
+    plain = hashed("a;\n`ifdef FAST\nb;\n`else\nc;\n`endif\nd;\n")
+    proven = """
+        a;  // why
+        `ifdef FAST
+        b;
+        `ifdef FORMAL
+        assert (b);
+        `ifdef FORMAL_LAWS
+        assert (a);
+        `else
+        assume (a);
+        `endif
+        assert (c);
+        `endif
+        `else
+        c;
+        `endif
+        `ifdef FORMAL_CUT
+        any;
+        `else
+        d;
+        `endif
+    """
+    assert hashed(proven) == plain
+    assert hashed(proven.replace("d;", "e;")) != plain
+    assert hashed(proven.replace("`ifdef FAST", "`ifdef SLOW")) != plain
+
+
 def test_a_limit_that_is_not_kept_is_named() -> None:
     of = budget("frame_header")
     got, limits = of.figures["ecp5"], of.limits["ecp5"]

@@ -2,8 +2,9 @@
 
 Each folder of tests/fixtures/frozen is a release: a plugin that uses nothing of this repository, and what it answered
 on the day of that release (`dialogue.json`: for each turn of the script below its batch as bytes, and the records in
-it). Nothing there is ever changed. A release adds a folder; a host serves the current major of penstock.plugin and the
-one before, so a folder is left out of the run only once its major is two behind, and then stays for those who look.
+it). Nothing there is ever changed. A release adds a folder, with a plugin where the process contract has grown since
+the last one that has one. A host serves the current major of penstock.plugin and the one before, so a plugin is left
+out of the run only once its major is two behind, and then stays for those who look.
 
 A first recording of a new folder: `RECORD_FROZEN=VERSION pytest tests/test_frozen_plugins.py`.
 """
@@ -74,7 +75,8 @@ def known(said: list[Any], recorded: list[Any]) -> list[Any]:
 
 
 def test_every_folder_is_a_release_and_says_which_major_it_speaks() -> None:
-    assert sorted(path.name for path in FROZEN.iterdir()) == sorted(MAJORS)
+    assert sorted(path.parent.name for path in FROZEN.glob(f"*/{MANIFEST_NAME}")) == sorted(MAJORS)
+    assert all((folder / "contract.json").is_file() for folder in FROZEN.iterdir())
     assert SERVED
 
 

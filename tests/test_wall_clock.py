@@ -12,9 +12,11 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -22,6 +24,7 @@ from day_runs import DEADLINE_S, DayRun, deployment, only_run, read_entries, ses
 
 from penstock_kernel.lake import query
 from penstock_kernel.replay import replay
+from penstock_kernel.run import begun
 from penstock_sdk.events import (
     ExecutionReport,
     IntentAction,
@@ -140,6 +143,25 @@ def test_ctrl_c_while_the_plugins_start_ends_all_the_same(tmp_path: Path) -> Non
     ]
     # One that was being started at that moment, so that nobody waits for it, ends by itself.
     wait_for(lambda: session_commands(process.pid) == [], "the end of every process of the run")
+
+
+def test_ctrl_c_that_the_start_swallows_stops_the_run_all_the_same() -> None:
+    told: list[OperatorCommand] = []
+    run: Any = SimpleNamespace(command=told.append)
+
+    def begin() -> Any:
+        # As an exception in a finaliser ends: nobody hears of it.
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return run
+
+    before = signal.getsignal(signal.SIGINT)
+    assert begun(begin) is run
+    assert [(command.command, command.why) for command in told] == [("stop", "SIGINT")]
+    assert begun(lambda: run) is run and len(told) == 1
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(KeyboardInterrupt):
+        begun(lambda: signal.raise_signal(signal.SIGINT))  # type: ignore[arg-type, return-value]
 
 
 def test_ctrl_c_in_a_terminal_drains_the_run_and_leaves_the_picture(tmp_path: Path) -> None:

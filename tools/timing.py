@@ -174,8 +174,21 @@ class Measured:
 
 def _code(text: str) -> str:
     """Return what a synthesis tool reads of a source: no comments, no proofs, no space around lines."""
-    text = re.sub(r"`ifdef FORMAL\b.*?`endif", "", text, flags=re.DOTALL)
-    return "\n".join(line for line in (line.partition("//")[0].strip() for line in text.splitlines()) if line)
+    kept = []
+    sides: list[bool | None] = []  # of each open condition: whether this side is the proofs', None for others
+    for line in (line.partition("//")[0].strip() for line in text.splitlines()):
+        word, _, name = line.partition(" ")
+        formal = False
+        if word in ("`ifdef", "`ifndef"):
+            formal = name.startswith("FORMAL")
+            sides.append(word == "`ifdef" if formal else None)
+        elif word == "`else" and sides[-1] is not None:
+            formal, sides[-1] = True, not sides[-1]
+        elif word == "`endif":
+            formal = sides.pop() is not None
+        if line and not formal and True not in sides:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def rtl_hash(top: str, parameters: Mapping[str, int] | None = None) -> str:

@@ -37,7 +37,7 @@ from penstock_sdk.events import Alert, ClockKind, OperatorCommand, RunHeader, Se
 from penstock_sdk.wire.frame import Origin
 from penstock_sdk.wire.segment import read_frames
 
-__all__ = ["Run", "RunOptions", "changed", "make_kernel", "open_log"]
+__all__ = ["Run", "RunOptions", "begun", "changed", "make_kernel", "open_log"]
 
 RECONCILE_LIMIT_NS = 10_000_000_000
 """How long a venue may take to say where our orders stand, before a person is told."""
@@ -497,13 +497,42 @@ def _latency(histogram: Histogram) -> LatencyNs:
     return LatencyNs(histogram.count, *histogram.percentiles_ns(50, 99, 99.9, 100))
 
 
+def begun(begin: Callable[[], Run]) -> Run:
+    """Return the run that *begin* starts, and have Ctrl-C heeded whatever happens meanwhile.
+
+    It raises KeyboardInterrupt, as ever. Where that met code that can tell nobody (a finaliser, a callback), the run began
+    all the same: then it is told to stop as soon as it is live.
+    """
+    asked = False
+
+    def interrupt(_number: int, _frame: object) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGINT, interrupt)
+    except ValueError:  # not the main thread
+        return begin()
+    try:
+        run = begin()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        run.command(_command_of(signal.SIGINT, "stop"))
+    return run
+
+
+def _command_of(number: int, command: str) -> OperatorCommand:
+    return OperatorCommand(command=command, who=f"uid {os.getuid()}", why=signal.Signals(number).name)
+
+
 @contextmanager
 def _signals(run: Run, commands: dict[signal.Signals, str]) -> Iterator[None]:
     """Make a command of each signal, an input like any: Ctrl-C and SIGTERM stop the run, SIGUSR1 is the kill switch."""
 
     def command(number: int, _frame: object) -> None:
-        name = signal.Signals(number).name
-        run.command(OperatorCommand(command=commands[signal.Signals(number)], who=f"uid {os.getuid()}", why=name))
+        run.command(_command_of(number, commands[signal.Signals(number)]))
 
     try:
         before = {number: signal.signal(number, command) for number in commands}

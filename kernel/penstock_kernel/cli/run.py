@@ -14,7 +14,7 @@ from rich.console import Console
 from penstock_kernel.cli.progress import RunProgress
 from penstock_kernel.deployment import Deployment, format_problems
 from penstock_kernel.instance import Instance, Starting
-from penstock_kernel.run import Run, RunOptions
+from penstock_kernel.run import Run, RunOptions, begun
 from penstock_kernel.runs import RunInfo, find_run
 from penstock_kernel.venue_check import real_money_problems
 
@@ -29,9 +29,9 @@ def run_command(options: argparse.Namespace, path: Path, console: Console) -> in
     )  # fmt: skip
     if options.resume:
         run_dir = find_run(Path(options.runs_dir or "runs"), options.resume)
-        run = Run.resume(run_dir, choices, options.deployment)
+        run = begun(lambda: Run.resume(run_dir, choices, options.deployment))
     else:
-        run = Run.start(path, choices)
+        run = begun(lambda: Run.start(path, choices))
     _warn(run.deployment, console)
     show = _progress(run, options)
     try:
@@ -66,7 +66,7 @@ def run_instance(options: argparse.Namespace, console: Console) -> int:
     if path is None and not (Path(options.runs_dir or "runs") / options.instance / "source.toml").exists():
         path = Path("plugins.toml") if Path("plugins.toml").exists() else None
     starting = Starting(cause=options.cause, quarantine=tuple(options.quarantine), again=options.again)
-    run = Instance.open(options.instance, path, choices, starting)
+    run = begun(lambda: Instance.open(options.instance, path, choices, starting))
     if real := real_money_problems(run.deployment):
         with suppress(OSError):  # a full disk
             console.print(format_problems(real, color=False), markup=False)
