@@ -93,18 +93,22 @@ class FieldSink:
     async def _run(self) -> None:
         dut = self.dut
         tvalid, tready = getattr(dut, f"{self.prefix}_tvalid"), getattr(dut, f"{self.prefix}_tready")
+        clk, rst = dut.clk, dut.rst  # found once, and tready written where it changes: this runs every clock
+        was_ready: bool | None = None
         held: dict[str, int] | None = None
         while True:
-            await FallingEdge(dut.clk)
+            await FallingEdge(clk)
             self.cycle += 1
             ready = not (self.pause is not None and self.pause())
-            tready.value = ready
+            if ready != was_ready:
+                tready.value = was_ready = ready
             await ReadOnly()
-            if dut.rst.value == 1:
+            if rst.value == 1:
                 held = None
                 continue
-            assert tvalid.value in (0, 1), f"tvalid is {tvalid.value} in cycle {self.cycle}"
-            offered = self._read() if tvalid.value == 1 else None
+            valid = tvalid.value
+            assert valid in (0, 1), f"tvalid is {valid} in cycle {self.cycle}"
+            offered = self._read() if valid == 1 else None
             assert held is None or offered == held, f"cycle {self.cycle}: {held} was offered and became {offered}"
             if offered is not None and ready:
                 self.taken.append(Taken(offered, self.cycle))

@@ -21,7 +21,7 @@ REPORT = "BENCH_REPORT"
 
 
 class Result(NamedTuple):
-    """One cocotb test: what it came to, what it simulated, and what it says if it failed."""
+    """One cocotb test: what it came to, what it simulated, and what it says if it failed or why it was skipped."""
 
     name: str
     outcome: str
@@ -55,7 +55,11 @@ def _result(case: ElementTree.Element, log: str) -> Result:
             message, where = _failure(name, log)
             place = where or f"{values.get('file', '?')}:{values.get('line', '?')}"
             return Result(name, "failed", sim_ns, wall_s, message or bad.get("message") or "", place)
-    return Result(name, "skipped" if case.find("skipped") is not None else "passed", sim_ns, wall_s)
+    if case.find("skipped") is None:
+        return Result(name, "passed", sim_ns, wall_s)
+    # The file never says why; the log does, unless a decorator skipped the test.
+    told = re.search(rf"skipping \S+\.{re.escape(name)}: (.*)$", _plain(log), re.MULTILINE)
+    return Result(name, "skipped", sim_ns, wall_s, told[1] if told else "its decorator says so")
 
 
 def _failure(name: str, log: str) -> tuple[str, str]:

@@ -28,8 +28,8 @@ from sims.builds import BUILD_TIMEOUT_S, BuildError, build_once, digest_of, exec
 from sims.results import Result, failures_text, read_results, tell
 
 __all__ = [
-    "PACKAGES", "ROOT", "RTL", "SIM_TIMEOUT_S", "bench_seed", "file_of", "need_icarus", "need_verilator", "run",
-    "run_bench", "sources_of", "verilator_on_path",
+    "PACKAGES", "ROOT", "RTL", "SIM_TIMEOUT_S", "bench_seed", "file_of", "need_icarus", "need_verilator", "refuses",
+    "run", "run_bench", "sources_of", "verilator_on_path",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +42,7 @@ SIM_TIMEOUT_S = float(os.environ.get("BENCH_TIMEOUT_S") or 540.0)
 
 _MAKE = "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 _PYTEST = "PYTEST_CURRENT_TEST"
+_FILTER = "COCOTB_TEST_FILTER"
 
 _VERILATOR_LEAST = (5, 36)  # what cocotb 2 can drive
 
@@ -146,6 +147,25 @@ def run(*command: str | Path, cwd: Path, timeout_s: float = 60) -> str:
     return done.stdout
 
 
+def refuses(module: str, parameters: str, message: str, folder: Path) -> None:
+    """Assert that a simulation of *module* stops at once with illegal *parameters*, and says *message*.
+
+    Args:
+        module: name of the module and of its file.
+        parameters: ``NAME=VALUE``, several with spaces between.
+        message: a part of what is printed.
+        folder: for what Icarus builds.
+    """
+    need_icarus()
+    built = folder / f"{module}.vvp"
+    given = [f"-P{module}.{parameter}" for parameter in parameters.split()]
+    run("iverilog", "-g2012", "-s", module, *given, "-o", built, *sources_of(module), cwd=folder)
+    done = subprocess.run(["vvp", "-n", built], capture_output=True, text=True, timeout=60, cwd=folder)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0, f"{module} takes {parameters}:\n{said}"
+    assert message in said, f"met {said}, wanted {message!r}"
+
+
 def bench_seed(default: int) -> int:
     """Return the seed that the environment gives, the user's or else the test's, or *default* where there is none.
 
@@ -162,6 +182,7 @@ def run_bench(
     simulator: str = "icarus",
     parameters: Mapping[str, int] | None = None,
     env: Mapping[str, str] | None = None,
+    only: str = "",
 ) -> None:
     """Build *top* with all that it instantiates, and run every cocotb test of the Python module *bench* on it.
 
@@ -177,6 +198,7 @@ def run_bench(
         simulator: ``icarus`` or ``verilator``.
         parameters: of the top module.
         env: read by the bench in the simulator's process.
+        only: of the bench's tests, those whose name this expression matches, where the environment chooses none.
     """
     # Only a bench needs cocotb; the tests of the package's constants run the simulator alone.
     import find_libpython
@@ -185,15 +207,18 @@ def run_bench(
         pytest.skip(
             "the simulator cannot load Python: libpython3 is not installed; as root: apt-get install libpython3-dev"
         )
+    if only and _FILTER not in os.environ:
+        env = {**(env or {}), _FILTER: only}
     if forced := os.environ.get("BENCH_SIMULATOR"):
         asked = (top, bench, forced, *sorted((parameters or {}).items()), *sorted((env or {}).items()))
         if asked in _asked:  # a test for Icarus and one for Verilator are the same test now
             return
-        _asked.add(asked)
         simulator = forced
     with verilator_on_path() if simulator == "verilator" else nullcontext():
         if simulator == "icarus":
             need_icarus()
+        if forced:  # what was skipped is not done, so its twin is to be skipped too
+            _asked.add(asked)
         _Run(top, bench, build_dir, simulator, dict(parameters or {})).go(dict(env or {}))
 
 
@@ -229,6 +254,9 @@ class _Run:
         # The user's seed goes before the test's; without either, each `bench_seed` of the bench has its default.
         seed = os.environ.get("BENCH_SEED") or env.get("BENCH_SEED") or ""
         env |= {"COCOTB_RANDOM_SEED": seed or "1"} | ({"BENCH_SEED": seed} if seed else {})
+        # Failed asserts tell more in what pytest reads again; all else, numpy too, takes half a second of every run.
+        package = self.bench.partition(".")[0]
+        env.setdefault("COCOTB_REWRITE_ASSERTION_FILES", f"{package}/*.py {package}.py")
         began = time.monotonic()
         status = self._simulate(built, env, log, xml, waves)
         results = read_results(xml, log)
@@ -240,11 +268,13 @@ class _Run:
         self._judge(results, status, seed, log)
 
     def _judge(self, results: list[Result], status: int | None, seed: str, log: Path) -> None:
-        chosen = "COCOTB_TEST_FILTER" in os.environ
+        chosen = _FILTER in os.environ
         if chosen and not results and status == 0:
             return  # none of this bench was chosen
         failed = [each for each in results if each.outcome == "failed"]
         if not failed and results and status == 0:
+            if all(each.outcome == "skipped" for each in results):
+                pytest.skip(f"every test of {self.bench} was skipped: {results[0].message}")
             return
         lines = [f"{len(failed)} of {len(results)} tests of {self.bench} failed on {self.simulator}"]
         lines[0] += f", seed {seed}" if seed else ", the bench's own seed"

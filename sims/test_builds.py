@@ -1,4 +1,4 @@
-"""A simulation is built once for what goes into it, by one process at a time, and a failed build leaves nothing."""
+"""A simulation is built once for what goes into it, by one process at a time, and runs what was asked for, or skips."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import sims.builds
 import sims.simulators
 from sims.builds import BuildError, build_once, digest_of, execute
-from sims.simulators import bench_seed, run_bench
+from sims.simulators import bench_seed, refuses, run_bench
 
 
 @pytest.fixture(autouse=True)
@@ -125,19 +125,13 @@ def test_the_output_and_the_status_are_kept(tmp_path: Path) -> None:
     assert log.read_text() == "one\ntwo\n"
 
 
-@pytest.mark.parametrize(
-    ("of_user", "of_test", "wanted", "of_cocotb"),
-    [("", {}, 7, "1"), ("", {"BENCH_SEED": "3"}, 3, "3"), ("5", {}, 5, "5"), ("5", {"BENCH_SEED": "3"}, 5, "5")],
-)
-def test_the_seed_is_the_users_or_the_tests_or_the_benchs_own(
-    of_user: str, of_test: dict[str, str], wanted: int, of_cocotb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """Let runs neither build nor simulate; return what the benches' processes would be given."""
     pytest.importorskip("cocotb")
     met: list[dict[str, str]] = []
 
     class Run(sims.simulators._Run):
-        """A run that neither builds nor simulates, and says what the bench's process would be given."""
-
         def _inputs(self) -> dict[str, object]:
             return {}
 
@@ -154,11 +148,65 @@ def test_the_seed_is_the_users_or_the_tests_or_the_benchs_own(
     monkeypatch.setattr("find_libpython.find_libpython", lambda: "libpython")
     monkeypatch.setattr("sims.simulators.need_icarus", lambda: None)
     monkeypatch.setattr("sims.simulators._Run", Run)
-    monkeypatch.delenv("BENCH_SIMULATOR", raising=False)
+    monkeypatch.setattr("sims.simulators._asked", set())
+    for name in ("BENCH_SIMULATOR", "BENCH_SEED", "COCOTB_TEST_FILTER"):
+        monkeypatch.delenv(name, raising=False)
+    return met
+
+
+@pytest.mark.parametrize(
+    ("of_user", "of_test", "wanted", "of_cocotb"),
+    [("", {}, 7, "1"), ("", {"BENCH_SEED": "3"}, 3, "3"), ("5", {}, 5, "5"), ("5", {"BENCH_SEED": "3"}, 5, "5")],
+)
+def test_the_seed_is_the_users_or_the_tests_or_the_benchs_own(
+    of_user: str, of_test: dict[str, str], wanted: int, of_cocotb: str, given: list[dict[str, str]], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.setenv("BENCH_SEED", of_user)
     run_bench("frame_header", "no.bench", tmp_path, env=of_test)
-    (given,) = met
-    for name, value in given.items():
+    (env,) = given
+    for name, value in env.items():
         monkeypatch.setenv(name, value)
     assert bench_seed(7) == wanted
-    assert given["COCOTB_RANDOM_SEED"] == of_cocotb
+    assert env["COCOTB_RANDOM_SEED"] == of_cocotb
+
+
+def test_what_a_bench_runs_only_is_the_users_choice_before_the_tests(
+    given: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_bench("frame_header", "no.bench", tmp_path, only="resets")
+    monkeypatch.setenv("COCOTB_TEST_FILTER", "edges")
+    run_bench("frame_header", "no.bench", tmp_path, only="resets")
+    assert [env.get("COCOTB_TEST_FILTER") for env in given] == ["resets", None]
+
+
+def test_on_one_simulator_two_tests_that_are_the_same_run_once_but_both_skip_where_it_is_missing(
+    given: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_missing() -> None:
+        pytest.skip("no simulator")
+
+    monkeypatch.setenv("BENCH_SIMULATOR", "icarus")
+    with monkeypatch.context() as patch:
+        patch.setattr("sims.simulators.need_icarus", is_missing)
+        for simulator in ("icarus", "verilator"):
+            with pytest.raises(pytest.skip.Exception, match="no simulator"):
+                run_bench("frame_header", "no.bench", tmp_path, simulator=simulator)
+    assert given == []
+    for simulator in ("icarus", "verilator"):
+        run_bench("frame_header", "no.bench", tmp_path, simulator=simulator)
+    assert len(given) == 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message", "told"),
+    [
+        ("DEPTH=8 COUNT_W=3", "", "^frame_header takes DEPTH=8 COUNT_W=3"),
+        ("COUNT_W=3 DEPTH=12", "power of 3", "DEPTH=12, wanted a power of 2.*wanted 'power of 3'"),
+    ],
+)
+def test_a_parameter_that_is_not_refused_or_for_another_reason_is_told(
+    parameters: str, message: str, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(AssertionError, match=f"(?s){told}"):
+        refuses("frame_header", parameters, message, tmp_path)

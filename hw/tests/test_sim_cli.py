@@ -134,3 +134,57 @@ def test_what_the_simulator_cannot_read_is_told(tiny: Path, capfd: pytest.Captur
     status, out, _ = asked(capfd, "run", "tiny")
     assert status == 1
     assert "icarus cannot build tiny" in out and "syntax error" in out
+    assert "nothing was simulated" not in out
+
+
+def replaced(tiny: Path, old: str, new: str) -> None:
+    """Change the bench of the tiny checkout."""
+    bench = tiny / "sims/tiny/test_tiny.py"
+    text = bench.read_text()
+    assert text.count(old) >= 1
+    bench.write_text(text.replace(old, new))
+
+
+def test_without_its_simulator_a_module_has_not_passed(
+    tiny: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced(tiny, "def test_tiny(", "def test_without_any_simulator():\n    pass\n\n\ndef test_tiny(")
+    monkeypatch.setenv("PATH", str(tiny))
+    status, out, _ = asked(capfd, "run", "tiny")
+    assert status == 1
+    assert re.search(r"^test_tiny +skipped  .*(iverilog|libpython3) is not installed; as root: ", out, re.M)
+    assert re.search(r"^tiny on icarus: 1 passed, 0 failed, 1 skipped; 0 cycles", out, re.M)
+    assert "tiny on icarus: nothing was simulated, so it has not passed" in out
+    # What needs no simulator can be asked for alone.
+    status, out, _ = asked(capfd, "run", "tiny", "--test", "without_any")
+    assert status == 0
+    assert "1 passed, 0 failed;" in out
+
+
+@needs_icarus
+def test_a_bench_that_skips_itself_has_not_passed_and_shows_why(tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    replaced(tiny, "    await start(dut)\n", '    import pytest\n    pytest.skip("no fast clock")\n')
+    status, out, _ = asked(capfd, "run", "tiny")
+    assert status == 1
+    assert re.search(r"^it_counts +skipped  no fast clock$", out, re.M)
+    assert "tiny on icarus: nothing was simulated, so it has not passed" in out
+    # Neither does pytest call it passed.
+    (log,) = tiny.glob(".cache/sims/runs/*/pytest.log")
+    assert "1 skipped" in log.read_text() and "passed" not in log.read_text()
+
+
+@needs_icarus
+def test_one_skipped_test_of_several_is_told_and_fails_nothing(tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    replaced(tiny, 'timeout_unit="us")\nasync def it_counts', 'timeout_unit="us", skip=True)\nasync def it_counts')
+    status, out, _ = asked(capfd, "run", "tiny")
+    assert status == 0
+    assert re.search(r"^it_counts +skipped  its decorator says so$", out, re.M)
+    assert re.search(r"^tiny on icarus: 1 passed, 0 failed, 1 skipped; \d+ cycles", out, re.M)
+
+
+def test_no_test_is_no_pass(tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    replaced(tiny, "def test_tiny(", "def tiny(")
+    status, out, _ = asked(capfd, "run", "tiny", "--test", "reset")
+    assert status == 1
+    assert "tiny on icarus: no test with 'reset' in its name\n" in out
+    assert "nothing was simulated" in out

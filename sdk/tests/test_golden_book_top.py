@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 import gzip
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -416,11 +415,8 @@ def known_share(diffs: list[dict[str, Any]], levels: int, snapshot: int) -> tupl
     return known / updates, snapshots
 
 
-def test_a_real_book_of_levels_is_known_as_often_as_its_kept_depth_allows() -> None:
-    shared = os.environ.get("PENSTOCK_SHARED")
-    if not shared:
-        pytest.skip("PENSTOCK_SHARED is not set: it names the folder with real captures")
-    path = Path(shared) / "data" / "orderbook" / "binance_usdm_btcusdt_20240808.gz"
+def test_a_real_book_of_levels_is_known_as_often_as_its_kept_depth_allows(shared_dir: Path) -> None:
+    path = shared_dir / "data" / "orderbook" / "binance_usdm_btcusdt_20240808.gz"
     diffs = list(real_diffs(path, most=1_500))
     assert len(diffs) == 1_501
     share = {levels: known_share(diffs, levels, snapshot=50) for levels in (4, 8, 32)}

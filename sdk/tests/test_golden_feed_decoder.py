@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import os
 import random
 import struct
 from pathlib import Path
@@ -289,12 +288,9 @@ def read_plainly(message: bytes, base_ns: int) -> list[int] | None:
     return None
 
 
-def test_real_captures_decode_as_the_venue_lays_them_out() -> None:
-    shared = os.environ.get("PENSTOCK_SHARED")
-    if not shared:
-        pytest.skip("PENSTOCK_SHARED is not set: it names the folder with real captures")
+def test_real_captures_decode_as_the_venue_lays_them_out(shared_dir: Path) -> None:
     seen: dict[str, int] = {}
-    for message in captured_messages(Path(shared)):
+    for message in captured_messages(shared_dir):
         decoder = new_decoder(itch_base_ns=1_000)
         m.map_listing(decoder, int.from_bytes(message[1:3], "big"), 0)
         wanted = read_plainly(message, 1_000)

@@ -8,12 +8,12 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
 
 from penstock_sdk.golden import feed_decoder as golden
 from penstock_sdk.schema import ABSENT
 from sims.axis import Pause
+from sims.bench import reset, settle, start_clock
 from sims.feed_decoder.feed_traffic import Sent
 from sims.fields import FieldSink, FieldSource, fields_of
 from sims.simulators import bench_seed
@@ -58,7 +58,7 @@ class Bench:
         self.price_bits, self.lots_bits = len(dut.m_update_price_ticks), len(dut.m_update_lots)
         self.count_max = 2 ** len(dut.sts_accepted_count) - 1
         self.base_ns = 1_790_000_000_000_000_000
-        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+        start_clock(dut)
         dut.rst.value = 1
         for name in ("format_itch", "map_write", "map_read", "map_listing", "map_slot", "map_valid"):
             getattr(dut, f"cfg_{name}").value = 0
@@ -107,11 +107,7 @@ class Bench:
     async def reset(self, cycles: int = 2) -> None:
         """Hold reset, and wait until the map is empty."""
         dut = self.dut
-        await FallingEdge(dut.clk)
-        dut.rst.value = 1
-        await ClockCycles(dut.clk, cycles)
-        await FallingEdge(dut.clk)
-        dut.rst.value = 0
+        await reset(dut, cycles)
         self.decoder = self.new_golden()
         self.lost.clear()
         self.lost_wanted.clear()
@@ -173,13 +169,8 @@ class Bench:
             await self.settle()
 
     async def settle(self) -> None:
-        """Wait until all is sent and nothing has come for 40 cycles."""
-        while self.source.queue:
-            await ClockCycles(self.dut.clk, 4)
-        seen = -1
-        while seen != len(self.sink.taken):
-            seen = len(self.sink.taken)
-            await ClockCycles(self.dut.clk, 40)
+        """Wait until all is sent and nothing has come for a while."""
+        await settle(self.dut, self.source.queue, self.sink.taken)
 
     def expect(self, frames: Sequence[Sent]) -> list[dict[str, int]]:
         """Return the updates of frames that were all taken, in order; the golden decoder has counted them then."""

@@ -16,13 +16,12 @@ from penstock_sdk.golden import feed_decoder as golden
 from penstock_sdk.schema import layout_of
 from sims.axis import one_in_three, two_in_three
 from sims.budgets import budget
+from sims.feed_decoder import captured_bench
 from sims.feed_decoder.decoder_bench import Bench, as_fields
 from sims.feed_decoder.feed_traffic import (
     Sent,
     bad_lengths,
-    captured_messages,
     itch_edges,
-    itch_message,
     one_of_each,
     packed_edges,
     packed_frame,
@@ -225,17 +224,6 @@ async def the_map_reads_back_and_takes_no_slot_that_is_not_there(dut: Any) -> No
     assert await bench.read_map(9) == (other, 1, 1)
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms", skip="PENSTOCK_SHARED" not in os.environ)
-async def real_messages_match_the_model(dut: Any) -> None:
-    bench = await Bench.start(dut)
-    messages = list(captured_messages(Path(os.environ["PENSTOCK_SHARED"])))
-    for message in messages:
-        await bench.map(int.from_bytes(message[1:3], "big"), bench.rng.randrange(bench.slots))
-    met = await bench.check([itch_message(message) for message in messages])
-    fit = {golden.UPDATE_ADD, golden.UPDATE_REDUCE, golden.UPDATE_REPLACE} if bench.lots_bits >= 32 else set()
-    assert {update["kind"] for update in met} >= {golden.UPDATE_DELETE, *fit}
-
-
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def it_names_the_layouts_it_accepts(dut: Any) -> None:
     await Bench.start(dut)
@@ -262,6 +250,12 @@ def test_updates_and_counters_match_the_model_on_icarus(
     parameters: dict[str, int], frames: int, resets: int, tmp_path: Path
 ) -> None:
     simulate(tmp_path, "icarus", frames, resets, **parameters)
+
+
+@pytest.mark.parametrize("parameters", [{}, ODD], ids=["default", "odd"])
+def test_real_messages_match_the_model(parameters: dict[str, int], shared_dir: Path, tmp_path: Path) -> None:
+    env = {captured_bench.CAPTURES: str(shared_dir)}
+    run_bench("feed_decoder", captured_bench.__name__, tmp_path, parameters=parameters, env=env)
 
 
 def test_updates_and_counters_match_the_model_on_verilator(tmp_path: Path) -> None:

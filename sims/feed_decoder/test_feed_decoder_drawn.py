@@ -76,9 +76,7 @@ ANY_BYTES = st.builds(Sent, st.binary(min_size=8, max_size=64), st.booleans())
 @st.composite
 def frames(draw: st.DrawFn) -> Sent:
     """A frame of either format, or any bytes; it may be cut, go on too long, or have beats of another stream."""
-    sent = draw(
-        packed() | itch() | packed() | itch() | st.builds(Sent, st.binary(min_size=8, max_size=64), st.booleans())
-    )
+    sent = draw(packed() | itch() | packed() | itch() | ANY_BYTES)
     frame = sent.frame + bytes(-len(sent.frame) % 8)
     beats = len(frame) // 8 + draw(st.just(0) | st.integers(-len(frame) // 8 + 1, 8))
     strange = draw(st.just([]) | st.lists(st.integers(0, beats - 1), max_size=2, unique=True))

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cocotb
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
+from cocotb.triggers import FallingEdge, ReadOnly
 
 import penstock_sdk.events as events
 from penstock_sdk.schema import FRAME_RECORDS_MAX, Frame, Layout, layout_of
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, encode_frame, encoder
 from penstock_sdk.wire.systemverilog import packed_layouts
 from sims.axis import Pause, Sink, Source, one_in_three, two_in_three
+from sims.bench import reset, settle, start_clock
 from sims.budgets import budget
-from sims.simulators import bench_seed, need_icarus, run, run_bench, sources_of
+from sims.simulators import bench_seed, refuses, run_bench
 
 TRUNCATED, SCHEMA, VERSION, STRIDE, COUNT, LENGTH = range(1, 7)
 PASSED, REFUSED, BROKEN = "passed", "refused", "broken"
@@ -121,7 +120,7 @@ class Bench:
         self.layout = layout_of(getattr(events, os.environ["BENCH_RECORD"]))
         self.rng = random.Random(bench_seed(self.layout.id))
         self.verdicts: list[Verdict] = []
-        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+        start_clock(dut)
         self.source = Source(dut, "s_axis", idle)
         self.sink = Sink(dut, "m_axis", backpressure)
         cocotb.start_soon(self._watch())
@@ -135,20 +134,11 @@ class Bench:
 
     async def reset(self) -> None:
         """Hold reset for two cycles."""
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 1
-        await ClockCycles(self.dut.clk, 2)
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 0
+        await reset(self.dut)
 
     async def settle(self) -> None:
-        """Wait until all is sent and nothing has come for 64 cycles."""
-        while self.source.queue:
-            await ClockCycles(self.dut.clk, 16)
-        seen = -1
-        while seen != len(self.sink.beats):
-            seen = len(self.sink.beats)
-            await ClockCycles(self.dut.clk, 64)
+        """Wait until all is sent and nothing has come for a while."""
+        await settle(self.dut, self.source.queue, self.sink.beats)
 
     async def check(self, frames: list[bytes]) -> None:
         """Send *frames* and compare what comes, in order, with the model; nothing is lost, nothing is added."""
@@ -271,9 +261,4 @@ def test_many_frames_pass_or_are_refused(
     ],
 )
 def test_an_illegal_parameter_stops_the_simulation(parameter: str, message: str, tmp_path: Path) -> None:
-    need_icarus()
-    out = tmp_path / "frame_header.vvp"
-    run("iverilog", "-g2012", f"-Pframe_header.{parameter}", "-o", out, *sources_of("frame_header"), cwd=tmp_path)
-    done = subprocess.run(["vvp", "-n", out], capture_output=True, text=True, timeout=60, cwd=tmp_path)
-    assert done.returncode != 0
-    assert message in done.stdout + done.stderr
+    refuses("frame_header", parameter, message, tmp_path)

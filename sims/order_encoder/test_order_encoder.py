@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
 
 from penstock_sdk.golden import order_encoder as golden
 from penstock_sdk.golden.tick_layout import GATE_CHECK, GATE_FILL
 from sims.axis import Pause, one_in_three, two_in_three
+from sims.bench import reset, settle, start_clock
 from sims.budgets import budget
 from sims.fields import FieldSink, FieldSource
-from sims.simulators import bench_seed, need_icarus, run, run_bench, sources_of
+from sims.simulators import bench_seed, refuses, run_bench
 
 VERDICT_FIELDS = ["kind", "reason", "slot", "side", "price_ticks", "lots", "at_ns", "intent_id", "tag"]
 COUNTS = {
@@ -42,7 +41,7 @@ class Bench:
         for name in dir(dut):
             if name.startswith("cfg_"):
                 getattr(dut, name).value = 0
-        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+        start_clock(dut)
         self.source = FieldSource(dut, "s_verdict", VERDICT_FIELDS, idle)
         self.sink = FieldSink(dut, "m_axis", ["tdata", "tkeep", "tlast"], pause=backpressure)
         cocotb.start_soon(self._watch())
@@ -64,11 +63,7 @@ class Bench:
     async def reset(self) -> None:
         """Hold reset for two cycles, wait until the table is empty, and configure."""
         dut = self.dut
-        await FallingEdge(dut.clk)
-        dut.rst.value = 1
-        await ClockCycles(dut.clk, 2)
-        await FallingEdge(dut.clk)
-        dut.rst.value = 0
+        await reset(dut)
         self.restart()
         self.sink.taken.clear()
         self.source.taken.clear()
@@ -123,13 +118,8 @@ class Bench:
         return verdict | fixed
 
     async def settle(self) -> None:
-        """Wait until all is sent and no beat has come for 32 cycles."""
-        while self.source.queue:
-            await ClockCycles(self.dut.clk, 16)
-        seen = -1
-        while seen != len(self.sink.taken):
-            seen = len(self.sink.taken)
-            await ClockCycles(self.dut.clk, 32)
+        """Wait until all is sent and no beat has come for a while."""
+        await settle(self.dut, self.source.queue, self.sink.taken)
 
     def received(self) -> list[bytes]:
         """Return the messages that came; each beat but the last is full, and what is kept comes first."""
@@ -397,9 +387,4 @@ def test_many_messages_are_those_of_the_model(
     [("PRICE_W=65", "PRICE_W=65, wanted 2 to 64"), ("QTY_W=64", "QTY_W=64, wanted 1 to 63")],
 )
 def test_an_illegal_parameter_stops_the_simulation(parameter: str, message: str, tmp_path: Path) -> None:
-    need_icarus()
-    out = tmp_path / "order_encoder.vvp"
-    run("iverilog", "-g2012", f"-Porder_encoder.{parameter}", "-o", out, *sources_of("order_encoder"), cwd=tmp_path)
-    done = subprocess.run(["vvp", "-n", out], capture_output=True, text=True, timeout=60, cwd=tmp_path)
-    assert done.returncode != 0
-    assert message in done.stdout + done.stderr
+    refuses("order_encoder", parameter, message, tmp_path)

@@ -9,12 +9,16 @@ from penstock_sdk.golden.tick_layout import GATE_CHECK, GATE_FILL, GATE_RELEASE
 from penstock_sdk.schema import ABSENT, layout_of
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, Origin, encoder
 
-__all__ = ["Entry", "Note", "entries_of", "frame_reason", "verdict_frame"]
+__all__ = [
+    "ENDINGS", "INTENT", "LAYOUTS", "QUOTE", "REPORT", "Entry", "Note", "entries_of", "frame_reason", "note_of",
+    "verdict_frame",
+]  # fmt: skip
 
 INTENT, REPORT, QUOTE = (layout_of(kind) for kind in (events.OrderIntent, events.ExecutionReport, events.Quote))
 LAYOUTS = {layout.id: layout for layout in (INTENT, REPORT, QUOTE)}
 TRUNCATED, SCHEMA, VERSION, STRIDE, COUNT, LENGTH, BROKEN = range(1, 8)
 ENDINGS = (events.ReportKind.CANCELLED, events.ReportKind.EXPIRED, events.ReportKind.REJECTED)
+"""The reports after which an order works no more; its rest is released."""
 
 
 class Note(NamedTuple):
@@ -112,13 +116,18 @@ def _intent(intent: Any, slot: int, header: Header, nth: int, price_w: int, qty_
     malformed = intent.action != events.IntentAction.NEW or intent.price_ticks == ABSENT or intent.side > 3
     price_fits = _fits(intent.price_ticks, price_w)
     lots, lots_fit = _lots(intent.qty_lots, qty_w)
-    note = Note(
-        intent.listing_id, intent.strategy_id, intent.source_ns, intent.recv_ns, header.seq + nth,
-        header.correlation_seq,
-    )  # fmt: skip
     return Entry(
         GATE_CHECK, slot, 0 if malformed else intent.side, intent.price_ticks if price_fits else 0, lots,
-        int(lots_fit and (price_fits or intent.price_ticks == ABSENT)), header.at_ns, intent.intent_id, note,
+        int(lots_fit and (price_fits or intent.price_ticks == ABSENT)), header.at_ns, intent.intent_id,
+        note_of(intent, header, nth),
+    )  # fmt: skip
+
+
+def note_of(intent: Any, header: Header, nth: int) -> Note:
+    """Return what the answer to the *nth* intent of a frame repeats."""
+    return Note(
+        intent.listing_id, intent.strategy_id, intent.source_ns, intent.recv_ns, header.seq + nth,
+        header.correlation_seq,
     )  # fmt: skip
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
 
 import penstock_sdk.events as events
 from penstock_sdk.schema import ABSENT, Frame
 from penstock_sdk.wire.frame import encode_frame
 from sims.axis import Pause, Source, one_in_three, two_in_three
+from sims.bench import reset, settle, start_clock
 from sims.risk_offload.offload_frames import START_NS, Traffic, bad_frames
 from sims.risk_offload.offload_model import INTENT, QUOTE, REPORT, Entry, Note, entries_of, frame_reason
 from sims.simulators import bench_seed, run_bench
@@ -41,7 +41,7 @@ class Bench:
         self.traffic = Traffic(self.rng, self.listings, PRICE_W, QTY_W, RECORDS_MAX)
         self.entries: list[Entry] = []
         self.cycles: list[int] = []
-        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+        start_clock(dut)
         for name in ("lookup_busy", "lookup_hit", "lookup_slot", "m_order_tready", "m_note_tready"):
             getattr(dut, name).value = 0
         self.source = Source(dut, "s_axis", idle)
@@ -57,11 +57,7 @@ class Bench:
 
     async def reset(self) -> None:
         """Hold reset for two cycles."""
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 1
-        await ClockCycles(self.dut.clk, 2)
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 0
+        await reset(self.dut)
 
     async def _look(self) -> None:
         dut = self.dut
@@ -113,13 +109,8 @@ class Bench:
         return Entry._make([*values, note])
 
     async def settle(self) -> None:
-        """Wait until all is sent and nothing has come for 64 cycles."""
-        while self.source.queue:
-            await ClockCycles(self.dut.clk, 16)
-        seen = -1
-        while seen != len(self.entries):
-            seen = len(self.entries)
-            await ClockCycles(self.dut.clk, 64)
+        """Wait until all is sent and nothing has come for a while."""
+        await settle(self.dut, self.source.queue, self.entries)
 
     async def check(self, frames: list[bytes]) -> None:
         """Send *frames*; what comes, and every counter, is the model's."""

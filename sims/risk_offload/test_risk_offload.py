@@ -10,9 +10,8 @@ from typing import Any
 
 import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.task import bridge
-from cocotb.triggers import ClockCycles, FallingEdge
+from cocotb.triggers import ClockCycles
 
 import penstock_sdk.events as events
 from penstock_hw.blocks import find_blocks
@@ -24,9 +23,19 @@ from penstock_sdk.schema import ABSENT, layout_of
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, encoder
 from sims.axil import AxilBus, AxilMaster
 from sims.axis import Pause, Sink, Source, one_in_three, two_in_three
+from sims.bench import reset, settle, start_clock
 from sims.budgets import budget
 from sims.risk_offload.offload_frames import START_NS, Traffic, bad_frames
-from sims.risk_offload.offload_model import INTENT, LAYOUTS, QUOTE, REPORT, Note, frame_reason, verdict_frame
+from sims.risk_offload.offload_model import (
+    ENDINGS,
+    INTENT,
+    LAYOUTS,
+    QUOTE,
+    REPORT,
+    frame_reason,
+    note_of,
+    verdict_frame,
+)  # fmt: skip
 from sims.simulators import bench_seed, run_bench
 
 DEFAULTS = {"SLOTS": 255, "INTERVALS": 16, "LINKS": 32, "PRICE_W": 32, "QTY_W": 24, "RECORDS_MAX": 8, "SEEN_SETS": 256}
@@ -34,7 +43,6 @@ PARAMETERS = {name: int(os.environ.get(f"BENCH_{name}", value)) for name, value 
 SLOTS, PRICE_W, QTY_W = PARAMETERS["SLOTS"], PARAMETERS["PRICE_W"], PARAMETERS["QTY_W"]
 RECORDS_MAX = PARAMETERS["RECORDS_MAX"]
 PRODUCER = 21
-ENDINGS = (events.ReportKind.CANCELLED, events.ReportKind.EXPIRED, events.ReportKind.REJECTED)
 
 
 class Model:
@@ -97,11 +105,7 @@ class Model:
         )
         self.reasons[reason] += 1
         self.counts["verdict_refused_count" if reason else "passed_count"] += 1
-        note = Note(
-            intent.listing_id, intent.strategy_id, intent.source_ns, intent.recv_ns, header.seq + nth,
-            header.correlation_seq,
-        )  # fmt: skip
-        return verdict_frame(intent.intent_id, reason, header.at_ns, note, PRODUCER)
+        return verdict_frame(intent.intent_id, reason, header.at_ns, note_of(intent, header, nth), PRODUCER)
 
 
 class Bench:
@@ -114,7 +118,7 @@ class Bench:
         self.slot_of = {listing: (listing * 3) % SLOTS for listing in self.listings[:-1]}
         self.traffic = Traffic(self.rng, self.listings, PRICE_W, QTY_W, RECORDS_MAX)
         self.model = Model(self.slot_of)
-        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+        start_clock(dut)
         self.source = Source(dut, "s_axis", idle)
         self.sink = Sink(dut, "m_axis", backpressure)
         self.bus = AxilBus(AxilMaster(dut))
@@ -131,11 +135,7 @@ class Bench:
 
     async def reset(self) -> None:
         """Hold reset for two cycles."""
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 1
-        await ClockCycles(self.dut.clk, 2)
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 0
+        await reset(self.dut)
 
     def limits(self, collar_ticks: int = 12, burst: int = 6) -> None:
         """Set limits that random orders meet from both sides."""
@@ -167,13 +167,8 @@ class Bench:
         self.driver.load(self.model.gate)
 
     async def settle(self) -> None:
-        """Wait until all is sent and nothing has come for 64 cycles."""
-        while self.source.queue:
-            await ClockCycles(self.dut.clk, 16)
-        seen = -1
-        while seen != len(self.sink.beats):
-            seen = len(self.sink.beats)
-            await ClockCycles(self.dut.clk, 64)
+        """Wait until all is sent and nothing has come for a while."""
+        await settle(self.dut, self.source.queue, self.sink.beats)
 
     async def exchange(self, frames: list[bytes]) -> None:
         """Send *frames*; every answer so far is the model's."""
@@ -334,9 +329,7 @@ def simulate(
     """Run the bench, or only those of its tests whose name matches."""
     env = {f"BENCH_{name}": str(value) for name, value in parameters.items()}
     env |= {"BENCH_FRAMES": str(frames), "BENCH_STRIDE": str(stride)}
-    if only and "COCOTB_TEST_FILTER" not in os.environ:
-        env["COCOTB_TEST_FILTER"] = only
-    run_bench("risk_offload", __name__, folder, simulator=simulator, parameters=parameters, env=env)
+    run_bench("risk_offload", __name__, folder, simulator=simulator, parameters=parameters, env=env, only=only)
 
 
 SMALL = {

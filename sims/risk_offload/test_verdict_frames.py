@@ -9,11 +9,11 @@ from typing import Any
 
 import cocotb
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
+from cocotb.triggers import ClockCycles, FallingEdge
 
 from penstock_sdk.golden.tick_layout import GATE_CHECK, GATE_FILL, GATE_RELEASE, GATE_RESERVE
-from sims.axis import Pause, one_in_three, two_in_three
+from sims.axis import Pause, Sink, one_in_three, two_in_three
+from sims.bench import reset, start_clock
 from sims.fields import FieldSource
 from sims.risk_offload.offload_model import Note, verdict_frame
 from sims.simulators import bench_seed, run_bench
@@ -28,16 +28,13 @@ class Bench:
     """Sources of notes and of verdicts, and a sink of frames; notes go in when their order would go to the gate."""
 
     def __init__(self, dut: Any, idle: Pause | None, backpressure: Pause | None) -> None:
-        self.dut, self.backpressure = dut, backpressure
+        self.dut = dut
         self.rng = random.Random(bench_seed(1))
-        self.beats: list[tuple[int, int, int]] = []
-        """(data, last, cycle)."""
-        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+        start_clock(dut)
         dut.cfg_producer.value = PRODUCER
-        dut.m_axis_tready.value = 0
         self.notes = FieldSource(dut, "s_note", Note._fields)
         self.verdicts = FieldSource(dut, "s_verdict", VERDICT, lambda: self._early() or (idle is not None and idle()))
-        cocotb.start_soon(self._take())
+        self.sink = Sink(dut, "m_axis", backpressure)
 
     def _early(self) -> bool:
         """Return whether the next verdict is of a check whose note has not come."""
@@ -49,40 +46,8 @@ class Bench:
     async def start(cls, dut: Any, idle: Pause | None = None, backpressure: Pause | None = None) -> Bench:
         """Return a bench whose module has been reset."""
         bench = cls(dut, idle, backpressure)
-        dut.rst.value = 1
-        await ClockCycles(dut.clk, 2)
-        await FallingEdge(dut.clk)
-        dut.rst.value = 0
+        await reset(dut)
         return bench
-
-    async def _take(self) -> None:
-        dut, held, cycle = self.dut, None, 0
-        while True:
-            await FallingEdge(dut.clk)
-            cycle += 1
-            ready = not (self.backpressure is not None and self.backpressure())
-            dut.m_axis_tready.value = ready
-            await ReadOnly()
-            if dut.rst.value == 1:
-                continue
-            offered = None
-            if dut.m_axis_tvalid.value == 1:
-                offered = int(dut.m_axis_tdata.value), int(dut.m_axis_tlast.value)
-            assert held is None or offered == held
-            if offered is not None and ready:
-                self.beats.append((*offered, cycle))
-            held = None if ready else offered
-
-    def frames(self) -> list[bytes]:
-        """Return the frames that came whole."""
-        frames, body = [], b""
-        for data, last, _ in self.beats:
-            body += data.to_bytes(8, "little")
-            if last:
-                frames.append(body)
-                body = b""
-        assert not body
-        return frames
 
     async def check(self, count: int) -> None:
         """Send *count* verdicts, three of four on checks; the frames and the counters are the model's."""
@@ -100,10 +65,10 @@ class Bench:
             self.notes.send([note._asdict()])
             wanted.append(verdict_frame(intent_id, reason, at_ns, note, PRODUCER))
             passed += not reason
-        while len(self.beats) < 13 * len(wanted) or self.verdicts.queue:
+        while len(self.sink.beats) < 13 * len(wanted) or self.verdicts.queue:
             await ClockCycles(self.dut.clk, 16)  # the test's time limit ends a wait for what never comes
         await ClockCycles(self.dut.clk, 40)
-        assert self.frames() == wanted
+        assert [frame for frame, _ in self.sink.frames()] == wanted
         await FallingEdge(self.dut.clk)
         counts = {"passed": passed, "verdict_refused": len(wanted) - passed, "undone": len(undone)}
         for name, met in counts.items():
@@ -125,7 +90,7 @@ async def frames_follow_without_a_gap_and_the_first_one_clock_after_its_verdict(
     bench.notes.send([note._asdict()] * 4)
     bench.verdicts.send([{"kind": GATE_CHECK, "intent_id": 9}] * 4)
     await ClockCycles(dut.clk, 80)
-    cycles = [cycle for *_, cycle in bench.beats]
+    cycles = [beat.cycle for beat in bench.sink.beats]
     assert cycles == list(range(cycles[0], cycles[0] + 4 * 13))
     assert cycles[0] == bench.verdicts.taken[0].cycle + 1
 

@@ -7,9 +7,8 @@ import random
 from typing import Any
 
 import cocotb
-from cocotb.clock import Clock
 from cocotb.task import bridge
-from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
+from cocotb.triggers import FallingEdge, ReadOnly
 
 from penstock_sdk.events import Quote
 from penstock_sdk.golden import risk_gate, trigger
@@ -17,6 +16,7 @@ from penstock_sdk.golden.tick_layout import RULE_BID_AT_LEAST
 from penstock_sdk.golden.tick_to_trade import new_chain, on_frame
 from sims.axil import AxilBus, AxilMaster
 from sims.axis import Pause, Sink
+from sims.bench import reset, settle, start_clock
 from sims.feed_decoder.feed_traffic import Sent, packed_frame
 from sims.fields import FieldSource
 from sims.simulators import bench_seed
@@ -41,7 +41,7 @@ class Bench:
         self.dut, self.make_host = dut, host
         self.rng = random.Random(bench_seed(1))
         self.market = Market(self.rng, LISTINGS, PARAMETERS["RECORDS_MAX"])
-        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+        start_clock(dut)
         self.source = FieldSource(dut, "s_axis", ("tdata", "tlast", "tid"), idle)
         self.sink = Sink(dut, "m_axis", backpressure)
         self.bus = AxilBus(AxilMaster(dut))
@@ -81,11 +81,7 @@ class Bench:
 
     async def reset(self) -> None:
         """Hold reset for two cycles."""
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 1
-        await ClockCycles(self.dut.clk, 2)
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 0
+        await reset(self.dut)
 
     async def _watch(self) -> None:
         dut, begins, cycle = self.dut, True, 0
@@ -104,12 +100,7 @@ class Bench:
         """Give a slot rules that any bid fulfils and nothing refuses, and arm them; runs beside the simulation."""
         self.host.rows = {}
         for lane in range(LANES):
-            row = {"kind": RULE_BID_AT_LEAST, "rule": lane, "threshold_ticks": -9, "order_slot": slot, "side": 1,
-                   "price_ticks": 0, "lots": 2, "price_mode": 1, "other_slot": 0}  # fmt: skip
-            self.host.rows[slot, lane] = row
-            trigger.set_lane(self.chain.trigger, slot, lane, **row)
-            self.host.load_lane(slot, lane)
-        self.host.arm()
+            self.set_rule(slot, lane, price_mode=1)
 
     def set_rule(self, slot: int = 1, lane: int = 0, **changes: int) -> None:
         """Give a slot one armed rule that any bid fulfils; *changes* of its row. Runs beside the simulation."""
@@ -178,13 +169,8 @@ class Bench:
             self.sent.append(sent)
 
     async def settle(self) -> None:
-        """Wait until all is sent and nothing has come for 64 cycles."""
-        while self.source.queue:
-            await ClockCycles(self.dut.clk, 16)
-        seen = -1
-        while seen != len(self.sink.beats):
-            seen = len(self.sink.beats)
-            await ClockCycles(self.dut.clk, 64)
+        """Wait until all is sent and nothing has come for a while."""
+        await settle(self.dut, self.source.queue, self.sink.beats)
 
     def messages(self) -> list[bytes]:
         """Return what was sent, each cut to its length: what the golden chain writes ends where the bytes end."""

@@ -1,5 +1,7 @@
-"""Market traffic for the chain's bench: prices near 0, few orders, some quotes of one side,
-books that are cleared, so that they cross every rule's threshold often."""
+"""Market traffic for the chain's bench that crosses every rule's threshold often.
+
+Prices lie near 0, orders are few, some quotes have one side, and books are cleared.
+"""
 
 from __future__ import annotations
 
@@ -51,10 +53,6 @@ class Market:
         return events.BookPriceDelta(
             listing_id=listing, side=side, action=action, price_ticks=price, qty_lots=self._lots()
         )
-
-    def quotes(self) -> Sent:
-        """Return a frame of one quote."""
-        return self.packed(events.Quote, 1)
 
     def packed(self, kind: type[Record] | None = None, count: int | None = None) -> Sent:
         """Return a frame of packed records."""

@@ -10,12 +10,12 @@ from typing import Any
 import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge, NextTimeStep, ReadOnly
+from cocotb.triggers import FallingEdge, ReadOnly
 
 from penstock_sdk.events import Quote
 from penstock_sdk.golden.mids import keep_mid
 from penstock_sdk.schema import ABSENT
+from sims.bench import reset, start_clock
 from sims.simulators import bench_seed, run_bench
 
 PRICE_W = int(os.environ.get("BENCH_PRICE_W", "32"))
@@ -39,12 +39,10 @@ def tops(rng: random.Random, count: int) -> list[tuple[int, int, int, int | None
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def mids_are_those_of_the_model(dut: Any) -> None:
     rng = random.Random(bench_seed(1))
-    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
-    dut.rst.value = 1
+    start_clock(dut)
     dut.s_top_taken.value = 0
-    await ClockCycles(dut.clk, 2)
-    await FallingEdge(dut.clk)
-    dut.rst.value = 0
+    dut.order_waits.value = 0
+    await reset(dut)
     mask = 2**PRICE_W - 1
     mids = np.full((2, SLOTS), ABSENT, np.int64)
     for taken, slot, known, bid, ask, at_ns in tops(rng, 300):
@@ -56,28 +54,47 @@ async def mids_are_those_of_the_model(dut: Any) -> None:
         dut.s_top_has_ask.value = ask is not None
         dut.s_top_ask_ticks.value = (rng.randint(LOW, HIGH) if ask is None else ask) & mask
         dut.s_top_at_ns.value = at_ns
-        dut.order_waits.value = 0
         await FallingEdge(dut.clk)
         dut.s_top_taken.value = 0
+        is_due = int(taken and (not known or (bid is not None and ask is not None)))
         for _ in range(rng.choice([0, 0, 1, 3])):  # an order is in its way
             dut.order_waits.value = 1
             await FallingEdge(dut.clk)
-            assert dut.m_ref_tvalid.value == 0
+            assert (dut.m_ref_tvalid.value, dut.hold.value) == (0, is_due)
         dut.order_waits.value = 0
         await ReadOnly()
+        assert (dut.m_ref_tvalid.value, dut.hold.value) == (is_due, is_due)
         wanted = mids.copy()
         if taken and not known:
             wanted[:, slot] = ABSENT, at_ns
         elif taken:
             quote = Quote(slot, bid_ticks=ABSENT if bid is None else bid, ask_ticks=ABSENT if ask is None else ask)
             keep_mid(wanted, quote, at_ns)
-        if int(dut.m_ref_tvalid.value):
+        if is_due:
             met, price = int(dut.m_ref_slot.value), dut.m_ref_price_ticks.value.to_signed()
             mids[:, met] = price if int(dut.m_ref_has_price.value) else ABSENT, int(dut.m_ref_at_ns.value)
         for differs in np.flatnonzero((mids != wanted).any(axis=0)):
             pair = mids[:, differs].tolist(), wanted[:, differs].tolist()
             raise AssertionError(f"slot {differs}: mid and time are {pair[0]}, wanted {pair[1]}")
-        await NextTimeStep()
+        await FallingEdge(dut.clk)
+        assert (dut.m_ref_tvalid.value, dut.hold.value) == (0, 0), "a reference leaves once, then comes the next top"
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def a_reset_forgets_a_reference_that_waits(dut: Any) -> None:
+    start_clock(dut)
+    dut.s_top_taken.value = 0
+    dut.order_waits.value = 1
+    await reset(dut)
+    dut.s_top_taken.value = 1
+    dut.s_top_known.value = 0
+    await FallingEdge(dut.clk)
+    dut.s_top_taken.value = 0
+    assert dut.hold.value == 1
+    await reset(dut, 1)
+    dut.order_waits.value = 0
+    await ReadOnly()
+    assert (dut.m_ref_tvalid.value, dut.hold.value) == (0, 0)
 
 
 @pytest.mark.parametrize(("price_w", "slots"), [(32, 256), (6, 5)])

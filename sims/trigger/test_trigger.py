@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 from collections import deque
 from itertools import pairwise
 from pathlib import Path
@@ -13,15 +12,15 @@ from typing import Any
 import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
 
 from penstock_sdk.golden import trigger as golden
 from penstock_sdk.schema import ABSENT
 from sims.axis import Pause, one_in_three, two_in_three
+from sims.bench import reset, settle, start_clock
 from sims.budgets import budget
 from sims.fields import FieldSink, FieldSource
-from sims.simulators import bench_seed, need_icarus, run, run_bench, sources_of
+from sims.simulators import bench_seed, refuses, run_bench
 
 TOP_FIELDS = [
     "slot", "known", "has_bid", "bid_ticks", "bid_lots", "has_ask", "ask_ticks", "ask_lots", "at_ns", "stamp",
@@ -135,7 +134,7 @@ class Bench:
         self.price_end = 1 << (self.sizes["PRICE_W"] - 1)
         for name in [*PULSES, *(f"lane_{field}" for field in LANE_FIELDS), "slot_index", "rule_index", "intent_base"]:
             getattr(dut, f"cfg_{name}").value = 0
-        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+        start_clock(dut)
         self.source = FieldSource(dut, "s_top", TOP_FIELDS, idle)
         self.sink = FieldSink(dut, "m_order", ORDER_FIELDS, ["price_ticks"], backpressure)
         cocotb.start_soon(self._watch())
@@ -149,11 +148,7 @@ class Bench:
 
     async def reset(self) -> None:
         """Hold reset for two cycles, and wait until the tables are empty."""
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 1
-        await ClockCycles(self.dut.clk, 2)
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 0
+        await reset(self.dut)
         self.model = Model(self.sizes)
         self.sink.taken.clear()
         while True:
@@ -186,13 +181,8 @@ class Bench:
         await self.pulse("arm", rule_index=rule)
 
     async def settle(self) -> None:
-        """Wait until all is sent and no order has come for 32 cycles."""
-        while self.source.queue:
-            await ClockCycles(self.dut.clk, 16)
-        seen = -1
-        while seen != len(self.sink.taken):
-            seen = len(self.sink.taken)
-            await ClockCycles(self.dut.clk, 32)
+        """Wait until all is sent and no order has come for a while."""
+        await settle(self.dut, self.source.queue, self.sink.taken)
 
     async def check(self) -> None:
         """Compare orders, counters and armed rules with the model's."""
@@ -495,9 +485,4 @@ def test_many_orders_are_those_of_the_model(
     ],
 )
 def test_an_illegal_parameter_stops_the_simulation(parameter: str, message: str, tmp_path: Path) -> None:
-    need_icarus()
-    out = tmp_path / "trigger.vvp"
-    run("iverilog", "-g2012", f"-Ptrigger.{parameter}", "-o", out, *sources_of("trigger"), cwd=tmp_path)
-    done = subprocess.run(["vvp", "-n", out], capture_output=True, text=True, timeout=60, cwd=tmp_path)
-    assert done.returncode != 0
-    assert message in done.stdout + done.stderr
+    refuses("trigger", parameter, message, tmp_path)

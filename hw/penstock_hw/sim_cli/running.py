@@ -25,8 +25,8 @@ __all__ = ["add_run"]
 _POLL_S = 0.2
 _DESCRIPTION = """Run the benches of modules of rtl/ and end with a table of every test.
 
-A bench is compiled once for a given source, parameters and flags; the next run starts at once. Exit status: 0 every
-test passed, 1 one failed, 2 wrong usage."""
+A bench is compiled once for a given source, parameters and flags; the next run starts at once. Exit status: 0 what
+was asked for passed, 1 a test failed or nothing was simulated, 2 wrong usage."""
 _EXAMPLES = """examples:
   penstock sim run frame_header                      its short tests, on Icarus
   penstock sim run frame_header --waves --test reset only tests with `reset` in their name, with waveforms
@@ -116,7 +116,18 @@ def _run_one(tree: Tree, module: Module, simulator: str, options: argparse.Names
                 process.wait()
     outcomes = watch.outcomes(options.test or "")
     _print_end(outcomes, watch, folder, time.monotonic() - began, options)
-    return process.returncode == 0 and bool(outcomes)
+    if not _has_run(outcomes):
+        print(f"{module.name} on {simulator}: nothing was simulated, so it has not passed\n", flush=True)
+        return False
+    if process.returncode and not any(each.result == "failed" for each in outcomes):
+        print(_said(folder)[-2_000:] + "\n", flush=True)  # what fails a run of tests that all passed
+    return process.returncode == 0
+
+
+def _has_run(outcomes: list[Outcome]) -> bool:
+    """Return whether these tell anything: a module whose simulations were all skipped has not passed."""
+    is_simulated = any(each.cocotb and each.result != "skipped" for each in outcomes)
+    return bool(outcomes) and (is_simulated or all(each.result != "skipped" for each in outcomes))
 
 
 def _pytest(module: Module, simulator: str, folder: Path, options: argparse.Namespace) -> list[str]:
@@ -135,8 +146,8 @@ def _print_end(outcomes: list[Outcome], watch: Watch, folder: Path, wall_s: floa
     """Print the table, what failed and how to repeat it, and where the waves lie."""
     watch.clear()
     if not outcomes:
-        said = (folder / "pytest.log").read_text(errors="replace").strip()
-        print(f"{watch.module} on {watch.simulator}: no test ran\n{said}")
+        about = f" with {options.test!r} in its name" if options.test else ""
+        print(f"{watch.module} on {watch.simulator}: no test{about}\n{_said(folder)}")
         return
     for line in watch.table(outcomes):
         print(line)
@@ -160,6 +171,11 @@ def _print_end(outcomes: list[Outcome], watch: Watch, folder: Path, wall_s: floa
         + f"; {cycles:,} cycles, {wall_s:.1f} s\n",
         flush=True,
     )
+
+
+def _said(folder: Path) -> str:
+    """Return what pytest printed."""
+    return (folder / "pytest.log").read_text(errors="replace").strip()
 
 
 def _again(watch: Watch, outcome: Outcome, options: argparse.Namespace) -> str:

@@ -127,7 +127,9 @@ class Watch:
             result, message = "passed", ""
             for tag, means in (("failure", "failed"), ("error", "failed"), ("skipped", "skipped")):
                 if (met := case.find(tag)) is not None:
-                    result, message = means, (met.text or met.get("message") or "")
+                    # A failure's text is all of it; a skip's names a place inside the runner before the reason.
+                    text = met.text if means == "failed" else ""
+                    result, message = means, text or met.get("message") or ""
             where = f"{case.get('file', '')}:{int(case.get('line', 0)) + 1}" if case.get("file") else ""
             wall_s = float(case.get("time", 0))
             found.append(Outcome(case.get("name", ""), "", result, 0.0, wall_s, message, where, cocotb=False))
@@ -139,7 +141,7 @@ class Watch:
         return [event["waves"] for event in starts if event["waves"] and Path(event["waves"]).is_file()]
 
     def table(self, outcomes: list[Outcome]) -> list[str]:
-        """Return the table: a heading, then a line per test, below its parameters."""
+        """Return the table: a heading, then a line per test below its parameters; a skipped one has its reason."""
         width = max(len(each.name) + 2 * bool(each.parameters) for each in outcomes)
         lines = [f"{'TEST'.ljust(width)}  RESULT   SIMULATED ns      CYCLES   WALL s"]
         heading = ""
@@ -148,9 +150,8 @@ class Watch:
                 heading = each.parameters
                 lines.append(heading or "default parameters")
             numbers = f"{each.sim_ns:13,.0f}  {each.cycles:10,}" if each.cocotb else " " * 25
-            lines.append(
-                f"{('  ' * bool(heading) + each.name).ljust(width)}  {each.result:7}  {numbers}  {each.wall_s:7.2f}"
-            )
+            came_to = each.message if each.result == "skipped" else f"{numbers}  {each.wall_s:7.2f}"
+            lines.append(f"{('  ' * bool(heading) + each.name).ljust(width)}  {each.result:7}  {came_to}")
         return lines
 
 
