@@ -22,9 +22,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from day_runs import DEADLINE_S, DayRun, deployment, only_run, read_entries, session_commands, wait_for
 
+from penstock_kernel.interrupts import begun
 from penstock_kernel.lake import query
 from penstock_kernel.replay import replay
-from penstock_kernel.run import begun
 from penstock_sdk.events import (
     ExecutionReport,
     IntentAction,

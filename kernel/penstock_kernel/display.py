@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from penstock_kernel.interrupts import interrupts_held
 from penstock_sdk.energy import EnergyError, ns_to_local
 
 __all__ = ["BookTop", "DisplayClient", "Progress", "StrategyState", "draw", "plain_line"]
@@ -101,7 +101,8 @@ class DisplayClient:
         self._process: subprocess.Popen[bytes] | None = None
         if enabled:
             command = [sys.executable, "-m", "penstock_kernel.display", *(["--plain"] if plain else [])]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
+            with interrupts_held():  # the display stays until the run has drained
+                self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
             os.set_blocking(self._fd(), False)
 
     def _fd(self) -> int:
@@ -280,7 +281,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="penstock_kernel.display", description="Draw a run's progress from its pipe.")
     parser.add_argument("--plain", action="store_true", help="lines instead of a drawing")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     console = Console(stderr=True)
     fd = sys.stdin.fileno()
     if options.plain or not console.is_terminal:

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from penstock_kernel.clock import Clock, SimClock, WallClock
 from penstock_kernel.deployment import Deployment, DeploymentError, load_deployment
 from penstock_kernel.disk import DiskForecast
 from penstock_kernel.hooks import call_hook, hook_manager
+from penstock_kernel.interrupts import as_commands, interrupts_held
 from penstock_kernel.journal import Journal, JournalFatal, run_identity
 from penstock_kernel.kernel import Done, Kernel
 from penstock_kernel.market_check import check_deployment
@@ -37,7 +38,7 @@ from penstock_sdk.events import Alert, ClockKind, OperatorCommand, RunHeader, Se
 from penstock_sdk.wire.frame import Origin
 from penstock_sdk.wire.segment import read_frames
 
-__all__ = ["Run", "RunOptions", "begun", "changed", "make_kernel", "open_log"]
+__all__ = ["Run", "RunOptions", "changed", "make_kernel", "open_log"]
 
 RECONCILE_LIMIT_NS = 10_000_000_000
 """How long a venue may take to say where our orders stand, before a person is told."""
@@ -84,7 +85,7 @@ class Run:
         self._exporter: subprocess.Popen[bytes] | None = None
         self._leave = ExitStack()
         # From here on, also while a journal is played back: by default the signal would end the process.
-        self._leave.enter_context(_signals(self, {signal.SIGUSR1: "kill"}))
+        self._leave.enter_context(as_commands(self.command, {signal.SIGUSR1: "kill"}))
         self._leave.callback(self._publish().close)
         self._begun_s = time.perf_counter()
 
@@ -239,7 +240,9 @@ class Run:
 
     def _start_process(self, name: str, module: str, option: str) -> subprocess.Popen[bytes]:
         with (self.dir / f"{name}.log").open("ab") as log:
-            return subprocess.Popen([sys.executable, "-m", module, str(self.dir), option], stdout=log, stderr=log)
+            command = [sys.executable, "-m", module, str(self.dir), option]
+            with interrupts_held():
+                return subprocess.Popen(command, stdout=log, stderr=log)
 
     def _begin_hooks(self) -> None:
         """Let installed hooks, and plugins that implement one, hear of the start."""
@@ -261,7 +264,7 @@ class Run:
         if kernel.ended:
             return
         self._go_live()
-        with _signals(self, {signal.SIGINT: "stop", signal.SIGTERM: "stop"}):
+        with as_commands(self.command, {signal.SIGINT: "stop", signal.SIGTERM: "stop"}):
             self._asked_ns = time.monotonic_ns()
             self._phase(Phase.RECONCILING if kernel.silent_venues() else Phase.READY)
             if kernel.clock.kind == ClockKind.WALL:
@@ -495,52 +498,3 @@ def open_log(deployment: Deployment, run_dir: Path) -> RunLog:
 
 def _latency(histogram: Histogram) -> LatencyNs:
     return LatencyNs(histogram.count, *histogram.percentiles_ns(50, 99, 99.9, 100))
-
-
-def begun(begin: Callable[[], Run]) -> Run:
-    """Return the run that *begin* starts, and have Ctrl-C heeded whatever happens meanwhile.
-
-    It raises KeyboardInterrupt, as ever. Where that met code that can tell nobody (a finaliser, a callback), the run began
-    all the same: then it is told to stop as soon as it is live.
-    """
-    asked = False
-
-    def interrupt(_number: int, _frame: object) -> None:
-        nonlocal asked
-        asked = True
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGINT, interrupt)
-    except ValueError:  # not the main thread
-        return begin()
-    try:
-        run = begin()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if asked:
-        run.command(_command_of(signal.SIGINT, "stop"))
-    return run
-
-
-def _command_of(number: int, command: str) -> OperatorCommand:
-    return OperatorCommand(command=command, who=f"uid {os.getuid()}", why=signal.Signals(number).name)
-
-
-@contextmanager
-def _signals(run: Run, commands: dict[signal.Signals, str]) -> Iterator[None]:
-    """Make a command of each signal, an input like any: Ctrl-C and SIGTERM stop the run, SIGUSR1 is the kill switch."""
-
-    def command(number: int, _frame: object) -> None:
-        run.command(_command_of(number, commands[signal.Signals(number)]))
-
-    try:
-        before = {number: signal.signal(number, command) for number in commands}
-    except ValueError:  # not the main thread: a test, or an embedding program that has its own
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

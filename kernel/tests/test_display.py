@@ -93,15 +93,16 @@ def test_a_damaged_line_costs_one_picture_only() -> None:
 
 
 def test_ctrl_c_does_not_end_the_display() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "penstock_kernel.display", "--plain"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    command = [sys.executable, "-m", "penstock_kernel.display", "--plain"]
+    with interrupts_held():
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
+        process.send_signal(signal.SIGINT)  # before it has begun …
         assert process.stdin is not None and process.stderr is not None
         process.stdin.write(msgspec.json.encode(progress(1)) + b"\n")
         process.stdin.flush()
-        assert process.stderr.readline()  # it runs, and its handlers stand
-        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline()
+        process.send_signal(signal.SIGINT)  # … and while it runs
         _, rest = process.communicate(msgspec.json.encode(progress(2)) + b"\n", timeout=60)
     finally:
         process.kill()

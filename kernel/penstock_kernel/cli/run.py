@@ -14,7 +14,8 @@ from rich.console import Console
 from penstock_kernel.cli.progress import RunProgress
 from penstock_kernel.deployment import Deployment, format_problems
 from penstock_kernel.instance import Instance, Starting
-from penstock_kernel.run import Run, RunOptions, begun
+from penstock_kernel.interrupts import begun
+from penstock_kernel.run import Run, RunOptions
 from penstock_kernel.runs import RunInfo, find_run
 from penstock_kernel.venue_check import real_money_problems
 
