@@ -16,6 +16,7 @@ from rich.console import Console
 
 from penstock_kernel import display
 from penstock_kernel.display import BookTop, DisplayClient, Progress, StrategyState, draw, plain_line
+from penstock_kernel.interrupts import interrupts_held
 
 START_NS = 1_773_097_200_000_000_000  # 2026-03-10 00:00 in Berlin
 HOUR_NS = 3_600_000_000_000
