@@ -47,19 +47,23 @@ class FieldSource:
 
     async def _run(self) -> None:
         dut, queue, offered, cycle = self.dut, self.queue, False, 0
+        clk, rst = dut.clk, dut.rst  # found once, and tvalid written where it changes: this runs every clock
         tvalid = getattr(dut, f"{self.prefix}_tvalid")
         tready = getattr(dut, f"{self.prefix}_tready", None)  # a stream without it is always ready
+        masks = {name: (1 << len(signal)) - 1 for name, signal in self._signals.items()}
+        was_offered: bool | None = None
         while True:
-            await FallingEdge(dut.clk)
+            await FallingEdge(clk)
             cycle += 1
             if not offered:
                 offered = bool(queue) and not (self.pause is not None and self.pause())
-                tvalid.value = offered
+                if offered != was_offered:
+                    tvalid.value = was_offered = offered
                 if offered:
                     for name, signal in self._signals.items():
-                        signal.value = queue[0].get(name, 0) & ((1 << len(signal)) - 1)
+                        signal.value = queue[0].get(name, 0) & masks[name]
             await ReadOnly()
-            if dut.rst.value == 1:
+            if rst.value == 1:
                 queue.clear()
                 offered = False
             elif offered and (tready is None or tready.value == 1):

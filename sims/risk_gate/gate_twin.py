@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import cocotb
-from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly
+from cocotb.triggers import FallingEdge, ReadOnly, with_timeout
 
 from penstock_hw.drivers.risk_gate import (
     Device,
@@ -25,6 +24,7 @@ from penstock_hw.drivers.risk_gate import (
 from penstock_sdk.golden import risk_gate as g
 from penstock_sdk.golden.tick_layout import GATE_CHECK, GATE_FILL, GATE_RELEASE, GATE_RESERVE
 from sims.axis import Pause
+from sims.bench import reset, start_clock
 from sims.fields import FieldSink
 
 __all__ = ["Bench", "Order", "beat_of", "verdict_of"]
@@ -67,6 +67,8 @@ def verdict_of(gate: g.Table, order: Order) -> int:
 class Bench:
     """Clock, order source, verdict sink, host and references, with the golden gate that all is compared with."""
 
+    sink_type: type[FieldSink] = FieldSink
+
     def __init__(self, dut: Any, device: Device, idle: Pause | None, backpressure: Pause | None) -> None:
         self.dut, self.device, self.idle = dut, device, idle
         self.queue: deque[Order] = deque()
@@ -80,55 +82,61 @@ class Bench:
         self._inside: tuple[Order, int] | None = None
         self._waiting: list[Callable[[], None]] = []
         self._switches = (0, 0)
-        for port in ("cfg_kill", "cfg_paused", "s_order_tvalid", "s_ref_tvalid", "cfg_count_index"):
-            getattr(dut, port).value = 0
-        for name in dir(dut):
-            if name.startswith("cfg_"):
-                getattr(dut, name).value = 0
-        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
-        self.sink = FieldSink(dut, "m_verdict", (*ECHOED, "reason"), SIGNED, backpressure)
+        self._compared = 0  # verdicts that were found right
+        self._masks = {name: (1 << len(getattr(dut, f"m_verdict_{name}"))) - 1 for name in ECHOED}
+        self._inputs = [getattr(dut, name) for name in dir(dut) if name.startswith("cfg_")] + [dut.s_ref_tvalid]
+        self.lower_inputs()
+        dut.s_order_tvalid.value = 0
+        start_clock(dut)
+        self.sink = self.sink_type(dut, "m_verdict", (*ECHOED, "reason"), SIGNED, backpressure)
         self._forget()
         cocotb.start_soon(self._run())
 
     @classmethod
     async def start(
         cls, dut: Any, device: Device, idle: Pause | None = None, backpressure: Pause | None = None
-    ) -> Bench:
+    ) -> Self:
         """Return a bench whose gate has been reset and is empty."""
         bench = cls(dut, device, idle, backpressure)
         await bench.reset()
         return bench
+
+    def lower_inputs(self) -> None:
+        """Have the host and the references say nothing."""
+        for signal in self._inputs:
+            signal.value = 0
 
     def _forget(self) -> None:
         self.gate = g.new_gate(
             self.device.slots, self.device.intervals, 4 * self.device.links, 15 * self.device.seen_sets
         )
         prepare(self.gate, self.device)
-        self.wanted.clear()
-        self.sink.taken.clear()
+        self.forget_verdicts()
         self.queue.clear()
         self._inside = None
         self._waiting.clear()
 
+    def forget_verdicts(self) -> None:
+        """Let `wanted` and what was taken begin anew; nothing may be under way."""
+        self.wanted.clear()
+        self.sink.taken.clear()
+        self._compared = 0
+
     async def reset(self, wait: bool = True) -> None:
         """Hold reset for two cycles, forget what was under way, and wait until the gate has emptied its tables."""
-        await FallingEdge(self.dut.clk)
-        self.dut.rst.value = 1
         self.queue.clear()
-        await ClockCycles(self.dut.clk, 2)
-        await FallingEdge(self.dut.clk)
+        await reset(self.dut)
         self._forget()
-        self.dut.rst.value = 0
         if wait:
             await self.held()
 
     async def held(self) -> None:
         """Wait until sts_hold is low; it must fall soon, whatever the streams do."""
-        for _ in range(20_000):
-            await FallingEdge(self.dut.clk)
-            if self.dut.sts_hold.value == 0:
-                return
-        raise AssertionError("sts_hold stays high")
+        clk, hold = self.dut.clk, self.dut.sts_hold
+        await FallingEdge(clk)
+        while hold.value != 0:  # waking at every clock instead would take most of a bench's time
+            await with_timeout(FallingEdge(hold), 200, "us")
+            await FallingEdge(clk)
 
     # ---- the host
     async def put(self, table: str, pulse: str, row: Mapping[str, int], then: Callable[[], None]) -> None:
@@ -230,36 +238,42 @@ class Bench:
         wanted_counts = g.counts(self.gate)
         for reason in range(48):
             dut.cfg_count_index.value = reason
-            await ClockCycles(dut.clk, 2)
             await FallingEdge(dut.clk)
             assert int(dut.sts_count.value) == min(wanted_counts.get(reason, 0), most), reason
 
     async def settle(self) -> None:
         """Wait until all orders are judged and taken, and compare the verdicts."""
+        clk, tvalid = self.dut.clk, self.dut.s_order_tvalid
         for _ in range(200_000):
-            await FallingEdge(self.dut.clk)
-            sent = not self.queue and self.source is None and self.dut.s_order_tvalid.value == 0
-            if sent and self._inside is None and len(self.sink.taken) == len(self.wanted):
+            await FallingEdge(clk)
+            sent = not self.queue and self.source is None and self._inside is None
+            if sent and len(self.sink.taken) == len(self.wanted) and tvalid.value == 0:
                 break
         self.compare()
         assert len(self.sink.taken) == len(self.wanted)
 
     def compare(self) -> None:
-        """Compare every verdict that was taken, in order."""
-        for (order, reason), taken in zip(self.wanted, self.sink.taken, strict=False):
+        """Compare every verdict that was taken since the last time, in order."""
+        masks, since = self._masks, self._compared
+        for (order, reason), taken in zip(self.wanted[since:], self.sink.taken[since:], strict=False):
             beat = beat_of(order, self.device)
-            widths = {name: len(getattr(self.dut, f"m_verdict_{name}")) for name in ECHOED}
-            echoed = {name: beat[name] & ((1 << widths[name]) - 1) for name in ECHOED}
-            met = {name: taken.fields[name] & ((1 << widths[name]) - 1) for name in ECHOED}
+            echoed = {name: beat[name] & mask for name, mask in masks.items()}
+            met = {name: taken.fields[name] & mask for name, mask in masks.items()}
             assert (taken.fields["reason"], met) == (reason, echoed), f"{order}: wanted {reason}"
+            self._compared += 1
 
     # ---- the clock
     async def _run(self) -> None:
         dut = self.dut
         offered: Order | None = None
         signals = {name: getattr(dut, f"s_order_{name}") for name in ORDER_FIELDS}
+        masks = {name: (1 << len(signal)) - 1 for name, signal in signals.items()}
+        # Found once: a bench that looks its signals up at every clock takes a third longer.
+        clk, rst, hold, kill, paused = dut.clk, dut.rst, dut.sts_hold, dut.cfg_kill, dut.cfg_paused
+        order_valid, order_ready, verdict_valid = dut.s_order_tvalid, dut.s_order_tready, dut.m_verdict_tvalid
+        was_valid: bool | None = None
         while True:
-            await FallingEdge(dut.clk)
+            await FallingEdge(clk)
             self.cycle += 1
             if offered is None and not (self.idle is not None and self.idle()):
                 if not self.queue and self.source is not None:
@@ -271,24 +285,20 @@ class Bench:
                 if self.queue:
                     offered = self.queue.popleft()
                     for name, value in beat_of(offered, self.device).items():
-                        signals[name].value = value & ((1 << len(signals[name])) - 1)
-            dut.s_order_tvalid.value = int(offered is not None)
+                        signals[name].value = value & masks[name]
+            if was_valid != (offered is not None):
+                was_valid = offered is not None
+                order_valid.value = was_valid
             await ReadOnly()
-            if dut.rst.value != 0:
+            if rst.value != 0:
                 offered = None
                 self._inside = None
                 continue
-            assert dut.s_order_tready.value in (0, 1) and dut.sts_hold.value in (0, 1)
-            if self._inside is not None and dut.m_verdict_tvalid.value == 1:
-                order, since = self._inside
-                self.gate[0, [g.HEAD_KILL, g.HEAD_PAUSED]] = self._switches
-                count = 0
-                if 0 <= order.slot < self.device.slots:
-                    count = int(self.gate[g.LISTING_ROW + order.slot, g.LISTING_LINK_COUNT])
-                self.wanted.append((order, verdict_of(self.gate, order)))
-                self.latencies.append((order, count, self.cycle - since))
-                self._inside = None
-            take = offered is not None and dut.s_order_tready.value == 1
+            ready = order_ready.value
+            assert ready in (0, 1) and hold.value in (0, 1)
+            if self._inside is not None and verdict_valid.value == 1:
+                self._answer(*self._inside)
+            take = offered is not None and ready == 1
             if self._inside is None and not take:
                 self._catch_up()
             if take:
@@ -301,7 +311,18 @@ class Bench:
                     action()
                 self._inside, offered = (offered, self.cycle), None
                 self.taken_at.append(self.cycle)
-            self._switches = (int(dut.cfg_kill.value), int(dut.cfg_paused.value))
+            if self._inside is not None:
+                self._switches = (int(kill.value), int(paused.value))
+
+    def _answer(self, order: Order, since: int) -> None:
+        """Judge the order inside by the golden gate, with the switches of the edge before, which decided."""
+        self.gate[0, [g.HEAD_KILL, g.HEAD_PAUSED]] = self._switches
+        count = 0
+        if 0 <= order.slot < self.device.slots:
+            count = int(self.gate[g.LISTING_ROW + order.slot, g.LISTING_LINK_COUNT])
+        self.wanted.append((order, verdict_of(self.gate, order)))
+        self.latencies.append((order, count, self.cycle - since))
+        self._inside = None
 
     def _catch_up(self) -> None:
         for action in self._waiting:
