@@ -55,5 +55,21 @@ module exposure_product #(
         {rows_b, rows_a} <= rows_4;
         number <= rows_a[KW_W-2:0] + rows_b[KW_W-2:0];
     end
+
+`ifdef FORMAL
+    // The rows are the plain product from two clocks after the load on, number and too_many from three.
+    logic ran_q;
+    formal_reset reset_i (.clk, .rst(load), .ran_q);
+    logic [2:0] age_q;  // clocks since the load: bit i after i + 1
+    always_ff @(posedge clk) age_q <= load ? 3'd0 : {age_q[1:0], 1'b1};
+    wire logic [W-1:0] value = W'(lots_q) * W'(kw_per_lot_q);
+    wire logic [W-1:0] most = (W'(1) << (KW_W - 1)) - 1'b1;
+    always_comb if (ran_q) begin
+        thrice: assert (thrice_q == (QTY_W+2)'(lots_q) * (QTY_W+2)'(3));
+        rows_:  assert (!age_q[1] || W'(rows_a + rows_b) == value);
+        over:   assert (!age_q[2] || too_many == (value > most));
+        exact:  assert (!age_q[2] || too_many || W'(number) == value);
+    end
+`endif
 endmodule
 `default_nettype wire
