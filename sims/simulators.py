@@ -28,7 +28,7 @@ from sims.builds import BUILD_TIMEOUT_S, BuildError, build_once, digest_of, exec
 from sims.results import Result, failures_text, read_results, tell
 
 __all__ = [
-    "PACKAGES", "ROOT", "RTL", "SIM_TIMEOUT_S", "bench_seed", "file_of", "need_icarus", "need_verilator", "refuses",
+    "PACKAGES", "ROOT", "RTL", "SIM_TIMEOUT_S", "bench_seed", "design_of", "file_of", "need_icarus", "need_verilator", "refuses",
     "run", "run_bench", "sources_of", "verilator_on_path",
 ]  # fmt: skip
 
@@ -63,11 +63,29 @@ def file_of(module: str, rtl: Path = RTL) -> Path:
 
 
 @cache
+def design_of(text: str) -> str:
+    """Return what a synthesis tool reads of a source: no comments, nothing for proofs alone, no space around lines."""
+    kept = []
+    sides: list[bool | None] = []  # of each open condition: whether this side is the proofs', None for others
+    for line in (line.partition("//")[0].strip() for line in text.splitlines()):
+        word, _, name = line.partition(" ")
+        formal = False
+        if word in ("`ifdef", "`ifndef"):
+            formal = name.startswith("FORMAL")
+            sides.append(word == "`ifdef" if formal else None)
+        elif word == "`else" and sides[-1] is not None:
+            formal, sides[-1] = True, not sides[-1]
+        elif word == "`endif":
+            formal = sides.pop() is not None
+        if line and not formal and True not in sides:
+            kept.append(line)
+    return "\n".join(kept)
+
+
 def _parts(module: str, rtl: Path, formal: bool) -> tuple[str, ...]:
     """Return the modules that *module* instantiates; those under ``ifdef FORMAL`` only if *formal*."""
-    text = re.sub(r"//.*", "", file_of(module, rtl).read_text())
-    if not formal:
-        text = re.sub(r"`ifdef FORMAL\b.*?`endif", "", text, flags=re.DOTALL)
+    text = file_of(module, rtl).read_text()
+    text = re.sub(r"//.*", "", text) if formal else design_of(text)
     # An instance is a module's name, its parameters or its own name, and an opening bracket.
     met = set(re.findall(r"^\s*(\w+)\s+(?:#\s*\(|\w+\s*\()", text, re.MULTILINE))
     return tuple(name for name in _modules(rtl) if name in met and name != module)

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from sims.simulators import sources_of  # noqa: E402 - a script finds sims beside tools
+from sims.simulators import design_of, sources_of  # noqa: E402 - a script finds sims beside tools
 
 __all__ = [
     "DEVICES", "CriticalPath", "Measured", "Route", "TimingError", "main", "measure", "rtl_hash", "tools_of", "turn",
@@ -172,31 +172,12 @@ class Measured:
         }  # fmt: skip
 
 
-def _code(text: str) -> str:
-    """Return what a synthesis tool reads of a source: no comments, no proofs, no space around lines."""
-    kept = []
-    sides: list[bool | None] = []  # of each open condition: whether this side is the proofs', None for others
-    for line in (line.partition("//")[0].strip() for line in text.splitlines()):
-        word, _, name = line.partition(" ")
-        formal = False
-        if word in ("`ifdef", "`ifndef"):
-            formal = name.startswith("FORMAL")
-            sides.append(word == "`ifdef" if formal else None)
-        elif word == "`else" and sides[-1] is not None:
-            formal, sides[-1] = True, not sides[-1]
-        elif word == "`endif":
-            formal = sides.pop() is not None
-        if line and not formal and True not in sides:
-            kept.append(line)
-    return "\n".join(kept)
-
-
 def rtl_hash(top: str, parameters: Mapping[str, int] | None = None) -> str:
     """Return the digest of all that *top* is made from: its sources without comments, and its parameters."""
     hashed = hashlib.sha256(json.dumps(sorted((parameters or {}).items())).encode())
     for path in sources_of(top):
         if path.is_file():
-            hashed.update(f"\n{path.name}\n{_code(path.read_text())}".encode())
+            hashed.update(f"\n{path.name}\n{design_of(path.read_text())}".encode())
     return hashed.hexdigest()[:16]
 
 
