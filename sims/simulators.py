@@ -28,8 +28,8 @@ from sims.builds import BUILD_TIMEOUT_S, BuildError, build_once, digest_of, exec
 from sims.results import Result, failures_text, read_results, tell
 
 __all__ = [
-    "PACKAGES", "ROOT", "RTL", "SIM_TIMEOUT_S", "bench_seed", "design_of", "file_of", "need_icarus", "need_verilator", "refuses",
-    "run", "run_bench", "sources_of", "verilator_on_path",
+    "PACKAGES", "ROOT", "RTL", "SIM_TIMEOUT_S", "bench_seed", "design_of", "file_of", "need_icarus", "need_verilator",
+    "refuses", "run", "run_bench", "sources_of", "verilator_on_path",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent
