@@ -78,8 +78,8 @@ _BRAMS = {"ecp5": {"DP16KD": 1.0, "PDPW16KD": 1.0}, "xc7": {"RAMB18E1": 0.5, "RA
 _DSPS = {"ecp5": ("MULT18X18D",), "xc7": ("DSP48E1",)}
 # Die by what of it may be used; a full device routes badly, and no design is alone on one.
 _ECP5_DIES = (("25k", 15_000, 50), ("45k", 30_000, 100), ("85k", 70_000, 200))
-# On the xc7, from so many LUTs on: the usual placer spreads what stands in columns, RAM and carry, so wide that no route
-# came out of it in 25 minutes (tick_to_trade); by this one it does, most of the time for the router.
+# On the xc7, from so many LUTs on: the usual placer spreads what stands in columns, RAM and carry, so wide that no
+# route came out of it in 25 minutes (tick_to_trade); by this one it does, most of the time for the router.
 _LARGE_LUTS = 12_000
 _LARGE = ("--placer", "static", "--router2-alt-weights")
 _XDC = "".join(
