@@ -26,9 +26,9 @@ from tools.figures import PAGE, TIGHT_PERCENT, copy_of_tree, measure_in, table, 
 from tools.timing import DEVICES, TimingError, measure, rtl_hash, tools_of, turn
 
 SEED = 1
-# One seed. The gate takes some three minutes of a core and is measured each time; the chain, several times as large,
-# would take longer than all other tests of the hardware together, and waits for the long tests.
-GATED = ["risk_gate", pytest.param("tick_to_trade", marks=pytest.mark.long)]
+# One seed. The smaller blocks are measured each time; the gate takes some three minutes of a core, the chain longer than
+# all other tests of the hardware together: both wait for the long tests. Whose RTL has changed is told of all, by hash.
+GATED = ["order_encoder", *(pytest.param(top, marks=pytest.mark.long) for top in ("risk_gate", "tick_to_trade"))]
 
 
 def mend(of: Budget, device: str) -> str:
