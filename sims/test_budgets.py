@@ -26,8 +26,8 @@ from tools.figures import PAGE, TIGHT_PERCENT, copy_of_tree, measure_in, table, 
 from tools.timing import DEVICES, TimingError, measure, rtl_hash, tools_of, turn
 
 SEED = 1
-# One seed. The smaller blocks are measured each time; the gate takes some three minutes of a core, the chain longer than
-# all other tests of the hardware together: both wait for the long tests. Whose RTL has changed is told of all, by hash.
+# One seed. A small block is measured each time; the gate takes some three minutes of a core, the chain longer than all
+# other tests of the hardware together: both wait for the long tests. Whose RTL has changed is told of all, by hash.
 GATED = ["order_encoder", *(pytest.param(top, marks=pytest.mark.long) for top in ("risk_gate", "tick_to_trade"))]
 
 

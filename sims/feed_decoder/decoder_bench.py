@@ -50,6 +50,8 @@ def as_fields(row: Sequence[int]) -> dict[str, int]:
 class Bench:
     """A clock and its count, a source, a sink, and a golden decoder that gets the frames that were taken."""
 
+    sink_type: type[FieldSink] = FieldSink
+
     def __init__(self, dut: Any, idle: Pause | None, backpressure: Pause | None) -> None:
         self.dut = dut
         self.rng = random.Random(bench_seed(7))
@@ -65,12 +67,12 @@ class Bench:
         dut.cfg_itch_base_ns.value = self.base_ns
         self.source = FieldSource(dut, "s_axis", ("tdata", "tlast", "tid"), idle)
         names = fields_of(dut, "m_update")
-        self.sink = FieldSink(dut, "m_update", names, ("price_ticks", "ask_ticks"), backpressure)
+        self.sink = self.sink_type(dut, "m_update", names, ("price_ticks", "ask_ticks"), backpressure)
         self.decoder = self.new_golden()
         self.cycle = 0
         self.lost: list[int] = []  # the cycles in which sts_lost was high …
         self.lost_wanted: list[int] = []  # … and in which it should have been
-        cocotb.start_soon(self._count())
+        cocotb.start_soon(self._run())
 
     def new_golden(self) -> golden.Table:
         return golden.new_decoder(
@@ -82,17 +84,21 @@ class Bench:
     async def start(cls, dut: Any, idle: Pause | None = None, backpressure: Pause | None = None) -> Bench:
         """Return a bench whose module has been reset, and whose map holds SLOTS_OF."""
         bench = cls(dut, idle, backpressure)
-        await bench.reset()
-        for listing, slot in SLOTS_OF.items():
-            await bench.map(listing, slot)
-        if int(dut.RESYNC_EN.value):
-            bench.source.send([{"tdata": 0, "tlast": 1, "tid": 0}])
-            while bench.source.queue:
-                await ClockCycles(dut.clk, 1)
-            bench.source.taken.clear()
+        await bench.begin()
         return bench
 
-    async def _count(self) -> None:
+    async def begin(self) -> None:
+        """Reset the module, map SLOTS_OF, and let it find the first frame's beginning."""
+        await self.reset()
+        for listing, slot in SLOTS_OF.items():
+            await self.map(listing, slot)
+        if int(self.dut.RESYNC_EN.value):
+            self.source.send([{"tdata": 0, "tlast": 1, "tid": 0}])
+            while self.source.queue:
+                await ClockCycles(self.dut.clk, 1)
+            self.source.taken.clear()
+
+    async def _run(self) -> None:
         """Drive the device's clock count, and know it: it counts as the sinks do. Watch sts_lost."""
         while True:
             await FallingEdge(self.dut.clk)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import os
 import struct
-from itertools import count
+from itertools import chain
+from pathlib import Path
+from typing import Any
 
+import cocotb
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import penstock_sdk.events as events
 from penstock_sdk.schema import ABSENT, Record
-from sims.feed_decoder import drawn_bench
+from sims.drawn import EXAMPLES, PAUSES, Watched, each_example, pause_of
+from sims.feed_decoder.decoder_bench import Bench
 from sims.feed_decoder.feed_traffic import INT64_MAX, LISTINGS, Sent, edges, itch_message, packed_frame
+from sims.fields import FieldSink
 from sims.simulators import run_bench
 
 SIZES = {
     "SLOTS": 5, "MAP_W": 3, "RECORDS_MAX": 3, "PRICE_W": 8, "BOOK_QTY_W": 7, "COUNT_W": 4, "TID_W": 1, "RESYNC_EN": 1,
 }  # fmt: skip
+CYCLES = 8_000
 PRICES = st.sampled_from(edges(8, True)) | st.integers(-128, 127)
 LOTS = st.sampled_from(edges(7, False)) | st.integers(0, 127)
 LISTING = st.sampled_from(LISTINGS)
@@ -83,18 +88,47 @@ def frames(draw: st.DrawFn) -> Sent:
     return Sent((frame + bytes(64))[: 8 * beats], sent.itch, tuple(sorted(strange)))
 
 
-PAUSES = st.just([]) | st.lists(st.booleans(), max_size=3)
-NUMBER = count()
+class Sink(Watched, FieldSink):
+    """A sink of updates whose faults fail the example."""
 
 
-@pytest.mark.timeout(300)
-@settings(max_examples=10)
-@given(st.lists(frames(), min_size=1, max_size=10), PAUSES, PAUSES)
-def test_drawn_frames_give_what_the_model_gives(
-    tmp_path_factory: pytest.TempPathFactory, drawn: list[Sent], idle: list[bool], backpressure: list[bool]
-) -> None:
-    folder = tmp_path_factory.getbasetemp()
-    path = folder / f"drawn-{next(NUMBER)}.json"
-    listed = [(sent.frame.hex(), sent.itch, sent.strange) for sent in drawn]
-    path.write_text(json.dumps({"frames": listed, "idle": idle, "backpressure": backpressure}))
-    run_bench("feed_decoder", drawn_bench.__name__, folder, parameters=SIZES, env={drawn_bench.DRAWN: str(path)})
+class DrawnBench(Watched, Bench):
+    """A bench of the decoder whose faults fail the example."""
+
+    sink_type = Sink
+
+
+@cocotb.test(timeout_time=2, timeout_unit="sec")
+async def drawn_frames_give_what_the_model_gives(dut: Any) -> None:
+    bench = await DrawnBench.start(dut)
+
+    async def run(example: tuple[list[Sent], list[bool], list[bool], int]) -> None:
+        sent, idle, backpressure, haste = example
+        for name in ("format_itch", "map_write", "map_read"):
+            getattr(dut, f"cfg_{name}").value = 0
+        bench.rng.seed(haste)
+        bench.source.pause = bench.sink.pause = None  # the last example's; here they begin at the same edge each time
+        await bench.begin()
+        bench.source.pause, bench.sink.pause = pause_of(idle), pause_of(backpressure)
+        await bench.check(sent)
+
+    # Lists are drawn short; each of three shrinks to nothing by itself.
+    sent = st.tuples(*[st.lists(frames(), max_size=6)] * 3).map(lambda parts: [*chain(*parts)])
+    await each_example(dut, run, st.tuples(sent, PAUSES, PAUSES, st.integers(0, 9)), CYCLES)
+
+
+def simulate(folder: Path, simulator: str, examples: int) -> None:
+    """Run so many examples."""
+    env = {EXAMPLES: os.environ.get(EXAMPLES) or str(examples)}
+    run_bench("feed_decoder", __name__, folder, simulator=simulator, parameters=SIZES, env=env)
+
+
+@pytest.mark.timeout(600)  # a failure is shrunk
+def test_drawn_frames_give_what_the_model_gives(tmp_path: Path) -> None:
+    simulate(tmp_path, "icarus", 40)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_many_drawn_frames_give_what_the_model_gives(tmp_path: Path) -> None:
+    simulate(tmp_path, "verilator", 1_000)

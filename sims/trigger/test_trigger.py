@@ -125,6 +125,8 @@ class Model:
 class Bench:
     """A clock, a source of tops, a sink of orders, commands, and the model that follows them all."""
 
+    sink_type: type[FieldSink] = FieldSink
+
     def __init__(self, dut: Any, idle: Pause | None, backpressure: Pause | None) -> None:
         self.dut = dut
         self.sizes = {name: int(getattr(dut, name).value) for name in ("SLOTS", "LANES", "RULES", "PRICE_W", "QTY_W")}
@@ -136,8 +138,8 @@ class Bench:
             getattr(dut, f"cfg_{name}").value = 0
         start_clock(dut)
         self.source = FieldSource(dut, "s_top", TOP_FIELDS, idle)
-        self.sink = FieldSink(dut, "m_order", ORDER_FIELDS, ["price_ticks"], backpressure)
-        cocotb.start_soon(self._watch())
+        self.sink = self.sink_type(dut, "m_order", ORDER_FIELDS, ["price_ticks"], backpressure)
+        cocotb.start_soon(self._run())
 
     @classmethod
     async def start(cls, dut: Any, idle: Pause | None = None, backpressure: Pause | None = None) -> Bench:
@@ -200,7 +202,7 @@ class Bench:
         assert int(self.dut.sts_last_rule.value) == int(head[golden.HEAD_LAST_RULE])
         assert int(self.dut.sts_armed.value) == golden.armed_bits(self.model.trigger)
 
-    async def _watch(self) -> None:
+    async def _run(self) -> None:
         dut = self.dut
         pulses = {name: getattr(dut, f"cfg_{name}") for name in PULSES}
         signed = ("bid_ticks", "ask_ticks")
