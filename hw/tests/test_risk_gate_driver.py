@@ -180,6 +180,49 @@ def test_a_listing_that_does_not_fit_is_refused_by_name_and_nothing_is_written(
     assert not tables.writes
 
 
+@pytest.mark.parametrize(
+    ("column", "name"),
+    [
+        (g.LISTING_QTY_MIN, "qty_min_lots"),
+        (g.LISTING_KW_PER_LOT, "kw_per_lot"),
+        (g.LISTING_MINUTES, "minutes"),
+        (g.LISTING_LINK_COUNT, "interval_count"),
+    ],
+)
+def test_a_zero_that_switches_a_check_off_is_refused_though_the_table_holds_it(column: int, name: str) -> None:
+    gate, tables = open_gate({0: [0]}), Tables()
+    driver = RiskGate.connect(tables, empty=True)
+    gate[g.LISTING_ROW, column] = 1  # the least that is taken
+    driver.load_listing(gate, 0)
+    tables.writes.clear()
+    gate[g.LISTING_ROW, column] = 0  # what define_listing would not write
+    with pytest.raises(DoesNotFitError, match=f"^listing 0 {name} is 0; wanted 1 or more"):
+        driver.load_listing(gate, 0)
+    assert not tables.writes
+
+
+@pytest.mark.parametrize("burst", [0, 3, g.UNLIMITED])
+def test_a_rate_of_messages_that_take_no_time_is_refused(burst: int) -> None:
+    gate, tables = open_gate({0: [0]}), Tables()
+    driver = RiskGate.connect(tables)
+    g.set_rate(gate, burst, 1)
+    driver.load_rate(gate)
+    tables.writes.clear()
+    gate[0, g.HEAD_RATE_NS] = 0
+    with pytest.raises(DoesNotFitError, match="^rate ns_per_message is 0; wanted 1 or more"):
+        driver.load_rate(gate)
+    assert not tables.writes
+
+
+def test_an_interval_that_stands_twice_in_a_listing_is_refused() -> None:
+    gate, tables = open_gate({0: [4, 5]}), Tables()
+    links = gate[int(gate[0, g.HEAD_LINK_BASE]) :].reshape(-1)
+    links[int(gate[g.LISTING_ROW, g.LISTING_LINK]) + 1] = 4
+    with pytest.raises(DoesNotFitError, match=r"^listing 0 intervals are \[4, 4\]; wanted each once"):
+        RiskGate.connect(tables).load_listing(gate, 0)
+    assert not tables.writes
+
+
 def test_what_the_device_has_no_room_for_is_refused() -> None:
     gate = g.new_gate(300, 1_100, 5_000)
     for listing in (0, 1, 299):

@@ -13,6 +13,7 @@
 //   1 TRUNCATED  tlast within the header, or on its last beat     2 SCHEMA  none of the three
 //   3 VERSION    not the record's                                 4 STRIDE  not the record's
 //   5 COUNT      count is 0 or above RECORDS_MAX                  6 LENGTH  body_bytes is not count * stride
+//   8 LATE       its seq is not above those of the records that took effect: it came before, or too late
 //   7 BROKEN     tlast comes before or after the length that the header states
 //
 // Latency: the frame's first beat leaves 1 clock after its tlast. 1 beat of input per clock.
@@ -68,12 +69,14 @@ module order_frames #(
 
     output      logic [COUNT_W-1:0]        sts_frame_count,      // took effect
     output      logic [COUNT_W-1:0]        sts_refused_count,    // did not, …
-    output      logic [2:0]                sts_refused_reason,   // … the latest for this reason
+    output      logic [3:0]                sts_refused_reason,   // … the latest for this reason
     output      logic [COUNT_W-1:0]        sts_reference_count,  // references given
-    output      logic [COUNT_W-1:0]        sts_misfit_count      // quotes of a price that does not fit, passed over
+    output      logic [COUNT_W-1:0]        sts_misfit_count,     // quotes of a price that does not fit, passed over
+    output wire logic                      sts_occupied          // a frame is under way, or something of one waits
 );
-    localparam logic [2:0] REASON_NONE = 3'd0, REASON_TRUNCATED = 3'd1, REASON_SCHEMA = 3'd2, REASON_VERSION = 3'd3;
-    localparam logic [2:0] REASON_STRIDE = 3'd4, REASON_COUNT = 3'd5, REASON_LENGTH = 3'd6, REASON_BROKEN = 3'd7;
+    localparam logic [3:0] REASON_NONE = 4'd0, REASON_TRUNCATED = 4'd1, REASON_SCHEMA = 4'd2, REASON_VERSION = 4'd3;
+    localparam logic [3:0] REASON_STRIDE = 4'd4, REASON_COUNT = 4'd5, REASON_LENGTH = 4'd6, REASON_BROKEN = 4'd7;
+    localparam logic [3:0] REASON_LATE = 4'd8;
     localparam logic [1:0] IN_HEADER = 2'd0, IN_RECORDS = 2'd1, IN_WASTE = 2'd2;
     localparam logic [1:0] INTENT = 2'd0, REPORT = 2'd1, QUOTE = 2'd2, OTHER = 2'd3;
     localparam int HEADER_LAST = penstock_pkg::FRAME_HEADER_BEATS - 1;
@@ -104,18 +107,21 @@ module order_frames #(
     logic [31:0] body_bytes_q, count_q;
     logic [15:0] stride_q;
     logic [63:0] at_ns_q, cause_seq_q, correlation_seq_q;
-    logic [2:0]  reason_q;  // of the frame under way; known 2 clocks after its header
+    logic [3:0]  reason_q;  // of the frame under way; known 2 clocks after its header
+    logic signed [63:0] last_seq_q;  // of the latest record that took effect; -1 before the first
+    logic               late_q;      // a clock ago the frame's was not above it
 
     wire logic [15:0] schema_id = s_axis_tdata[penstock_pkg::FRAME_SCHEMA_ID_LSB +: 16];
     wire logic [7:0]  version   = s_axis_tdata[penstock_pkg::FRAME_VERSION_LSB +: 8];
     wire logic [15:0] bytes     = schema_q == INTENT ? penstock_pkg::ORDER_INTENT_BYTES :
                                   schema_q == REPORT ? penstock_pkg::EXECUTION_REPORT_BYTES : penstock_pkg::QUOTE_BYTES;
-    wire logic [2:0]  reason =
+    wire logic [3:0]  reason =
         schema_q == OTHER                                   ? REASON_SCHEMA :
         !version_ok_q                                       ? REASON_VERSION :
         stride_q != bytes                                   ? REASON_STRIDE :
         count_q == 0 || count_q > 32'(RECORDS_MAX)          ? REASON_COUNT :
-        body_bytes_q != 32'(count_q[PTR_W-1:0]) * 32'(bytes) ? REASON_LENGTH : REASON_NONE;
+        body_bytes_q != 32'(count_q[PTR_W-1:0]) * 32'(bytes) ? REASON_LENGTH :
+        late_q                                              ? REASON_LATE : REASON_NONE;
 
     wire logic header_end = in_header && beat_q == 4'(HEADER_LAST);
     wire logic cut        = in_header && s_axis_tlast;
@@ -186,6 +192,7 @@ module order_frames #(
     assign m_ref_at_ns       = m_order_at_ns;
     wire logic misfit = waits && head_is_ref && !m_order_fits;
     wire logic leave  = m_ref_tvalid || misfit || m_order_tvalid && m_order_tready;
+    assign sts_occupied = state_q != IN_HEADER || beat_q != 4'd0 || wr_q != rd_q;
 
     // What the clock before brought: a refusal is counted when the header has been judged.
     logic cut_q, judged_q, broken_q;
@@ -219,6 +226,9 @@ module order_frames #(
                 stride_q <= data[penstock_pkg::FRAME_STRIDE_LSB +: 16];
             end
         end
+        // The header's seq stands for three clocks or more before it is judged.
+        late_q  <= $signed(cause_seq_q) <= last_seq_q;
+        if (pass) last_seq_q <= $signed(cause_seq_q);
         whole_q <= header_end && !s_axis_tlast;
         if (whole_q) reason_q <= reason;
 
@@ -311,6 +321,7 @@ module order_frames #(
             ref_q    <= 1'b0;
             s_axis_tready <= 1'b0;
             lookup_tvalid <= 1'b0;
+            last_seq_q <= -64'sd1;
             cut_q    <= 1'b0;
             judged_q <= 1'b0;
             broken_q <= 1'b0;
@@ -345,6 +356,7 @@ module order_frames #(
     // A second, plain reading of the frames: where a beat stands, and at tlast whether the whole frame is right.
     logic [5:0]  f_at_q;  // beats of this frame so far, 63: that many or more
     logic [31:0] f_bytes_q, f_count_q;
+    logic signed [63:0] f_seq_q, f_last_q;  // of this frame; of the last record that took effect
     logic [15:0] f_schema_q, f_stride_q;
     logic [7:0]  f_version_q;
     wire logic [15:0] f_size =
@@ -358,7 +370,7 @@ module order_frames #(
     wire logic f_last  = s_axis_tvalid && s_axis_tready && s_axis_tlast;
     wire logic f_right = f_last && f_size != 0 && f_version_q == f_version && f_stride_q == f_size
                       && f_count_q >= 1 && f_count_q <= 32'(RECORDS_MAX) && f_bytes_q == 32'(f_count_q[3:0]) * 32'(f_size)
-                      && 32'(f_at_q) + 1 == 6 + f_bytes_q / 8;
+                      && 32'(f_at_q) + 1 == 6 + f_bytes_q / 8 && f_seq_q > f_last_q;
 
     // Each record of a right frame is owed from its tlast until it leaves; of a frame of intents, all of them.
     wire logic [PTR_W-1:0] f_moved = wr_next - commit_q;
@@ -369,14 +381,17 @@ module order_frames #(
         if (take) begin
             f_at_q <= s_axis_tlast ? 6'd0 : f_at_q == 6'd63 ? 6'd63 : f_at_q + 6'd1;
             if (f_at_q == 6'd0) {f_version_q, f_schema_q, f_bytes_q} <= data[55:0];
+            if (f_at_q == 6'(penstock_pkg::FRAME_SEQ_BEAT)) f_seq_q <= $signed(data);
             if (f_at_q == 6'd5) {f_stride_q, f_count_q} <= data[47:0];
         end
+        if (f_right) f_last_q <= f_seq_q + 64'(f_count_q) - 64'sd1;
         f_owed_q <= f_owed_q - PTR_W'(leave)
                   + (!f_right ? '0 : f_schema_q == penstock_pkg::ORDER_INTENT_ID ? f_count_q[PTR_W-1:0] : f_moved);
         f_ref_q    <= m_ref_tvalid;
         f_up_q     <= f_right && !(&sts_frame_count);
         f_frames_q <= sts_frame_count;
         if (rst) {f_at_q, f_ref_q, f_up_q, f_owed_q, f_frames_q} <= '0;
+        if (rst) f_last_q <= -64'sd1;
     end
 
     always_comb if (ran_q && !rst) begin
@@ -391,7 +406,8 @@ module order_frames #(
 
     // What has to be known of a state for the laws above to follow from it.
     wire logic f_good = f_size != 0 && f_version_q == f_version && f_stride_q == f_size && f_count_q >= 1
-                     && f_count_q <= 32'(RECORDS_MAX) && f_bytes_q == 32'(f_count_q[3:0]) * 32'(f_size);
+                     && f_count_q <= 32'(RECORDS_MAX) && f_bytes_q == 32'(f_count_q[3:0]) * 32'(f_size)
+                     && f_seq_q > f_last_q;
     wire logic [PTR_W-1:0] f_done = f_count_q[PTR_W-1:0] - left_q;  // records that have come
     always_comb if (ran_q && !rst) begin
         ring:  assert (PTR_W'(commit_q - rd_q) <= used && 32'(used) <= DEPTH && (!s_axis_tready || 32'(used) < DEPTH));
@@ -402,6 +418,10 @@ module order_frames #(
         end else begin
             past_header: assert (f_at_q >= 6'd6 && count_q == f_count_q && stride_q == f_stride_q);
         end
+        latest: assert (last_seq_q == f_last_q);
+        if (f_at_q > 6'd1 && state_q != IN_WASTE)
+            at_seq: assert (cause_seq_q == f_seq_q + (state_q == IN_HEADER || whole_q || judged_q ? 64'd0 : 64'(f_done)));
+        if (f_at_q > 6'd2 && (state_q == IN_HEADER || whole_q)) lateness: assert (late_q == (f_seq_q <= f_last_q));
         if (f_at_q != 0) begin
             first_beat: assert (body_bytes_q == f_bytes_q && (schema_q == OTHER) == (f_size == 0)
                                 && version_ok_q == (f_version_q == f_version || f_size == 0 && version_ok_q));

@@ -119,7 +119,9 @@ module risk_offload #(
     wire logic               sts_map_row_valid, map_hold;
     wire logic [COUNT_W-1:0] sts_frame_count, sts_refused_count, sts_reference_count, sts_misfit_count;
     wire logic [COUNT_W-1:0] sts_passed_count, sts_verdict_refused_count, sts_undone_count;
-    wire logic [2:0]         sts_refused_reason;
+    wire logic [3:0]         sts_refused_reason;
+    wire logic               frames_occupied;
+    logic                    sts_occupied;
     wire logic [7:0]         sts_undone_reason;
 
     risk_offload_regs #(
@@ -164,7 +166,8 @@ module risk_offload #(
         .sts_passed_count(sts_passed_count),
         .sts_verdict_refused_count(sts_verdict_refused_count),
         .sts_undone_count(sts_undone_count),
-        .sts_undone_reason(sts_undone_reason)
+        .sts_undone_reason(sts_undone_reason),
+        .sts_occupied(sts_occupied)
     );
 
     // ---- frames into orders and references ----
@@ -250,7 +253,8 @@ module risk_offload #(
         .sts_refused_count(sts_refused_count),
         .sts_refused_reason(sts_refused_reason),
         .sts_reference_count(sts_reference_count),
-        .sts_misfit_count(sts_misfit_count)
+        .sts_misfit_count(sts_misfit_count),
+        .sts_occupied(frames_occupied)
     );
 
     // ---- the gate ----
@@ -333,6 +337,17 @@ module risk_offload #(
         .m_verdict_intent_id(verdict_intent_id),
         .m_verdict_tag(verdict_tag)
     );
+
+    // The gate owes a verdict for what it took, at most one more than waits at its output.
+    logic [1:0] gate_owes_q;
+    always_ff @(posedge clk) begin
+        gate_owes_q  <= gate_owes_q + 2'(order_tvalid && order_tready) - 2'(verdict_tvalid && verdict_tready);
+        sts_occupied <= frames_occupied || order_tvalid && order_tready || gate_owes_q != 0;
+        if (rst) begin
+            gate_owes_q  <= '0;
+            sts_occupied <= 1'b0;
+        end
+    end
 
     // ---- verdicts into frames ----
     verdict_frames #(

@@ -10,7 +10,7 @@ from penstock_sdk.schema import ABSENT, Frame, Layout
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, encode_frame
 from sims.risk_offload.offload_model import INTENT, QUOTE, REPORT
 
-__all__ = ["START_NS", "Traffic", "bad_frames"]
+__all__ = ["START_NS", "Traffic", "bad_frames", "late_frames"]
 
 START_NS = 1_700_000_000_000_000_000
 """When traffic begins."""
@@ -63,9 +63,9 @@ class Traffic:
         count = records if records is not None else rng.choice([1, 1, 1, 2, self.records_max])
         body = b"".join(chosen.pack(made()) for _ in range(count))
         self.at_ns += rng.choice([0, 1, 1_000, 1_000_000])
-        self.seq += count
+        seq, self.seq = self.seq, self.seq + 2 * count - 1  # behind several records a gap
         frame = Frame.from_body(chosen, body)
-        return encode_frame(frame, self.seq, self.at_ns, rng.getrandbits(40), rng.getrandbits(40), 3, 9)
+        return encode_frame(frame, seq, self.at_ns, rng.getrandbits(40), rng.getrandbits(40), 3, 9)
 
 
 def changed(frame: bytes, **changes: int) -> bytes:
@@ -90,4 +90,23 @@ def bad_frames(traffic: Traffic) -> list[bytes]:
         bad += [changed(one, count=2, body_bytes=2 * size)]
         bad += [two[:end] for end in range(8, len(two), 8)]
         bad += [two + bytes(8 * beats) for beats in (1, 2, 9)]
-    return [frame for each in bad for frame in (each, traffic.frame())]
+    frames = []
+    for each in bad:
+        seq = traffic.seq
+        follower = traffic.frame()
+        if len(each) >= HEADER_BYTES and any(each):
+            each = changed(each, seq=seq)  # which is the follower's as well: a frame that fell has not used it up
+        frames += [each, follower]
+    frames += late_frames(traffic)
+    return frames
+
+
+def late_frames(traffic: Traffic) -> list[bytes]:
+    """Return frames that come twice, too late, or before the first; and those just after the last record of one."""
+    two = traffic.frame(INTENT, 2)
+    first = Header(*HEADER.unpack_from(two)).seq
+    steps = [0, 1, -1, 2, 1, 3, 2, 4]  # of the frames of one record that follow: 2, 3 and 4 are new
+    kinds = (INTENT, REPORT, QUOTE)
+    late = [two, two, *(changed(traffic.frame(kind, 1), seq=first + step) for kind in kinds for step in steps)]
+    late += [changed(traffic.frame(INTENT, 1), seq=seq) for seq in (-1, -(2**63), 0)]
+    return [*late, changed(two, seq=traffic.seq + 1), two[:-8], traffic.frame()]

@@ -10,13 +10,13 @@ from penstock_sdk.schema import ABSENT, layout_of
 from penstock_sdk.wire.frame import HEADER, HEADER_BYTES, Header, Origin, encoder
 
 __all__ = [
-    "ENDINGS", "INTENT", "LAYOUTS", "QUOTE", "REPORT", "Entry", "Note", "entries_of", "frame_reason", "note_of",
+    "ENDINGS", "INTENT", "LAYOUTS", "QUOTE", "REPORT", "Entry", "Judge", "Note", "entries_of", "note_of",
     "verdict_frame",
 ]  # fmt: skip
 
 INTENT, REPORT, QUOTE = (layout_of(kind) for kind in (events.OrderIntent, events.ExecutionReport, events.Quote))
 LAYOUTS = {layout.id: layout for layout in (INTENT, REPORT, QUOTE)}
-TRUNCATED, SCHEMA, VERSION, STRIDE, COUNT, LENGTH, BROKEN = range(1, 8)
+TRUNCATED, SCHEMA, VERSION, STRIDE, COUNT, LENGTH, BROKEN, LATE = range(1, 9)
 ENDINGS = (events.ReportKind.CANCELLED, events.ReportKind.EXPIRED, events.ReportKind.REJECTED)
 """The reports after which an order works no more; its rest is released."""
 
@@ -46,22 +46,33 @@ class Entry(NamedTuple):
     note: Note | None
 
 
-def frame_reason(frame: bytes, records_max: int) -> int:
-    """Return why a frame is refused, or 0."""
-    if len(frame) <= HEADER_BYTES:
-        return TRUNCATED
-    header = Header(*HEADER.unpack_from(frame))
-    layout = LAYOUTS.get(header.schema_id)
-    if layout is None:
-        return SCHEMA
-    rules = [
-        (VERSION, header.version == layout.version),
-        (STRIDE, header.stride == layout.size),
-        (COUNT, 1 <= header.count <= records_max),
-        (LENGTH, header.body_bytes == header.count * layout.size),
-        (BROKEN, len(frame) == HEADER_BYTES + header.count * layout.size),
-    ]
-    return next((reason for reason, holds in rules if not holds), 0)
+class Judge:
+    """Says why a frame is refused, and remembers the seq of the last record that took effect; a reset makes another."""
+
+    def __init__(self, records_max: int) -> None:
+        self.records_max = records_max
+        self.last_seq = -1
+
+    def reason(self, frame: bytes) -> int:
+        """Return why *frame*, which comes next, is refused, or 0."""
+        if len(frame) <= HEADER_BYTES:
+            return TRUNCATED
+        header = Header(*HEADER.unpack_from(frame))
+        layout = LAYOUTS.get(header.schema_id)
+        if layout is None:
+            return SCHEMA
+        rules = [
+            (VERSION, header.version == layout.version),
+            (STRIDE, header.stride == layout.size),
+            (COUNT, 1 <= header.count <= self.records_max),
+            (LENGTH, header.body_bytes == header.count * layout.size),
+            (LATE, header.seq > self.last_seq),
+            (BROKEN, len(frame) == HEADER_BYTES + header.count * layout.size),
+        ]
+        refusal = next((reason for reason, holds in rules if not holds), 0)
+        if not refusal:
+            self.last_seq = header.seq + header.count - 1
+        return refusal
 
 
 def entries_of(frame: bytes, slot_of: dict[int, int], slots: int, price_w: int, qty_w: int) -> list[Entry]:

@@ -17,7 +17,7 @@ from penstock_sdk.wire.frame import encode_frame
 from sims.axis import Pause, Source, one_in_three, two_in_three
 from sims.bench import reset, settle, start_clock
 from sims.risk_offload.offload_frames import START_NS, Traffic, bad_frames
-from sims.risk_offload.offload_model import INTENT, QUOTE, REPORT, Entry, Note, entries_of, frame_reason
+from sims.risk_offload.offload_model import INTENT, QUOTE, REPORT, Entry, Judge, Note, entries_of
 from sims.simulators import bench_seed, run_bench
 
 SLOTS = int(os.environ.get("BENCH_SLOTS", "255"))
@@ -58,6 +58,7 @@ class Bench:
     async def reset(self) -> None:
         """Hold reset for two cycles."""
         await reset(self.dut)
+        self.judge = Judge(RECORDS_MAX)
 
     async def _look(self) -> None:
         dut = self.dut
@@ -116,7 +117,7 @@ class Bench:
         """Send *frames*; what comes, and every counter, is the model's."""
         self.source.send(frames)
         await self.settle()
-        reasons = [frame_reason(frame, RECORDS_MAX) for frame in frames]
+        reasons = [self.judge.reason(frame) for frame in frames]
         wanted = [
             entry
             for frame, reason in zip(frames, reasons, strict=True)
@@ -134,6 +135,7 @@ class Bench:
             "reference_count": sum(entry.kind is None for entry in given),
             "misfit_count": len(wanted) - len(given),
         }
+        assert self.dut.sts_occupied.value == 0
         for name, count in counts.items():
             assert int(getattr(self.dut, f"sts_{name}").value) == count, name
         refusals = [reason for reason in reasons if reason]
@@ -151,7 +153,8 @@ async def random_frames_match_the_model(dut: Any, idle: Any, backpressure: Any) 
 async def wrong_frames_take_no_effect_and_are_counted(dut: Any) -> None:
     bench = await Bench.start(dut, None, one_in_three(3))
     frames = bad_frames(bench.traffic)
-    assert {frame_reason(frame, RECORDS_MAX) for frame in frames} == set(range(8))
+    judge = Judge(RECORDS_MAX)
+    assert {judge.reason(frame) for frame in frames} == set(range(9))
     await bench.check(frames)
 
 

@@ -32,7 +32,7 @@ from sims.risk_offload.offload_model import (
     LAYOUTS,
     QUOTE,
     REPORT,
-    frame_reason,
+    Judge,
     note_of,
     verdict_frame,
 )  # fmt: skip
@@ -50,6 +50,7 @@ class Model:
 
     def __init__(self, slot_of: dict[int, int]) -> None:
         self.slot_of = slot_of
+        self.judge = Judge(RECORDS_MAX)
         self.gate = golden.new_gate(
             SLOTS, PARAMETERS["INTERVALS"], PARAMETERS["LINKS"], 15 * PARAMETERS["SEEN_SETS"]
         )  # fmt: skip
@@ -59,7 +60,7 @@ class Model:
 
     def frame(self, frame: bytes) -> list[bytes]:
         """Return the answers to one frame."""
-        if frame_reason(frame, RECORDS_MAX):
+        if self.judge.reason(frame):
             self.counts["refused_count"] += 1
             return []
         self.counts["frame_count"] += 1
@@ -160,11 +161,15 @@ class Bench:
         prepare(self.model.gate, self.driver.device)
         self.pages.write("producer", PRODUCER)
         for listing, slot in self.slot_of.items():
-            self.pages.write("map_listing", listing)
-            self.pages.write("map_slot", slot)
-            self.pages.write("map_valid", 1)
-            self.pages.pulse("map", "write")
+            self.map(listing, slot)
         self.driver.load(self.model.gate)
+
+    def map(self, listing: int, slot: int | None) -> None:
+        """Give a listing a slot, or none; runs beside the simulation."""
+        self.pages.write("map_listing", listing)
+        self.pages.write("map_slot", slot or 0)
+        self.pages.write("map_valid", slot is not None)
+        self.pages.pulse("map", "write")
 
     async def settle(self) -> None:
         """Wait until all is sent and nothing has come for a while."""
@@ -307,6 +312,60 @@ async def while_nobody_takes_answers_frames_wait_and_none_is_lost(dut: Any) -> N
     await bridge(bench.compare)()
 
 
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def a_slot_goes_to_another_listing_once_nothing_of_the_old_one_is_inside(dut: Any) -> None:
+    blocked = [True]
+    bench = await Bench.start(dut, None, lambda: blocked[0])
+    traffic, gate, slot, old, new = bench.traffic, bench.model.gate, bench.slot_of[1], 1, 50
+
+    def sent(records: list[Any]) -> None:
+        frames = [encoded(record, traffic) for record in records]
+        bench.source.send(frames)
+        for frame in frames:
+            bench.wanted += bench.model.frame(frame)
+
+    high = 30  # beyond the old listing's cap, well within the new one's
+    orders = iter(range(1, 99))
+    sent([events.Quote(old, 1, 0, 0, 1, 1, 3, 1)])
+    sent([events.OrderIntent(old, 1, 1, 1, 0, price, 3, next(orders)) for price in (2, high, high, high)])
+    sent([events.ExecutionReport(9, old, 3, 1, leaves_lots=3)])  # of the one that passes: nothing of it works any more
+    await ClockCycles(dut.clk, 300)
+    await bridge(bench.map)(old, None)
+    del bench.slot_of[old]
+    sent([events.OrderIntent(old, 1, 1, 1, 0, high, 3, next(orders))])  # finds no slot any more
+    await ClockCycles(dut.clk, 300)
+    assert await bridge(bench.pages.read)("occupied") == 1
+    blocked[0] = False
+    await bench.settle()
+    assert await bridge(bench.pages.read)("occupied") == 0
+    golden.drop_listing(gate, slot)
+    await bridge(bench.driver.load_listing)(gate, slot)
+    golden.define_listing(
+        gate, slot, [2], qty_max_lots=8, collar_ticks=golden.UNLIMITED, notional_max=golden.UNLIMITED, minutes=60,
+        ref_age_max_ns=golden.UNLIMITED, kw_per_lot=25, ref_required=False, state=golden.TRADING,
+    )  # fmt: skip
+    await bridge(bench.driver.load_listing)(gate, slot)
+    bench.slot_of[new] = slot
+    await bridge(bench.map)(new, slot)
+    await bench.exchange([encoded(events.OrderIntent(new, 1, 1, 1, 0, high, 3, next(orders)), traffic)])
+    assert bench.model.reasons[golden.OK] == 2
+    await bridge(bench.compare)()
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def a_cancel_that_comes_twice_or_too_late_releases_nothing(dut: Any) -> None:
+    bench = await Bench.start(dut)
+    traffic = bench.traffic
+    ends = [encoded(events.ExecutionReport(9, 1, kind, 1, leaves_lots=2), traffic) for kind in (3, 4)]
+    await bench.exchange([encoded(events.Quote(1, 1, 0, 0, 1, 1, 3, 1), traffic)])
+    orders = [encoded(events.OrderIntent(1, 1, 1, 1, 0, 2, 2, number), traffic) for number in (1, 2, 3)]
+    first, second = (encoded(events.ExecutionReport(9, 1, kind, 1, leaves_lots=2), traffic) for kind in (3, 4))
+    await bench.exchange([*orders, *ends, first, first, orders[0], second, first, second])
+    assert bench.model.counts["passed_count"] == 3 and bench.model.counts["refused_count"] == 6
+    assert golden.exposures(bench.model.gate)[bench.slot_of[1] % 4].tolist()[golden.INTERVAL_WORKING + 1] == 2 * 25
+    await bridge(bench.compare)()
+
+
 def edge_records() -> list[Any]:
     """Return a reference, and orders that one limit after the other refuses."""
     orders = [(15, 8), (3, 1 << QTY_W), (1 << (PRICE_W - 1), 3), (17, 1), (17, 9), (19, 3), (-19, 3), (1, 3), (15, 3)]
@@ -319,8 +378,8 @@ def edge_records() -> list[Any]:
 def encoded(record: Any, traffic: Traffic) -> bytes:
     """Return a frame of one record, later than the one before."""
     traffic.at_ns = max(traffic.at_ns, START_NS) + 1_000
-    traffic.seq += 1
-    return encoder(layout_of(type(record)))(record, traffic.seq, traffic.at_ns, 3, 4, 3, 5)
+    seq, traffic.seq = traffic.seq, traffic.seq + 1
+    return encoder(layout_of(type(record)))(record, seq, traffic.at_ns, 3, 4, 3, 5)
 
 
 def simulate(

@@ -64,7 +64,7 @@ _REASONS = 48
 
 
 class DoesNotFitError(DeviceError):
-    """A limit or a listing that this device cannot hold; nothing of it was written."""
+    """A limit or a listing that does not fit this device, or switches a check off; nothing of it was written."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def listing_row(gate: Table, listing: int, device: Device, link: int) -> dict[st
         link: where its second interval will stand among the device's links.
 
     Raises:
-        DoesNotFitError: a field does not fit the device.
+        DoesNotFitError: a field does not fit, or is 0 where that switches a check off; an interval stands twice.
     """
     name = f"listing {listing}"
     _fit(f"{name} slot", listing, device.slots - 1)
@@ -111,11 +111,17 @@ def listing_row(gate: Table, listing: int, device: Device, link: int) -> dict[st
     if row[golden.LISTING_STATE] == UNKNOWN:
         return {"index": listing, "state": UNKNOWN}
     intervals = golden.intervals_of(gate, listing)
+    _one_or_more(f"{name} interval_count", len(intervals))
+    if len(set(intervals)) != len(intervals):
+        raise DoesNotFitError(f"{name} intervals are {intervals}; wanted each once: the device judges them one by one")
     _fit(f"{name} interval_count", len(intervals), device.links - 1)
     _fit(f"{name} link", link + max(len(intervals) - 1, 1) - 1, device.links - 1)
     for interval in intervals:
         _fit(f"{name} interval", interval, device.intervals - 1)
     lots_max, minutes = row[golden.LISTING_QTY_MAX], row[golden.LISTING_MINUTES]
+    _one_or_more(f"{name} minutes", minutes)
+    _one_or_more(f"{name} qty_min_lots", row[golden.LISTING_QTY_MIN])
+    _one_or_more(f"{name} kw_per_lot", row[golden.LISTING_KW_PER_LOT])
     _fit(f"{name} qty_min_lots", row[golden.LISTING_QTY_MIN], (1 << device.qty_bits) - 1)
     _fit(f"{name} kw_per_lot", row[golden.LISTING_KW_PER_LOT], (1 << device.kw_per_lot_bits) - 1)
     # More lots than the width holds are refused for it before this limit is asked.
@@ -181,8 +187,13 @@ def exposure_row(gate: Table, interval: int, device: Device) -> dict[str, int]:
 
 
 def rate_row(gate: Table) -> dict[str, int]:
-    """Return the fields that set the message rate."""
+    """Return the fields that set the message rate.
+
+    Raises:
+        DoesNotFitError: a message would take no time, so that any number passed.
+    """
     burst, per_message = int(gate[0, HEAD_RATE_BURST]), int(gate[0, HEAD_RATE_NS])
+    _one_or_more("rate ns_per_message", per_message)
     return {
         "ns_per_message": per_message,
         "window_ns": min(max(burst - 1, 0) * per_message, INT64_MAX),
@@ -296,7 +307,7 @@ class RiskGate:
         self._put("interval", "exposure_write", row)
 
     def load_rate(self, gate: Table) -> None:
-        """Set the message rate; what has been taken stays."""
+        """Set the message rate; what has been taken stays. Raises DoesNotFitError."""
         self._put("rate", "write", rate_row(gate))
 
     def load_reference(self, gate: Table, listing: int) -> None:
@@ -363,6 +374,12 @@ def _bound(name: str, which: str, price: int, device: Device) -> dict[str, int]:
         return {f"has_{which}": 0}
     _fit(f"{name} {which}_ticks", price, half - 1, -half)
     return {f"has_{which}": 1, f"{which}_ticks": price}
+
+
+def _one_or_more(name: str, value: int) -> None:
+    """Refuse what a table edited past the golden gate's own functions may hold, and the registers would take."""
+    if value < 1:
+        raise DoesNotFitError(f"{name} is {value}; wanted 1 or more: 0 switches a check off")
 
 
 def _fit(name: str, value: int, high: int, low: int = 0) -> None:

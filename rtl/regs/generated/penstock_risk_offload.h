@@ -7,7 +7,7 @@
 
 #define PENSTOCK_RISK_OFFLOAD_ID          UINT32_C(0x4f46464c) /* OFFL */
 #define PENSTOCK_RISK_OFFLOAD_VERSION     UINT32_C(1)
-#define PENSTOCK_RISK_OFFLOAD_LAYOUT_HASH UINT32_C(0xcaaf6e4f)
+#define PENSTOCK_RISK_OFFLOAD_LAYOUT_HASH UINT32_C(0xfd7f6974)
 
 /* r, 32 bits: Listings that there is room for. */
 #define PENSTOCK_RISK_OFFLOAD_SLOTS_OFFSET UINT32_C(0x010)
@@ -72,9 +72,9 @@
 #define PENSTOCK_RISK_OFFLOAD_REFUSED_COUNT_MASK UINT32_C(0xffffffff) /* [31:0] */
 #define PENSTOCK_RISK_OFFLOAD_REFUSED_COUNT_LSB  0
 
-/* r, 32 bits: Why the latest of them: 1 truncated, 2 schema, 3 version, 4 stride, 5 count, 6 length, 7 broken. */
+/* r, 32 bits: Why the latest of them: 1 truncated, 2 schema, 3 version, 4 stride, 5 count, 6 length, 7 broken, 8 late. */
 #define PENSTOCK_RISK_OFFLOAD_REFUSED_REASON_OFFSET UINT32_C(0x03c)
-#define PENSTOCK_RISK_OFFLOAD_REFUSED_REASON_MASK UINT32_C(0x7) /* [2:0] */
+#define PENSTOCK_RISK_OFFLOAD_REFUSED_REASON_MASK UINT32_C(0xf) /* [3:0] */
 #define PENSTOCK_RISK_OFFLOAD_REFUSED_REASON_LSB  0
 
 /* r, 32 bits: References given to the gate. */
@@ -106,5 +106,10 @@
 #define PENSTOCK_RISK_OFFLOAD_UNDONE_REASON_OFFSET UINT32_C(0x054)
 #define PENSTOCK_RISK_OFFLOAD_UNDONE_REASON_MASK UINT32_C(0xff) /* [7:0] */
 #define PENSTOCK_RISK_OFFLOAD_UNDONE_REASON_LSB  0
+
+/* r, 32 bits: Something that came has not been answered yet: a frame has begun, or waits, or is with the gate. */
+#define PENSTOCK_RISK_OFFLOAD_OCCUPIED_OFFSET UINT32_C(0x058)
+#define PENSTOCK_RISK_OFFLOAD_OCCUPIED_MASK UINT32_C(0x1) /* [0] */
+#define PENSTOCK_RISK_OFFLOAD_OCCUPIED_LSB  0
 
 #endif /* PENSTOCK_RISK_OFFLOAD_H */

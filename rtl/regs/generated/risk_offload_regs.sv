@@ -17,13 +17,14 @@
 //   0x030  map_row                r      slot[15:0] valid[16]
 //   0x034  frame_count            r      [31:0]
 //   0x038  refused_count          r      [31:0]
-//   0x03c  refused_reason         r      [2:0]
+//   0x03c  refused_reason         r      [3:0]
 //   0x040  reference_count        r      [31:0]
 //   0x044  misfit_count           r      [31:0]
 //   0x048  passed_count           r      [31:0]
 //   0x04c  verdict_refused_count  r      [31:0]
 //   0x050  undone_count           r      [31:0]
 //   0x054  undone_reason          r      [7:0]
+//   0x058  occupied               r      [0]
 //
 // Settings go out on cfg_…, what the hardware says comes in on sts_…. The first four words say which block this is, its
 // version, the hash of this layout, and the address of the next block (0: the last).
@@ -75,17 +76,18 @@ module risk_offload_regs #(
     input  wire logic                     sts_map_row_valid,
     input  wire logic [31:0]              sts_frame_count,
     input  wire logic [31:0]              sts_refused_count,
-    input  wire logic [2:0]               sts_refused_reason,
+    input  wire logic [3:0]               sts_refused_reason,
     input  wire logic [31:0]              sts_reference_count,
     input  wire logic [31:0]              sts_misfit_count,
     input  wire logic [31:0]              sts_passed_count,
     input  wire logic [31:0]              sts_verdict_refused_count,
     input  wire logic [31:0]              sts_undone_count,
-    input  wire logic [7:0]               sts_undone_reason
+    input  wire logic [7:0]               sts_undone_reason,
+    input  wire logic                     sts_occupied
 );
     localparam logic [31:0] ID          = 32'h4f46464c;  // OFFL
     localparam logic [31:0] VERSION     = 32'd1;
-    localparam logic [31:0] LAYOUT_HASH = 32'hcaaf6e4f;
+    localparam logic [31:0] LAYOUT_HASH = 32'hfd7f6974;
     localparam logic [1:0]  OKAY = 2'b00, SLVERR = 2'b10;
 
     localparam logic [11:0] AT_ID                    = 12'h000;
@@ -110,6 +112,7 @@ module risk_offload_regs #(
     localparam logic [11:0] AT_VERDICT_REFUSED_COUNT = 12'h04c;
     localparam logic [11:0] AT_UNDONE_COUNT          = 12'h050;
     localparam logic [11:0] AT_UNDONE_REASON         = 12'h054;
+    localparam logic [11:0] AT_OCCUPIED              = 12'h058;
 
     initial begin
         if (SLOTS < 2 || SLOTS > 65536) $fatal(1, "%m: SLOTS=%0d, wanted 2 .. 65536", SLOTS);
@@ -201,13 +204,14 @@ module risk_offload_regs #(
                 AT_MAP_ROW: s_axil_rdata <= {15'd0, sts_map_row_valid, 16'(sts_map_row_slot)};
                 AT_FRAME_COUNT: s_axil_rdata <= sts_frame_count;
                 AT_REFUSED_COUNT: s_axil_rdata <= sts_refused_count;
-                AT_REFUSED_REASON: s_axil_rdata <= {29'd0, sts_refused_reason};
+                AT_REFUSED_REASON: s_axil_rdata <= {28'd0, sts_refused_reason};
                 AT_REFERENCE_COUNT: s_axil_rdata <= sts_reference_count;
                 AT_MISFIT_COUNT: s_axil_rdata <= sts_misfit_count;
                 AT_PASSED_COUNT: s_axil_rdata <= sts_passed_count;
                 AT_VERDICT_REFUSED_COUNT: s_axil_rdata <= sts_verdict_refused_count;
                 AT_UNDONE_COUNT: s_axil_rdata <= sts_undone_count;
                 AT_UNDONE_REASON: s_axil_rdata <= {24'd0, sts_undone_reason};
+                AT_OCCUPIED: s_axil_rdata <= {31'd0, sts_occupied};
                 default: s_axil_rresp <= SLVERR;
             endcase
         end else if (s_axil_rready) s_axil_rvalid <= 1'b0;

@@ -6,7 +6,7 @@ from penstock_hw.registers.model import Block, Field, Kind, Register
 
 ID = 0x4f46464c  # OFFL
 VERSION = 1
-LAYOUT_HASH = 0xcaaf6e4f
+LAYOUT_HASH = 0xfd7f6974
 
 SLOTS = 0x010  # r, 32 bits
 SLOTS_MASK = 0xffffffff
@@ -37,7 +37,7 @@ FRAME_COUNT_MASK = 0xffffffff
 REFUSED_COUNT = 0x038  # r, 32 bits
 REFUSED_COUNT_MASK = 0xffffffff
 REFUSED_REASON = 0x03c  # r, 32 bits
-REFUSED_REASON_MASK = 0x7
+REFUSED_REASON_MASK = 0xf
 REFERENCE_COUNT = 0x040  # r, 32 bits
 REFERENCE_COUNT_MASK = 0xffffffff
 MISFIT_COUNT = 0x044  # r, 32 bits
@@ -50,6 +50,8 @@ UNDONE_COUNT = 0x050  # r, 32 bits
 UNDONE_COUNT_MASK = 0xffffffff
 UNDONE_REASON = 0x054  # r, 32 bits
 UNDONE_REASON_MASK = 0xff
+OCCUPIED = 0x058  # r, 32 bits
+OCCUPIED_MASK = 0x1
 
 BLOCK = Block(
     'risk_offload', ID, VERSION, {
@@ -92,7 +94,7 @@ BLOCK = Block(
             Field('value', 0, 32, Kind.STATUS, 'sts_refused_count', True, False),
         )),
         Register('refused_reason', 0x03c, 32, (
-            Field('value', 0, 3, Kind.STATUS, 'sts_refused_reason', True, False),
+            Field('value', 0, 4, Kind.STATUS, 'sts_refused_reason', True, False),
         )),
         Register('reference_count', 0x040, 32, (
             Field('value', 0, 32, Kind.STATUS, 'sts_reference_count', True, False),
@@ -111,6 +113,9 @@ BLOCK = Block(
         )),
         Register('undone_reason', 0x054, 32, (
             Field('value', 0, 8, Kind.STATUS, 'sts_undone_reason', True, False),
+        )),
+        Register('occupied', 0x058, 32, (
+            Field('value', 0, 1, Kind.STATUS, 'sts_occupied', True, False),
         )),
     ),
 )
