@@ -142,12 +142,13 @@ def tight_limits(of: Budget, device: str, percent: float) -> Limits:
     if not 0 <= percent < math.inf:
         raise ValueError(f"{percent:g} percent; wanted 0 or more")
     got, more = of.figures[device], 1 + percent / 100
+    mhz_min = math.floor(got.mhz_worst / more)
     return Limits(
-        mhz_min=math.floor(got.mhz_worst / more),
+        mhz_min=mhz_min,
         luts_max=math.ceil(got.luts * more),
         ffs_max=math.ceil(got.ffs * more),
         brams_max=math.ceil(got.brams * more),
-        ns_max=math.ceil(10 * of.ns(got.mhz_worst) * more) / 10,
+        ns_max=math.ceil(10 * of.ns(mhz_min)) / 10,  # what keeps the one limit keeps the other
     )
 
 

@@ -60,7 +60,8 @@ def test_slang_finds_nothing(module: Path) -> None:
 
     bad = (pyslang.DiagnosticSeverity.Warning, pyslang.DiagnosticSeverity.Error, pyslang.DiagnosticSeverity.Fatal)
     options = pyslang.ast.CompilationOptions()
-    options.topModules = {module.stem}
+    top = module.stem  # held by a name: the options point into the string
+    options.topModules = {top}
     compilation = pyslang.ast.Compilation(pyslang.Bag([options]))
     for source in sources_of(module.stem):
         compilation.addSyntaxTree(pyslang.syntax.SyntaxTree.fromFile(str(source)))

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Latency meter: how many clocks passed between a stamp and now, as a histogram of one-clock bins with least, most, sum.
 //
-// A measurement is a clock with `measure`: cycle - stamp, modulo 2^32, so that the cycle counter may wrap. It is counted
-// in bin[latency], or in sts_overflow_count from BINS clocks on. Nothing wraps: every counter and the sum stop at their
-// largest value. `cfg_clear` forgets all, measurements of the same clock included, in one clock; later ones count.
+// A measurement is a clock with `measure`: cycle - stamp, modulo 2^32, so that the cycle counter may wrap; a latency of 2^32
+// clocks or more therefore counts as what is left of it modulo 2^32. It is counted in bin[latency], or in sts_overflow_count
+// from BINS clocks on. Every counter and the sum stop at their largest value. `cfg_clear` forgets all, measurements of the
+// same clock included, in one clock; later ones count.
 //
 // Latency: 3 clocks until a measurement shows. One measurement a clock. A bin is read by its index, 1 clock later.
 `default_nettype none

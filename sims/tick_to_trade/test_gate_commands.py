@@ -24,7 +24,7 @@ COUNT_MAX = 2**32 - 1
 Fields = dict[str, int]
 
 
-class Clock(NamedTuple):
+class Inputs(NamedTuple):
     """What the module is given for one clock."""
 
     rst: bool = False
@@ -55,13 +55,13 @@ class Model:
     def is_busy(self) -> bool:
         return self.command is not None or self.is_owed
 
-    def offered(self, given: Clock) -> Fields | None:
+    def offered(self, given: Inputs) -> Fields | None:
         """Return what the gate is offered in this clock; of a command it reads only what the command has."""
         if self.is_offered and self.command is not None:
             return self.none | {"fits": 1} | self.command
         return given.order
 
-    def clock(self, given: Clock) -> None:
+    def clock(self, given: Inputs) -> None:
         """Follow one rising edge."""
         if given.rst:
             self._note_reset(given)
@@ -94,11 +94,11 @@ class Model:
         self.count = min(self.count + 1, COUNT_MAX)
         self.met[what] += 1
 
-    def _note_turn(self, given: Clock) -> None:
+    def _note_turn(self, given: Inputs) -> None:
         self.met["an order waits for a command"] += given.order is not None
         self.met["the gate keeps a command waiting"] += not given.is_ready
 
-    def _note_reset(self, given: Clock) -> None:
+    def _note_reset(self, given: Inputs) -> None:
         self.met["a reset forgets a command that waits"] += self.command is not None and not self.is_offered
         self.met["a reset forgets a command whose turn it is"] += self.is_offered
         self.met["a reset forgets a command that is with the gate"] += self.is_owed
@@ -136,11 +136,11 @@ class Bench:
         bench = cls(dut)
         start_clock(dut)
         for _ in range(2):
-            await bench._give(Clock(rst=True))
+            await bench._give(Inputs(rst=True))
             await FallingEdge(dut.clk)
         return bench
 
-    async def clock(self, given: Clock) -> bool:
+    async def clock(self, given: Inputs) -> bool:
         """Give one clock's inputs, compare what comes out; return whether the order was taken.
 
         Called at a falling edge, it returns at the next.
@@ -162,7 +162,7 @@ class Bench:
         await FallingEdge(dut.clk)
         return is_taken
 
-    async def _give(self, given: Clock) -> None:
+    async def _give(self, given: Inputs) -> None:
         """Drive the inputs up to when they have settled; what is not valid is anything."""
         dut, rng = self.dut, self.rng
         dut.rst.value = given.rst
@@ -214,13 +214,13 @@ class Host:
             kind = self.unanswered.pop(rng.randrange(len(self.unanswered)))
             verdict = kind, rng.choice([0, rng.getrandbits(8)])
         before = len(bench.sent)
-        if await bench.clock(Clock(rst, self.order, room, command, verdict)):
+        if await bench.clock(Inputs(rst, self.order, room, command, verdict)):
             self.order = None
         self.unanswered += [sent["kind"] for sent in bench.sent[before:]]
         if rst:  # of the trigger and of the gate too
             self.order = None
             self.unanswered.clear()
-            await bench.clock(Clock(rst=rng.randrange(2) == 0, is_ready=room))
+            await bench.clock(Inputs(rst=rng.randrange(2) == 0, is_ready=room))
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
@@ -240,13 +240,13 @@ async def orders_and_commands_come_out_as_in_the_model(dut: Any) -> None:
 async def a_command_is_with_the_gate_two_clocks_after_it_is_written(dut: Any) -> None:
     bench = await Bench.start(dut)
     first, second, command = bench.order(), bench.order(), bench.command(GATE_FILL)
-    assert await bench.clock(Clock(order=first, command=command))
-    await bench.clock(Clock())
-    assert not await bench.clock(Clock(order=second))
-    assert await bench.clock(Clock(order=second))
+    assert await bench.clock(Inputs(order=first, command=command))
+    await bench.clock(Inputs())
+    assert not await bench.clock(Inputs(order=second))
+    assert await bench.clock(Inputs(order=second))
     assert [sent["kind"] for sent in bench.sent] == [GATE_CHECK, GATE_FILL, GATE_CHECK]
-    await bench.clock(Clock(verdict=(GATE_FILL, 7)))
-    await bench.clock(Clock())
+    await bench.clock(Inputs(verdict=(GATE_FILL, 7)))
+    await bench.clock(Inputs())
     assert not bench.model.is_busy
 
 
@@ -255,12 +255,12 @@ async def the_count_of_commands_stays_at_its_end(dut: Any) -> None:
     bench = await Bench.start(dut)
     dut.sts_command_count.value = bench.model.count = COUNT_MAX - 2
     for kind in (GATE_CHECK, GATE_RESERVE, GATE_CHECK, GATE_RELEASE):
-        await bench.clock(Clock(command=bench.command(kind)))
+        await bench.clock(Inputs(command=bench.command(kind)))
         if kind != GATE_CHECK:
-            await bench.clock(Clock())
-            await bench.clock(Clock())
-            await bench.clock(Clock(verdict=(kind, 0)))
-    await bench.clock(Clock())
+            await bench.clock(Inputs())
+            await bench.clock(Inputs())
+            await bench.clock(Inputs(verdict=(kind, 0)))
+    await bench.clock(Inputs())
     assert bench.model.count == COUNT_MAX
 
 
