@@ -95,18 +95,30 @@ module message_rate (
     end
 
 `ifdef FORMAL
-    // The answers are those of the plain rule, four clocks after the last change of what it reads.
+    // The answers are those of the plain rule in the fourth clock after an edge that changed what it reads.
     logic ran_q;
     formal_reset reset_i (.clk, .rst, .ran_q);
-    logic [3:0] still_q;  // clocks without a change: bit i after i + 1
+    logic [2:0] still_q;  // clocks without a change: bit i after i + 1
     wire logic [63:0] last = {1'b0, at_q > empty_q ? at_q : empty_q};
     wire logic [62:0] backlog = empty_q > at_q ? empty_q - at_q : '0;
     always_ff @(posedge clk)
-        still_q <= load || enter || cfg_write || cfg_empty_write || rst ? 4'd0 : {still_q[2:0], 1'b1};
-    always_comb if (ran_q && still_q[3]) begin
+        still_q <= load || enter || cfg_write || cfg_empty_write || rst ? 3'd0 : {still_q[1:0], 1'b1};
+    wire logic settled = still_q[2];
+    always_comb if (ran_q && settled) begin
         late:  assert (overflow == (!unlimited_q && last + {1'b0, per_q} >= {1'b0, NS_MAX}));
         rated: assert (refused == (!unlimited_q && (none_q || backlog > window_q)));
         taken: assert (unlimited_q || overflow || next_q == last[62:0] + per_q);
+    end
+    // What is kept: a message that is entered counts from the later of its time and the bucket's; nothing else but the host
+    // changes it.
+    logic        plain_q;  // what came at the last edge is what the gate does
+    logic [62:0] due_ns_q;
+    always_ff @(posedge clk) begin
+        plain_q  <= ran_q && (rst || !enter || unlimited_q || settled && !overflow);
+        due_ns_q <= rst ? '0 : enter && !unlimited_q ? last[62:0] + per_q : cfg_empty_write ? cfg_empty_ns : empty_q;
+    end
+    always_comb if (ran_q && plain_q) begin
+        counted: assert (sts_empty_ns == due_ns_q);
     end
 `endif
 endmodule

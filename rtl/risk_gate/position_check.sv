@@ -241,5 +241,68 @@ module position_check #(
         end
     end
 `endif
+
+`ifdef FORMAL_ROWS
+    // What becomes of any row, computed from the row as it stands in the table. The gate keeps to what stands at the top: a
+    // row is asked for again only once it is written, and one that an order enters stood, with nothing else on its way.
+    wire logic asks = {interval, sell} == any_row;
+    logic [INTERVAL_W:0] asked_row_q;
+    logic [3:1]          stood_q;  // clocks for which one row was asked for, and nothing was on its way
+    logic [K-2:0]        number_before_q;
+    logic [5:1]          pending_q;  // an update of any_row, by its clocks
+    logic                clearing_q;
+    wire logic on_its_way = update || raw_update_q || row_update_q || update_1_q || update_2_q;
+    always_ff @(posedge clk) begin
+        asked_row_q     <= {interval, sell};
+        stood_q         <= busy || update || enter || clear || rst || asked_row_q != {interval, sell} ? '0 : {stood_q[2:1], 1'b1};
+        number_before_q <= number;
+        pending_q       <= rst ? '0 : {pending_q[4:1], update && asks};
+        clearing_q      <= clear && clear_row == any_row && !rst;
+    end
+
+    logic        [K-2:0] due_working_q, due_limit_q, is_working_q, is_limit_q;
+    logic signed [K-1:0] due_net_q, is_net_q;
+    wire logic any_sell = any_row[0];
+    wire logic signed [K:0] bought = order_sell ? -moved : moved;
+    wire logic signed [K:0] dealt = any_sell ? (K+1)'(any_net) - bought : (K+1)'(any_net) + bought;
+    wire logic signed [K:0] told = cfg_net_kw < (K)'(BOTTOM) ? BOTTOM : (K+1)'(cfg_net_kw);
+    wire logic signed [K:0] told_here = any_sell ? -told : told;
+    always_ff @(posedge clk) if (pending_q[2]) begin
+        due_working_q <= any_working;
+        due_net_q     <= any_net;
+        due_limit_q   <= any_limit;
+        case (change)
+            CHANGE_ADD:  due_working_q <= any_working + number;
+            CHANGE_TAKE: due_working_q <= any_working - number;
+            CHANGE_FILL: begin
+                if (any_sell == order_sell) due_working_q <= any_working > number ? any_working - number : '0;
+                due_net_q <= dealt[K-1:0];
+            end
+            CHANGE_LIMIT: due_limit_q <= any_sell ? cfg_short_max_kw : cfg_long_max_kw;
+            CHANGE_EXPOSURE: begin
+                due_working_q <= any_sell ? cfg_sell_working_kw : cfg_buy_working_kw;
+                due_net_q     <= told_here[K-1:0];
+            end
+            default: ;
+        endcase
+    end
+    // The row as it must be after this edge.
+    always_ff @(posedge clk)
+        {is_working_q, is_net_q, is_limit_q} <=
+            clearing_q   ? '0 :
+            pending_q[5] ? {due_working_q, due_net_q, due_limit_q} :
+            enter && asks ? {any_working + number, any_net, any_limit} : {any_working, any_net, any_limit};
+    always_comb begin
+        assume (!enter || stood_q[3] && asked_row_q == {interval, sell} && number_before_q == number && !busy);
+        assume (!(update && asks) || !(|pending_q) && !clearing_q && !enter);
+        assume (!clear || !on_its_way && !enter);
+        if (!ran_q) assume (pending_q == 0 && !clearing_q);
+        if (ran_q) begin
+            reserves: assert (is_working_q == any_working);
+            deals:    assert (is_net_q == any_net);
+            bounds:   assert (is_limit_q == any_limit);
+        end
+    end
+`endif
 endmodule
 `default_nettype wire

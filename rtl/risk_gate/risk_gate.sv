@@ -777,5 +777,101 @@ module risk_gate #(
         in_form:     assert (!at_q[63] && !intent_id_q[63] && intent_id_q != 0 && sided);
     end
 `endif
+
+`ifdef FORMAL_WALK
+    // What passes counts. A verdict that says so takes the message and the id one clock after it was decided, and so does it
+    // reserve, of a single interval; of several, and for the commands, the walk below does.
+    always_comb if (ran_q) begin
+        remembers: assert (passed_q == (offered_q && passed));
+        enters:    assert (entered_q == (offered_q && passed && count_q <= 1));
+    end
+    always_comb if (ran_q && entered_q) same_row: assert (here_q == first_q && here_sell_q == order_sell);
+
+    // The rows asked for, counted: those of an order that is judged, and those of what then changes.
+    localparam int ROWS_W = LINK_W + 2;
+    logic [ROWS_W-1:0] rows_q;  // asked for so far
+    wire logic changing = state_q == CHANGING;
+    always_ff @(posedge clk) begin
+        rows_q <= step_q[1] ? ROWS_W'(1) : rows_q + ROWS_W'(here_valid_q);
+        if (rst || state_q == IDLE || decide_q || changing && changed) rows_q <= '0;
+    end
+    wire logic both     = changing && (host_q || kind_q == tick_pkg::GATE_FILL);  // buyers' row, then sellers'
+    // What the verdict of the order says of the change; nothing but the next order makes it another.
+    wire logic counts_now = m_verdict_reason == NONE || kind_q == tick_pkg::GATE_FILL && m_verdict_reason == NOT_RESERVED;
+    wire logic [ROWS_W-1:0] intervals = unknown || count_q <= 1 ? ROWS_W'(1) : ROWS_W'(count_q);
+    wire logic [ROWS_W-1:0] total =
+        !changing ? intervals : host_q ? ROWS_W'(2) : !counts_now ? '0 : both ? intervals << 1 : intervals;
+    // Row `at` of those is of this interval, the first or a link of the listing, and of this side.
+    wire logic [ROWS_W-1:0] at_next = rows_q + ROWS_W'(here_valid_q), at_walk = at_next + ROWS_W'(next_valid_q);
+    wire logic [ROWS_W-1:0] nth_here = both ? rows_q >> 1 : rows_q, nth_next = both ? at_next >> 1 : at_next;
+    wire logic [ROWS_W-1:0] nth_walk = both ? at_walk >> 1 : at_walk;
+    wire logic [LINK_W-1:0] link_here = link_q + LINK_W'(nth_here) - 1'b1, link_next = link_q + LINK_W'(nth_next) - 1'b1;
+    wire logic [LINK_W-1:0] link_walk = nth_walk == 0 ? link_q : link_q + LINK_W'(nth_walk) - 1'b1;
+    logic [INTERVAL_W-1:0] host_at_q;
+    always_ff @(posedge clk) host_at_q <= cfg_interval_index;
+    wire logic [INTERVAL_W-1:0] wanted = nth_here != 0 ? links_q[link_here] : host_q ? host_at_q : first_q;
+    wire logic [ROWS_W-1:0] left = both ? (ROWS_W'(walk_left_q) << 1) - ROWS_W'(walk_sell_q) : ROWS_W'(walk_left_q);
+    wire logic ours = judging || changing && !host_q;
+    wire logic moving = judging && !step_q[1] && !step_q[2] || changing && !starts_q;
+    wire logic [2:0] change = host_q ? change_q : kind_q == tick_pkg::GATE_FILL ? CHANGE_FILL :
+                              kind_q == tick_pkg::GATE_RELEASE ? CHANGE_TAKE : CHANGE_ADD;
+    always_comb if (ran_q && here_valid_q) begin
+        asks:    assert (here_q == wanted && here_sell_q == (both ? rows_q[0] : order_sell));
+        asks_on: assert (judging || changing);
+        writes:  assert (walk_update_q == (changing && !reading_q));
+    end
+    always_comb if (ran_q && decide_q) judged: assert (rows_q == total);
+    always_comb if (ran_q && changing && changed) done: assert (rows_q == total);
+    always_comb if (ran_q && changing && changed && !host_q && total > 1) every: assert (rows_q == total);
+    always_comb if (ran_q) begin
+        opens:    assert (!step_q[1] || here_q == first_q && here_sell_q == order_sell && rows_q == 0 && !here_valid_q);
+        how:      assert (!changing || !asked_q[2] || change_q == change);
+        fewer:    assert (rows_q <= total || state_q == IDLE || state_q == CLEARING);
+
+        rests:    assert (!starts_q || rows_q == 0);
+        rests_1:  assert (state_q != IDLE && state_q != CLEARING || rows_q == 0);
+        goes_1:   assert (!judging || step_q[1] || !step_q[2] || rows_q == 1);
+        goes:     assert (!moving || at_walk + left == total);
+        both_on:  assert (!moving || walk_both_q == both);
+        side_0:   assert (!moving || !both || walk_valid || !walk_sell_q);
+        side_1:   assert (!moving || walk_sell_q == (both ? at_walk[0] : order_sell));
+        first_on: assert (!moving || !walk_valid || walk_first_q == (nth_walk == 0));
+        link_on:  assert (!moving || !walk_valid || walk_at_q == link_walk);
+        next_on:  assert (!moving || !next_valid_q || next_first_q == (nth_next == 0) &&
+                          next_sell_q == (both ? at_next[0] : order_sell) &&
+                          (nth_next == 0 || link_raw_q == links_q[link_next]));
+        alone_on: assert (!host_q || changing);
+        no_link:  assert (!link_write_q || !judging && (!changing || host_q));
+        stays:    assert (!ours || step_q[1] || {link_q, count_q} == raw_q[2*LINK_W-1:0]);
+        single:   assert (!ours || step_q[1] || step_q[2] || single_q == (listing_state_q == LISTING_UNKNOWN || count_q <= 1));
+        first_at: assert (!judging || !(|step_q) && !single_q || here_q == first_q && here_sell_q == order_sell);
+    end
+
+    // First interval, links and their number are those that the host last wrote of the order's listing, any.
+    (* anyconst *) logic [SLOT_W-1:0] walk_slot;
+    logic told_q;
+    logic [INTERVAL_W-1:0] told_first_q;
+    logic [2*LINK_W-1:0]   told_links_q;
+    always_ff @(posedge clk) begin
+        if (put_listing && cfg_listing_index == walk_slot) begin
+            told_q       <= 1'b1;
+            told_first_q <= cfg_listing_first_interval;
+            told_links_q <= {cfg_listing_link, cfg_listing_interval_count};
+        end
+        if (rst) told_q <= 1'b0;
+    end
+    wire logic [INTERVAL_W+KW_PER_LOT_W-1:0] told_shape = shapes_q[walk_slot];
+    wire logic [ROW_W-1:0] told_row = listings_q[walk_slot];
+    wire logic telling = listing_write_q && listing_at_q == walk_slot;
+    wire logic told_ours = told_q && ours && slot_q == walk_slot;
+    always_comb if (ran_q) begin
+        told_in:  assert (!told_q || telling || told_shape[INTERVAL_W+KW_PER_LOT_W-1 -: INTERVAL_W] == told_first_q &&
+                          told_row[2*LINK_W-1:0] == told_links_q);
+        told_put: assert (!told_q || !telling || shape_q[INTERVAL_W+KW_PER_LOT_W-1 -: INTERVAL_W] == told_first_q &&
+                          listing_row_q[2*LINK_W-1:0] == told_links_q);
+        told_way: assert (!listing_write_q || !ready_q && !judging);
+    end
+    always_comb if (ran_q && told_ours) told_raw: assert (first_q == told_first_q && raw_q[2*LINK_W-1:0] == told_links_q);
+`endif
 endmodule
 `default_nettype wire
