@@ -9,8 +9,9 @@ in a task of its own, as in a sink that meets an X, must reach the example too: 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import cycle
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import cocotb
@@ -20,12 +21,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from sims.axis import Pause
-from sims.simulators import bench_seed
+from sims.simulators import bench_seed, run_bench
 
-__all__ = ["EXAMPLES", "PAUSES", "Watched", "each_example", "pause_of"]
+__all__ = ["PAUSES", "Watched", "each_example", "pause_of", "simulate"]
 
-EXAMPLES = "BENCH_EXAMPLES"
-"""The environment's name of the number of examples."""
+_EXAMPLES = "BENCH_EXAMPLES"  # the environment's name of their number
 
 PAUSES: st.SearchStrategy[list[bool]] = st.just([]) | st.lists(st.booleans(), max_size=3)
 """How a stream is held up, for `pause_of`."""
@@ -78,7 +78,7 @@ class Watched(_Runs):
 async def each_example(
     dut: Any, run: Callable[[T], Awaitable[None]], examples: st.SearchStrategy[T], cycles: int
 ) -> None:
-    """Draw `EXAMPLES` examples from the bench's seed and run each.
+    """Draw as many examples as `simulate` says from the bench's seed, and run each.
 
     *run* begins by resetting the module, for the example before may have been given up anywhere. An example that fails
     once must fail again: pauses are set after the reset, so that they begin at the same edge.
@@ -115,7 +115,7 @@ async def each_example(
 
     @seed(bench_seed(7))
     @settings(
-        max_examples=int(os.environ.get(EXAMPLES, "30")), deadline=None, database=None, report_multiple_bugs=False,
+        max_examples=int(os.environ.get(_EXAMPLES, "30")), deadline=None, database=None, report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink],
     )  # fmt: skip
     @given(examples)
@@ -123,3 +123,13 @@ async def each_example(
         resume(bounded)(example)
 
     await bridge(check)()
+
+
+def simulate(top: str, bench: str, folder: Path, simulator: str, parameters: Mapping[str, int], examples: int) -> None:
+    """Run a bench of *top* with so many examples, or with as many as ``BENCH_EXAMPLES`` says.
+
+    The bench is told the parameters as well: each as ``BENCH_`` and its name.
+    """
+    env = {f"BENCH_{name}": str(value) for name, value in parameters.items()}
+    env[_EXAMPLES] = os.environ.get(_EXAMPLES) or str(examples)
+    run_bench(top, bench, folder, simulator=simulator, parameters=dict(parameters), env=env)

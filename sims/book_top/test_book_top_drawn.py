@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from hypothesis import strategies as st
 
 from penstock_sdk.golden import book_top as g
 from sims.book_top.test_book_top import BEGIN, PULSES, ROLL, Bench, Update
-from sims.drawn import EXAMPLES, PAUSES, Watched, each_example, pause_of
+from sims.drawn import PAUSES, Watched, each_example, pause_of, simulate
 from sims.fields import FieldSink
-from sims.simulators import run_bench
 
 SIZES = [
     {"SLOTS": 3, "LEVELS": 2, "ORDERS": 4, "WAYS": 2, "GEN_W": 1, "PRICE_W": 5, "BOOK_QTY_W": 4, "COUNT_W": 2},
@@ -85,20 +83,14 @@ async def drawn_updates_match_the_model(dut: Any) -> None:
     await each_example(dut, run, st.tuples(traffic, PAUSES, PAUSES, st.integers(0, 9)), CYCLES)
 
 
-def simulate(folder: Path, simulator: str, parameters: dict[str, int], examples: int) -> None:
-    """Run so many examples on a book of these parameters."""
-    env = {EXAMPLES: os.environ.get(EXAMPLES) or str(examples)}
-    run_bench("book_top", __name__, folder, simulator=simulator, parameters=parameters, env=env)
-
-
 @pytest.mark.timeout(600)  # a failure is shrunk
 @pytest.mark.parametrize("parameters", SIZES, ids=["small", "middle"])
 def test_drawn_updates_match_the_model(parameters: dict[str, int], tmp_path: Path) -> None:
-    simulate(tmp_path, "icarus", parameters, 40)
+    simulate("book_top", __name__, tmp_path, "icarus", parameters, 40)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("parameters", SIZES, ids=["small", "middle"])
 def test_many_drawn_updates_match_the_model(parameters: dict[str, int], tmp_path: Path) -> None:
-    simulate(tmp_path, "verilator", parameters, 1_000)
+    simulate("book_top", __name__, tmp_path, "verilator", parameters, 1_000)

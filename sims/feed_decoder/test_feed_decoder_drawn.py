@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from itertools import chain
 from pathlib import Path
@@ -14,11 +13,10 @@ from hypothesis import strategies as st
 
 import penstock_sdk.events as events
 from penstock_sdk.schema import ABSENT, Record
-from sims.drawn import EXAMPLES, PAUSES, Watched, each_example, pause_of
+from sims.drawn import PAUSES, Watched, each_example, pause_of, simulate
 from sims.feed_decoder.decoder_bench import Bench
 from sims.feed_decoder.feed_traffic import INT64_MAX, LISTINGS, Sent, edges, itch_message, packed_frame
 from sims.fields import FieldSink
-from sims.simulators import run_bench
 
 SIZES = {
     "SLOTS": 5, "MAP_W": 3, "RECORDS_MAX": 3, "PRICE_W": 8, "BOOK_QTY_W": 7, "COUNT_W": 4, "TID_W": 1, "RESYNC_EN": 1,
@@ -117,18 +115,12 @@ async def drawn_frames_give_what_the_model_gives(dut: Any) -> None:
     await each_example(dut, run, st.tuples(sent, PAUSES, PAUSES, st.integers(0, 9)), CYCLES)
 
 
-def simulate(folder: Path, simulator: str, examples: int) -> None:
-    """Run so many examples."""
-    env = {EXAMPLES: os.environ.get(EXAMPLES) or str(examples)}
-    run_bench("feed_decoder", __name__, folder, simulator=simulator, parameters=SIZES, env=env)
-
-
 @pytest.mark.timeout(600)  # a failure is shrunk
 def test_drawn_frames_give_what_the_model_gives(tmp_path: Path) -> None:
-    simulate(tmp_path, "icarus", 40)
+    simulate("feed_decoder", __name__, tmp_path, "icarus", SIZES, 40)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_many_drawn_frames_give_what_the_model_gives(tmp_path: Path) -> None:
-    simulate(tmp_path, "verilator", 1_000)
+    simulate("feed_decoder", __name__, tmp_path, "verilator", SIZES, 1_000)

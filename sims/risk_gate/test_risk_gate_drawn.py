@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
@@ -16,11 +15,10 @@ from hypothesis import strategies as st
 from penstock_hw.drivers.risk_gate import Device
 from penstock_sdk.golden import risk_gate as g
 from penstock_sdk.golden.tick_layout import GATE_CHECK, GATE_FILL, GATE_RELEASE, GATE_RESERVE
-from sims.drawn import EXAMPLES, PAUSES, Watched, each_example, pause_of
+from sims.drawn import PAUSES, Watched, each_example, pause_of, simulate
 from sims.fields import FieldSink
 from sims.risk_gate.gate_twin import Bench, Order
 from sims.risk_gate.test_risk_gate import SMALL, device_of_environment
-from sims.simulators import run_bench
 
 SIZES = [
     SMALL | {"COUNT_W": 2},
@@ -173,23 +171,14 @@ async def drawn_steps_are_answered_as_by_the_model(dut: Any) -> None:
     await each_example(dut, run, drawn, CYCLES)
 
 
-def simulate(folder: Path, simulator: str, parameters: dict[str, int], examples: int) -> None:
-    """Run so many examples on a gate of these parameters."""
-    sizes = {f"BENCH_{name}": str(value) for name, value in parameters.items()}
-    run_bench(
-        "risk_gate", __name__, folder, simulator=simulator, parameters=parameters,
-        env={EXAMPLES: os.environ.get(EXAMPLES) or str(examples), **sizes},
-    )  # fmt: skip
-
-
 @pytest.mark.timeout(600)  # a failure is shrunk
 @pytest.mark.parametrize("parameters", SIZES, ids=["small", "middle"])
 def test_drawn_steps_are_answered_as_by_the_model(parameters: dict[str, int], tmp_path: Path) -> None:
-    simulate(tmp_path, "icarus", parameters, 40)
+    simulate("risk_gate", __name__, tmp_path, "icarus", parameters, 40)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("parameters", SIZES, ids=["small", "middle"])
 def test_many_drawn_steps_are_answered_as_by_the_model(parameters: dict[str, int], tmp_path: Path) -> None:
-    simulate(tmp_path, "verilator", parameters, 1_000)
+    simulate("risk_gate", __name__, tmp_path, "verilator", parameters, 1_000)

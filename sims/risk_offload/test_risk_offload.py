@@ -356,6 +356,7 @@ async def a_slot_goes_to_another_listing_once_nothing_of_the_old_one_is_inside(d
 async def a_cancel_that_comes_twice_or_too_late_releases_nothing(dut: Any) -> None:
     bench = await Bench.start(dut)
     traffic = bench.traffic
+    # Numbered before the quote and sent after it: too late.
     ends = [encoded(events.ExecutionReport(9, 1, kind, 1, leaves_lots=2), traffic) for kind in (3, 4)]
     await bench.exchange([encoded(events.Quote(1, 1, 0, 0, 1, 1, 3, 1), traffic)])
     orders = [encoded(events.OrderIntent(1, 1, 1, 1, 0, 2, 2, number), traffic) for number in (1, 2, 3)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from cocotb.triggers import ClockCycles, FallingEdge
 from hypothesis import strategies as st
 
 from penstock_sdk.golden import trigger as golden
-from sims.drawn import EXAMPLES, PAUSES, Watched, each_example, pause_of
+from sims.drawn import PAUSES, Watched, each_example, pause_of, simulate
 from sims.fields import FieldSink
-from sims.simulators import run_bench
 from sims.trigger.test_trigger import KINDS, PULSES, Bench
 
 SIZES = [
@@ -118,20 +116,14 @@ async def drawn_rules_and_tops_make_the_orders_of_the_model(dut: Any) -> None:
     await each_example(dut, run, st.tuples(todo, PAUSES, PAUSES, st.booleans()), CYCLES)
 
 
-def simulate(folder: Path, simulator: str, parameters: dict[str, int], examples: int) -> None:
-    """Run so many examples on a trigger of these parameters."""
-    env = {EXAMPLES: os.environ.get(EXAMPLES) or str(examples)}
-    run_bench("trigger", __name__, folder, simulator=simulator, parameters=parameters, env=env)
-
-
 @pytest.mark.timeout(600)  # a failure is shrunk
 @pytest.mark.parametrize("parameters", SIZES, ids=["small", "middle"])
 def test_drawn_rules_and_tops_make_the_orders_of_the_model(parameters: dict[str, int], tmp_path: Path) -> None:
-    simulate(tmp_path, "icarus", parameters, 40)
+    simulate("trigger", __name__, tmp_path, "icarus", parameters, 40)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("parameters", SIZES, ids=["small", "middle"])
 def test_many_drawn_rules_and_tops_make_the_orders_of_the_model(parameters: dict[str, int], tmp_path: Path) -> None:
-    simulate(tmp_path, "verilator", parameters, 1_000)
+    simulate("trigger", __name__, tmp_path, "verilator", parameters, 1_000)
